@@ -1,0 +1,132 @@
+//! What can go wrong: one enum for the whole crate, its `Result`, and `ensure!`/`fail!` to raise a usage error.
+//!
+//! A message says what was found, what was expected and what to do; it starts with the name of the function the
+//! user called where that is known, in lower case, without a full stop at the end.
+
+use std::path::{Path, PathBuf};
+
+/// Every error of the library.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's mistake: an argument, an option, a shape.
+    #[error("{0}")]
+    Usage(String),
+    /// A file or folder that is missing, unreadable, corrupt or cannot be written.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        what: String,
+    },
+    /// Training cannot go on (a loss that is not finite, say); what was trained before is kept.
+    #[error("{0}")]
+    Training(String),
+    /// The user pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// The tensor engine refused: shapes, devices, memory.
+    #[error("{0}")]
+    Engine(#[from] candle_core::Error),
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A usage error with this text.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Error::Usage(text.into())
+    }
+
+    /// A file error: `path`, and what is wrong with it.
+    pub fn file(path: impl AsRef<Path>, what: impl std::fmt::Display) -> Self {
+        Error::File {
+            path: path.as_ref().to_path_buf(),
+            what: what.to_string(),
+        }
+    }
+}
+
+/// Return a usage error built by `format!`.
+#[macro_export]
+macro_rules! fail {
+    ($($text:tt)*) => { return Err($crate::error::Error::Usage(format!($($text)*))) };
+}
+
+/// Return a usage error built by `format!` unless the condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)*) => { if !$condition { $crate::fail!($($text)*) } };
+}
+
+/// The name in `known` nearest to `name` (edit distance at most a third of its length, at least one), for "did you mean".
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|k| (edit_distance(name, k), k))
+        .filter(|(d, _)| *d <= limit)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// Parse one name of a closed set; the error lists the valid names and suggests the nearest.
+pub fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> Result<T> {
+    if let Some((_, value)) = choices.iter().find(|(n, _)| *n == name) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = choices.iter().map(|(n, _)| *n).collect();
+    let hint = nearest(name, names.iter().copied())
+        .map(|n| format!("; did you mean \"{n}\"?"))
+        .unwrap_or_default();
+    fail!(
+        "{what}: \"{name}\" is not known, expected one of \"{}\"{hint}",
+        names.join("\", \"")
+    )
+}
+
+/// Damerau-Levenshtein distance (insertions, deletions, substitutions, swaps of neighbours).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_finds_a_typing_error_and_refuses_a_stranger() {
+        let known = ["temperature", "variant", "steps"];
+        assert_eq!(nearest("temprature", known), Some("temperature")); // one letter dropped
+        assert_eq!(nearest("setps", known), Some("steps")); // one swap
+        assert_eq!(nearest("colour", known), None);
+    }
+
+    #[test]
+    fn choose_lists_the_valid_names() {
+        let e = choose("variant", "supcn", &[("supcon", 1), ("batch", 2)]).unwrap_err();
+        let text = e.to_string();
+        assert!(text.contains("\"supcon\", \"batch\"") && text.contains("did you mean \"supcon\""));
+    }
+}

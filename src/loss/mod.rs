@@ -1,0 +1,1 @@
+//! Segmentation losses; pixel contrast = which pairs x similarity x reduction.

@@ -1,0 +1,1 @@
+//! Confusion matrix and what follows from it; embedding diagnostics.

@@ -1,0 +1,1 @@
+//! Named parameters, layers, encoders, decoders, heads, segmenter.

@@ -1,0 +1,1 @@
+//! Line editor, completion, commands.

@@ -1,0 +1,1 @@
+//! The border to Rhai: engine, function table, option reading, `api/*`.

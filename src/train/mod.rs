@@ -1,0 +1,1 @@
+//! Configuration, optimisers, schedules, the loop with its events, evaluation, run folder.
