@@ -1,0 +1,491 @@
+//! Optimisers: SGD and AdamW over named parameters, in groups, with their whole state at hand.
+
+use std::collections::HashMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor, Var};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ensure;
+use crate::error::Result;
+use crate::ops::optimizer::{AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
+
+/// The update rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Stochastic gradient descent with momentum, as `torch.optim.SGD`.
+    Sgd,
+    /// Adam with decoupled weight decay, as `torch.optim.AdamW`.
+    Adamw,
+}
+
+impl Rule {
+    /// The names a script may use.
+    pub const NAMES: [(&'static str, Rule); 2] = [("sgd", Rule::Sgd), ("adamw", Rule::Adamw)];
+}
+
+/// A set of parameters with settings of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The parameters whose name starts with this; the longest matching prefix wins.
+    pub prefix: String,
+    /// Multiple of the learning rate.
+    #[serde(default = "one")]
+    pub lr: f64,
+    /// Weight decay of this group (`None`: as the others).
+    #[serde(default)]
+    pub weight_decay: Option<f64>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Options of an optimiser. `None` stands for the default of the place where it is used; see [`OptimizerConfig::resolved`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// The update rule.
+    pub name: Rule,
+    /// Learning rate.
+    pub lr: Option<f64>,
+    /// SGD: weight of the velocity kept from the step before.
+    pub momentum: Option<f64>,
+    /// SGD: look ahead along the velocity (Nesterov).
+    pub nesterov: bool,
+    /// SGD: L2 penalty; AdamW: decoupled decay.
+    pub weight_decay: Option<f64>,
+    /// AdamW: decay of the mean gradient.
+    pub beta1: f64,
+    /// AdamW: decay of the mean squared gradient.
+    pub beta2: f64,
+    /// AdamW: added to the root of the mean square.
+    pub eps: f64,
+    /// Groups of parameters by prefix: `{ "segmentation_head": 10.0 }` (multiples of the learning rate), or a list of
+    /// `{ prefix, lr, weight_decay }`.
+    #[serde(deserialize_with = "groups")]
+    pub groups: Vec<Group>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig {
+            name: Rule::Sgd,
+            lr: None,
+            momentum: None,
+            nesterov: false,
+            weight_decay: None,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            groups: Vec::new(),
+        }
+    }
+}
+
+/// Groups from a map of multiples or from a list.
+fn groups<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Vec<Group>, D::Error> {
+    use serde::de::Error;
+    match serde_json::Value::deserialize(d)? {
+        serde_json::Value::Object(map) => map
+            .into_iter()
+            .map(|(prefix, multiple)| {
+                let lr = multiple.as_f64().ok_or_else(|| {
+                    let text = format!(
+                        "groups: \"{prefix}\" is {multiple}, expected a number to multiply the learning rate by"
+                    );
+                    Error::custom(text)
+                })?;
+                Ok(Group {
+                    prefix,
+                    lr,
+                    weight_decay: None,
+                })
+            })
+            .collect(),
+        list => serde_json::from_value(list).map_err(Error::custom),
+    }
+}
+
+impl OptimizerConfig {
+    /// Fill in what was left open: SGD from the arguments, AdamW as PyTorch (learning rate 1e-3, decay 0.01).
+    pub fn resolved(&self, sgd_lr: f64, sgd_momentum: f64, sgd_weight_decay: f64) -> Self {
+        let (lr, momentum, decay) = match self.name {
+            Rule::Sgd => (sgd_lr, sgd_momentum, sgd_weight_decay),
+            Rule::Adamw => (1e-3, 0.0, 0.01),
+        };
+        OptimizerConfig {
+            lr: self.lr.or(Some(lr)),
+            momentum: self.momentum.or(Some(momentum)),
+            weight_decay: self.weight_decay.or(Some(decay)),
+            ..self.clone()
+        }
+    }
+
+    /// Refuse numbers that make no sense.
+    pub fn check(&self) -> Result<()> {
+        let within = |name: &str, v: f64, below: f64| -> Result<()> {
+            ensure!(
+                v >= 0.0 && v < below,
+                "optimizer: {name} is {v}, expected a number from 0 to below {below}"
+            );
+            Ok(())
+        };
+        within("lr", self.lr.unwrap_or(0.0), f64::INFINITY)?;
+        within("weight_decay", self.weight_decay.unwrap_or(0.0), f64::INFINITY)?;
+        within("momentum", self.momentum.unwrap_or(0.0), 1.0)?;
+        within("beta1", self.beta1, 1.0)?;
+        within("beta2", self.beta2, 1.0)?;
+        let momentum = self.momentum.unwrap_or(0.0);
+        ensure!(
+            !self.nesterov || momentum > 0.0,
+            "optimizer: nesterov needs a momentum above 0, found {momentum}"
+        );
+        ensure!(
+            self.eps.is_finite() && self.eps > 0.0,
+            "optimizer: eps is {}, expected a number above 0",
+            self.eps
+        );
+        for group in &self.groups {
+            let name = format!("groups: lr of \"{}\"", group.prefix);
+            within(&name, group.lr, f64::INFINITY)?;
+            within("groups: weight_decay", group.weight_decay.unwrap_or(0.0), f64::INFINITY)?;
+        }
+        Ok(())
+    }
+}
+
+/// A parameter with what the optimiser keeps for it.
+struct Slot {
+    name: String,
+    var: Var,
+    multiple: f64,
+    weight_decay: Option<f64>,
+    /// SGD: the velocity (none without momentum); AdamW: mean and mean square.
+    state: Vec<(&'static str, Tensor)>,
+}
+
+/// An optimiser over named parameters. Its numbers may be changed between two steps.
+pub struct Optimizer {
+    config: OptimizerConfig,
+    slots: Vec<Slot>,
+    steps: u64,
+}
+
+impl Optimizer {
+    /// An optimiser of `config` (resolved, see [`OptimizerConfig::resolved`]) over these parameters.
+    ///
+    /// # Errors
+    /// No parameters, numbers out of range, a group prefix that no parameter has.
+    pub fn new(parameters: Vec<(String, Var)>, config: &OptimizerConfig) -> Result<Self> {
+        config.check()?;
+        ensure!(
+            !parameters.is_empty(),
+            "optimizer: no parameters were given (are all of them frozen?)"
+        );
+        for group in &config.groups {
+            let start = |name: &str| name.split('.').next().unwrap_or_default().to_string();
+            let mut known: Vec<String> = parameters.iter().map(|(n, _)| start(n)).collect();
+            known.dedup();
+            ensure!(
+                parameters.iter().any(|(n, _)| n.starts_with(&group.prefix)),
+                "optimizer: groups: no parameter's name starts with \"{}\"; the names start with {}",
+                group.prefix,
+                known.join(", ")
+            );
+        }
+        let slots = parameters
+            .into_iter()
+            .map(|(name, var)| {
+                let matching = config.groups.iter().filter(|g| name.starts_with(&g.prefix));
+                let group = matching.max_by_key(|g| g.prefix.len());
+                let kept: &[&'static str] = match config.name {
+                    Rule::Sgd if config.momentum.unwrap_or(0.0) == 0.0 => &[],
+                    Rule::Sgd => &["velocity"],
+                    Rule::Adamw => &["mean", "square"],
+                };
+                let state = kept.iter().map(|k| Ok((*k, fresh(&var)?))).collect::<Result<_>>()?;
+                Ok(Slot {
+                    multiple: group.map_or(1.0, |g| g.lr),
+                    weight_decay: group.and_then(|g| g.weight_decay),
+                    name,
+                    var,
+                    state,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Optimizer {
+            config: config.clone(),
+            slots,
+            steps: 0,
+        })
+    }
+
+    /// The settings as they stand.
+    pub fn config(&self) -> &OptimizerConfig {
+        &self.config
+    }
+
+    /// The learning rate (of a group with multiple 1).
+    pub fn lr(&self) -> f64 {
+        self.config.lr.unwrap_or(0.0)
+    }
+
+    /// Set the learning rate of the steps to come.
+    pub fn set_lr(&mut self, lr: f64) {
+        self.config.lr = Some(lr);
+    }
+
+    /// Change the settings between two steps; the rule stays, and so do the groups.
+    pub fn set_config(&mut self, config: &OptimizerConfig) -> Result<()> {
+        config.check()?;
+        let kept = |c: &OptimizerConfig| (c.name, c.groups.clone(), c.momentum.unwrap_or(0.0) == 0.0);
+        ensure!(
+            kept(config) == kept(&self.config),
+            "optimizer: the rule, the groups and the presence of momentum cannot change between steps"
+        );
+        self.config = config.clone();
+        Ok(())
+    }
+
+    /// The number of steps made.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The parameters, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Var)> {
+        self.slots.iter().map(|s| (s.name.as_str(), &s.var))
+    }
+
+    /// Names of the parameters that received no gradient (they would not move).
+    pub fn without_gradient(&self, gradients: &GradStore) -> Vec<&str> {
+        let lacking = self.slots.iter().filter(|s| gradients.get(&s.var).is_none());
+        lacking.map(|s| s.name.as_str()).collect()
+    }
+
+    /// The Euclidean norm of all gradients of these parameters together. One pass over them.
+    pub fn gradient_norm(&self, gradients: &GradStore) -> Result<f64> {
+        let mut sum = 0.0;
+        for gradient in self.slots.iter().filter_map(|s| gradients.get(&s.var)) {
+            sum += sum_of_squares(gradient)?;
+        }
+        Ok(sum.sqrt())
+    }
+
+    /// Update every parameter that has a gradient; the gradients are multiplied by `scale` first. In place, one pass each.
+    ///
+    /// A parameter without gradient stays as it is, as in PyTorch: not even its weight decay acts.
+    pub fn step(&mut self, gradients: &GradStore, scale: f64) -> Result<()> {
+        self.steps += 1;
+        let c = &self.config;
+        let (lr, momentum) = (self.lr(), c.momentum.unwrap_or(0.0));
+        for slot in &self.slots {
+            let Some(gradient) = gradients.get(&slot.var) else {
+                continue;
+            };
+            let lr = lr * slot.multiple;
+            let weight_decay = slot.weight_decay.or(c.weight_decay).unwrap_or(0.0);
+            match slot.state.as_slice() {
+                [(_, mean), (_, square)] => {
+                    let (beta1, beta2, eps, step) = (c.beta1, c.beta2, c.eps, self.steps);
+                    let o = AdamwStep {
+                        lr,
+                        beta1,
+                        beta2,
+                        eps,
+                        weight_decay,
+                        scale,
+                        step,
+                    };
+                    adamw_step(&slot.var, gradient, mean, square, &o)?;
+                }
+                rest => {
+                    let o = SgdStep {
+                        lr,
+                        momentum,
+                        nesterov: c.nesterov,
+                        weight_decay,
+                        scale,
+                    };
+                    sgd_step(&slot.var, gradient, rest.first().map(|(_, v)| v), &o)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything kept between steps, by `<parameter>.<what>`. The tensors are the living ones: write them out, or copy them.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let of = |s: &Slot| {
+            s.state
+                .iter()
+                .map(|(k, t)| (format!("{}.{k}", s.name), t.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.slots.iter().flat_map(of).collect()
+    }
+
+    /// Continue from a saved [`Optimizer::state`] after `steps` steps.
+    ///
+    /// # Errors
+    /// An entry is missing or has another shape.
+    pub fn load_state(&mut self, state: &HashMap<String, Tensor>, steps: u64) -> Result<()> {
+        for slot in &mut self.slots {
+            for (kind, tensor) in &mut slot.state {
+                let name = format!("{}.{kind}", slot.name);
+                let Some(saved) = state.get(&name) else {
+                    crate::fail!("optimizer: the saved state lacks {name}; was it saved with other options?")
+                };
+                ensure!(
+                    saved.dims() == slot.var.dims(),
+                    "optimizer: the saved {name} has shape {:?}, expected {:?}",
+                    saved.dims(),
+                    slot.var.dims()
+                );
+                // A copy: the update works in place, and the caller keeps its own.
+                *tensor = saved.to_dtype(tensor.dtype())?.to_device(tensor.device())?.copy()?;
+            }
+        }
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+/// Zeros of a variable's shape, in storage of their own.
+fn fresh(var: &Var) -> Result<Tensor> {
+    ensure!(
+        matches!(var.dtype(), DType::F32 | DType::F64),
+        "optimizer: parameters are f32 or f64, found {:?}",
+        var.dtype()
+    );
+    Ok(Tensor::zeros(var.shape(), var.dtype(), var.device())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn golden() -> HashMap<String, Tensor> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ops.safetensors");
+        candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+    }
+
+    /// Run one step whose gradient is exactly `gradient`.
+    fn step(optimizer: &mut Optimizer, var: &Var, gradient: &Tensor) {
+        let gradients = (var.as_tensor() * gradient)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        optimizer.step(&gradients, 1.0).unwrap();
+    }
+
+    #[test]
+    fn sgd_equals_pytorch_step_by_step() {
+        let golden = golden();
+        for (case, momentum, nesterov, weight_decay) in [
+            ("plain", 0.0, false, 0.0),
+            ("momentum", 0.9, false, 0.01),
+            ("nesterov", 0.9, true, 0.01),
+        ] {
+            let get = |part: &str| golden[&format!("sgd_{case}/{part}")].clone();
+            let var = Var::from_tensor(&get("start")).unwrap();
+            let config = OptimizerConfig {
+                lr: Some(0.1),
+                momentum: Some(momentum),
+                nesterov,
+                weight_decay: Some(weight_decay),
+                ..OptimizerConfig::default()
+            };
+            let mut optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
+            for i in 0..3 {
+                step(&mut optimizer, &var, &get(&format!("grad{i}")));
+                let error = (var.as_tensor() - get(&format!("after{i}"))).unwrap().abs().unwrap();
+                let error: f32 = error.max_all().unwrap().to_scalar().unwrap();
+                assert!(error < 1e-6, "{case} step {i}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn adamw_equals_pytorch_and_its_state_continues() {
+        // torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.99), weight_decay=0.1) in f64, w = [1, -2], gradients [0.5, 1], [-1, 0.25], [2, 0].
+        let config = OptimizerConfig {
+            name: Rule::Adamw,
+            lr: Some(0.1),
+            weight_decay: Some(0.1),
+            beta2: 0.99,
+            ..OptimizerConfig::default()
+        };
+        let var = Var::new(&[1f64, -2.0], &Device::Cpu).unwrap();
+        let mut optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
+        for (gradient, expected) in [[0.5, 1.0], [-1.0, 0.25], [2.0, 0.0]].into_iter().zip(ADAMW) {
+            step(&mut optimizer, &var, &Tensor::new(&gradient, &Device::Cpu).unwrap());
+            let found = var.to_vec1::<f64>().unwrap();
+            assert!(
+                (0..2).all(|i| (found[i] - expected[i]).abs() < 1e-12),
+                "{found:?} {expected:?}"
+            );
+            // Through the saved state each time: it must hold everything.
+            let state = optimizer.state().into_iter().collect();
+            let steps = optimizer.steps();
+            optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
+            optimizer.load_state(&state, steps).unwrap();
+        }
+    }
+
+    #[test]
+    fn groups_multiply_the_learning_rate_of_the_longest_prefix() {
+        let names = ["encoder.a", "segmentation_head.0.weight", "segmentation_head.0.bias"];
+        let vars = names.map(|n| (n.to_string(), Var::new(&[0f32], &Device::Cpu).unwrap()));
+        let text = r#"{"lr": 0.1, "groups": {"segmentation_head": 10, "segmentation_head.0.bias": 20}}"#;
+        let config: OptimizerConfig = serde_json::from_str(text).unwrap();
+        let config = config.resolved(1.0, 0.0, 0.0);
+        let mut optimizer = Optimizer::new(vars.to_vec(), &config).unwrap();
+        let sum = vars
+            .iter()
+            .map(|(_, v)| v.sum_all().unwrap())
+            .reduce(|a, b| (a + b).unwrap())
+            .unwrap();
+        let gradients = sum.backward().unwrap();
+        assert!((optimizer.gradient_norm(&gradients).unwrap() - 3f64.sqrt()).abs() < 1e-12);
+        optimizer.step(&gradients, 0.5).unwrap();
+        let found: Vec<f32> = vars.iter().map(|(_, v)| v.to_vec1::<f32>().unwrap()[0]).collect();
+        assert_eq!(found, [-0.05, -0.5, -1.0]); // -lr multiple scale
+        let list: OptimizerConfig = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+        assert_eq!(list, config);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let var = || vec![("encoder.a".to_string(), Var::new(&[0f32], &Device::Cpu).unwrap())];
+        let parse = |text: &str| serde_json::from_str::<OptimizerConfig>(text);
+        let text = |text: &str| {
+            Optimizer::new(var(), &parse(text).unwrap())
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default()
+        };
+        assert!(text(r#"{"groups": {"head": 2}}"#).contains("\"head\""));
+        assert!(text(r#"{"momentum": 1.5}"#).contains("momentum is 1.5"));
+        assert!(text(r#"{"nesterov": true}"#).contains("nesterov needs"));
+        assert!(
+            parse(r#"{"lr_rate": 1}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("`lr_rate`")
+        );
+    }
+
+    /// What PyTorch 2.15 gives (parameters after each of the three steps).
+    const ADAMW: [[f64; 2]; 3] = [
+        [0.890000002, -2.079999999],
+        [0.9176607728517225, -2.142426132630469],
+        [0.8666536356557291, -2.185482303225693],
+    ];
+}
