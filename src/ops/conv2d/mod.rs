@@ -1,0 +1,250 @@
+//! Two-dimensional convolution with stride, padding, dilation, groups and bias.
+
+mod cpu;
+
+use candle_core::{Result as EngineResult, Tensor};
+
+use super::depthwise;
+use super::graph::record;
+use super::kernel::{Element, View, by_dtype, output, plain};
+use crate::ensure;
+use crate::error::Result;
+
+/// How the kernel moves over the map; each pair is [vertical, horizontal].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2dOptions {
+    /// Step of the kernel.
+    pub stride: [usize; 2],
+    /// Zeros added on each side.
+    pub padding: [usize; 2],
+    /// Distance between the kernel's taps.
+    pub dilation: [usize; 2],
+    /// Number of channel groups that do not see one another; the number of channels for a depthwise convolution.
+    pub groups: usize,
+}
+
+impl Default for Conv2dOptions {
+    fn default() -> Self {
+        Conv2dOptions {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+}
+
+impl Conv2dOptions {
+    /// Padding such that an odd `kernel` at stride 1 keeps the size of the map: `dilation * (kernel - 1) / 2`.
+    pub fn same(kernel: usize, stride: usize, dilation: usize) -> Self {
+        let padding = dilation * (kernel.max(1) - 1) / 2;
+        Conv2dOptions {
+            stride: [stride; 2],
+            padding: [padding; 2],
+            dilation: [dilation; 2],
+            groups: 1,
+        }
+    }
+}
+
+/// Every size of one convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) images: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) size: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) out_size: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) groups: usize,
+}
+
+impl Geometry {
+    fn new(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Self> {
+        let (x, w) = (input.dims(), weight.dims());
+        ensure!(
+            x.len() == 4,
+            "conv2d: the input has shape {x:?}, expected [images, channels, height, width]"
+        );
+        ensure!(
+            w.len() == 4 && w.iter().all(|&d| d > 0),
+            "conv2d: the weight has shape {w:?}, expected [outputs, channels / groups, kernel height, kernel width]"
+        );
+        ensure!(
+            o.groups > 0 && x[1] % o.groups == 0 && w[0] % o.groups == 0,
+            "conv2d: groups {} must divide the channels of the input {x:?} and the outputs of the weight {w:?}",
+            o.groups
+        );
+        ensure!(
+            w[1] == x[1] / o.groups,
+            "conv2d: input {x:?} and weight {w:?} do not fit with groups {}: the weight takes {} channels, the input has {}; \
+             give an input of {} channels or a weight of shape [{}, {}, {}, {}]",
+            o.groups,
+            w[1] * o.groups,
+            x[1],
+            w[1] * o.groups,
+            w[0],
+            x[1] / o.groups,
+            w[2],
+            w[3]
+        );
+        if let Some(bias) = bias {
+            ensure!(
+                bias.dims() == [w[0]],
+                "conv2d: the bias has shape {:?}, expected [{}] for weight {w:?}",
+                bias.dims(),
+                w[0]
+            );
+        }
+        ensure!(
+            o.stride.iter().chain(&o.dilation).all(|&v| v > 0),
+            "conv2d: stride {:?} and dilation {:?} must be at least 1",
+            o.stride,
+            o.dilation
+        );
+        let mut out_size = [0; 2];
+        for axis in 0..2 {
+            let padded = x[2 + axis] + 2 * o.padding[axis];
+            let reach = o.dilation[axis] * (w[2 + axis] - 1) + 1;
+            ensure!(
+                padded >= reach,
+                "conv2d: the kernel of weight {w:?} with dilation {:?} covers {reach} pixels, input {x:?} with padding {:?} has only \
+                 {padded}; enlarge the input or the padding",
+                o.dilation,
+                o.padding
+            );
+            out_size[axis] = (padded - reach) / o.stride[axis] + 1;
+        }
+        Ok(Geometry {
+            images: x[0],
+            inputs: x[1],
+            outputs: w[0],
+            size: [x[2], x[3]],
+            kernel: [w[2], w[3]],
+            out_size,
+            stride: o.stride,
+            padding: o.padding,
+            dilation: o.dilation,
+            groups: o.groups,
+        })
+    }
+
+    /// Pixels of one input map.
+    pub(crate) fn area(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Pixels of one output map.
+    pub(crate) fn out_area(&self) -> usize {
+        self.out_size[0] * self.out_size[1]
+    }
+
+    /// Input channels of one group.
+    pub(crate) fn group_inputs(&self) -> usize {
+        self.inputs / self.groups
+    }
+
+    /// Output channels of one group.
+    pub(crate) fn group_outputs(&self) -> usize {
+        self.outputs / self.groups
+    }
+
+    /// Rows of the column matrix of one group: channels x taps.
+    pub(crate) fn depth(&self) -> usize {
+        self.group_inputs() * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Whether each output pixel is made of exactly the input pixel at its place.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+    }
+
+    /// Whether each output channel sees one input channel.
+    pub(crate) fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.group_inputs() == 1
+    }
+
+    /// The outputs `low..high` along `axis` whose tap `tap` falls inside the map, and the input coordinate of output `low`.
+    pub(crate) fn inside(&self, axis: usize, tap: usize) -> (usize, usize, usize) {
+        let (stride, reach) = (self.stride[axis], tap * self.dilation[axis]);
+        let (size, padding) = (self.size[axis], self.padding[axis]);
+        let low = padding.saturating_sub(reach).div_ceil(stride);
+        let high = (size + padding)
+            .saturating_sub(reach)
+            .div_ceil(stride)
+            .min(self.out_size[axis]);
+        if low >= high {
+            return (0, 0, 0);
+        }
+        (low, high, low * stride + reach - padding)
+    }
+}
+
+/// Two-dimensional convolution (cross-correlation, as every network library has it).
+///
+/// `out[n, o, y, x] = bias[o] + sum_{c, i, j} weight[o, c, i, j] * input[n, c, y*stride + i*dilation - padding, ...]`, zeros
+/// outside the map; with `groups`, output channel `o` sees only the channels of its group.
+///
+/// Shapes: input `[n, c, h, w]`, weight `[o, c / groups, kh, kw]`, bias `[o]`, result `[n, o, h', w']` with
+/// `h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1`.
+///
+/// Computed as a matrix product over columns that are cut out tile by tile (a tile stays in the second-level cache); 1x1
+/// convolutions need no columns, depthwise ones have direct kernels.
+///
+/// # Errors
+/// Shapes that do not fit one another, stride or dilation 0, groups that do not divide the channels.
+pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
+    let geometry = Geometry::new(input, weight, bias, o)?;
+    let input = input.contiguous()?;
+    let weight = weight.contiguous()?;
+    let bias = bias.map(Tensor::contiguous).transpose()?;
+    Ok(by_dtype!(input, "conv2d", T => typed::<T>(geometry, &input, &weight, bias.as_ref()))?)
+}
+
+fn typed<T: Element>(g: Geometry, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> EngineResult<Tensor> {
+    let result = {
+        let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
+        let b = bias.map(View::<T>::of).transpose()?;
+        if g.is_depthwise() {
+            depthwise::forward(&g, &x, &w, b.as_deref())
+        } else {
+            cpu::forward(&g, &x, &w, b.as_deref())
+        }
+    };
+    let shape = (g.images, g.outputs, g.out_size[0], g.out_size[1]);
+    let mut arguments = vec![input, weight];
+    arguments.extend(bias);
+    record(
+        "conv2d",
+        &arguments,
+        output(result, shape),
+        move |arguments, _, gradient| {
+            let (input, weight) = (arguments[0], arguments[1]);
+            let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
+            let input_gradient = input.track_op().then(|| {
+                let data = if g.is_depthwise() {
+                    depthwise::input_gradient(&g, &w, &dy)
+                } else {
+                    cpu::input_gradient(&g, &w, &dy)
+                };
+                plain(data, input.shape())
+            });
+            let weight_gradient = weight.track_op().then(|| {
+                let data = if g.is_depthwise() {
+                    depthwise::weight_gradient(&g, &x, &dy)
+                } else {
+                    cpu::weight_gradient(&g, &x, &dy)
+                };
+                plain(data, weight.shape())
+            });
+            let mut gradients = vec![input_gradient, weight_gradient];
+            if let Some(bias) = arguments.get(2) {
+                gradients.push(bias.track_op().then(|| plain(cpu::bias_gradient(&g, &dy), g.outputs)));
+            }
+            Ok(gradients)
+        },
+    )
+}

@@ -1,0 +1,184 @@
+//! Cross-entropy per pixel, with ignored labels, class weights and label smoothing.
+
+mod cpu;
+
+use candle_core::{DType, Result as EngineResult, Tensor};
+
+use super::graph::record;
+use super::kernel::{Element, View, by_dtype, output, plain};
+use crate::error::Result;
+use crate::{ensure, fail};
+
+/// What [`cross_entropy`] counts, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CrossEntropyOptions {
+    /// Pixels with this label do not count.
+    pub ignore_label: i64,
+    /// Weight of each class; `None` for 1 each.
+    pub class_weights: Option<Vec<f32>>,
+    /// Share of the target spread evenly over all classes, 0 to 1.
+    pub label_smoothing: f64,
+}
+
+impl Default for CrossEntropyOptions {
+    fn default() -> Self {
+        CrossEntropyOptions {
+            ignore_label: 255,
+            class_weights: None,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+/// The options and sizes of one call, as the kernel wants them.
+struct Problem {
+    images: usize,
+    classes: usize,
+    area: usize,
+    ignore: i64,
+    weights: Vec<f64>,
+    smoothing: f64,
+}
+
+/// Mean cross-entropy over the pixels that count, equal to PyTorch's `F.cross_entropy(..., reduction="mean")`.
+///
+/// `loss = sum_i [(1 - s) w_{y_i} nll_i(y_i) + s / C sum_c w_c nll_i(c)] / sum_i w_{y_i}` with `nll_i(c) = logsumexp_k logits_i(k) - logits_i(c)`,
+/// smoothing `s`, class weights `w`, over the pixels whose label is not `ignore_label`. If none counts the loss and its gradient are 0.
+///
+/// Shapes: logits `[n, c, h, w]`, labels `[n, h, w]` of any integer type (also `[n, c]` with `[n]`), result a scalar. The gradient
+/// is computed in the same pass over the logits as the value.
+///
+/// # Errors
+/// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
+    let (dims, label_dims) = (logits.dims(), labels.dims());
+    ensure!(
+        dims.len() >= 2
+            && label_dims.len() + 1 == dims.len()
+            && label_dims[0] == dims[0]
+            && label_dims[1..] == dims[2..],
+        "cross_entropy: logits have shape {dims:?} and labels {label_dims:?}, expected [images, classes, height, width] and \
+         [images, height, width]; resize the logits or the labels to the same size"
+    );
+    ensure!(
+        labels.dtype().is_int(),
+        "cross_entropy: the labels are {}, expected an integer type; convert with to_dtype",
+        labels.dtype().as_str()
+    );
+    let classes = dims[1];
+    if let Some(weights) = &o.class_weights {
+        ensure!(
+            weights.len() == classes,
+            "cross_entropy: {} class weights for {classes} classes; give one for each class",
+            weights.len()
+        );
+        ensure!(
+            weights.iter().all(|w| *w >= 0.0 && w.is_finite()),
+            "cross_entropy: class weights {weights:?} must be finite and not negative"
+        );
+    }
+    ensure!(
+        (0.0..=1.0).contains(&o.label_smoothing),
+        "cross_entropy: label_smoothing is {}, expected 0 to 1",
+        o.label_smoothing
+    );
+    let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    if let Some(at) = truth
+        .iter()
+        .position(|&y| y != o.ignore_label && !(0..classes as i64).contains(&y))
+    {
+        fail!(
+            "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {}; \
+             check the number of classes and ignore_label",
+            truth[at],
+            position(at, label_dims),
+            o.ignore_label
+        );
+    }
+    let problem = Problem {
+        images: dims[0],
+        classes,
+        area: dims[2..].iter().product(),
+        ignore: o.ignore_label,
+        weights: match &o.class_weights {
+            Some(weights) => weights.iter().map(|w| f64::from(*w)).collect(),
+            None => vec![1.0; classes],
+        },
+        smoothing: o.label_smoothing,
+    };
+    let logits = logits.contiguous()?;
+    Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(&problem, &logits, &truth))?)
+}
+
+/// `at` in reading order as "[image, row, column]".
+fn position(mut at: usize, dims: &[usize]) -> String {
+    let mut place: Vec<usize> = dims
+        .iter()
+        .rev()
+        .map(|d| {
+            let i = at % d;
+            at /= d;
+            i
+        })
+        .collect();
+    place.reverse();
+    format!("{place:?}")
+}
+
+fn typed<T: Element>(problem: &Problem, logits: &Tensor, truth: &[i64]) -> EngineResult<Tensor> {
+    let (loss, gradient) = cpu::loss::<T>(problem, &View::<T>::of(logits)?, truth, logits.track_op());
+    let gradient = gradient.map(|data| plain(data, logits.shape()));
+    record(
+        "cross_entropy",
+        &[logits],
+        output(vec![T::from_f64(loss)], ()),
+        move |_, _, upstream| {
+            let factor = View::<T>::of(upstream)?[0];
+            let Some(gradient) = &gradient else {
+                candle_core::bail!("internal: no gradient was kept")
+            };
+            if factor == T::one() {
+                return Ok(vec![Some(gradient.clone())]);
+            }
+            Ok(vec![Some((gradient * factor.to_f64())?)])
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn nothing_to_count_gives_zero_and_zero_gradient() {
+        let logits = Var::from_tensor(&Tensor::ones((1, 3, 2, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let labels = Tensor::full(255u8, (1, 2, 2), &Device::Cpu).unwrap();
+        let loss = cross_entropy(&logits, &labels, &CrossEntropyOptions::default()).unwrap();
+        assert_eq!(loss.to_scalar::<f32>().unwrap(), 0.0);
+        let grads = loss.backward().unwrap();
+        let total = grads
+            .get(&logits)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
+        assert_eq!(total, 0.0);
+    }
+
+    #[test]
+    fn a_stray_label_is_named_with_its_place() {
+        let logits = Tensor::zeros((1, 11, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let labels = Tensor::new(&[[[0i64, 1], [57, 2]]], &Device::Cpu).unwrap();
+        let text = cross_entropy(&logits, &labels, &CrossEntropyOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("57") && text.contains("[0, 1, 0]") && text.contains("11 classes"),
+            "{text}"
+        );
+    }
+}

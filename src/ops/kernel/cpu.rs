@@ -1,0 +1,105 @@
+//! Fresh buffers, disjoint writes from several threads, and functions compiled for wide vectors.
+
+use rayon::prelude::*;
+
+/// A vector of `len` elements that `fill` must write completely before it reads any of them.
+pub(crate) fn buffer<T: Copy>(len: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
+    let mut data: Vec<T> = Vec::with_capacity(len);
+    // SAFETY: the capacity is `len`; T is a plain number without invalid bit patterns; `fill` writes before it reads.
+    let slice = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr(), len) };
+    fill(slice);
+    // SAFETY: `fill` wrote all `len` elements.
+    unsafe { data.set_len(len) };
+    data
+}
+
+/// A buffer that several tasks write at once, each its own part.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T> {
+    start: *mut T,
+    len: usize,
+}
+
+// SAFETY: the only access is `part`, whose callers promise disjoint ranges.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Share `data` among tasks that end before the borrow does.
+    pub(crate) fn new(data: &mut [T]) -> Self {
+        Shared {
+            start: data.as_mut_ptr(),
+            len: data.len(),
+        }
+    }
+
+    /// The elements `start..start + len`.
+    ///
+    /// # Safety
+    /// No other task may touch this range while the slice lives.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    pub(crate) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+        debug_assert!(start + len <= self.len);
+        // SAFETY: within the buffer by the callers' arithmetic (checked in debug builds), disjoint by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+
+    /// The address of element `at`, for kernels that take pointers.
+    #[inline(always)]
+    pub(crate) fn at(&self, at: usize) -> *mut T {
+        debug_assert!(at <= self.len);
+        self.start.wrapping_add(at)
+    }
+}
+
+/// Run `kernel` compiled for AVX2 where the processor has it, else as it is; the result is the same to the bit, as
+/// multiplications and additions are not contracted.
+#[inline(always)]
+pub(crate) fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+        unsafe fn wide<R>(kernel: impl FnOnce() -> R) -> R {
+            kernel()
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            // SAFETY: the features were found on this processor.
+            return unsafe { wide(kernel) };
+        }
+    }
+    kernel()
+}
+
+/// `0..count` in order-preserving tasks of `per_task` indices each, over rayon's pool; `task` gets its range.
+pub(crate) fn for_ranges(count: usize, per_task: usize, task: impl Fn(std::ops::Range<usize>) + Sync + Send) {
+    let per_task = per_task.max(1);
+    if count <= per_task {
+        if count > 0 {
+            task(0..count);
+        }
+        return;
+    }
+    (0..count.div_ceil(per_task))
+        .into_par_iter()
+        .for_each(|i| task(i * per_task..((i + 1) * per_task).min(count)));
+}
+
+/// How many items of `size` elements make a task worth its start (about 16 Ki elements).
+pub(crate) fn per_task(size: usize) -> usize {
+    (16_384 / size.max(1)).max(1)
+}
+
+/// `out = map(range)` in parallel pieces of at least 16 Ki elements, in vector code.
+pub(crate) fn fill_by<T: Copy + Send>(len: usize, fill: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
+    buffer(len, |out| {
+        if len <= 32_768 {
+            vectorised(|| fill(0, out));
+        } else {
+            out.par_chunks_mut(16_384)
+                .enumerate()
+                .for_each(|(i, part)| vectorised(|| fill(i * 16_384, part)));
+        }
+    })
+}

@@ -1,0 +1,118 @@
+//! Strips of the inner dimension, so that every pass reads memory in order.
+
+use super::Around;
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+
+/// Inner positions handled at once.
+const STRIP: usize = 64;
+
+/// Call `body(outer index, first inner position, count)` for every strip, in parallel.
+fn for_strips(a: Around, body: impl Fn(usize, usize, usize) + Sync + Send) {
+    let strips = a.inner.div_ceil(STRIP);
+    for_ranges(a.outer * strips, per_task(a.length * a.inner.min(STRIP)), |range| {
+        vectorised(|| {
+            for strip in range {
+                let start = strip % strips * STRIP;
+                body(strip / strips, start, STRIP.min(a.inner - start));
+            }
+        });
+    });
+}
+
+/// The unit vectors, and the lengths before (at least `eps`).
+pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<T>) {
+    let eps = T::from_f64(eps);
+    let mut lengths = Vec::new();
+    let result = buffer(x.len(), |out| {
+        let out = Shared::new(out);
+        lengths = buffer(a.outer * a.inner, |lengths| {
+            let lengths = Shared::new(lengths);
+            for_strips(a, |outer, start, count| {
+                // SAFETY: this task alone handles these positions.
+                let norm = unsafe { lengths.part(outer * a.inner + start, count) };
+                let at = |i: usize| (outer * a.length + i) * a.inner + start;
+                norm.fill(T::zero());
+                if a.inner == 1 {
+                    norm[0] = x[at(0)..][..a.length].iter().map(|v| *v * *v).sum();
+                } else {
+                    for i in 0..a.length {
+                        for (n, v) in norm.iter_mut().zip(&x[at(i)..]) {
+                            *n += *v * *v;
+                        }
+                    }
+                }
+                let mut inverse = [T::zero(); STRIP];
+                for (n, inverse) in norm.iter_mut().zip(&mut inverse) {
+                    *n = eps.larger(n.sqrt());
+                    *inverse = T::one() / *n;
+                }
+                if a.inner == 1 {
+                    // SAFETY: as above.
+                    let to = unsafe { out.part(at(0), a.length) };
+                    for (t, v) in to.iter_mut().zip(&x[at(0)..]) {
+                        *t = *v * inverse[0];
+                    }
+                    return;
+                }
+                for i in 0..a.length {
+                    // SAFETY: as above.
+                    let to = unsafe { out.part(at(i), count) };
+                    for ((t, v), f) in to.iter_mut().zip(&x[at(i)..]).zip(&inverse) {
+                        *t = *v * *f;
+                    }
+                }
+            });
+        });
+    });
+    (result, lengths)
+}
+
+/// `(dy - y (y . dy)) / length`, or `dy / eps` where the length was cut off at `eps`.
+pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], dy: &[T]) -> Vec<T> {
+    let eps = T::from_f64(eps);
+    buffer(y.len(), |dx| {
+        let dx = Shared::new(dx);
+        for_strips(a, |outer, start, count| {
+            let norm = &lengths[outer * a.inner + start..][..count];
+            let at = |i: usize| (outer * a.length + i) * a.inner + start;
+            let mut dots = [T::zero(); STRIP];
+            if a.inner == 1 {
+                dots[0] = y[at(0)..][..a.length]
+                    .iter()
+                    .zip(&dy[at(0)..])
+                    .map(|(y, d)| *y * *d)
+                    .sum();
+            } else {
+                for i in 0..a.length {
+                    for ((s, y), d) in dots[..count].iter_mut().zip(&y[at(i)..]).zip(&dy[at(i)..]) {
+                        *s += *y * *d;
+                    }
+                }
+            }
+            let mut inverse = [T::zero(); STRIP];
+            for ((f, s), n) in inverse.iter_mut().zip(&mut dots).zip(norm) {
+                *f = T::one() / *n;
+                if *n <= eps {
+                    *s = T::zero();
+                }
+            }
+            if a.inner == 1 {
+                // SAFETY: this task alone handles these positions.
+                let to = unsafe { dx.part(at(0), a.length) };
+                for ((t, y), d) in to.iter_mut().zip(&y[at(0)..]).zip(&dy[at(0)..]) {
+                    *t = (*d - *y * dots[0]) * inverse[0];
+                }
+                return;
+            }
+            for i in 0..a.length {
+                // SAFETY: as above.
+                let to = unsafe { dx.part(at(i), count) };
+                let values = to.iter_mut().zip(&y[at(i)..]).zip(&dy[at(i)..]);
+                for (((t, y), d), (s, f)) in values.zip(dots.iter().zip(&inverse)) {
+                    *t = (*d - *y * *s) * *f;
+                }
+            }
+        });
+    })
+}

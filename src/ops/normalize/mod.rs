@@ -1,0 +1,53 @@
+//! Scaling vectors to unit length.
+
+mod cpu;
+
+use candle_core::Tensor;
+
+use super::graph::record;
+use super::kernel::{View, by_dtype, output, plain};
+use crate::ensure;
+use crate::error::Result;
+
+/// Sizes around the normalised dimension: `[outer, length, inner]`.
+#[derive(Clone, Copy)]
+struct Around {
+    outer: usize,
+    length: usize,
+    inner: usize,
+}
+
+/// `x / max(|x|, eps)` with the Euclidean length over dimension `dim`; any shape, which stays.
+///
+/// The gradient of a vector shorter than `eps` is `dy / eps`, as PyTorch's `F.normalize`.
+///
+/// # Errors
+/// `dim` beyond the last dimension; `eps` not positive.
+pub fn normalize(input: &Tensor, dim: usize, eps: f64) -> Result<Tensor> {
+    let dims = input.dims();
+    ensure!(
+        dim < dims.len(),
+        "normalize: dimension {dim} of input {dims:?} does not exist, expected 0 to {}",
+        dims.len().saturating_sub(1)
+    );
+    ensure!(
+        eps.is_finite() && eps.is_sign_positive(),
+        "normalize: eps is {eps}, expected a small positive number"
+    );
+    let around = Around {
+        outer: dims[..dim].iter().product(),
+        length: dims[dim],
+        inner: dims[dim + 1..].iter().product(),
+    };
+    let input = input.contiguous()?;
+    Ok(by_dtype!(input, "normalize", T => {
+        let (result, lengths) = {
+            let x = View::<T>::of(&input)?;
+            cpu::forward(around, eps, &x)
+        };
+        record("normalize", &[&input], output(result, input.shape()), move |arguments, result, gradient| {
+            let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(cpu::backward(around, eps, &y, &lengths, &dy), arguments[0].shape()))])
+        })
+    })?)
+}

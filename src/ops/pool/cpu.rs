@@ -1,0 +1,121 @@
+//! Windows over maps, one map at a time.
+
+use super::Window;
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+
+/// The maxima and where in its map each came from.
+pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
+    let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
+    let mut places = Vec::new();
+    let result = buffer(g.planes * out_area, |out| {
+        let out = Shared::new(out);
+        places = buffer(g.planes * out_area, |places| {
+            let places = Shared::new(places);
+            for_ranges(g.planes, per_task(area), |planes| {
+                for plane in planes {
+                    let map = &x[plane * area..][..area];
+                    // SAFETY: this task alone writes this map.
+                    let (out, places) = unsafe {
+                        (
+                            out.part(plane * out_area, out_area),
+                            places.part(plane * out_area, out_area),
+                        )
+                    };
+                    vectorised(|| max_of_map(g, map, out, places));
+                }
+            });
+        });
+    });
+    (result, places)
+}
+
+#[inline(always)]
+fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32]) {
+    for y in 0..g.out_size[0] {
+        let (top, bottom) = g.span(0, y);
+        for x in 0..g.out_size[1] {
+            let (left, right) = g.span(1, x);
+            let mut place = top * g.size[1] + left;
+            let mut best = map[place];
+            for row in top..bottom {
+                let first = row * g.size[1] + left;
+                for (at, &v) in (first..).zip(&map[first..][..right - left]) {
+                    // The second comparison is true for NaN only.
+                    if v > best || v.partial_cmp(&v).is_none() {
+                        best = v;
+                        place = at;
+                    }
+                }
+            }
+            out[y * g.out_size[1] + x] = best;
+            places[y * g.out_size[1] + x] = place as u32;
+        }
+    }
+}
+
+/// Each gradient goes to the place of its maximum.
+pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> Vec<T> {
+    let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
+    buffer(g.planes * area, |dx| {
+        let dx = Shared::new(dx);
+        for_ranges(g.planes, per_task(area), |planes| {
+            for plane in planes {
+                // SAFETY: this task alone writes this map.
+                let map = unsafe { dx.part(plane * area, area) };
+                map.fill(T::zero());
+                let part = plane * out_area..(plane + 1) * out_area;
+                for (place, d) in places[part.clone()].iter().zip(&dy[part]) {
+                    map[*place as usize] += *d;
+                }
+            }
+        });
+    })
+}
+
+/// The means.
+pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
+    let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
+    let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
+    buffer(g.planes * out_area, |out| {
+        let out = Shared::new(out);
+        for_ranges(g.planes, per_task(area), |planes| {
+            for plane in planes {
+                let map = &x[plane * area..][..area];
+                // SAFETY: this task alone writes this map.
+                let out = unsafe { out.part(plane * out_area, out_area) };
+                for (at, o) in out.iter_mut().enumerate() {
+                    let (top, bottom) = g.span(0, at / g.out_size[1]);
+                    let (left, right) = g.span(1, at % g.out_size[1]);
+                    let rows = (top..bottom).map(|row| map[row * g.size[1]..][left..right].iter().copied().sum::<T>());
+                    *o = rows.sum::<T>() * share;
+                }
+            }
+        });
+    })
+}
+
+/// Each gradient goes to its window in equal shares.
+pub(super) fn mean_backward<T: Element>(g: Window, dy: &[T]) -> Vec<T> {
+    let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
+    let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
+    buffer(g.planes * area, |dx| {
+        let dx = Shared::new(dx);
+        for_ranges(g.planes, per_task(area), |planes| {
+            for plane in planes {
+                // SAFETY: this task alone writes this map.
+                let map = unsafe { dx.part(plane * area, area) };
+                map.fill(T::zero());
+                for (at, d) in dy[plane * out_area..][..out_area].iter().enumerate() {
+                    let (top, bottom) = g.span(0, at / g.out_size[1]);
+                    let (left, right) = g.span(1, at % g.out_size[1]);
+                    for row in top..bottom {
+                        for t in &mut map[row * g.size[1]..][left..right] {
+                            *t += *d * share;
+                        }
+                    }
+                }
+            }
+        });
+    })
+}

@@ -1,0 +1,145 @@
+//! Pooling: maximum and mean over windows.
+
+mod cpu;
+
+use candle_core::Tensor;
+
+use super::graph::record;
+use super::kernel::{View, by_dtype, output, plain};
+use crate::ensure;
+use crate::error::Result;
+
+/// Every size of one pooling.
+#[derive(Clone, Copy)]
+struct Window {
+    planes: usize,
+    size: [usize; 2],
+    out_size: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+}
+
+impl Window {
+    fn new(name: &str, input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Self> {
+        let dims = input.dims();
+        ensure!(
+            dims.len() == 4,
+            "{name}: the input has shape {dims:?}, expected [images, channels, height, width]"
+        );
+        let mut out_size = [0; 2];
+        for axis in 0..2 {
+            ensure!(
+                kernel[axis] > 0 && stride[axis] > 0,
+                "{name}: kernel {kernel:?} and stride {stride:?} must be at least 1"
+            );
+            ensure!(
+                2 * padding[axis] <= kernel[axis],
+                "{name}: padding {padding:?} must be at most half of kernel {kernel:?}"
+            );
+            let padded = dims[2 + axis] + 2 * padding[axis];
+            ensure!(
+                dims[2 + axis] > 0 && padded >= kernel[axis],
+                "{name}: kernel {kernel:?} is larger than input {dims:?} with padding {padding:?}; use a smaller kernel"
+            );
+            out_size[axis] = (padded - kernel[axis]) / stride[axis] + 1;
+        }
+        Ok(Window {
+            planes: dims[0] * dims[1],
+            size: [dims[2], dims[3]],
+            out_size,
+            kernel,
+            stride,
+            padding,
+        })
+    }
+
+    /// The input coordinates that output `at` sees along `axis`.
+    fn span(&self, axis: usize, at: usize) -> (usize, usize) {
+        let start = at * self.stride[axis];
+        let end = (start + self.kernel[axis])
+            .saturating_sub(self.padding[axis])
+            .min(self.size[axis]);
+        (start.saturating_sub(self.padding[axis]), end)
+    }
+}
+
+/// The maximum over windows; outside the map counts as minus infinity, NaN wins.
+///
+/// Shapes: `[n, c, h, w]` to `[n, c, h', w']` with `h' = (h + 2 padding - kernel) / stride + 1`. The place of each maximum (the first in
+/// reading order, as PyTorch's) is kept for the backward pass.
+///
+/// # Errors
+/// A shape that is not 4-dimensional, a kernel larger than the padded map, padding over half the kernel.
+pub fn max_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
+    let window = Window::new("max_pool2d", input, kernel, stride, padding)?;
+    let input = input.contiguous()?;
+    let dims = input.dims();
+    let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+    Ok(by_dtype!(input, "max_pool2d", T => {
+        let (result, places) = {
+            let x = View::<T>::of(&input)?;
+            cpu::max_forward(window, &x)
+        };
+        record("max_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+            let dy = View::<T>::of(gradient)?;
+            Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), arguments[0].shape()))])
+        })
+    })?)
+}
+
+/// The mean over windows; zeros outside the map count (PyTorch's default).
+///
+/// Shapes as [`max_pool2d`].
+///
+/// # Errors
+/// As [`max_pool2d`].
+pub fn avg_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
+    let window = Window::new("avg_pool2d", input, kernel, stride, padding)?;
+    let input = input.contiguous()?;
+    let dims = input.dims();
+    let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+    Ok(by_dtype!(input, "avg_pool2d", T => {
+        let result = {
+            let x = View::<T>::of(&input)?;
+            cpu::mean_forward(window, &x)
+        };
+        record("avg_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+            let dy = View::<T>::of(gradient)?;
+            Ok(vec![Some(plain(cpu::mean_backward(window, &dy), arguments[0].shape()))])
+        })
+    })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn mean_of_windows_and_its_gradient() {
+        let x = Var::from_tensor(
+            &Tensor::arange(0f32, 16.0, &Device::Cpu)
+                .unwrap()
+                .reshape((1, 1, 4, 4))
+                .unwrap(),
+        )
+        .unwrap();
+        let y = avg_pool2d(&x, [2, 2], [2, 2], [0, 0]).unwrap();
+        // windows {0,1,4,5}, {2,3,6,7}, {8,9,12,13}, {10,11,14,15}
+        assert_eq!(
+            y.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+            [2.5, 4.5, 10.5, 12.5]
+        );
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        let g = grads.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(g, [0.25; 16]);
+    }
+
+    #[test]
+    fn shape_errors_name_the_operation() {
+        let x = Tensor::zeros((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let text = max_pool2d(&x, [5, 5], [1, 1], [0, 0]).unwrap_err().to_string();
+        assert!(text.contains("max_pool2d") && text.contains("[1, 1, 4, 4]"), "{text}");
+    }
+}

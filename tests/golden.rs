@@ -1,0 +1,253 @@
+//! Values and gradients of the operations against `tests/golden/ops.safetensors`, which PyTorch made (`make_golden.py`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::collections::{BTreeMap, HashMap};
+
+use candle_core::{DType, Device, Tensor, Var};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
+use serde_json::Value;
+
+/// Largest difference to PyTorch's numbers, relative to the largest of them.
+const TOLERANCE: f64 = 1e-4;
+
+struct Golden {
+    tensors: HashMap<String, Tensor>,
+    options: BTreeMap<String, Value>,
+}
+
+/// One case: its tensors by role and its options.
+struct Case<'a> {
+    name: &'a str,
+    golden: &'a Golden,
+    options: &'a Value,
+}
+
+impl Golden {
+    fn load() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/ops.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let options = metadata.metadata().clone().unwrap();
+        let options = options
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, serde_json::from_str(&text).ok()?)))
+            .collect();
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
+        Golden { tensors, options }
+    }
+
+    fn cases(&self, prefix: &str) -> Vec<Case<'_>> {
+        let cases: Vec<_> = self
+            .options
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(name, options)| Case {
+                name,
+                golden: self,
+                options,
+            })
+            .collect();
+        assert!(!cases.is_empty(), "no golden case {prefix}");
+        cases
+    }
+}
+
+impl Case<'_> {
+    fn get(&self, role: &str) -> Tensor {
+        let name = format!("{}/{role}", self.name);
+        self.golden
+            .tensors
+            .get(&name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .clone()
+    }
+
+    fn var(&self, role: &str) -> Var {
+        Var::from_tensor(&self.get(role)).unwrap()
+    }
+
+    fn size(&self, key: &str) -> usize {
+        self.options[key].as_u64().unwrap() as usize
+    }
+
+    fn pair(&self, key: &str) -> [usize; 2] {
+        let values: Vec<usize> = self.options[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_u64().unwrap() as usize)
+            .collect();
+        values.try_into().unwrap()
+    }
+
+    /// Compare `out` and the gradients of `(out * cotangent).sum()`.
+    fn check(&self, out: &Tensor, arguments: &[(&str, &Var)]) {
+        self.close("out", out);
+        let grads = (out * self.get("cotangent"))
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        for (role, var) in arguments {
+            let name = format!("grad_{role}");
+            let gradient = grads.get(var).unwrap_or_else(|| panic!("{}: no {name}", self.name));
+            self.close(&name, gradient);
+        }
+    }
+
+    fn close(&self, role: &str, found: &Tensor) {
+        let expected = self.get(role);
+        assert_eq!(found.dims(), expected.dims(), "{}/{role}", self.name);
+        let largest = |t: &Tensor| {
+            let t = t.to_dtype(DType::F64).unwrap().abs().unwrap().flatten_all().unwrap();
+            t.max(0).unwrap().to_scalar::<f64>().unwrap()
+        };
+        let error = largest(&(found - &expected).unwrap()) / largest(&expected).max(1e-6);
+        assert!(error < TOLERANCE, "{}/{role}: relative error {error:e}", self.name);
+    }
+}
+
+#[test]
+fn conv2d() {
+    let golden = Golden::load();
+    for case in golden.cases("conv2d") {
+        let (input, weight, bias) = (case.var("input"), case.var("weight"), case.var("bias"));
+        let o = Conv2dOptions {
+            stride: [case.size("stride"); 2],
+            padding: [case.size("padding"); 2],
+            dilation: [case.size("dilation"); 2],
+            groups: case.size("groups"),
+        };
+        let out = ops::conv2d(&input, &weight, Some(&bias), &o).unwrap();
+        case.check(&out, &[("input", &input), ("weight", &weight), ("bias", &bias)]);
+    }
+}
+
+#[test]
+fn conv2d_of_a_transposed_view() {
+    let golden = Golden::load();
+    for case in golden.cases("conv2d") {
+        let swap = |t: &Tensor| t.transpose(0, 1).unwrap().contiguous().unwrap();
+        let input = Var::from_tensor(&swap(&case.get("input"))).unwrap();
+        let weight = Var::from_tensor(&swap(&case.get("weight"))).unwrap();
+        let o = Conv2dOptions {
+            stride: [case.size("stride"); 2],
+            padding: [case.size("padding"); 2],
+            dilation: [case.size("dilation"); 2],
+            groups: case.size("groups"),
+        };
+        let views = (input.transpose(0, 1).unwrap(), weight.transpose(0, 1).unwrap());
+        let out = ops::conv2d(&views.0, &views.1, Some(&case.get("bias")), &o).unwrap();
+        case.close("out", &out);
+        let grads = (&out * case.get("cotangent"))
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        case.close("grad_input", &grads.get(&input).unwrap().transpose(0, 1).unwrap());
+        case.close("grad_weight", &grads.get(&weight).unwrap().transpose(0, 1).unwrap());
+    }
+}
+
+#[test]
+fn batch_norm() {
+    let golden = Golden::load();
+    for case in golden.cases("batch_norm") {
+        let (input, weight, bias) = (case.var("input"), case.var("weight"), case.var("bias"));
+        let training = case.options["training"].as_bool().unwrap();
+        let (mean, var) = if training {
+            let zero = weight.zeros_like().unwrap();
+            (
+                Var::from_tensor(&zero).unwrap(),
+                Var::from_tensor(&zero.ones_like().unwrap()).unwrap(),
+            )
+        } else {
+            (case.var("running_mean"), case.var("running_var"))
+        };
+        let o = BatchNormOptions {
+            training,
+            ..Default::default()
+        };
+        let state = BatchNormState { mean: &mean, var: &var };
+        let out = ops::batch_norm(&input, &weight, &bias, state, None, &o).unwrap();
+        case.check(&out, &[("input", &input), ("weight", &weight), ("bias", &bias)]);
+        if training {
+            case.close("running_mean_after", &mean);
+            case.close("running_var_after", &var);
+        }
+    }
+}
+
+#[test]
+fn max_pool2d() {
+    let golden = Golden::load();
+    for case in golden.cases("max_pool2d") {
+        let input = case.var("input");
+        let [kernel, stride, padding] = ["kernel", "stride", "padding"].map(|key| [case.size(key); 2]);
+        let out = ops::max_pool2d(&input, kernel, stride, padding).unwrap();
+        case.check(&out, &[("input", &input)]);
+    }
+}
+
+#[test]
+fn resize() {
+    let golden = Golden::load();
+    for case in golden.cases("resize_bilinear") {
+        let input = case.var("input");
+        let corners = case.options["align_corners"].as_bool().unwrap();
+        let out = ops::resize_bilinear(&input, case.pair("size"), corners).unwrap();
+        case.check(&out, &[("input", &input)]);
+    }
+    for case in golden.cases("resize_nearest") {
+        let input = case.var("input");
+        case.check(
+            &ops::resize_nearest(&input, case.pair("size")).unwrap(),
+            &[("input", &input)],
+        );
+    }
+}
+
+#[test]
+fn cross_entropy() {
+    let golden = Golden::load();
+    for case in golden.cases("cross_entropy") {
+        let logits = case.var("logits");
+        let weights = case.options["class_weights"].as_array();
+        let o = CrossEntropyOptions {
+            ignore_label: case.options["ignore_label"].as_i64().unwrap(),
+            class_weights: weights.map(|w| w.iter().map(|v| v.as_f64().unwrap() as f32).collect()),
+            label_smoothing: case.options["label_smoothing"].as_f64().unwrap(),
+        };
+        let out = ops::cross_entropy(&logits, &case.get("labels"), &o).unwrap();
+        case.check(&out, &[("logits", &logits)]);
+    }
+}
+
+#[test]
+fn normalize() {
+    let golden = Golden::load();
+    for case in golden.cases("normalize") {
+        let input = case.var("input");
+        let out = ops::normalize(&input, case.size("dim"), case.options["eps"].as_f64().unwrap()).unwrap();
+        case.check(&out, &[("input", &input)]);
+    }
+}
+
+#[test]
+fn a_value_used_twice() {
+    let golden = Golden::load();
+    for case in golden.cases("used_twice") {
+        let input = case.var("input");
+        let resized = ops::resize_bilinear(&input, [12, 16], false).unwrap();
+        let part = resized.narrow(2, 0, 6).unwrap().narrow(3, 0, 8).unwrap();
+        let out = (part + (input.as_tensor() * input.as_tensor()).unwrap()).unwrap();
+        case.check(&out, &[("input", &input)]);
+    }
+}
