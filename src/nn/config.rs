@@ -1,0 +1,272 @@
+//! What determines a model except its numbers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ensure;
+use crate::error::{Result, choose};
+
+/// The network families.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// DeepLabV3+ (Chen et al. 2018) with the names and the arithmetic of `segmentation_models_pytorch.DeepLabV3Plus`.
+    DeepLabV3Plus,
+    /// DeepLabV3 (Chen et al. 2017) with the names and the arithmetic of torchvision's `deeplabv3_resnet*`.
+    DeepLabV3,
+    /// FCN (Long et al. 2015) with the names and the arithmetic of torchvision's `fcn_resnet*`.
+    Fcn,
+    /// U-Net (Ronneberger et al. 2015) with the names and the arithmetic of `segmentation_models_pytorch.Unet`.
+    Unet,
+}
+
+impl Architecture {
+    /// Every architecture with its name in scripts and checkpoints.
+    pub const ALL: [(&'static str, Architecture); 4] = [
+        ("deeplabv3plus", Architecture::DeepLabV3Plus),
+        ("deeplabv3", Architecture::DeepLabV3),
+        ("fcn", Architecture::Fcn),
+        ("unet", Architecture::Unet),
+    ];
+
+    /// The architecture of this name; the error lists the valid names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        choose("architecture", name, &Self::ALL)
+    }
+
+    /// The name in scripts and checkpoints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::DeepLabV3Plus => "deeplabv3plus",
+            Architecture::DeepLabV3 => "deeplabv3",
+            Architecture::Fcn => "fcn",
+            Architecture::Unet => "unet",
+        }
+    }
+}
+
+/// The encoders (ResNet with the 7x7 stem, torchvision's parameter names).
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderKind {
+    /// 2, 2, 2, 2 basic blocks; 512 channels at the end; 11.2 million parameters.
+    Resnet18,
+    /// 3, 4, 6, 3 basic blocks; 512 channels at the end; 21.3 million parameters.
+    Resnet34,
+    /// 3, 4, 6, 3 bottlenecks; 2048 channels at the end; 23.5 million parameters.
+    Resnet50,
+    /// 3, 4, 23, 3 bottlenecks; 2048 channels at the end; 42.5 million parameters.
+    Resnet101,
+}
+
+impl EncoderKind {
+    /// Every encoder with its name in scripts and checkpoints.
+    pub const ALL: [(&'static str, EncoderKind); 4] = [
+        ("resnet18", EncoderKind::Resnet18),
+        ("resnet34", EncoderKind::Resnet34),
+        ("resnet50", EncoderKind::Resnet50),
+        ("resnet101", EncoderKind::Resnet101),
+    ];
+
+    /// The encoder of this name; the error lists the valid names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        choose("encoder", name, &Self::ALL)
+    }
+
+    /// The name in scripts and checkpoints.
+    pub fn name(self) -> &'static str {
+        match self {
+            EncoderKind::Resnet18 => "resnet18",
+            EncoderKind::Resnet34 => "resnet34",
+            EncoderKind::Resnet50 => "resnet50",
+            EncoderKind::Resnet101 => "resnet101",
+        }
+    }
+
+    /// Blocks in each of the four stages.
+    pub fn blocks(self) -> [usize; 4] {
+        match self {
+            EncoderKind::Resnet18 => [2, 2, 2, 2],
+            EncoderKind::Resnet34 | EncoderKind::Resnet50 => [3, 4, 6, 3],
+            EncoderKind::Resnet101 => [3, 4, 23, 3],
+        }
+    }
+
+    /// Whether the blocks are bottlenecks (1x1, 3x3, 1x1) instead of two 3x3 convolutions.
+    pub fn bottleneck(self) -> bool {
+        matches!(self, EncoderKind::Resnet50 | EncoderKind::Resnet101)
+    }
+
+    /// Channels of the five maps of the encoder: stem, then the four stages.
+    pub fn channels(self) -> [usize; 5] {
+        if self.bottleneck() {
+            [64, 256, 512, 1024, 2048]
+        } else {
+            [64, 64, 128, 256, 512]
+        }
+    }
+}
+
+/// The projection head: 1x1 convolutions with ReLU between them.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProjectionConfig {
+    /// Number of convolutions (1 is a linear projection).
+    pub layers: usize,
+    /// Channels of every layer, the last included.
+    pub channels: usize,
+    /// Batch norm between each hidden convolution and its ReLU.
+    pub norm: bool,
+}
+
+impl Default for ProjectionConfig {
+    fn default() -> Self {
+        ProjectionConfig {
+            layers: 3,
+            channels: 256,
+            norm: false,
+        }
+    }
+}
+
+/// Everything that determines a model except its numbers; saved with every checkpoint.
+///
+/// [`ModelConfig::new`] gives the defaults of each architecture:
+///
+/// | | deeplabv3plus | deeplabv3 | fcn | unet |
+/// |---|---|---|---|---|
+/// | `output_stride` | 16 | 8 | 8 | 32 |
+/// | `decoder_channels` | 256 | 256 | a quarter of the encoder's | 256 (halved at each of its five blocks) |
+/// | `atrous_rates` | 12, 24, 36 | 12, 24, 36 | not used | not used |
+/// | `separable` | yes | no | not used | not used |
+/// | `dropout` | 0.5 | 0.5 | 0.1 | not used |
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The network family.
+    pub architecture: Architecture,
+    /// The encoder.
+    pub encoder: EncoderKind,
+    /// Number of classes: the channels of the logits.
+    pub classes: usize,
+    /// Stride of the encoder's last map: 8, 16 or 32. Below 32 the last stages use dilation instead of stride.
+    pub output_stride: usize,
+    /// Channels of the decoder.
+    pub decoder_channels: usize,
+    /// Dilations of the three atrous branches (DeepLab).
+    pub atrous_rates: [usize; 3],
+    /// Whether the atrous branches are depthwise separable (DeepLab).
+    pub separable: bool,
+    /// Dropout probability in the decoder while training.
+    pub dropout: f64,
+    /// The projection head.
+    pub projection: ProjectionConfig,
+}
+
+impl ModelConfig {
+    /// The defaults of an architecture.
+    pub fn new(architecture: Architecture, encoder: EncoderKind, classes: usize) -> Self {
+        let [.., last] = encoder.channels();
+        let (output_stride, decoder_channels, dropout) = match architecture {
+            Architecture::DeepLabV3Plus => (16, 256, 0.5),
+            Architecture::DeepLabV3 => (8, 256, 0.5),
+            Architecture::Fcn => (8, last / 4, 0.1),
+            Architecture::Unet => (32, 256, 0.0),
+        };
+        ModelConfig {
+            architecture,
+            encoder,
+            classes,
+            output_stride,
+            decoder_channels,
+            atrous_rates: [12, 24, 36],
+            separable: architecture == Architecture::DeepLabV3Plus,
+            dropout,
+            projection: ProjectionConfig::default(),
+        }
+    }
+
+    /// An error naming the first option that cannot be.
+    pub fn check(&self) -> Result<()> {
+        let name = self.architecture.name();
+        ensure!(
+            (1..=65536).contains(&self.classes),
+            "{name}: classes is {}, expected 1 to 65536",
+            self.classes
+        );
+        ensure!(
+            matches!(self.output_stride, 8 | 16 | 32),
+            "{name}: output_stride is {}, expected 8, 16 or 32",
+            self.output_stride
+        );
+        let least = if self.architecture == Architecture::Unet { 16 } else { 1 };
+        ensure!(
+            (least..=8192).contains(&self.decoder_channels),
+            "{name}: decoder_channels is {}, expected {least} to 8192",
+            self.decoder_channels
+        );
+        ensure!(
+            self.atrous_rates.iter().all(|r| (1..=1024).contains(r)),
+            "{name}: atrous_rates is {:?}, expected three numbers from 1 to 1024",
+            self.atrous_rates
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.dropout),
+            "{name}: dropout is {}, expected a probability from 0 up to but not including 1",
+            self.dropout
+        );
+        ensure!(
+            (1..=16).contains(&self.projection.layers),
+            "{name}: projection.layers is {}, expected 1 to 16",
+            self.projection.layers
+        );
+        ensure!(
+            (1..=8192).contains(&self.projection.channels),
+            "{name}: projection.channels is {}, expected 1 to 8192",
+            self.projection.channels
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_survives_json_and_refuses_unknown_names() {
+        let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet50, 19);
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(
+            text.contains("\"deeplabv3plus\"") && text.contains("\"resnet50\""),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
+        let wrong = text.replace("\"dropout\"", "\"drop\"");
+        assert!(serde_json::from_str::<ModelConfig>(&wrong).is_err());
+    }
+
+    #[test]
+    fn names_in_json_are_the_names_in_scripts() {
+        for (name, architecture) in Architecture::ALL {
+            assert_eq!(serde_json::to_string(&architecture).unwrap(), format!("\"{name}\""));
+            assert_eq!(architecture.name(), name);
+        }
+        for (name, encoder) in EncoderKind::ALL {
+            assert_eq!(serde_json::to_string(&encoder).unwrap(), format!("\"{name}\""));
+            assert_eq!(encoder.name(), name);
+        }
+    }
+
+    #[test]
+    fn impossible_options_are_named() {
+        let mut config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 11);
+        config.output_stride = 12;
+        let text = config.check().unwrap_err().to_string();
+        assert_eq!(text, "deeplabv3plus: output_stride is 12, expected 8, 16 or 32");
+        let text = EncoderKind::from_name("resnet5").unwrap_err().to_string();
+        assert!(
+            text.contains("\"resnet101\"") && text.contains("did you mean"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! The decoder of DeepLabV3+ (Chen et al. 2018), as in `segmentation_models_pytorch.DeepLabV3Plus`.
+
+use candle_core::Tensor;
+
+use super::aspp::{Aspp, AsppSpec};
+use super::config::ModelConfig;
+use super::layer::{ConvNorm, ConvSpec, SeparableConvNorm};
+use super::param::Builder;
+use super::pass::Pass;
+use super::resnet::Pyramid;
+use crate::error::Result;
+use crate::ops;
+
+/// Channels to which the stride-4 map is reduced before it joins (the paper's choice).
+const LOW_LEVEL_CHANNELS: usize = 48;
+
+/// ASPP, separable 3x3, upsampled to stride 4, joined with the reduced stride-4 map, separable 3x3.
+pub(super) struct DeepLabV3Plus {
+    aspp: Aspp,
+    smooth: SeparableConvNorm,
+    low_level: ConvNorm,
+    fuse: SeparableConvNorm,
+}
+
+impl DeepLabV3Plus {
+    pub(super) fn new(builder: &mut Builder, config: &ModelConfig) -> Result<Self> {
+        let [_, fine, .., coarse] = config.encoder.channels();
+        let channels = config.decoder_channels;
+        let aspp = AsppSpec {
+            input: coarse,
+            output: channels,
+            rates: config.atrous_rates,
+            separable: config.separable,
+            dropout: config.dropout,
+        };
+        Ok(DeepLabV3Plus {
+            aspp: Aspp::new(builder, "decoder.aspp.0", &aspp)?,
+            smooth: SeparableConvNorm::new(builder, "decoder.aspp.1", "decoder.aspp.2", [channels; 2], 1)?,
+            low_level: ConvNorm::new(
+                builder,
+                "decoder.block1.0",
+                "decoder.block1.1",
+                ConvSpec::new(fine, LOW_LEVEL_CHANNELS, 1),
+            )?,
+            fuse: SeparableConvNorm::new(
+                builder,
+                "decoder.block2.0",
+                "decoder.block2.1",
+                [LOW_LEVEL_CHANNELS + channels, channels],
+                1,
+            )?,
+        })
+    }
+
+    /// The map of stride 4. The coarse map is resized to the size of the fine one with aligned corners, which for sides that
+    /// the output stride divides is `nn.UpsamplingBilinear2d` by 4 (2 at output stride 8).
+    pub(super) fn forward(&self, pyramid: &Pyramid, pass: &Pass) -> Result<Tensor> {
+        let coarse = self.smooth.forward(&self.aspp.forward(&pyramid.layer4, pass)?, pass)?;
+        let (_, _, height, width) = pyramid.layer1.dims4()?;
+        let coarse = ops::resize_bilinear(&coarse, [height, width], true)?;
+        let fine = self.low_level.forward(&pyramid.layer1, pass)?;
+        self.fuse.forward(&Tensor::cat(&[coarse, fine], 1)?, pass)
+    }
+}

@@ -1,0 +1,93 @@
+//! The two heads on the decoder's map: classifier and projection.
+
+use candle_core::Tensor;
+
+use super::config::ProjectionConfig;
+use super::decoder::Conventions;
+use super::layer::{BatchNorm, Conv2d, ConvSpec};
+use super::param::Builder;
+use super::pass::Pass;
+use crate::error::Result;
+use crate::ops;
+
+/// One convolution to the classes, then bilinear to the size asked for.
+pub(super) struct Classifier {
+    conv: Conv2d,
+    align_corners: bool,
+}
+
+impl Classifier {
+    pub(super) fn new(builder: &mut Builder, conventions: &Conventions, input: usize, classes: usize) -> Result<Self> {
+        let spec = ConvSpec {
+            bias: true,
+            init: conventions.init,
+            ..ConvSpec::new(input, classes, conventions.kernel)
+        };
+        Ok(Classifier {
+            conv: Conv2d::new(builder, conventions.classifier, spec)?,
+            align_corners: conventions.align_corners,
+        })
+    }
+
+    /// [n, input, h, w] -> [n, classes, size].
+    pub(super) fn forward(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
+        let logits = self.conv.forward(features, pass)?;
+        let (_, _, height, width) = logits.dims4()?;
+        if [height, width] == size {
+            return Ok(logits);
+        }
+        ops::resize_bilinear(&logits, size, self.align_corners)
+    }
+}
+
+/// The projection head of contrastive pretraining: `projection.conv1` to `convN`, 1x1 with bias, ReLU between them, and with
+/// `norm` a batch norm `projection.norm1` ... before each ReLU.
+pub(super) struct Projection {
+    hidden: Vec<(Conv2d, Option<BatchNorm>)>,
+    last: Conv2d,
+}
+
+impl Projection {
+    pub(super) fn new(builder: &mut Builder, config: &ProjectionConfig, input: usize) -> Result<Self> {
+        let mut input = input;
+        let mut hidden = Vec::new();
+        for layer in 1..config.layers {
+            let spec = ConvSpec {
+                bias: true,
+                ..ConvSpec::new(input, config.channels, 1)
+            };
+            let conv = Conv2d::new(builder, &format!("projection.conv{layer}"), spec)?;
+            let norm = match config.norm {
+                true => Some(BatchNorm::new(
+                    builder,
+                    &format!("projection.norm{layer}"),
+                    conv.channels(),
+                )?),
+                false => None,
+            };
+            hidden.push((conv, norm));
+            input = config.channels;
+        }
+        let spec = ConvSpec {
+            bias: true,
+            ..ConvSpec::new(input, config.channels, 1)
+        };
+        Ok(Projection {
+            hidden,
+            last: Conv2d::new(builder, &format!("projection.conv{}", config.layers), spec)?,
+        })
+    }
+
+    /// [n, input, h, w] -> [n, channels, h, w], not normalised.
+    pub(super) fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let mut x = features.clone();
+        for (conv, norm) in &self.hidden {
+            x = conv.forward(&x, pass)?;
+            x = match norm {
+                Some(norm) => norm.forward(&x, None, true, pass)?,
+                None => ops::relu(&x)?,
+            };
+        }
+        self.last.forward(&x, pass)
+    }
+}

@@ -1,0 +1,189 @@
+//! The layers that own parameters: convolution, batch norm, and the pair of them.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::init::{ConvInit, Init};
+use super::param::{Builder, Slot};
+use super::pass::Pass;
+use crate::error::Result;
+use crate::fail;
+use crate::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions};
+
+/// What a convolution is: square kernel, padding so that stride 1 keeps the size.
+#[derive(Clone, Copy)]
+pub(super) struct ConvSpec {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+    pub(super) groups: usize,
+    pub(super) bias: bool,
+    pub(super) init: ConvInit,
+}
+
+impl ConvSpec {
+    /// Stride 1, no dilation, one group, no bias, PyTorch's own initialisation.
+    pub(super) fn new(input: usize, output: usize, kernel: usize) -> Self {
+        ConvSpec {
+            input,
+            output,
+            kernel,
+            stride: 1,
+            dilation: 1,
+            groups: 1,
+            bias: false,
+            init: ConvInit::Default,
+        }
+    }
+}
+
+/// A two-dimensional convolution: `NAME.weight` [out, in / groups, k, k] and perhaps `NAME.bias` [out].
+pub(super) struct Conv2d {
+    weight: Arc<Slot>,
+    bias: Option<Arc<Slot>>,
+    options: Conv2dOptions,
+}
+
+impl Conv2d {
+    pub(super) fn new(builder: &mut Builder, name: &str, spec: ConvSpec) -> Result<Self> {
+        let shape = [spec.output, spec.input / spec.groups, spec.kernel, spec.kernel];
+        let (weight, bias) = spec.init.rules(shape);
+        let padding = spec.kernel / 2 * spec.dilation;
+        Ok(Conv2d {
+            weight: builder.parameter(format!("{name}.weight"), &shape, weight)?,
+            bias: match spec.bias {
+                true => Some(builder.parameter(format!("{name}.bias"), &[spec.output], bias)?),
+                false => None,
+            },
+            options: Conv2dOptions {
+                stride: [spec.stride; 2],
+                padding: [padding; 2],
+                dilation: [spec.dilation; 2],
+                groups: spec.groups,
+            },
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|b| b.tensor(pass));
+        ops::conv2d(x, &self.weight.tensor(pass), bias.as_ref(), &self.options)
+    }
+
+    /// Number of output channels.
+    pub(super) fn channels(&self) -> usize {
+        self.weight.var.dims()[0]
+    }
+}
+
+/// Batch norm over [n, c, h, w] with momentum 0.1 and eps 1e-5 (PyTorch's defaults): `NAME.weight`, `bias`,
+/// `running_mean`, `running_var`, each [c].
+pub(super) struct BatchNorm {
+    weight: Arc<Slot>,
+    bias: Arc<Slot>,
+    mean: Arc<Slot>,
+    var: Arc<Slot>,
+}
+
+impl BatchNorm {
+    pub(super) fn new(builder: &mut Builder, name: &str, channels: usize) -> Result<Self> {
+        Ok(BatchNorm {
+            weight: builder.parameter(format!("{name}.weight"), &[channels], Init::One)?,
+            bias: builder.parameter(format!("{name}.bias"), &[channels], Init::Zero)?,
+            mean: builder.buffer(format!("{name}.running_mean"), &[channels], Init::Zero)?,
+            var: builder.buffer(format!("{name}.running_var"), &[channels], Init::One)?,
+        })
+    }
+
+    /// bn(x), plus `residual` if given, through ReLU if asked: one node of the graph.
+    pub(super) fn forward(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, pass: &Pass) -> Result<Tensor> {
+        let options = BatchNormOptions {
+            training: pass.training,
+            momentum: 0.1,
+            eps: 1e-5,
+            relu,
+        };
+        let state = BatchNormState {
+            mean: &self.mean.var,
+            var: &self.var.var,
+        };
+        let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
+        ops::batch_norm(x, &weight, &bias, state, residual, &options)
+    }
+}
+
+/// A convolution without bias and its batch norm.
+pub(super) struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    pub(super) fn new(builder: &mut Builder, conv: &str, norm: &str, spec: ConvSpec) -> Result<Self> {
+        Ok(ConvNorm {
+            conv: Conv2d::new(builder, conv, spec)?,
+            norm: BatchNorm::new(builder, norm, spec.output)?,
+        })
+    }
+
+    /// relu(bn(conv(x))).
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.norm.forward(&self.conv.forward(x, pass)?, None, true, pass)
+    }
+
+    /// bn(conv(x)), the projected shortcut of a residual block.
+    pub(super) fn forward_linear(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.norm.forward(&self.conv.forward(x, pass)?, None, false, pass)
+    }
+
+    /// relu(bn(conv(x)) + residual).
+    pub(super) fn forward_onto(&self, x: &Tensor, residual: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.norm
+            .forward(&self.conv.forward(x, pass)?, Some(residual), true, pass)
+    }
+}
+
+/// A depthwise separable 3x3 convolution (3x3 per channel, then 1x1) with batch norm and ReLU.
+pub(super) struct SeparableConvNorm {
+    depthwise: Conv2d,
+    pointwise: ConvNorm,
+}
+
+impl SeparableConvNorm {
+    /// `conv.0` is the depthwise, `conv.1` the pointwise convolution, as in segmentation_models_pytorch's `SeparableConv2d`.
+    pub(super) fn new(
+        builder: &mut Builder,
+        conv: &str,
+        norm: &str,
+        [input, output]: [usize; 2],
+        dilation: usize,
+    ) -> Result<Self> {
+        let depthwise = ConvSpec {
+            dilation,
+            groups: input,
+            ..ConvSpec::new(input, input, 3)
+        };
+        Ok(SeparableConvNorm {
+            depthwise: Conv2d::new(builder, &format!("{conv}.0"), depthwise)?,
+            pointwise: ConvNorm::new(builder, &format!("{conv}.1"), norm, ConvSpec::new(input, output, 1))?,
+        })
+    }
+
+    /// relu(bn(pointwise(depthwise(x)))).
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.pointwise.forward(&self.depthwise.forward(x, pass)?, pass)
+    }
+}
+
+/// Dropout with probability `p` while training, nothing otherwise.
+pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
+    if !pass.training || p == 0.0 {
+        return Ok(x);
+    }
+    match pass.random {
+        Some(random) => ops::dropout(&x, p, &mut random.borrow_mut()),
+        None => fail!("forward: dropout {p} in training mode needs a random state; pass one, or set dropout to 0"),
+    }
+}

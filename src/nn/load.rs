@@ -1,0 +1,284 @@
+//! Fitting named tensors to the tensors of a model.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::decoder::Conventions;
+use super::param::Slot;
+use crate::error::Result;
+use crate::fail;
+
+/// How names of a file become names of the model, and what happens when they do not fit.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Refuse the whole file unless every tensor fits; otherwise take what fits.
+    pub strict: bool,
+    /// Put in front of every name of the file; `None` finds out whether the encoder's own prefix fits better than none.
+    pub prefix: Option<String>,
+    /// (from, to): a name that begins with `from` gets `to` instead, before the prefix; the first pair that fits counts.
+    pub rename: Vec<(String, String)>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            strict: true,
+            prefix: None,
+            rename: Vec::new(),
+        }
+    }
+}
+
+/// A tensor whose shape in the file is not the model's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrongShape {
+    /// Its name in the model.
+    pub name: String,
+    /// Its shape in the model.
+    pub model: Vec<usize>,
+    /// Its shape in the file.
+    pub file: Vec<usize>,
+}
+
+/// What became of each tensor. Names are the model's, those of `unexpected` the file's after `rename` and `prefix`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadReport {
+    /// Taken over, in the order of the modules.
+    pub loaded: Vec<String>,
+    /// In the model, not in the file; the projection head does not count.
+    pub missing: Vec<String>,
+    /// In the file, not in the model, in alphabetical order.
+    pub unexpected: Vec<String>,
+    /// In both, of different shape; not taken over.
+    pub wrong_shape: Vec<WrongShape>,
+}
+
+impl LoadReport {
+    /// Whether everything fitted.
+    pub fn complete(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.wrong_shape.is_empty()
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, what: &str, names: &[String]| match names.first() {
+            Some(first) => write!(f, ", {} {what} (first: {first})", names.len()),
+            None => write!(f, ", 0 {what}"),
+        };
+        write!(f, "{} loaded", self.loaded.len())?;
+        list(f, "missing", &self.missing)?;
+        list(f, "unexpected", &self.unexpected)?;
+        match self.wrong_shape.first() {
+            Some(w) => write!(
+                f,
+                ", {} of another shape (first: {}, {:?} in the file, {:?} in the model)",
+                self.wrong_shape.len(),
+                w.name,
+                w.file,
+                w.model
+            ),
+            None => write!(f, ", 0 of another shape"),
+        }
+    }
+}
+
+/// See [`super::Segmenter::load_state`].
+pub(super) fn load(
+    slots: &[Arc<Slot>],
+    conventions: &Conventions,
+    map: &HashMap<String, Tensor>,
+    options: &LoadOptions,
+) -> Result<LoadReport> {
+    let renamed: BTreeMap<String, &Tensor> = map.iter().map(|(n, t)| (rename(n, &options.rename), t)).collect();
+    let ours: HashMap<&str, &Arc<Slot>> = slots.iter().map(|s| (s.name.as_str(), s)).collect();
+    let prefix = match &options.prefix {
+        Some(prefix) => prefix.clone(),
+        None => {
+            let fits = |prefix: &str| {
+                renamed
+                    .keys()
+                    .filter(|n| ours.contains_key(format!("{prefix}{n}").as_str()))
+                    .count()
+            };
+            let encoder = format!("{}.", conventions.encoder);
+            if fits(&encoder) > fits("") {
+                encoder
+            } else {
+                String::new()
+            }
+        }
+    };
+    let theirs: BTreeMap<String, &Tensor> = renamed.into_iter().map(|(n, t)| (format!("{prefix}{n}"), t)).collect();
+
+    let mut report = LoadReport::default();
+    let mut fitting = Vec::new();
+    for slot in slots {
+        match theirs.get(&slot.name) {
+            Some(tensor) if tensor.dims() == slot.var.dims() => {
+                fitting.push((slot, *tensor));
+                report.loaded.push(slot.name.clone());
+            }
+            Some(tensor) => report.wrong_shape.push(WrongShape {
+                name: slot.name.clone(),
+                model: slot.var.dims().to_vec(),
+                file: tensor.dims().to_vec(),
+            }),
+            None if slot.below("projection") => {}
+            None => report.missing.push(slot.name.clone()),
+        }
+    }
+    let unknown = |name: &&String| !ours.contains_key(name.as_str()) && !passed_over(name);
+    report.unexpected = theirs.keys().filter(unknown).cloned().collect();
+
+    if options.strict {
+        refuse(&report, conventions)?;
+    }
+    for (slot, tensor) in fitting {
+        slot.var
+            .set(&tensor.to_dtype(slot.var.dtype())?.to_device(slot.var.device())?)?;
+    }
+    Ok(report)
+}
+
+/// An error that names the first misfit, if there is one.
+fn refuse(report: &LoadReport, conventions: &Conventions) -> Result<()> {
+    if let Some(wrong) = report.wrong_shape.first() {
+        let WrongShape { name, model, file } = wrong;
+        let advice = match (model.first(), file.first()) {
+            (Some(ours), Some(theirs)) if name.starts_with(conventions.classifier) && model[1..] == file[1..] => {
+                format!(
+                    "the file has {theirs} classes, the model {ours}: call new_classifier({theirs}) first, or load with strict: \
+                 false and train the classifier anew"
+                )
+            }
+            _ => "make the model with the options of the file, or load with strict: false to leave it out".to_string(),
+        };
+        fail!(
+            "load_weights: {name} has the shape {file:?} in the file and {model:?} in the model; nothing was loaded; {advice}"
+        );
+    }
+    if !report.complete() {
+        fail!(
+            "load_weights: {report}; nothing was loaded; strict: false takes what fits, rename and prefix change names"
+        );
+    }
+    Ok(())
+}
+
+fn rename(name: &str, pairs: &[(String, String)]) -> String {
+    let fitting = pairs
+        .iter()
+        .find_map(|(from, to)| Some((to, name.strip_prefix(from.as_str())?)));
+    match fitting {
+        Some((to, rest)) => format!("{to}{rest}"),
+        None => name.to_string(),
+    }
+}
+
+/// Tensors of other programs that have no place here: batch norm's counter (PyTorch), ImageNet's classifier and the auxiliary
+/// classifier (torchvision).
+fn passed_over(name: &str) -> bool {
+    let mut parts = name.rsplit('.');
+    let (last, before) = (parts.next(), parts.next());
+    last == Some("num_batches_tracked") || before == Some("fc") || name.starts_with("aux_classifier.")
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::{Architecture, EncoderKind, ModelConfig, Segmenter};
+
+    fn model(classes: usize) -> Segmenter {
+        let mut config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, classes);
+        config.decoder_channels = 8;
+        config.projection.channels = 4;
+        Segmenter::new(&config, 1, &Device::Cpu).unwrap()
+    }
+
+    fn map(model: &Segmenter, keep: impl Fn(&str) -> Option<String>) -> HashMap<String, Tensor> {
+        let state = model.state().unwrap();
+        state.into_iter().filter_map(|(n, t)| Some((keep(&n)?, t))).collect()
+    }
+
+    #[test]
+    fn bare_torchvision_names_find_their_prefix() {
+        let (from, to) = (model(3), model(3));
+        let mut file = map(&from, |n| n.strip_prefix("encoder.").map(str::to_string));
+        file.insert(
+            "fc.weight".into(),
+            Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap(),
+        );
+        file.insert(
+            "bn1.num_batches_tracked".into(),
+            Tensor::new(7i64, &Device::Cpu).unwrap(),
+        );
+        let options = LoadOptions {
+            strict: false,
+            ..LoadOptions::default()
+        };
+        let report = to.load_state(&file, &options).unwrap();
+        // ResNet-18: 20 convolutions and 20 batch norms of four tensors
+        assert_eq!(report.loaded.len(), 100);
+        assert!(report.unexpected.is_empty() && report.wrong_shape.is_empty());
+        assert!(
+            report
+                .missing
+                .iter()
+                .all(|n| n.starts_with("decoder.") || n.starts_with("segmentation_head."))
+        );
+        let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
+        assert!(
+            text.contains("100 loaded") && text.contains("first: decoder.aspp.0.convs.0.0.weight"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_number_of_classes_names_tensor_shapes_and_remedy() {
+        let (from, to) = (model(21), model(11));
+        let before = to.state().unwrap();
+        let text = to
+            .load_state(&map(&from, |n| Some(n.into())), &LoadOptions::default())
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "segmentation_head.0.weight",
+            "[21, 8, 1, 1]",
+            "[11, 8, 1, 1]",
+            "new_classifier(21)",
+            "strict: false",
+        ] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+        for ((_, a), (name, b)) in before.iter().zip(to.state().unwrap()) {
+            let difference = (a - b)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap();
+            assert_eq!(difference, 0.0, "{name} changed");
+        }
+    }
+
+    #[test]
+    fn a_missing_projection_is_complete_and_rename_works() {
+        let (from, to) = (model(3), model(3));
+        let file = map(&from, |n| (!n.starts_with("projection")).then(|| format!("module.{n}")));
+        let options = LoadOptions {
+            rename: vec![("module.".into(), String::new())],
+            ..LoadOptions::default()
+        };
+        assert!(to.load_state(&file, &options).unwrap().complete());
+        let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
+        assert!(text.contains("unexpected (first: module."), "{text}");
+    }
+}

@@ -1,0 +1,291 @@
+//! The whole model: encoder, decoder, classifier, projection head.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::config::ModelConfig;
+use super::decoder::{Conventions, Decoder};
+use super::head::{Classifier, Projection};
+use super::load::{self, LoadOptions, LoadReport};
+use super::param::{Builder, Parameter, Slot};
+use super::pass::Pass;
+use super::resnet::ResNet;
+use super::weights;
+use crate::ensure;
+use crate::error::{Error, Result};
+use crate::ops;
+
+/// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
+pub const CONFIG_KEY: &str = "seglab.model";
+
+/// A segmentation network with a classifier for cross-entropy and a projection head for pixel contrast.
+///
+/// Images come in normalised (the model does not touch colours), [n, 3, h, w], of any size. The mode that [`Segmenter::training`]
+/// reports is a remark for callers; what a forward pass does is said by its [`Pass`].
+pub struct Segmenter {
+    config: ModelConfig,
+    encoder: ResNet,
+    decoder: Decoder,
+    classifier: Classifier,
+    projection: Projection,
+    slots: Vec<Arc<Slot>>,
+    training: AtomicBool,
+    dtype: DType,
+    device: Device,
+}
+
+impl Segmenter {
+    /// A model with random parameters, as PyTorch initialises the same modules: torchvision's ResNet (normal, fan out), U-Net
+    /// with `initialize_decoder` and `initialize_head` of segmentation_models_pytorch, everything else as `nn.Conv2d` does
+    /// (also DeepLabV3+, for which segmentation_models_pytorch calls no initialisation of its own). Each parameter is drawn
+    /// from its own stream, derived from `seed` and its name: two models that share a part share its numbers.
+    ///
+    /// # Errors
+    /// A [`ModelConfig::check`] that fails.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
+        Self::build(config, Some(seed), DType::F32, device)
+    }
+
+    fn build(config: &ModelConfig, seed: Option<u64>, dtype: DType, device: &Device) -> Result<Self> {
+        config.check()?;
+        let conventions = Conventions::of(config.architecture);
+        let (channels, _) = Decoder::output(config);
+        let mut owned = Builder::new(seed, dtype, device);
+        let builder = &mut owned;
+        let encoder = ResNet::new(
+            builder,
+            conventions.encoder,
+            config.encoder,
+            config.output_stride,
+            conventions.dilation,
+        )?;
+        let decoder = Decoder::new(builder, config)?;
+        let classifier = Classifier::new(builder, &conventions, channels, config.classes)?;
+        let projection = Projection::new(builder, &config.projection, channels)?;
+        Ok(Segmenter {
+            config: config.clone(),
+            encoder,
+            decoder,
+            classifier,
+            projection,
+            slots: owned.finish()?,
+            training: AtomicBool::new(true),
+            dtype,
+            device: device.clone(),
+        })
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The device of the parameters.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The name below which the encoder's parameters lie: `encoder` or, with torchvision's names, `backbone`.
+    pub fn encoder_name(&self) -> &'static str {
+        Conventions::of(self.config.architecture).encoder
+    }
+
+    /// The name below which the classifier's parameters lie: `segmentation_head.0` or, with torchvision's names, `classifier.4`.
+    pub fn classifier_name(&self) -> &'static str {
+        Conventions::of(self.config.architecture).classifier
+    }
+
+    /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
+    /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet).
+    pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let size = self.check_images(images)?;
+        let pyramid = self.encoder.forward(images, pass)?;
+        self.decoder.forward(&pyramid, size, pass)
+    }
+
+    /// Logits [n, classes, h, w] at the size of the images: `classify(features(images))`.
+    pub fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let size = self.check_images(images)?;
+        self.classify(&self.features(images, pass)?, size, pass)
+    }
+
+    /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
+    /// (deeplabv3plus, unet), without as torchvision does (deeplabv3, fcn).
+    pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
+        self.classifier.forward(features, size, pass)
+    }
+
+    /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
+    pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.projection.forward(features, pass)
+    }
+
+    /// The embedding of every position: `project(features(images))` divided by its Euclidean norm over the channels.
+    pub fn embed(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        ops::normalize(&self.project(&self.features(images, pass)?, pass)?, 1, 1e-12)
+    }
+
+    fn check_images(&self, images: &Tensor) -> Result<[usize; 2]> {
+        let dims = images.dims();
+        ensure!(
+            matches!(dims, [n, 3, h, w] if *n > 0 && *h > 0 && *w > 0) && images.dtype() == self.dtype,
+            "forward: images must be {:?} of shape [n, 3, height, width], found {:?} of shape {dims:?}",
+            self.dtype,
+            images.dtype()
+        );
+        ensure!(
+            images.device().same_device(&self.device),
+            "forward: the model is on {:?}, the images are on {:?}; move one with to_device",
+            self.device.location(),
+            images.device().location()
+        );
+        Ok([dims[2], dims[3]])
+    }
+
+    /// The trainable parameters below `prefix` ("" is all), without the frozen ones, in the order of the modules. The prefix
+    /// ends at a dot: `encoder.layer1` does not cover `encoder.layer10`.
+    pub fn parameters(&self, prefix: &str) -> Vec<Parameter> {
+        let wanted = |s: &&Arc<Slot>| !s.buffer && !s.frozen() && s.below(prefix);
+        let parameter = |s: &Arc<Slot>| Parameter {
+            name: s.name.clone(),
+            var: s.var.clone(),
+        };
+        self.slots.iter().filter(wanted).map(parameter).collect()
+    }
+
+    /// Keep the parameters below `prefix` as they are: they enter the graph detached and [`Segmenter::parameters`] leaves them
+    /// out. As in PyTorch (`requires_grad = False`), this does not stop batch norm from updating its running statistics in
+    /// training. Returns how many parameters lie below the prefix.
+    pub fn freeze(&self, prefix: &str) -> usize {
+        self.set_frozen(prefix, true)
+    }
+
+    /// Undo [`Segmenter::freeze`].
+    pub fn unfreeze(&self, prefix: &str) -> usize {
+        self.set_frozen(prefix, false)
+    }
+
+    fn set_frozen(&self, prefix: &str, frozen: bool) -> usize {
+        let slots = self.slots.iter().filter(|s| !s.buffer && s.below(prefix));
+        slots.map(|s| s.freeze(frozen)).count()
+    }
+
+    /// Remember whether the model is being trained; a new model is, as in PyTorch.
+    pub fn set_training(&self, training: bool) {
+        self.training.store(training, Ordering::Relaxed);
+    }
+
+    /// What [`Segmenter::set_training`] said last.
+    pub fn training(&self) -> bool {
+        self.training.load(Ordering::Relaxed)
+    }
+
+    /// Replace the classifier by a fresh one for `classes` classes. An optimiser made before still holds the old parameters.
+    pub fn new_classifier(&mut self, classes: usize, seed: u64) -> Result<()> {
+        let config = ModelConfig {
+            classes,
+            ..self.config.clone()
+        };
+        config.check()?;
+        let conventions = Conventions::of(config.architecture);
+        let (channels, _) = Decoder::output(&config);
+        let mut builder = Builder::new(Some(seed), self.dtype, &self.device);
+        self.classifier = Classifier::new(&mut builder, &conventions, channels, classes)?;
+        for slot in builder.finish()? {
+            if let Some(old) = self.slots.iter_mut().find(|s| s.name == slot.name) {
+                *old = slot;
+            }
+        }
+        self.config = config;
+        Ok(())
+    }
+
+    /// A copy of every parameter and buffer with its name, in the order of the modules. Later training does not change it.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let copy = |s: &Arc<Slot>| Ok((s.name.clone(), s.var.as_detached_tensor().copy()?));
+        self.slots.iter().map(copy).collect()
+    }
+
+    /// Take over named tensors. A file with bare torchvision names (`conv1.weight`) is recognised: the prefix `encoder.` that
+    /// makes most names fit is found unless `options.prefix` gives one. `num_batches_tracked`, torchvision's `fc.*` and
+    /// `aux_classifier.*` are passed over; a file without `projection.*` is complete.
+    ///
+    /// # Errors
+    /// With `strict`: names the first tensor that is missing, unexpected or of another shape; the model is then unchanged.
+    pub fn load_state(&self, map: &HashMap<String, Tensor>, options: &LoadOptions) -> Result<LoadReport> {
+        load::load(&self.slots, &Conventions::of(self.config.architecture), map, options)
+    }
+
+    /// Write the model to a safetensors file, its configuration as JSON in the metadata (`seglab.model`). PyTorch loads it.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let config = serde_json::to_string(&self.config).map_err(|e| Error::file(&path, e))?;
+        weights::write(path, &self.state()?, &[(CONFIG_KEY, &config)])
+    }
+
+    /// Read a model that [`Segmenter::save`] (or a training run) wrote; the file knows its own architecture.
+    ///
+    /// # Errors
+    /// The file is missing, corrupt, or has no configuration (then it holds bare weights for [`Segmenter::load_state`]).
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let file = weights::read(path, device)?;
+        let Some(config) = file.metadata.get(CONFIG_KEY) else {
+            return Err(Error::file(
+                path,
+                "holds weights but no model configuration; make the model first, then load_weights",
+            ));
+        };
+        let config: ModelConfig = serde_json::from_str(config)
+            .map_err(|e| Error::file(path, format!("the model configuration cannot be read: {e}")))?;
+        let model = Self::build(&config, None, DType::F32, device)?;
+        let ours: HashMap<_, _> = file.tensors.into_iter().filter(|(name, _)| model.has(name)).collect();
+        ensure!(
+            ours.len() == model.slots.len(),
+            "{}: {} of the model's {} tensors are missing; the file is incomplete",
+            path.display(),
+            model.slots.len() - ours.len(),
+            model.slots.len()
+        );
+        let options = LoadOptions {
+            prefix: Some(String::new()),
+            ..LoadOptions::default()
+        };
+        model.load_state(&ours, &options).map_err(|e| Error::file(path, e))?;
+        Ok(model)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.slots.iter().any(|s| s.name == name)
+    }
+
+    /// A deep copy: same configuration, numbers, mode and frozen parameters, nothing shared.
+    pub fn copy(&self) -> Result<Self> {
+        self.to_dtype(self.dtype)
+    }
+
+    /// A deep copy whose parameters have another floating-point type (f64 for gradient checks).
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let copy = Self::build(&self.config, None, dtype, &self.device)?;
+        for (from, to) in self.slots.iter().zip(&copy.slots) {
+            to.var.set(&from.var.as_detached_tensor().to_dtype(dtype)?.copy()?)?;
+            to.freeze(from.frozen());
+        }
+        copy.set_training(self.training());
+        Ok(copy)
+    }
+
+    /// Number of trainable values, the frozen ones included, the running statistics not.
+    pub fn parameter_count(&self) -> usize {
+        let parameters = self.slots.iter().filter(|s| !s.buffer);
+        parameters.map(|s| s.var.elem_count()).sum()
+    }
+
+    /// A table of the parts: channels and stride of their maps, parameters, how many of them are frozen.
+    pub fn summary(&self) -> String {
+        super::summary::table(&self.config, &self.slots, &self.encoder.strides)
+    }
+}

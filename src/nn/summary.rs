@@ -1,0 +1,109 @@
+//! The table that `summary()` shows.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::config::ModelConfig;
+use super::decoder::{Conventions, Decoder};
+use super::param::Slot;
+
+/// One line per part: its name, the shape of its map for an image of h x w, its parameters.
+pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], strides: &[usize; 5]) -> String {
+    let conventions = Conventions::of(config.architecture);
+    let encoder = conventions.encoder;
+    let shape = |channels: usize, stride: usize| match stride {
+        1 => format!("{channels} x h x w"),
+        s => format!("{channels} x h/{s} x w/{s}"),
+    };
+    let mut rows = vec![["part", "output", "parameters", "frozen"].map(String::from)];
+    let mut row = |name: &str, output: String, wanted: &dyn Fn(&Slot) -> bool| {
+        let (mut count, mut frozen) = (0, 0);
+        for slot in slots.iter().filter(|s| !s.buffer && wanted(s)) {
+            count += slot.var.elem_count();
+            frozen += if slot.frozen() { slot.var.elem_count() } else { 0 };
+        }
+        rows.push([name.to_string(), output, grouped(count), grouped(frozen)]);
+    };
+
+    let channels = config.encoder.channels();
+    let stem = [format!("{encoder}.conv1"), format!("{encoder}.bn1")];
+    row(&stem[0], shape(channels[0], strides[0]), &|s| {
+        stem.iter().any(|p| s.below(p))
+    });
+    for stage in 1..5 {
+        let name = format!("{encoder}.layer{stage}");
+        row(&name, shape(channels[stage], strides[stage]), &|s| s.below(&name));
+    }
+    let (width, stride) = Decoder::output(config);
+    let classifier = conventions.classifier;
+    row(conventions.decoder, shape(width, stride), &|s| {
+        s.below(conventions.decoder) && !s.below(classifier)
+    });
+    row(classifier, shape(config.classes, 1), &|s| s.below(classifier));
+    row("projection", shape(config.projection.channels, stride), &|s| {
+        s.below("projection")
+    });
+    row("all", String::new(), &|_| true);
+
+    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut text = format!(
+        "{} with {}, {} classes, output stride {}",
+        config.architecture.name(),
+        config.encoder.name(),
+        config.classes,
+        config.output_stride
+    );
+    for [part, output, parameters, frozen] in &rows {
+        let [a, b, c, d] = widths;
+        let _ = write!(text, "\n{part:a$}  {output:b$}  {parameters:>c$}  {frozen:>d$}");
+    }
+    text
+}
+
+/// 1234567 -> "1 234 567".
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::{Architecture, EncoderKind, Segmenter};
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(
+            [7, 1234, 123_456, 1_234_567].map(grouped),
+            ["7", "1 234", "123 456", "1 234 567"]
+        );
+    }
+
+    #[test]
+    fn the_table_counts_what_torchvision_counts() {
+        let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 11);
+        let model = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
+        model.freeze("encoder.layer1");
+        let text = model.summary();
+        // torchvision's resnet18.layer1 has 147 968 parameters; 256 * 11 + 11 = 2 827
+        let line = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap();
+        assert!(
+            line("encoder.layer1").contains("64 x h/4 x w/4") && line("encoder.layer1").ends_with("147 968  147 968")
+        );
+        assert!(line("encoder.layer4").contains("512 x h/16 x w/16"), "{text}");
+        assert!(
+            line("segmentation_head.0").contains("2 827") && line("decoder").contains("256 x h/4 x w/4"),
+            "{text}"
+        );
+    }
+}
