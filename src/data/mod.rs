@@ -1,1 +1,161 @@
 //! Data sets, readers, synthetic scenes, augmentation, batches.
+//!
+//! | file | what |
+//! |---|---|
+//! | `dataset` | [`Dataset`]: a list of samples and its views (`take`, `spread`, `subset`, `resize`, ...) |
+//! | `scenes/` | [`scenes`]: street scenes drawn by code |
+//! | `camvid`, `voc2012`, `cityscapes`, `folder` | one reader each: lists the files, nothing is decoded before it is asked for |
+//! | `pairs` | what the readers share: an image file with its label file as a [`Source`] |
+//! | `decode` | image and label files to memory, with errors that name the file and the pixel |
+//! | `classes` | class names and palettes |
+//! | `resize` | antialiased bilinear and nearest resizing, as Pillow's |
+//! | `augment`, `distort` | random scale, crop and flip; the colour distortion of the second view |
+//! | `batches`, `order` | batches prepared ahead by worker threads; which sample comes when |
+//!
+//! A new reader is one file that ends in `pairs::dataset`, a line here, and its entry in the script's table.
+//! Inside the program the ignore label is always 255 ([`IGNORED`]), whatever the files use.
+
+pub mod augment;
+pub mod batches;
+pub mod classes;
+pub mod dataset;
+pub mod distort;
+mod order;
+pub mod resize;
+pub mod scenes;
+
+pub use augment::Augment;
+pub use batches::{Batch, BatchOptions, Batches};
+pub use dataset::{Dataset, Histogram, Splits};
+pub use distort::Distort;
+pub use scenes::{ScenesOptions, scenes};
+
+use candle_core::{Device, Tensor};
+
+use crate::ensure;
+use crate::error::Result;
+
+/// The label of a pixel that belongs to no class: it is neither trained on nor evaluated.
+pub const IGNORED: u8 = 255;
+
+/// Mean of the ImageNet training images per channel (red, green, blue), colours in 0..1.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of the ImageNet training images per channel (red, green, blue), colours in 0..1.
+pub const IMAGENET_SD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// One image with its label map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// What the data set calls it, unique within the set.
+    pub name: String,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Colours, row by row, red green blue interleaved: `3 * height * width` bytes.
+    pub pixels: Vec<u8>,
+    /// One class per pixel, row by row, [`IGNORED`] where there is none: `height * width` bytes.
+    pub labels: Vec<u8>,
+}
+
+impl Sample {
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// Bytes held by pixels and labels.
+    pub fn bytes(&self) -> usize {
+        self.pixels.len() + self.labels.len()
+    }
+}
+
+/// Where samples come from: files, or code that draws them. Loading happens on worker threads.
+pub trait Source: Send + Sync {
+    /// How many samples there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name of sample `i`, known without loading it.
+    fn name(&self, i: usize) -> String;
+
+    /// Load (decode, draw) sample `i`; the error names the file at fault.
+    fn load(&self, i: usize) -> Result<Sample>;
+
+    /// Bytes of loaded samples that a [`Dataset`] of this source may keep in memory.
+    fn cache_bytes(&self) -> usize {
+        1 << 30
+    }
+}
+
+/// The image as `f32` `[3, height, width]` with colours in 0..1, not normalised.
+pub fn image_tensor(sample: &Sample) -> Result<Tensor> {
+    let planes = augment::planes_from_pixels(&sample.pixels);
+    Ok(Tensor::from_vec(
+        planes,
+        (3, sample.height, sample.width),
+        &Device::Cpu,
+    )?)
+}
+
+/// The labels as `i64` `[height, width]`, 255 where a pixel is ignored.
+pub fn label_tensor(sample: &Sample) -> Result<Tensor> {
+    let labels: Vec<i64> = sample.labels.iter().map(|&l| i64::from(l)).collect();
+    Ok(Tensor::from_vec(labels, (sample.height, sample.width), &Device::Cpu)?)
+}
+
+/// `(images - mean) / sd` per channel with ImageNet's numbers; `images` is `[3, h, w]` or `[n, 3, h, w]` with colours in 0..1.
+pub fn normalise_colours(images: &Tensor) -> Result<Tensor> {
+    let rank = images.rank();
+    ensure!(
+        (rank == 3 || rank == 4) && images.dims()[rank - 3] == 3,
+        "normalise_colours: found a tensor of shape {:?}, expected [3, h, w] or [n, 3, h, w]",
+        images.dims()
+    );
+    let channels = |values: [f32; 3]| -> candle_core::Result<Tensor> {
+        Tensor::new(&values, images.device())?
+            .reshape((3, 1, 1))?
+            .to_dtype(images.dtype())
+    };
+    Ok(images
+        .broadcast_sub(&channels(IMAGENET_MEAN)?)?
+        .broadcast_div(&channels(IMAGENET_SD)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_have_the_documented_layout() {
+        // One row of two pixels: (255, 0, 51) and (0, 255, 102).
+        let sample = Sample {
+            name: "two".into(),
+            height: 1,
+            width: 2,
+            pixels: vec![255, 0, 51, 0, 255, 102],
+            labels: vec![3, IGNORED],
+        };
+        let image = image_tensor(&sample).unwrap();
+        assert_eq!(image.dims(), [3, 1, 2]);
+        let expected = [1.0, 0.0, 0.0, 1.0, 0.2, 0.4];
+        let values = image.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(
+            values
+                .iter()
+                .zip(expected)
+                .all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6)
+        );
+        assert_eq!(label_tensor(&sample).unwrap().to_vec2::<i64>().unwrap(), [[3, 255]]);
+        let normal = normalise_colours(&image).unwrap().flatten_all().unwrap();
+        let normal = normal.to_vec1::<f32>().unwrap();
+        assert!((normal[0] - (1.0 - 0.485) / 0.229).abs() < 1e-5); // red of the first pixel
+        assert!((normal[5] - (0.4 - 0.406) / 0.225).abs() < 1e-5); // blue of the second
+        assert!(normalise_colours(&label_tensor(&sample).unwrap()).is_err());
+    }
+}

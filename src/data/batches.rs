@@ -1,0 +1,592 @@
+//! Batches prepared ahead of the step by worker threads, with the same result for any number of threads.
+//!
+//! The work is cut by sample: each worker takes the next sample of the next batch that is wanted, loads and augments it, and the
+//! one that finishes a batch's last sample puts the batch together. Workers sleep while [`AHEAD`] batches are ready.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use candle_core::{Device, Tensor};
+
+use super::order::{Order, batches_per_epoch};
+use super::{Augment, Dataset, Distort, IMAGENET_MEAN, IMAGENET_SD, augment};
+use crate::error::{Error, Result};
+use crate::random::Random;
+use crate::{ensure, fail};
+
+/// Batches kept ready ahead of the one in use.
+const AHEAD: usize = 2;
+
+/// The streams of random numbers for the geometry and the colours of a draw.
+const GEOMETRY: u64 = 0x6E0;
+const COLOURS: u64 = 0xC01;
+
+/// What a stream of batches consists of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchOptions {
+    /// Samples per batch.
+    pub size: usize,
+    /// A new random order in every epoch.
+    pub shuffle: bool,
+    /// Order and augmentation follow from it.
+    pub seed: u64,
+    /// Random scale, crop and flip of image and labels.
+    pub augment: Option<Augment>,
+    /// Also deliver a second view with distorted colours.
+    pub distort: Option<Distort>,
+    /// Full batches only: an epoch's incomplete rest is dropped, and a set smaller than a batch is gone through several times
+    /// per epoch. Otherwise every sample comes once per epoch and the last batch may be smaller.
+    pub drop_last: bool,
+    /// Batches already consumed in an earlier run of the same options: the stream continues exactly after them.
+    pub start: usize,
+    /// How many epochs the whole stream has, those before `start` included; endless if not given.
+    pub epochs: Option<usize>,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        BatchOptions {
+            size: 8,
+            shuffle: true,
+            seed: 0,
+            augment: None,
+            distort: None,
+            drop_last: true,
+            start: 0,
+            epochs: None,
+        }
+    }
+}
+
+impl BatchOptions {
+    /// Batches in one epoch of a set of `len` samples.
+    pub fn batches_per_epoch(&self, len: usize) -> usize {
+        batches_per_epoch(self, len)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.size >= 1, "batches: found size 0, expected at least 1");
+        self.augment.as_ref().map_or(Ok(()), Augment::check)?;
+        self.distort.as_ref().map_or(Ok(()), Distort::check)
+    }
+}
+
+/// Some images with their labels.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `f32` `[n, 3, h, w]`, normalised with ImageNet's mean and standard deviation.
+    pub images: Tensor,
+    /// The same images with distorted colours, normalised alike, where asked for.
+    pub distorted: Option<Tensor>,
+    /// `i64` `[n, h, w]`, 255 where a pixel is ignored.
+    pub labels: Tensor,
+    /// The samples' names.
+    pub names: Vec<String>,
+    /// The samples' indices in the data set.
+    pub indices: Vec<usize>,
+    /// The epoch this batch belongs to, from 0.
+    pub epoch: usize,
+}
+
+impl Dataset {
+    /// A stream of batches on `device`. A sample that cannot be loaded makes its batch an error; the stream goes on after it.
+    pub fn batches(&self, options: &BatchOptions, device: &Device) -> Result<Batches> {
+        let workers = rayon::current_num_threads().clamp(1, 8);
+        Batches::new(self.clone(), options.clone(), device.clone(), workers)
+    }
+}
+
+/// A stream of batches; dropping it stops its threads.
+pub struct Batches {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    device: Device,
+}
+
+/// What the workers and the consumer share.
+struct Shared {
+    data: Dataset,
+    options: BatchOptions,
+    /// Number of the first batch that does not exist.
+    end: usize,
+    state: Mutex<State>,
+    /// Rings when there may be work for a worker.
+    work: Condvar,
+    /// Rings when a batch is ready.
+    ready: Condvar,
+}
+
+struct State {
+    stop: bool,
+    /// Number of the batch the consumer gets next; `window[0]` is that batch.
+    wanted: usize,
+    window: VecDeque<Slot>,
+    order: Order,
+}
+
+/// One batch in the making.
+struct Slot {
+    epoch: usize,
+    indices: Vec<usize>,
+    /// Samples handed out to workers so far.
+    started: usize,
+    parts: Vec<Option<Result<Part>>>,
+    missing: usize,
+    batch: Option<Result<Batch>>,
+}
+
+/// One sample, ready to be put into its batch.
+struct Part {
+    name: String,
+    size: [usize; 2],
+    image: Vec<f32>,
+    distorted: Option<Vec<f32>>,
+    labels: Vec<u8>,
+}
+
+/// A sample to prepare.
+struct Job {
+    batch: usize,
+    place: usize,
+    epoch: usize,
+    /// Place within the epoch's order.
+    position: usize,
+    index: usize,
+}
+
+impl Batches {
+    fn new(data: Dataset, options: BatchOptions, device: Device, workers: usize) -> Result<Self> {
+        options.check()?;
+        ensure!(
+            !data.is_empty(),
+            "batches: {} has no images, expected at least one",
+            data.name()
+        );
+        let per_epoch = options.batches_per_epoch(data.len());
+        let end = options.epochs.map_or(usize::MAX, |epochs| epochs * per_epoch);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                stop: false,
+                wanted: options.start,
+                window: VecDeque::new(),
+                order: Order::new(&options, data.len(), options.start / per_epoch),
+            }),
+            data,
+            options,
+            end,
+            work: Condvar::new(),
+            ready: Condvar::new(),
+        });
+        let mut batches = Batches {
+            shared,
+            workers: Vec::new(),
+            device,
+        };
+        for i in 0..workers {
+            let shared = batches.shared.clone();
+            let worker = std::thread::Builder::new()
+                .name(format!("batches-{i}"))
+                .spawn(move || shared.work())
+                .map_err(|e| Error::usage(format!("batches: a worker thread cannot be started ({e})")))?;
+            batches.workers.push(worker);
+        }
+        Ok(batches)
+    }
+
+    /// Batches in one epoch.
+    pub fn per_epoch(&self) -> usize {
+        self.shared.options.batches_per_epoch(self.shared.data.len())
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        let mut state = self.shared.lock();
+        if state.wanted >= self.shared.end {
+            return None;
+        }
+        loop {
+            if let Some(batch) = state.window.front_mut().and_then(|slot| slot.batch.take()) {
+                state.window.pop_front();
+                state.wanted += 1;
+                drop(state);
+                self.shared.work.notify_all();
+                return Some(batch.and_then(|b| b.moved_to(&self.device)));
+            }
+            state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.work.notify_all();
+        for worker in self.workers.drain(..) {
+            let _ = worker.join(); // a worker's panic was already delivered as the batch's error
+        }
+    }
+}
+
+impl Batch {
+    fn moved_to(self, device: &Device) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(self);
+        }
+        Ok(Batch {
+            images: self.images.to_device(device)?,
+            distorted: self.distorted.map(|d| d.to_device(device)).transpose()?,
+            labels: self.labels.to_device(device)?,
+            ..self
+        })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        while let Some(job) = self.next_job() {
+            let part = catch_unwind(AssertUnwindSafe(|| self.prepare(&job))).unwrap_or_else(|_| {
+                let name = self.data.sample_name(job.index).unwrap_or_default();
+                fail!("batches: preparing {name} of {} failed unexpectedly", self.data.name())
+            });
+            self.finish(&job, part);
+        }
+    }
+
+    /// The next sample to prepare; waits while enough batches are under way. `None` when the stream is dropped or at its end.
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.stop {
+                return None;
+            }
+            if let Some(job) = self.hand_out(&mut state) {
+                return Some(job);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn hand_out(&self, state: &mut State) -> Option<Job> {
+        let per_epoch = self.options.batches_per_epoch(self.data.len());
+        let size = self.options.size;
+        let open = state.window.iter().position(|s| s.started < s.indices.len());
+        let at = match open {
+            Some(at) => at,
+            None => {
+                let number = state.wanted + state.window.len();
+                if state.window.len() >= AHEAD || number >= self.end {
+                    return None;
+                }
+                let epoch = number / per_epoch;
+                if state.order.epoch() != epoch {
+                    state.order = Order::new(&self.options, self.data.len(), epoch);
+                }
+                let slot = Slot::new(epoch, state.order.batch(size, number % per_epoch));
+                state.window.push_back(slot);
+                state.window.len() - 1
+            }
+        };
+        let batch = state.wanted + at;
+        let slot = &mut state.window[at];
+        let place = slot.started;
+        slot.started += 1;
+        Some(Job {
+            batch,
+            place,
+            epoch: slot.epoch,
+            position: (batch % per_epoch) * size + place,
+            index: slot.indices[place],
+        })
+    }
+
+    /// Load and augment one sample; every random draw follows from seed, epoch and position alone.
+    fn prepare(&self, job: &Job) -> Result<Part> {
+        let sample = self.data.get(job.index)?;
+        let stream = |kind| Random::derived(self.options.seed, &[kind, job.epoch as u64, job.position as u64]);
+        let view = match &self.options.augment {
+            Some(augment) => augment.apply(&sample, &mut stream(GEOMETRY)),
+            None => augment::unchanged(&sample),
+        };
+        let size = [view.height, view.width];
+        let mut image = view.planes;
+        let distorted = self.options.distort.as_ref().map(|distort| {
+            let mut planes = image.clone();
+            distort.apply(&mut planes, size, &mut stream(COLOURS));
+            normalise(&mut planes);
+            planes
+        });
+        normalise(&mut image);
+        Ok(Part {
+            name: sample.name.clone(),
+            size,
+            image,
+            distorted,
+            labels: view.labels,
+        })
+    }
+
+    /// Hand in a prepared sample; the one that completes a batch puts it together, outside the lock.
+    fn finish(&self, job: &Job, part: Result<Part>) {
+        let mut state = self.lock();
+        let wanted = state.wanted;
+        let slot = &mut state.window[job.batch - wanted];
+        slot.parts[job.place] = Some(part);
+        slot.missing -= 1;
+        if slot.missing > 0 {
+            return;
+        }
+        let (parts, indices, epoch) = (std::mem::take(&mut slot.parts), slot.indices.clone(), slot.epoch);
+        drop(state);
+        let batch = catch_unwind(AssertUnwindSafe(|| assemble(parts, indices, epoch)))
+            .unwrap_or_else(|_| fail!("batches: putting a batch together failed unexpectedly"));
+        // The batch is not delivered before it is whole, so the consumer cannot have moved past it.
+        let mut state = self.lock();
+        let wanted = state.wanted;
+        state.window[job.batch - wanted].batch = Some(batch);
+        drop(state);
+        self.ready.notify_all();
+    }
+}
+
+impl Slot {
+    fn new(epoch: usize, indices: &[usize]) -> Self {
+        Slot {
+            epoch,
+            indices: indices.to_vec(),
+            started: 0,
+            parts: indices.iter().map(|_| None).collect(),
+            missing: indices.len(),
+            batch: None,
+        }
+    }
+}
+
+/// `(colour - mean) / sd` per plane, in place.
+fn normalise(planes: &mut [f32]) {
+    let area = planes.len() / 3;
+    for ((plane, mean), sd) in planes.chunks_exact_mut(area.max(1)).zip(IMAGENET_MEAN).zip(IMAGENET_SD) {
+        let (scale, offset) = (1.0 / sd, -mean / sd);
+        for value in plane {
+            *value = *value * scale + offset;
+        }
+    }
+}
+
+/// Stack the samples of a batch; the first error in their order is the batch's.
+fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, epoch: usize) -> Result<Batch> {
+    let parts: Vec<Part> = parts.into_iter().flatten().collect::<Result<_>>()?;
+    let [height, width] = parts.first().map_or([0, 0], |p| p.size);
+    if let Some(other) = parts.iter().find(|p| p.size != [height, width]) {
+        fail!(
+            "batches: {} is {height}x{width} but {} is {}x{}; one batch needs one size: use .resize([h, w]) on the data set or \
+             augment: #{{ crop: [h, w] }}",
+            parts[0].name,
+            other.name,
+            other.size[0],
+            other.size[1]
+        );
+    }
+    let n = parts.len();
+    let mut images = Vec::with_capacity(n * 3 * height * width);
+    let mut labels: Vec<i64> = Vec::with_capacity(n * height * width);
+    let mut distorted = Vec::new();
+    for part in &parts {
+        images.extend_from_slice(&part.image);
+        labels.extend(part.labels.iter().map(|&l| i64::from(l)));
+        if let Some(second) = &part.distorted {
+            distorted.extend_from_slice(second);
+        }
+    }
+    let shape = (n, 3, height, width);
+    Ok(Batch {
+        images: Tensor::from_vec(images, shape, &Device::Cpu)?,
+        distorted: if distorted.is_empty() {
+            None
+        } else {
+            Some(Tensor::from_vec(distorted, shape, &Device::Cpu)?)
+        },
+        labels: Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?,
+        names: parts.into_iter().map(|p| p.name).collect(),
+        indices,
+        epoch,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{IGNORED, Sample, Source};
+
+    /// Seven 6x8 samples of class i; the fourth is corrupt where asked.
+    struct Seven {
+        corrupt: bool,
+        uneven: bool,
+    }
+
+    impl Source for Seven {
+        fn len(&self) -> usize {
+            7
+        }
+        fn name(&self, i: usize) -> String {
+            format!("image_{i}")
+        }
+        fn load(&self, i: usize) -> Result<Sample> {
+            ensure!(!(self.corrupt && i == 3), "image_3.png: broken");
+            let height = if self.uneven { 6 + i } else { 6 };
+            Ok(Sample {
+                name: self.name(i),
+                height,
+                width: 8,
+                pixels: (0..height * 24).map(|p| (p * (i + 1)) as u8).collect(),
+                labels: vec![i as u8; height * 8],
+            })
+        }
+    }
+
+    fn seven(corrupt: bool, uneven: bool) -> Dataset {
+        let names = (0..7).map(|i| format!("c{i}")).collect();
+        Dataset::new("seven", names, vec![[0; 3]; 7], Arc::new(Seven { corrupt, uneven })).unwrap()
+    }
+
+    fn options() -> BatchOptions {
+        BatchOptions {
+            size: 3,
+            seed: 5,
+            augment: Some(Augment {
+                scale: Some([0.5, 2.0]),
+                crop: Some([5, 7]),
+                flip: 0.5,
+            }),
+            distort: Some(Distort::default()),
+            epochs: Some(3),
+            ..Default::default()
+        }
+    }
+
+    fn run(options: &BatchOptions, workers: usize) -> Vec<Batch> {
+        Batches::new(seven(false, false), options.clone(), Device::Cpu, workers)
+            .unwrap()
+            .collect::<Result<_>>()
+            .unwrap()
+    }
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn same(a: &Batch, b: &Batch) -> bool {
+        a.indices == b.indices
+            && a.epoch == b.epoch
+            && values(&a.images) == values(&b.images)
+            && values(a.distorted.as_ref().unwrap()) == values(b.distorted.as_ref().unwrap())
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_batches() {
+        let (one, four) = (run(&options(), 1), run(&options(), 4));
+        assert_eq!(one.len(), 6); // floor(7 / 3) = 2 per epoch
+        assert!(one.iter().zip(&four).all(|(a, b)| same(a, b)));
+        assert_eq!(one[0].images.dims(), [3, 3, 5, 7]);
+        assert_eq!(one[0].labels.dims(), [3, 5, 7]);
+        assert_eq!(one.iter().map(|b| b.epoch).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
+        assert_ne!(one[0].indices, one[2].indices);
+        let labels = one[0].labels.flatten_all().unwrap().to_vec1::<i64>().unwrap();
+        let allowed = |l: &i64| one[0].indices.contains(&(*l as usize)) || *l == i64::from(IGNORED);
+        assert!(labels.iter().all(allowed));
+    }
+
+    #[test]
+    fn a_later_start_continues_exactly() {
+        let all = run(&options(), 2);
+        let rest = run(&BatchOptions { start: 3, ..options() }, 2);
+        assert_eq!(rest.len(), 3);
+        assert!(all[3..].iter().zip(&rest).all(|(a, b)| same(a, b)));
+    }
+
+    #[test]
+    fn in_order_every_sample_comes_once_and_is_normalised() {
+        let plain = BatchOptions {
+            size: 3,
+            shuffle: false,
+            drop_last: false,
+            epochs: Some(1),
+            ..Default::default()
+        };
+        let batches = run(&plain, 2);
+        let indices: Vec<usize> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+        assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(
+            (batches.len(), batches[2].names.clone()),
+            (3, vec!["image_6".to_string()])
+        );
+        // Sample 1, second pixel, red: byte 3 * 2 = 6.
+        let found = batches[0]
+            .images
+            .get(1)
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .get(0)
+            .unwrap()
+            .get(1)
+            .unwrap();
+        let expected = (6.0 / 255.0 - 0.485) / 0.229;
+        assert!((found.to_scalar::<f32>().unwrap() - expected).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_corrupt_file_is_the_error_of_its_batch_only() {
+        let plain = BatchOptions {
+            size: 2,
+            shuffle: false,
+            drop_last: false,
+            epochs: Some(1),
+            ..Default::default()
+        };
+        let batches = Batches::new(seven(true, false), plain, Device::Cpu, 3).unwrap();
+        let results: Vec<Result<Batch>> = batches.collect();
+        assert_eq!(
+            results.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
+        assert!(results[1].as_ref().unwrap_err().to_string().contains("image_3.png"));
+    }
+
+    #[test]
+    fn different_sizes_are_refused_with_a_remedy() {
+        let plain = BatchOptions {
+            shuffle: false,
+            ..Default::default()
+        };
+        let mut batches = Batches::new(seven(false, true), plain, Device::Cpu, 2).unwrap();
+        let text = batches.next().unwrap().unwrap_err().to_string();
+        assert!(
+            text.contains("image_0 is 6x8 but image_1 is 7x8") && text.contains("resize"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_endless_stream_can_be_dropped_at_any_time() {
+        for taken in [0, 1, 5] {
+            let endless = BatchOptions {
+                size: 20, // larger than the set
+                ..Default::default()
+            };
+            let mut batches = seven(false, false).batches(&endless, &Device::Cpu).unwrap();
+            for _ in 0..taken {
+                assert_eq!(batches.next().unwrap().unwrap().names.len(), 20);
+            }
+        }
+    }
+}
