@@ -17,18 +17,28 @@
 
 pub mod augment;
 pub mod batches;
+mod camvid;
+mod cityscapes;
 pub mod classes;
 pub mod dataset;
+pub mod decode;
 pub mod distort;
+mod folder;
 mod order;
+mod pairs;
 pub mod resize;
 pub mod scenes;
+mod voc2012;
 
 pub use augment::Augment;
 pub use batches::{Batch, BatchOptions, Batches};
-pub use dataset::{Dataset, Histogram, Splits};
+pub use camvid::camvid;
+pub use cityscapes::cityscapes;
+pub use dataset::{Dataset, Histogram, Missing, Splits};
 pub use distort::Distort;
+pub use folder::{FolderOptions, folder};
 pub use scenes::{ScenesOptions, scenes};
+pub use voc2012::voc2012;
 
 use candle_core::{Device, Tensor};
 

@@ -122,7 +122,7 @@ impl Street {
             eye: u(random, 1.35, 2.4),
             line: [road[0] - u(random, 2.0, 5.5), road[1] + u(random, 2.0, 5.5)],
             road,
-            crossing: random.chance(0.35).then(|| [near, near + 8.0]),
+            crossing: random.chance(0.35).then_some([near, near + 8.0]),
             weather: Weather::draw(random),
             key: random.bits() as u32,
         }
@@ -191,18 +191,23 @@ impl Street {
                 let bounds = Bounds(a[0], a[1] - 2.0, b[0], b[1] + 1.0);
                 let key = random.bits() as u32;
                 if random.chance(trees) {
-                    let green = self.through_air(leaf_colour(random), z);
+                    let green = leaf_colour(random);
                     let unit = self.scale(z) * 3.0;
                     let top = |px: f32| a[1] + (noise(px / unit, 0.5, key) - 0.5) * unit * 1.2;
-                    let leaf =
-                        |px: f32, py: f32| scaled(green, 0.6 + 0.6 * noise(px / unit * 3.0, py / unit * 3.0, key));
+                    let leaf = |px: f32, py: f32| {
+                        let light = 0.6 + 0.6 * noise(px / unit * 3.0, py / unit * 3.0, key);
+                        self.through_air(scaled(green, light), z)
+                    };
                     canvas.paint(bounds, class::TREE, |px, py| py >= top(px) && py <= b[1], leaf);
                 } else {
-                    let wall = self.through_air(scaled(wall_colour(random), self.weather.light[1]), z);
+                    let wall = scaled(wall_colour(random), self.weather.light[1]);
+                    let unit = self.scale(z) * 1.8;
                     let inside = |px: f32, py: f32| px >= a[0] && px <= b[0] && py >= a[1] && py <= b[1];
-                    let speckle =
-                        |px: f32, py: f32| scaled(wall, 0.8 + 0.3 * hash(floor(px * 0.5), floor(py * 0.5), key));
-                    canvas.paint(bounds, class::BUILDING, inside, speckle);
+                    let windows = |px: f32, py: f32| {
+                        let tone = hash(floor((px - a[0]) / unit), floor((py - a[1]) / unit), key);
+                        self.through_air(scaled(wall, 0.75 + 0.35 * tone), z)
+                    };
+                    canvas.paint(bounds, class::BUILDING, inside, windows);
                 }
             }
             x += wide * random.uniform(0.6, 1.1) as f32;

@@ -266,17 +266,17 @@ fn paint_car(street: &Street, canvas: &mut Canvas, at: &Thing, random: &mut Rand
         let (x, xi) = (at.x + way * half, at.x + way * inset);
         let lit = light[if way < 0.0 { 0 } else { 2 }];
         let cabin = [
-            point(x, belt, cab0),
+            point(x, belt - 0.08, cab0),
             point(xi, roof, top0),
             point(xi, roof, top1),
-            point(x, belt, cab1),
+            point(x, belt - 0.08, cab1),
         ];
         part(Polygon::new(cabin), scaled(colour, lit), z0);
         part(Polygon::new(cabin).shrunk(0.75), scaled(glass, lit), z0);
         let body = [
             point(x, 0.25, z0),
             point(x, belt, z0),
-            point(x, belt * 0.97, z1),
+            point(x, belt, z1),
             point(x, 0.25, z1),
         ];
         part(Polygon::new(body), scaled(colour, lit), z0);
@@ -305,8 +305,8 @@ fn paint_car(street: &Street, canvas: &mut Canvas, at: &Thing, random: &mut Rand
     ];
     part(Polygon::new(deck), scaled(colour, street.weather.ground_light), z0);
     let cabin = [
-        point(at.x - half, belt, cab0),
-        point(at.x + half, belt, cab0),
+        point(at.x - half, belt - 0.08, cab0),
+        point(at.x + half, belt - 0.08, cab0),
         point(at.x + inset, roof, top0),
         point(at.x - inset, roof, top0),
     ];

@@ -1,0 +1,103 @@
+//! Cityscapes, fine annotations.
+
+use std::path::{Path, PathBuf};
+
+use super::decode::LabelMap;
+use super::pairs::{self, Pair};
+use super::{Dataset, IGNORED, Splits, classes};
+use crate::error::{Error, Result};
+
+/// Train id of each label id 0..=33; 255 where the benchmark does not count the class.
+const TRAIN_IDS: [u8; 34] = {
+    let mut ids = [IGNORED; 34];
+    let counted = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
+    let mut i = 0;
+    while i < counted.len() {
+        ids[counted[i]] = i as u8;
+        i += 1;
+    }
+    ids
+};
+
+/// Read Cityscapes: `path` holds `leftImg8bit/<split>/<city>/*_leftImg8bit.png` and `gtFine/<split>/<city>/` with
+/// `*_gtFine_labelTrainIds.png` or, where these are missing, `*_gtFine_labelIds.png`, which are mapped to train ids. 19 classes.
+/// Images are sorted by path and named `aachen_000000_000019`. A missing `val` folder gives an empty set; the test images have
+/// no public labels and are not read.
+pub fn cityscapes(path: impl AsRef<Path>) -> Result<Splits> {
+    let root = path.as_ref();
+    pairs::folder(root, "Cityscapes' folder with leftImg8bit and gtFine")?;
+    pairs::folder(
+        &root.join("leftImg8bit").join("train"),
+        "Cityscapes' training images, one folder per city",
+    )?;
+    Ok(Splits {
+        train: split(root, "train")?,
+        val: split(root, "val")?,
+        test: None,
+    })
+}
+
+fn split(root: &Path, name: &str) -> Result<Dataset> {
+    let (images, truth) = (root.join("leftImg8bit").join(name), root.join("gtFine").join(name));
+    let files = if images.is_dir() {
+        pairs::files_below(&images, &["_leftimg8bit.png"])?
+    } else {
+        Vec::new()
+    };
+    if name == "train" && files.is_empty() {
+        return Err(Error::file(
+            &images,
+            "found no *_leftImg8bit.png in its folders, expected Cityscapes' layout",
+        ));
+    }
+    let label_file = |image: &Path, kind: &str| -> PathBuf {
+        let city = image.parent().and_then(Path::file_name).unwrap_or_default();
+        let id = image_id(image);
+        truth.join(city).join(format!("{id}_gtFine_{kind}.png"))
+    };
+    let train_ids = files
+        .first()
+        .is_some_and(|first| label_file(first, "labelTrainIds").is_file());
+    let kind = if train_ids { "labelTrainIds" } else { "labelIds" };
+    let pairs = files
+        .into_iter()
+        .map(|image| Pair {
+            name: image_id(&image),
+            labels: label_file(&image, kind),
+            image,
+        })
+        .collect();
+    let table = &classes::CITYSCAPES;
+    let map = if train_ids {
+        LabelMap::identity(table.len(), &[])
+    } else {
+        LabelMap::table(
+            &TRAIN_IDS,
+            "a label id 0 to 33 or 255",
+            "is this one of Cityscapes' own label maps?",
+        )
+    };
+    pairs::dataset(
+        &format!("cityscapes/{name}"),
+        (classes::names(table), classes::palette(table)),
+        pairs,
+        map,
+    )
+}
+
+/// `aachen_000000_000019` from `.../aachen_000000_000019_leftImg8bit.png`.
+fn image_id(image: &Path) -> String {
+    pairs::stem(image).trim_end_matches("_leftImg8bit").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_ids_map_to_the_published_train_ids() {
+        // 7 road, 8 sidewalk, 11 building, 26 car, 33 bicycle; 0 unlabelled, 9 parking, 30 trailer.
+        assert_eq!([7, 8, 11, 26, 33].map(|id| TRAIN_IDS[id]), [0, 1, 2, 13, 18]);
+        assert_eq!([0, 9, 30].map(|id| TRAIN_IDS[id]), [255; 3]);
+    }
+}
