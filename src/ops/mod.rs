@@ -16,6 +16,7 @@ pub(crate) mod graph;
 pub(crate) mod kernel;
 mod normalize;
 pub mod optimizer;
+pub mod pixel_contrast;
 mod pool;
 mod relu;
 mod resize;

@@ -1,0 +1,106 @@
+//! The focal loss: cross-entropy in which pixels that are right already count little.
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::ensure;
+use crate::error::Result;
+use crate::loss::labels::targets;
+
+/// The settings of [`focal`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FocalOptions {
+    /// Pixels with this label take no part.
+    pub ignore_label: i64,
+    /// How fast right pixels lose weight; 0 is cross-entropy.
+    pub gamma: f64,
+    /// Weight of each class; 1 each if not given.
+    pub class_weights: Option<Vec<f64>>,
+}
+
+impl Default for FocalOptions {
+    fn default() -> Self {
+        FocalOptions {
+            ignore_label: 255,
+            gamma: 2.0,
+            class_weights: None,
+        }
+    }
+}
+
+/// `mean over valid pixels of -weight (1 - p)^gamma log p`, p = the softmax probability of the label's class. `logits`:
+/// `[n, c, h, w]`, `labels`: integers `[n, h, w]`. Nothing valid: 0 with zero gradient. Source: Lin et al. 2017.
+///
+/// # Errors
+/// Shapes that differ, a label outside `0..c`, a negative gamma, another number of weights than classes.
+pub fn focal(logits: &Tensor, labels: &Tensor, options: &FocalOptions) -> Result<Tensor> {
+    ensure!(
+        options.gamma >= 0.0 && options.gamma.is_finite(),
+        "focal: gamma {}, expected a number that is not negative (2 is usual)",
+        options.gamma
+    );
+    let (n, c, h, w) = logits.dims4()?;
+    if let Some(weights) = &options.class_weights {
+        ensure!(
+            weights.len() == c,
+            "focal: {} class_weights for {c} classes, expected one per class",
+            weights.len()
+        );
+    }
+    let classes = targets("focal", logits, labels, options.ignore_label)?;
+    let count = classes.iter().flatten().count().max(1) as f64;
+    let index: Vec<u32> = classes
+        .iter()
+        .map(|class| class.map_or(0, |class| class as u32))
+        .collect();
+    let weight = |class: usize| options.class_weights.as_ref().map_or(1.0, |weights| weights[class]);
+    let weights: Vec<f64> = classes
+        .iter()
+        .map(|class| class.map_or(0.0, |class| weight(class) / count))
+        .collect();
+    let index = Tensor::from_vec(index, (n, 1, h, w), logits.device())?;
+    let weights = Tensor::from_vec(weights, (n, 1, h, w), logits.device())?.to_dtype(logits.dtype())?;
+
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
+    let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
+    let log_p = (shifted.gather(&index, 1)? - log_sum)?;
+    let loss = if options.gamma == 0.0 {
+        log_p.neg()?
+    } else {
+        // the small number keeps the slope finite at p = 1
+        let tiny = if logits.dtype() == DType::F64 { 1e-12 } else { 1e-7 };
+        let wrong = log_p.exp()?.affine(-1.0, 1.0 + tiny)?;
+        (wrong.powf(options.gamma)? * log_p.neg()?)?
+    };
+    Ok((loss * weights)?.sum_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn by_hand() {
+        let logits = Tensor::zeros((1, 2, 1, 2), DType::F32, &Device::Cpu).unwrap();
+        let labels = Tensor::new(&[[[0i64, 255]]], &Device::Cpu).unwrap();
+        let value = |o: &FocalOptions| focal(&logits, &labels, o).unwrap().to_scalar::<f32>().unwrap();
+        let ln2 = std::f32::consts::LN_2;
+        assert!((value(&FocalOptions::default()) - 0.25 * ln2).abs() < 1e-6); // (1 - 0.5)^2 ln 2
+        assert!(
+            (value(&FocalOptions {
+                gamma: 0.0,
+                class_weights: Some(vec![3.0, 1.0]),
+                ..Default::default()
+            }) - 3.0 * ln2)
+                .abs()
+                < 1e-6
+        );
+        let wrong = Tensor::new(&[[[0i64, 7]]], &Device::Cpu).unwrap();
+        let text = focal(&logits, &wrong, &FocalOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains('7') && text.contains("2 classes"), "{text}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The pixel contrastive loss over any set of pairs, exact, without ever holding a matrix of all pairs.
+//!
+//! What is contrasted with what is data ([`Pairs`], made by `loss::pixel_contrast`); this operation knows rows sorted by
+//! class, so that "same class" is a range of rows, and the two forms of the denominator. Value and gradients are computed in
+//! one go when a gradient will be asked for (the loss is a scalar: the backward only scales): three products of
+//! `2 N^2 D` operations, `O(N D)` numbers kept until the backward, one block of logits in between.
+
+mod cpu;
+mod panel;
+mod rows;
+mod views;
+
+use std::ops::Range;
+
+use candle_core::{DType, Shape, Storage, Tensor, WithDType};
+
+use super::graph::{Output, record};
+use crate::error::Result;
+use crate::{ensure, fail};
+use cpu::Real;
+use views::MapShape;
+
+/// Where the rows of a pool come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The first feature map (the images).
+    First,
+    /// The second feature map (the distorted images).
+    Second,
+    /// Given unit rows, row by row, without gradient (a memory of past keys).
+    Fixed(Vec<f32>),
+}
+
+/// Rows of features: some pixels of one view in some order.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Where the features come from.
+    pub source: Source,
+    /// The pixel of each row, numbered through the batch (`image * height * width + y * width + x`); none is named twice.
+    /// Empty for [`Source::Fixed`].
+    pub pixels: Vec<u32>,
+    /// The class of each row, in `0..classes` of [`Pairs`]; sorted within every range that a [`Term`] or [`Keys`] names.
+    pub classes: Vec<u32>,
+}
+
+/// A run of keys that all anchors of a term see.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Which pool.
+    pub pool: usize,
+    /// Which of its rows; sorted by class.
+    pub rows: Range<usize>,
+    /// Whether keys of other classes than the anchor's count (in the denominator); if not, only its positives are seen.
+    pub others: bool,
+    offsets: Vec<u32>,
+}
+
+impl Keys {
+    /// The keys `rows` of pool `pool`, whose classes are `classes` (of the whole pool), out of `count` classes.
+    pub fn new(pool: usize, rows: Range<usize>, others: bool, classes: &[u32], count: usize) -> Self {
+        let mut offsets = vec![0u32; count + 1];
+        for &class in &classes[rows.clone()] {
+            offsets[class as usize + 1] += 1;
+        }
+        for class in 0..count {
+            offsets[class + 1] += offsets[class];
+        }
+        Keys {
+            pool,
+            rows,
+            others,
+            offsets,
+        }
+    }
+
+    /// The rows of this class.
+    pub fn class(&self, class: u32) -> Range<usize> {
+        let at = |c: usize| self.rows.start + self.offsets[c] as usize;
+        at(class as usize)..at(class as usize + 1)
+    }
+}
+
+/// Anchors that see the same keys.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The pool of the anchors.
+    pub pool: usize,
+    /// Which of its rows; sorted by class.
+    pub rows: Range<usize>,
+    /// What they see.
+    pub keys: Vec<Keys>,
+    /// Where an anchor must not see itself: its own row in the pool of `keys[0]`, for each anchor.
+    pub own: Option<Vec<Option<usize>>>,
+    /// What the reduction multiplies each anchor's loss by.
+    pub weights: Vec<f64>,
+}
+
+impl Term {
+    /// How many positives anchor `i` of this term has; `class` is its class.
+    pub fn positives(&self, i: usize, class: u32) -> usize {
+        let own = self.own.as_ref().and_then(|own| own[i]);
+        let itself = own.is_some_and(|own| self.keys.first().is_some_and(|keys| keys.class(class).contains(&own)));
+        self.keys.iter().map(|keys| keys.class(class).len()).sum::<usize>() - usize::from(itself)
+    }
+}
+
+/// What stands below the fraction bar for a pair (anchor, positive).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denominator {
+    /// All keys the anchor sees.
+    AllKeys,
+    /// This positive and the negatives: positives do not compete with each other.
+    OwnPositive,
+}
+
+/// All pairs of one loss.
+#[derive(Clone, Debug)]
+pub struct Pairs {
+    /// The rows.
+    pub pools: Vec<Pool>,
+    /// Who sees whom.
+    pub terms: Vec<Term>,
+    /// Which form.
+    pub denominator: Denominator,
+    /// How many classes there are.
+    pub classes: usize,
+}
+
+/// The loss and what was seen on the way.
+#[derive(Debug)]
+pub struct Contrast {
+    /// The loss, a scalar of the features' type.
+    pub loss: Tensor,
+    /// Mean logit (cosine / temperature) of the positive pairs; `None` if there is none.
+    pub positive_logit: Option<f64>,
+    /// Mean logit of the negative pairs; `None` if there is none.
+    pub negative_logit: Option<f64>,
+}
+
+/// `sum over anchors of weight * loss(anchor)`, with `s = cosine / temperature` and, over the anchor's positives P,
+///
+/// - [`Denominator::AllKeys`]: `mean over P of (logsumexp over all keys - s)`,
+/// - [`Denominator::OwnPositive`]: `mean over P of log(1 + e^(S - s))`, `S = logsumexp over the negatives`;
+///
+/// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
+/// f64 on the CPU; `temperature`: a scalar tensor. Differentiable in all three, once. An anchor without positives counts
+/// nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with
+/// gradients (A anchors, K keys). Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+///
+/// # Errors
+/// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite.
+pub fn pixel_contrast(
+    first: &Tensor,
+    second: Option<&Tensor>,
+    temperature: &Tensor,
+    base: Option<f64>,
+    pairs: &Pairs,
+) -> Result<Contrast> {
+    let second = match second {
+        Some(second) => second.clone(),
+        None => first.detach(),
+    };
+    ensure!(
+        first.shape() == second.shape(),
+        "pixel_contrast: the two feature maps differ in shape, {:?} and {:?}; both views must have the same",
+        first.dims(),
+        second.dims()
+    );
+    match first.dtype() {
+        DType::F32 => contrast::<f32>(first, &second, temperature, base, pairs),
+        DType::F64 => contrast::<f64>(first, &second, temperature, base, pairs),
+        other => fail!("pixel_contrast: features of type {other:?}, expected f32 or f64"),
+    }
+}
+
+fn contrast<T: Real + WithDType>(
+    first: &Tensor,
+    second: &Tensor,
+    temperature: &Tensor,
+    base: Option<f64>,
+    pairs: &Pairs,
+) -> Result<Contrast> {
+    let (images, dim, height, width) = first.dims4()?;
+    let shape = MapShape {
+        images,
+        dim,
+        area: height * width,
+    };
+    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    ensure!(
+        tau > 0.0 && tau.is_finite(),
+        "pixel_contrast: the temperature is {tau}, expected a number above 0 (0.07 is usual)"
+    );
+    ensure!(
+        images * shape.area < u32::MAX as usize,
+        "pixel_contrast: {} pixels are more than can be numbered; use smaller crops or `max_anchors`",
+        images * shape.area
+    );
+    let views = [first.contiguous()?, second.contiguous()?];
+    let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
+    let view = |source: &Source| match source {
+        Source::First => Some(0),
+        Source::Second => Some(1),
+        Source::Fixed(_) => None,
+    };
+
+    let (mut rows, mut inverse): (Vec<Vec<T>>, Vec<Vec<T>>) = Default::default();
+    for pool in &pairs.pools {
+        let (r, i) = match &pool.source {
+            Source::Fixed(given) => (given.iter().map(|&x| T::of(f64::from(x))).collect(), Vec::new()),
+            _ => {
+                let map = &views[view(&pool.source).unwrap_or(0)];
+                with_slice(map, |features: &[T]| views::unit_rows(features, shape, &pool.pixels))?
+            }
+        };
+        rows.push(r);
+        inverse.push(i);
+    }
+    let mut gradients: Vec<Vec<T>> = Vec::new();
+    for (pool, rows) in pairs.pools.iter().zip(&rows) {
+        let wanted = view(&pool.source).is_some_and(|v| tracked[v]);
+        gradients.push(if wanted {
+            vec![T::default(); rows.len()]
+        } else {
+            Vec::new()
+        });
+    }
+    let sums = panel::run(pairs, dim, tau, &rows, &mut gradients, tracked.contains(&true));
+
+    let factor = base.map_or(1.0, |base| tau / base);
+    let mut maps: [Option<Tensor>; 2] = [None, None];
+    for v in 0..2 {
+        if !tracked[v] {
+            continue;
+        }
+        let mut map: Vec<T> = Vec::new();
+        for (i, pool) in pairs
+            .pools
+            .iter()
+            .enumerate()
+            .filter(|(_, pool)| view(&pool.source) == Some(v))
+        {
+            views::before_norm(&mut gradients[i], &rows[i], &inverse[i], dim, factor);
+            rows[i] = Vec::new(); // no longer needed: the peak of memory is here
+            map.resize(images * dim * shape.area, T::default());
+            views::add_to_map(&mut map, shape, &gradients[i], &pool.pixels);
+            gradients[i] = Vec::new();
+        }
+        map.resize(images * dim * shape.area, T::default());
+        maps[v] = Some(Tensor::from_vec(map, first.shape(), first.device())?);
+    }
+    let slope = -factor * sums.gradient_logit / tau + base.map_or(0.0, |base| sums.loss / base);
+    let value = Output {
+        storage: Storage::Cpu(T::to_cpu_storage_owned(vec![T::of(factor * sums.loss)])),
+        shape: Shape::from(()),
+    };
+    let loss = record(
+        "pixel_contrast",
+        &[first, second, temperature],
+        value,
+        move |arguments, _, gradient| {
+            let scale = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            let mut all = Vec::with_capacity(3);
+            for map in &maps {
+                all.push(match map {
+                    Some(map) if scale != 1.0 => Some(map.affine(scale, 0.0)?),
+                    map => map.clone(),
+                });
+            }
+            let slope = Tensor::new(slope * scale, gradient.device())?.to_dtype(arguments[2].dtype())?;
+            all.push(Some(slope.reshape(arguments[2].shape())?));
+            Ok(all)
+        },
+    )?;
+    let mean = |(sum, count): (f64, f64)| (count > 0.0).then(|| sum / count);
+    Ok(Contrast {
+        loss,
+        positive_logit: mean(sums.positive),
+        negative_logit: mean(sums.negative),
+    })
+}
+
+/// The elements of a contiguous tensor on the CPU.
+fn with_slice<T: WithDType, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        fail!("pixel_contrast: the features are not on the CPU")
+    };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => read(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => fail!("internal: pixel_contrast asked for contiguous features"),
+    }
+}

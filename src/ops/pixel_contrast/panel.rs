@@ -1,0 +1,312 @@
+//! The kernel: anchors in blocks, all their keys at once, three products per block.
+//!
+//! The logits of a block of anchors are one panel, `anchors x keys`: the only thing here larger than the features, and still
+//! linear in the pixels. The panel is turned in place into the gradient with respect to the logits (up to one factor per
+//! anchor, see [`rows`](super::rows)), and both products with it follow, without a second look at the similarities. Work is
+//! divided by anchors in the first half and by keys in the second, so that no two tasks write the same number; the
+//! sums have a fixed order.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::cpu::{Matrix, Real, multiply};
+use super::rows::{Part, all_keys, own_positive};
+use super::{Denominator, Keys, Pairs, Term};
+
+/// Anchors whose logits are held at the same time.
+const BLOCK: usize = 256;
+/// Fewest anchors of a block.
+const SMALLEST_BLOCK: usize = 64;
+/// At most this many logits are held at the same time (128 MiB in f32), unless the smallest block has more.
+const PANEL: usize = 32 << 20;
+/// Anchors of one task of the first half.
+const TASK_ANCHORS: usize = 64;
+/// Keys of one task of the second half.
+const TASK_KEYS: usize = 512;
+/// Largest range of logits for which their bound `1 / temperature` serves as the shift, instead of the row's maximum.
+const SAFE_RANGE: f64 = 60.0;
+
+/// What the kernel adds up over all anchors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    /// The loss: weighted sum over the anchors.
+    pub loss: f64,
+    /// Sum over all pairs of gradient times logit; the gradient of the temperature follows from it.
+    pub gradient_logit: f64,
+    /// Sum of the logits of all positive pairs, and their number.
+    pub positive: (f64, f64),
+    /// Sum of the logits of all negative pairs, and their number.
+    pub negative: (f64, f64),
+}
+
+impl Sums {
+    fn add(&mut self, other: Sums) {
+        self.loss += other.loss;
+        self.gradient_logit += other.gradient_logit;
+        self.positive = (self.positive.0 + other.positive.0, self.positive.1 + other.positive.1);
+        self.negative = (self.negative.0 + other.negative.0, self.negative.1 + other.negative.1);
+    }
+}
+
+/// The buffers of a block, kept from block to block.
+#[derive(Default)]
+struct Buffers<T> {
+    panel: Vec<T>,
+    scaled: Vec<T>,
+    gradient: Vec<T>,
+}
+
+/// The first `n` elements, after growing `buffer` if need be.
+fn part_of<T: Real>(buffer: &mut Vec<T>, n: usize) -> &mut [T] {
+    if buffer.len() < n {
+        buffer.resize(n, T::default());
+    }
+    &mut buffer[..n]
+}
+
+/// Run all terms. `rows[i]` is the matrix `[n, dim]` of pool i, `gradients[i]` its gradient, added to (empty: not wanted).
+/// `slopes`: whether the gradient of the anchors is wanted, for the features or for the temperature.
+pub(super) fn run<T: Real>(
+    pairs: &Pairs,
+    dim: usize,
+    temperature: f64,
+    rows: &[Vec<T>],
+    gradients: &mut [Vec<T>],
+    slopes: bool,
+) -> Sums {
+    let mut sums = Sums::default();
+    let mut buffers = Buffers::default();
+    for term in &pairs.terms {
+        let keys: usize = term.keys.iter().map(|k| k.rows.len()).sum();
+        let wide = BLOCK.max(TASK_ANCHORS / 2 * rayon::current_num_threads());
+        let block = wide.min(PANEL / keys.max(1)).max(SMALLEST_BLOCK);
+        for start in (0..term.rows.len()).step_by(block) {
+            let work = Block {
+                term,
+                anchors: start..(start + block).min(term.rows.len()),
+                classes: &pairs.pools[term.pool].classes[term.rows.clone()],
+                dim,
+                rate: 1.0 / temperature,
+                denominator: pairs.denominator,
+                slopes,
+            };
+            sums.add(work.run(rows, gradients, &mut buffers));
+        }
+    }
+    sums
+}
+
+/// One block of anchors of a term.
+struct Block<'a> {
+    term: &'a Term,
+    /// Places in the term.
+    anchors: Range<usize>,
+    /// The classes of the whole term's anchors.
+    classes: &'a [u32],
+    dim: usize,
+    /// 1 / temperature.
+    rate: f64,
+    denominator: Denominator,
+    slopes: bool,
+}
+
+/// Where keys lie in the panel: rows `rows` of their pool are the columns from `at` on.
+struct Strip<'a> {
+    keys: &'a Keys,
+    rows: Range<usize>,
+    at: usize,
+}
+
+/// A task's share of the buffers.
+struct Share<'a, T> {
+    /// Place of the first anchor in the term.
+    first: usize,
+    anchors: &'a [T],
+    panel: &'a mut [T],
+    scaled: &'a mut [T],
+    gradient: &'a mut [T],
+}
+
+impl Block<'_> {
+    fn run<T: Real>(&self, rows: &[Vec<T>], gradients: &mut [Vec<T>], buffers: &mut Buffers<T>) -> Sums {
+        let (dim, count) = (self.dim, self.anchors.len());
+        let (strips, width) = self.strips();
+        if width == 0 {
+            return Sums::default();
+        }
+        let panel = part_of(&mut buffers.panel, count * width);
+        let scaled = part_of(&mut buffers.scaled, count * dim);
+        let gradient = part_of(&mut buffers.gradient, count * dim);
+        let place = (self.term.rows.start + self.anchors.start) * dim;
+        let place = place..place + count * dim;
+
+        let share = TASK_ANCHORS.min(count.div_ceil(rayon::current_num_threads()));
+        let parts: Vec<Sums> = panel
+            .par_chunks_mut(share * width)
+            .zip(scaled.par_chunks_mut(share * dim))
+            .zip(gradient.par_chunks_mut(share * dim))
+            .zip(rows[self.term.pool][place.clone()].par_chunks(share * dim))
+            .enumerate()
+            .map(|(i, (((panel, scaled), gradient), anchors))| {
+                let first = self.anchors.start + i * share;
+                self.anchors_task(
+                    &strips,
+                    width,
+                    rows,
+                    Share {
+                        first,
+                        anchors,
+                        panel,
+                        scaled,
+                        gradient,
+                    },
+                )
+            })
+            .collect();
+        let mut sums = Sums::default();
+        parts.into_iter().for_each(|part| sums.add(part));
+
+        if !gradients[self.term.pool].is_empty() {
+            let target = &mut gradients[self.term.pool][place];
+            target.iter_mut().zip(gradient.iter()).for_each(|(t, g)| *t = *t + *g);
+        }
+        let (panel, scaled) = (&*panel, Matrix::new(&*scaled, count, dim, dim));
+        for strip in &strips {
+            let target = &mut gradients[strip.keys.pool];
+            if target.is_empty() {
+                continue;
+            }
+            let target = &mut target[strip.rows.start * dim..strip.rows.end * dim];
+            target
+                .par_chunks_mut(TASK_KEYS * dim)
+                .enumerate()
+                .for_each(|(i, target)| {
+                    let columns = Matrix::new(&panel[strip.at + i * TASK_KEYS..], count, target.len() / dim, width);
+                    multiply(target, dim, true, T::of(1.0), columns.transposed(), scaled);
+                });
+        }
+        sums
+    }
+
+    /// The columns of the panel: all keys where other classes matter, else only those of the classes in this block.
+    fn strips(&self) -> (Vec<Strip<'_>>, usize) {
+        let (low, high) = (self.classes[self.anchors.start], self.classes[self.anchors.end - 1]);
+        let mut at = 0;
+        let mut strips = Vec::with_capacity(self.term.keys.len());
+        for keys in &self.term.keys {
+            let rows = if keys.others {
+                keys.rows.clone()
+            } else {
+                keys.class(low).start..keys.class(high).end
+            };
+            if !rows.is_empty() {
+                strips.push(Strip {
+                    keys,
+                    rows: rows.clone(),
+                    at,
+                });
+                at += rows.len();
+            }
+        }
+        (strips, at)
+    }
+
+    /// Logits, their gradient up to a factor, and the gradient of some anchors.
+    fn anchors_task<T: Real>(&self, strips: &[Strip], width: usize, rows: &[Vec<T>], share: Share<T>) -> Sums {
+        let dim = self.dim;
+        let count = share.anchors.len() / dim;
+        let keys = |strip: &Strip| {
+            let n = strip.rows.len();
+            (&rows[strip.keys.pool][strip.rows.start * dim..strip.rows.end * dim], n)
+        };
+        let anchors = Matrix::new(share.anchors, count, dim, dim);
+        for strip in strips {
+            let (keys, n) = keys(strip);
+            let keys = Matrix::new(keys, n, dim, dim).transposed();
+            multiply(
+                &mut share.panel[strip.at..],
+                width,
+                false,
+                T::of(self.rate),
+                anchors,
+                keys,
+            );
+        }
+        let mut sums = Sums::default();
+        let mut factors = Vec::with_capacity(count);
+        for (i, row) in share.panel.chunks_exact_mut(width).enumerate() {
+            let factor = self.row(share.first + i, row, strips, &mut sums);
+            factors.push(T::of(factor));
+        }
+        for ((scaled, anchor), &factor) in share
+            .scaled
+            .chunks_exact_mut(dim)
+            .zip(share.anchors.chunks_exact(dim))
+            .zip(&factors)
+        {
+            scaled.iter_mut().zip(anchor).for_each(|(s, a)| *s = *a * factor);
+        }
+        if self.slopes {
+            for (i, strip) in strips.iter().enumerate() {
+                let (keys, n) = keys(strip);
+                let slopes = Matrix::new(&share.panel[strip.at..], count, n, width);
+                multiply(
+                    share.gradient,
+                    dim,
+                    i > 0,
+                    T::of(1.0),
+                    slopes,
+                    Matrix::new(keys, n, dim, dim),
+                );
+            }
+            for ((gradient, anchor), &factor) in share
+                .gradient
+                .chunks_exact_mut(dim)
+                .zip(share.anchors.chunks_exact(dim))
+                .zip(&factors)
+            {
+                gradient.iter_mut().for_each(|g| *g = *g * factor);
+                sums.gradient_logit += gradient
+                    .iter()
+                    .zip(anchor)
+                    .map(|(g, a)| g.wide() * a.wide())
+                    .sum::<f64>();
+            }
+        }
+        sums
+    }
+
+    /// One anchor's row of the panel; returns what it (and the anchor, for the keys' gradient) is to be multiplied by.
+    fn row<T: Real>(&self, anchor: usize, row: &mut [T], strips: &[Strip], sums: &mut Sums) -> f64 {
+        let (class, weight) = (self.classes[anchor], self.term.weights[anchor]);
+        let column = |strip: &Strip, r: usize| strip.at + r.clamp(strip.rows.start, strip.rows.end) - strip.rows.start;
+        let parts: Vec<Part> = strips
+            .iter()
+            .map(|strip| {
+                let same = strip.keys.class(class);
+                Part {
+                    all: strip.at..strip.at + strip.rows.len(),
+                    same: column(strip, same.start)..column(strip, same.end),
+                    others: strip.keys.others,
+                }
+            })
+            .collect();
+        let own = self.term.own.as_ref().and_then(|own| own[anchor]).and_then(|own| {
+            let strip = strips.first()?;
+            strip.rows.contains(&own).then(|| column(strip, own))
+        });
+        let bound = (2.0 * self.rate <= SAFE_RANGE).then_some(self.rate);
+        let result = match self.denominator {
+            Denominator::AllKeys => all_keys(row, &parts, own, bound),
+            Denominator::OwnPositive => own_positive(row, &parts, own, bound),
+        };
+        sums.add(Sums {
+            loss: weight * result.loss,
+            gradient_logit: 0.0,
+            positive: result.positive,
+            negative: result.negative,
+        });
+        weight * result.factor * self.rate
+    }
+}
