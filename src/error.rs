@@ -27,7 +27,17 @@ pub enum Error {
     Interrupted,
     /// The tensor engine refused: shapes, devices, memory.
     #[error("{0}")]
-    Engine(#[from] candle_core::Error),
+    Engine(candle_core::Error),
+}
+
+impl From<candle_core::Error> for Error {
+    /// The engine's error without the backtrace that candle puts into its text.
+    fn from(error: candle_core::Error) -> Self {
+        match error {
+            candle_core::Error::WithBacktrace { inner, .. } => Error::from(*inner),
+            other => Error::Engine(other),
+        }
+    }
 }
 
 /// `Result` with this crate's [`Error`].
