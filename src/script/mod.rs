@@ -1,1 +1,82 @@
 //! The border to Rhai: engine, function table, option reading, `api/*`.
+//!
+//! # How to add to the script language
+//!
+//! Everything a script can call is declared once, in `api/<namespace>.rs`, inside `pub fn declare(table: &mut Table)`, which
+//! `api/mod.rs` lists. From the declaration come registration for every number of arguments, defaults, options by name,
+//! conversion of arguments, errors, help, completion, the generated reference, and the example as a test.
+//!
+//! ```text
+
+//! use crate::script::prelude::*;
+//!
+//! pub fn declare(table: &mut Table) {
+//!     table.namespace("optim", "Optimisers and schedules.", entries! {
+//!         /// Make a plain optimiser.                       <- summary: one sentence, upper-case, full stop
+//!         /// ```
+//!         /// let o = optim::sgd(parameters, #{ lr: 0.1 });  <- runnable example that asserts
+//!         /// assert_eq(o.lr, 0.1);
+//!         /// ```
+//!         fn sgd(ctx, parameters: Parameters, /// Step size.
+//!                lr: f64 = 0.01, nesterov: bool = false, groups: Option<Options> = None) -> Optimizer {
+//!             Ok(Optimizer::new(parameters, lr, nesterov)?)  <- the body is a `crate::error::Result`
+//!         }
+//!     });
+//!     table.script_type::<Optimizer>();                      <- impl ScriptType for Optimizer: NAME, DOC, display(), brief()
+//!     table.methods::<Optimizer>("Optimizer", entries! {     <- first parameter after ctx is the receiver (cloned: a handle)
+//!         /// Take one step.
+//!         fn step(ctx, optimizer: Optimizer, gradients: Gradients) { optimizer.step(&gradients) }
+//!         /// The step size.
+//!         get lr(ctx, optimizer: Optimizer) -> f64 { Ok(optimizer.lr()) }     <- o.lr and o.lr()
+//!         /// Change the step size.
+//!         set lr(ctx, optimizer: Optimizer, value: f64) { optimizer.set_lr(value); Ok(()) }
+//!     });
+//!     table.iterable::<Batches>();                           <- impl Iterable for Batches: `for batch in batches`
+//!     table.hook(|engine| { engine.register_fn("+", ..); }); <- operators and indexers, straight to Rhai,
+//!     table.operator("Optimizer", "+", "Join two.");         <- and listed for help
+//! }
+//! ```
+//!
+//! - A parameter with a default is an option: it may be given by position or in a final map `#{ name: value }`. A parameter
+//!   without one must be given, by position or by name. A final map is always the options, unless its place belongs to a
+//!   parameter without default of a map type ([`Options`], `Map`, `Dynamic`).
+//! - Argument types ([`Arg`]): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
+//!   is `None`), `Vec<T>`, `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], `Map`, `Dynamic`, `FnPtr` (a closure), [`Options`]
+//!   (a nested map). Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
+//! - Parameters named like Rust keywords do not exist; a default is an expression of the parameter's Rust type
+//!   (`mode: String = "bilinear".into()`).
+//! - `ctx` is a [`Call`]: `ctx.session()` (device, `random()`, `output_path()`, `progress()`, `check_cancel()`), `ctx.tracking()` (false inside
+//!   `tensor::no_grad`: run models with `track: false`), `ctx.function()` (name for messages), `ctx.call(&closure, (a, b))`
+//!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
+//! - Nested options: `options.fill("train::finetune: optimizer", &SgdConfig::default())?` fills a serde struct, nested structs
+//!   included, refusing unknown names; `options.take::<f64>(path, "lr")?` .. `options.finish(path)?` by hand.
+//! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
+//!   front when missing. Never panic; a panic is caught and reported as a bug.
+
+pub mod api;
+pub mod context;
+mod declare;
+pub mod engine;
+pub mod help;
+mod hints;
+pub mod options;
+pub mod report;
+mod resolver;
+pub mod table;
+pub mod values;
+
+pub use context::{Argument, Call, Context};
+pub use engine::Interpreter;
+pub use options::Options;
+pub use report::Report;
+pub use table::{Iterable, Table};
+pub use values::{Arg, Dims, Pair, Reply, ScriptType};
+
+/// What a file in `api/` needs.
+pub mod prelude {
+    pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Table};
+    pub use crate::error::{Error, Result};
+    pub use crate::{ensure, entries, fail};
+    pub use candle_core::Tensor;
+    pub use rhai::{Array, Dynamic, FnPtr, Map};
+}

@@ -1,0 +1,231 @@
+//! What a running function knows: the session, whether gradients are tracked, the script's arguments, the table.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use rhai::{Dynamic, EvalAltResult, FnPtr, FuncArgs, NativeCallContext, Position};
+
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::fail;
+use crate::session::Session;
+
+/// The value of a Ctrl-C that ends a script; `try`/`catch` cannot swallow it.
+pub const INTERRUPTED: &str = "interrupted";
+/// How the text of an error ends whose real cause is set aside.
+const CLOSURE_FAILED: &str = "its closure failed";
+
+/// The state of one engine, shared by all functions called in it. It travels as the engine's tag.
+#[derive(Clone)]
+pub struct Context(Rc<State>);
+
+struct State {
+    session: Session,
+    table: Rc<Table>,
+    no_grad: Cell<usize>,
+    pending: RefCell<Option<Box<EvalAltResult>>>,
+    arguments: RefCell<BTreeMap<String, Argument>>,
+    sources: RefCell<BTreeMap<String, String>>,
+}
+
+/// One `name=value` of the command line.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// As written.
+    pub text: String,
+    /// The Rhai literal it parses to, else the text as a string.
+    pub value: Dynamic,
+    /// Whether `arg(name, ..)` asked for it.
+    pub read: bool,
+}
+
+impl Context {
+    /// A context for `session` and the functions of `table`.
+    pub fn new(session: Session, table: Rc<Table>) -> Self {
+        Context(Rc::new(State {
+            session,
+            table,
+            no_grad: Cell::new(0),
+            pending: RefCell::default(),
+            arguments: RefCell::default(),
+            sources: RefCell::default(),
+        }))
+    }
+
+    /// The session: device, random state, run folder, output.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
+    /// The function table.
+    pub fn table(&self) -> &Rc<Table> {
+        &self.0.table
+    }
+
+    /// Whether gradients are wanted: false inside `tensor::no_grad`, where results are detached and models keep no graph.
+    pub fn tracking(&self) -> bool {
+        self.0.no_grad.get() == 0
+    }
+
+    /// Run `body` with [`Context::tracking`] off.
+    pub fn without_tracking<T>(&self, body: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a Cell<usize>, usize);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let depth = self.0.no_grad.get();
+        let _restore = Restore(&self.0.no_grad, depth);
+        self.0.no_grad.set(depth + 1);
+        body()
+    }
+
+    /// Remember the command line's `name=value` pairs.
+    pub fn set_arguments(&self, arguments: BTreeMap<String, Argument>) {
+        *self.0.arguments.borrow_mut() = arguments;
+    }
+
+    /// The command line's pairs, with whether they were read.
+    pub fn arguments(&self) -> BTreeMap<String, Argument> {
+        self.0.arguments.borrow().clone()
+    }
+
+    /// The argument `name`, now read.
+    pub fn argument(&self, name: &str) -> Option<Argument> {
+        let mut arguments = self.0.arguments.borrow_mut();
+        let argument = arguments.get_mut(name)?;
+        argument.read = true;
+        Some(argument.clone())
+    }
+
+    /// Keep the text of a script, an imported module or a REPL input for error reports.
+    pub fn remember_source(&self, name: &str, text: &str) {
+        self.0.sources.borrow_mut().insert(name.to_string(), text.to_string());
+    }
+
+    /// The text remembered under `name`.
+    pub fn source(&self, name: &str) -> Option<String> {
+        self.0.sources.borrow().get(name).cloned()
+    }
+
+    /// Set an error of a script's closure aside while Rust code unwinds with an ordinary [`Error`].
+    fn set_aside(&self, error: Box<EvalAltResult>) {
+        *self.0.pending.borrow_mut() = Some(error);
+    }
+
+    /// Take the error that [`Call::call`] set aside.
+    pub(super) fn take_pending(&self) -> Option<Box<EvalAltResult>> {
+        self.0.pending.borrow_mut().take()
+    }
+}
+
+/// One call of a native function: the [`Context`] and the way back into the script.
+pub struct Call<'a> {
+    context: Context,
+    native: &'a NativeCallContext<'a>,
+    function: String,
+}
+
+impl Deref for Call<'_> {
+    type Target = Context;
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The call of `function` that `native` describes; fails only for an engine without our tag.
+    pub fn new(native: &'a NativeCallContext<'a>, function: String) -> Result<Self> {
+        match native.tag().and_then(|tag| tag.clone().try_cast::<Context>()) {
+            Some(context) => Ok(Call {
+                context,
+                native,
+                function,
+            }),
+            None => fail!("{function}: the engine carries no session"),
+        }
+    }
+
+    /// The name of the function being run, for messages.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// Rhai's own call context.
+    pub fn native(&self) -> &NativeCallContext<'a> {
+        self.native
+    }
+
+    /// Call a script's closure with these arguments (a tuple, `()` for none).
+    ///
+    /// An error inside the closure keeps its own position and call chain, however much Rust lies between: return the `Err`
+    /// at once and the report shows the closure's error.
+    pub fn call(&self, closure: &FnPtr, args: impl FuncArgs) -> Result<Dynamic> {
+        let mut values: Vec<Dynamic> = Vec::new();
+        args.parse(&mut values);
+        let given = values.len();
+        match closure.call_raw(self.native, None, values) {
+            Ok(value) => Ok(value.flatten()),
+            Err(error) => {
+                if let EvalAltResult::ErrorFunctionNotFound(name, _) = &*error {
+                    if name.split(' ').next() == Some(closure.fn_name()) {
+                        fail!(
+                            "{}: it calls its closure with {}, but the closure takes another number of parameters; write |{}| ...",
+                            self.function,
+                            count(given, "argument"),
+                            ["a", "b", "c", "d", "e", "f"]
+                                .get(..given)
+                                .unwrap_or_default()
+                                .join(", ")
+                        );
+                    }
+                }
+                let interrupted = matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(..));
+                self.set_aside(error);
+                if interrupted {
+                    return Err(Error::Interrupted);
+                }
+                fail!("{}: {CLOSURE_FAILED}", self.function)
+            }
+        }
+    }
+}
+
+/// `1 argument`, `2 arguments`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// One of our errors as Rhai's; the position is filled in by the engine.
+pub(super) fn script_error(error: Error) -> Box<EvalAltResult> {
+    match error {
+        Error::Interrupted => EvalAltResult::ErrorTerminated(INTERRUPTED.into(), Position::NONE).into(),
+        other => EvalAltResult::ErrorRuntime(other.to_string().into(), Position::NONE).into(),
+    }
+}
+
+impl Call<'_> {
+    /// The error of this call as Rhai's: the closure's own if one was set aside, else ours with the function's name in front.
+    pub(super) fn finish(&self, error: Error) -> Box<EvalAltResult> {
+        let text = match &error {
+            Error::Interrupted => return self.take_pending().unwrap_or_else(|| script_error(error)),
+            other => other.to_string(),
+        };
+        if text.ends_with(CLOSURE_FAILED) {
+            if let Some(inner) = self.take_pending() {
+                return inner;
+            }
+        }
+        let bare = self.function.rsplit("::").next().unwrap_or(&self.function);
+        let named = text.starts_with(&self.function) || text.starts_with(bare);
+        let text = if named {
+            text
+        } else {
+            format!("{}: {text}", self.function)
+        };
+        script_error(Error::Usage(text))
+    }
+}

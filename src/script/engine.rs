@@ -1,0 +1,278 @@
+//! The engine: registration from the table, limits, and running scripts.
+
+use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::rc::Rc;
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, RhaiFunc, Scope};
+
+use super::context::{Call, Context, script_error};
+use super::report::{Report, explain, explain_syntax};
+use super::resolver::ScriptResolver;
+use super::table::{Entry, Kind, Table};
+use super::values::Values;
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+/// Arguments that may be given by position; further ones are options by name.
+const MAX_POSITIONAL: usize = 8;
+/// Wrong numbers of arguments up to this many too many are answered with the signature.
+const SURPLUS: usize = 2;
+
+/// A Rhai engine that knows the whole table, with the context its functions share.
+pub struct Interpreter {
+    engine: Engine,
+    context: Context,
+}
+
+impl Interpreter {
+    /// An engine for `session` with every function of seglab.
+    pub fn new(session: Session) -> Self {
+        Self::with_table(session, super::api::table())
+    }
+
+    /// An engine for `session` with the functions of `table`.
+    pub fn with_table(session: Session, table: Table) -> Self {
+        let table = Rc::new(table);
+        let context = Context::new(session, table.clone());
+        let mut engine = Engine::new();
+        engine.set_optimization_level(rhai::OptimizationLevel::Simple);
+        engine.set_max_call_levels(200);
+        engine.set_max_expr_depths(256, 128);
+        engine.set_default_tag(Dynamic::from(context.clone()));
+        engine.set_module_resolver(ScriptResolver::new(context.clone()));
+        let printer = context.session().clone();
+        engine.on_print(move |text| printer.print(text));
+        let printer = context.session().clone();
+        engine.on_debug(move |text, source, pos| match source {
+            Some(source) => printer.print(&format!("[{source}:{pos:?}] {text}")),
+            None => printer.print(&format!("[{pos:?}] {text}")),
+        });
+        let cancel = context.session().cancel_flag();
+        engine.on_progress(move |_| {
+            cancel
+                .load(std::sync::atomic::Ordering::Relaxed)
+                .then(|| super::context::INTERRUPTED.into())
+        });
+        for t in &table.types {
+            (t.register)(&mut engine);
+        }
+        register(&mut engine, &table);
+        for hook in &table.hooks {
+            hook(&mut engine);
+        }
+        Interpreter { engine, context }
+    }
+
+    /// Rhai's engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The state shared by the functions.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        self.context.session()
+    }
+
+    /// Parse `text`; errors name `source`.
+    pub fn compile(&self, source: &str, text: &str, scope: &Scope) -> std::result::Result<AST, Box<Report>> {
+        self.context.remember_source(source, text);
+        match self.engine.compile_with_scope(scope, text) {
+            Ok(mut ast) => {
+                ast.set_source(source);
+                Ok(ast)
+            }
+            Err(e) => Err(Box::new(explain_syntax(&self.context, source, &e))),
+        }
+    }
+
+    /// Parse and run `text` in `scope`. `source` names it in reports.
+    pub fn run(&self, source: &str, text: &str, scope: &mut Scope) -> std::result::Result<Dynamic, Box<Report>> {
+        let ast = self.compile(source, text, scope)?;
+        self.run_ast(source, &ast, scope)
+    }
+
+    /// Run a parsed script in `scope`.
+    pub fn run_ast(&self, source: &str, ast: &AST, scope: &mut Scope) -> std::result::Result<Dynamic, Box<Report>> {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.engine.eval_ast_with_scope::<Dynamic>(scope, ast)
+        }));
+        match result {
+            Ok(Ok(value)) => Ok(value.flatten()),
+            Ok(Err(e)) => Err(Box::new(explain(&self.context, &self.engine, source, scope, *e))),
+            Err(panic) => {
+                let error = script_error(panic_error("the script", &*panic));
+                Err(Box::new(explain(&self.context, &self.engine, source, scope, *error)))
+            }
+        }
+    }
+
+    /// Run the script in this file.
+    pub fn run_file(&self, path: &Path) -> std::result::Result<Dynamic, Box<Report>> {
+        let text = read_script(path).map_err(|e| Box::new(Report::plain(e.to_string())))?;
+        self.session().set_script(&text);
+        self.run(&path.display().to_string(), &text, &mut Scope::new())
+    }
+
+    /// The text that `print` writes for a value.
+    pub fn display(&self, value: &Dynamic) -> String {
+        show(self.context.table(), value, false)
+    }
+}
+
+/// The text of a script file without its `#!` line.
+pub fn read_script(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::file(path, "there is no such script"),
+        _ => Error::file(path, format!("the script cannot be read ({e})")),
+    })?;
+    Ok(match text.strip_prefix("#!") {
+        Some(rest) => format!("//{rest}"),
+        None => text,
+    })
+}
+
+/// Tell Rhai about every function, getter and setter of the table.
+fn register(engine: &mut Engine, table: &Table) {
+    let mut global = Module::new();
+    let mut spaces: Vec<(&str, Module)> = table
+        .namespaces
+        .iter()
+        .map(|(name, _)| (*name, Module::new()))
+        .collect();
+    for entry in &table.entries {
+        let module = match spaces.iter_mut().find(|(name, _)| *name == entry.namespace) {
+            Some((_, module)) => module,
+            None => &mut global,
+        };
+        register_entry(module, entry);
+    }
+    for (type_id, items) in table.iterators.iter().copied() {
+        global.set_iter_result(type_id, items);
+    }
+    engine.register_global_module(global.into());
+    for (name, module) in spaces {
+        engine.register_static_module(name, module.into());
+    }
+}
+
+/// One entry, for every number of arguments it may be called with.
+fn register_entry(module: &mut Module, entry: &Rc<Entry>) {
+    if entry.body.is_none() {
+        return;
+    }
+    let receiver = usize::from(entry.receiver_type.is_some());
+    let most = entry.params.len().min(MAX_POSITIONAL + receiver) + SURPLUS;
+    if entry.kind == Kind::Function || entry.kind == Kind::Getter {
+        for arity in receiver..=most {
+            let options = FuncRegistration::new(entry.name).in_global_namespace();
+            set(module, options, entry, arity);
+        }
+    }
+    if entry.kind == Kind::Getter {
+        set(module, FuncRegistration::new_getter(entry.name), entry, receiver);
+    }
+    if entry.kind == Kind::Setter {
+        set(module, FuncRegistration::new_setter(entry.name), entry, receiver + 1);
+    }
+}
+
+fn set(module: &mut Module, mut options: FuncRegistration, entry: &Rc<Entry>, arity: usize) {
+    if !entry.namespace.is_empty() {
+        options = options.with_namespace(rhai::FnNamespace::Internal);
+    }
+    let mut types = vec![TypeId::of::<Dynamic>(); arity];
+    if let (Some(first), Some(receiver)) = (types.first_mut(), entry.receiver_type) {
+        *first = receiver;
+    }
+    let entry = entry.clone();
+    let function = RhaiFunc::Method {
+        func: Rc::new(move |native: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
+            dispatch(&entry, native, args)
+        }),
+        has_context: true,
+        is_pure: true,
+        is_volatile: true,
+    };
+    options.set_into_module_raw(module, types, function);
+}
+
+/// Call an entry's body: bind the arguments, catch panics, turn errors into Rhai's.
+fn dispatch(
+    entry: &Entry,
+    native: Option<NativeCallContext>,
+    args: &mut [&mut Dynamic],
+) -> std::result::Result<Dynamic, Box<EvalAltResult>> {
+    let name = entry.full_name();
+    let (Some(body), Some(native)) = (entry.body, native) else {
+        return Err(script_error(Error::usage(format!("{name}: cannot be called here"))));
+    };
+    let call = Call::new(&native, name.clone()).map_err(script_error)?;
+    let given: Vec<Dynamic> = args.iter().map(|a| (**a).clone()).collect();
+    let skip = usize::from(entry.receiver_type.is_some());
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut values = Values::bind(&name, &|| entry.signature(), &entry.params, skip, given)?;
+        body(&call, &mut values)
+    }));
+    let mut error = match result {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(e)) => call.finish(e),
+        Err(panic) => script_error(panic_error(&name, &*panic)),
+    };
+    if error.position().is_none() {
+        error.set_position(native.call_position());
+    }
+    Err(error)
+}
+
+/// What a panic in native code becomes.
+fn panic_error(function: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into());
+    Error::usage(format!(
+        "{function}: internal error ({text}); this is a bug in seglab, the session goes on"
+    ))
+}
+
+/// The text of a value: strings bare unless `quoted`, script types through their display.
+pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
+    let value = &value.clone().flatten();
+    if let Some(t) = table
+        .types
+        .iter()
+        .find(|t| t.rust_name == value.type_name() || t.name == value.type_name())
+    {
+        if let Some(text) = if quoted { (t.brief)(value) } else { (t.display)(value) } {
+            return text;
+        }
+    }
+    if let Some(array) = value.read_lock::<rhai::Array>() {
+        let items: Vec<String> = array.iter().map(|item| show(table, item, true)).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    if let Some(map) = value.read_lock::<rhai::Map>() {
+        let items: Vec<String> = map
+            .iter()
+            .map(|(k, v)| format!("{k}: {}", show(table, v, true)))
+            .collect();
+        return if items.is_empty() {
+            "#{}".into()
+        } else {
+            format!("#{{ {} }}", items.join(", "))
+        };
+    }
+    if value.is_string() && quoted {
+        format!("{:?}", value.to_string())
+    } else {
+        value.to_string()
+    }
+}

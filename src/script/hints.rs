@@ -1,0 +1,313 @@
+//! Rhai's messages in plain words, with suggestions from the function table.
+
+use rhai::{Engine, EvalAltResult, ParseErrorType, Scope};
+
+use super::context::{Context, count};
+use super::report::Place;
+use super::table::{Kind, Table};
+use crate::error::nearest;
+
+/// Message and hint of a run-time error.
+pub fn runtime(
+    context: &Context,
+    engine: &Engine,
+    scope: &Scope,
+    error: &mut EvalAltResult,
+) -> (String, Option<String>) {
+    let table = context.table();
+    match error {
+        EvalAltResult::ErrorRuntime(value, _) => (super::engine::show(table, value, false), None),
+        EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(table, signature),
+        EvalAltResult::ErrorVariableNotFound(name, _) => unknown_variable(table, scope, name),
+        EvalAltResult::ErrorModuleNotFound(name, _) => {
+            let known = table.namespaces.iter().map(|(n, _)| *n);
+            let hint = nearest(name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
+            let list: Vec<&str> = known.collect();
+            (
+                format!(
+                    "there is no namespace or module `{name}` (namespaces: {})",
+                    list.join(", ")
+                ),
+                hint,
+            )
+        }
+        EvalAltResult::ErrorDotExpr(text, _) | EvalAltResult::ErrorPropertyNotFound(text, _) => {
+            unknown_property(table, text)
+        }
+        EvalAltResult::ErrorIndexingType(text, _) => (
+            format!("{} cannot be indexed", plain_types(table, text)),
+            text.starts_with("Tensor")
+                .then(|| "write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
+        ),
+        EvalAltResult::ErrorMismatchDataType(wanted, found, _)
+        | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
+            let (wanted, found) = (plain_types(table, wanted), plain_types(table, found));
+            if wanted.is_empty() {
+                (format!("a value of type {found} does not fit here"), None)
+            } else {
+                (format!("expected {wanted}, found {found}"), None)
+            }
+        }
+        EvalAltResult::ErrorStackOverflow(_) => (
+            "the calls are nested too deeply".into(),
+            Some("does a function call itself without end?".into()),
+        ),
+        EvalAltResult::ErrorFor(_) => ("this value cannot be iterated over".into(), None),
+        EvalAltResult::ErrorDataRace(text, _) => (
+            format!("{text}: a value is used while a closure that captured it is changing it"),
+            None,
+        ),
+        other => {
+            other.clear_position();
+            let text = plain_types(table, &other.to_string());
+            let _ = engine;
+            (lower_first(&text), None)
+        }
+    }
+}
+
+/// Message and hint of a parse error.
+pub fn syntax(text: &str, kind: &ParseErrorType, place: Option<&Place>) -> (String, Option<String>) {
+    let line = place.map_or("", |p| p.text.as_str());
+    let hint = match kind {
+        ParseErrorType::UnexpectedEOF => Some("a bracket, brace or string is left open".into()),
+        ParseErrorType::Reserved(name) => Some(format!("`{name}` is a reserved word; choose another name")),
+        ParseErrorType::MissingToken(token, _) if token == "]" && line.contains(',') => {
+            Some("several indices go into an array: t[[0, 1]]".into())
+        }
+        ParseErrorType::MissingToken(token, _) if token == ";" => {
+            Some("statements end with `;`, blocks are wrapped in { }".into())
+        }
+        ParseErrorType::PropertyExpected => Some("this word is reserved and cannot be a property".into()),
+        _ => None,
+    };
+    (lower_first(text), hint)
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if chars.as_str().starts_with(|c: char| c.is_lowercase() || c == ' ') => {
+            first.to_lowercase().collect::<String>() + chars.as_str()
+        }
+        _ => text.to_string(),
+    }
+}
+
+/// Rust's type names replaced by the script's.
+fn plain_types(table: &Table, text: &str) -> String {
+    let mut text = text.replace("&str | ImmutableString | String", "string");
+    for t in &table.types {
+        text = text.replace(t.rust_name, t.name);
+    }
+    for (rust, plain) in [
+        ("rhai::types::dynamic::Dynamic", "value"),
+        ("ImmutableString", "string"),
+    ] {
+        text = text.replace(rust, plain);
+    }
+    text
+}
+
+/// `softmax (Tensor, i64)` -> name, types in the script's words.
+fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
+    let text = signature.replace("&str | ImmutableString | String", "string");
+    let Some((name, rest)) = text.split_once(" (") else {
+        return (text, Vec::new());
+    };
+    let types = rest.trim_end_matches(')').split(", ").filter(|t| !t.is_empty());
+    (
+        name.to_string(),
+        types
+            .map(|t| table.type_name(t.trim_start_matches("&mut ")).to_string())
+            .collect(),
+    )
+}
+
+fn unknown_function(table: &Table, signature: &str) -> (String, Option<String>) {
+    let (name, types) = parse_signature(table, signature);
+    if name.starts_with("anon$") {
+        let text = format!(
+            "a closure was called with {}, but takes another number of parameters",
+            count(types.len(), "argument")
+        );
+        return (text, Some("count the names between its | |".into()));
+    }
+    if let Some(property) = name.strip_prefix("get$").or_else(|| name.strip_prefix("set$")) {
+        let receiver = types.first().map_or("", String::as_str);
+        return property_error(table, property, receiver);
+    }
+    if name.starts_with("index$") {
+        let what = types.first().map_or("value", String::as_str);
+        let by = types.get(1).map_or("that", String::as_str);
+        let hint = (what == "Tensor").then(|| "write t[i], t[a..b] or t[[i, j]]".into());
+        return (format!("a {what} cannot be indexed by {by}"), hint);
+    }
+    if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        return operator(&name, &types);
+    }
+    let entries = table.find(&name);
+    let receiver = types.first().map_or("", String::as_str);
+    let fitting: Vec<_> = entries
+        .iter()
+        .filter(|e| e.receiver == receiver && !e.receiver.is_empty())
+        .collect();
+    let shown = if fitting.is_empty() {
+        entries.iter().collect()
+    } else {
+        fitting
+    };
+    if !shown.is_empty() {
+        let signatures: Vec<String> = shown.iter().take(4).map(|e| e.signature()).collect();
+        let owners: Vec<&str> = shown.iter().map(|e| e.receiver).filter(|r| !r.is_empty()).collect();
+        let called = if types.is_empty() {
+            "without arguments".to_string()
+        } else {
+            format!("with ({})", types.join(", "))
+        };
+        let mut text = format!("`{name}` cannot be called {called}");
+        if !owners.is_empty() && !owners.contains(&receiver) {
+            let article = if receiver.is_empty() {
+                "nothing".into()
+            } else {
+                format!("a {receiver}")
+            };
+            text = format!("`{name}` is a method of {}, called on {article}", owners.join(", "));
+        }
+        return (text, Some(signatures.join("; ")));
+    }
+    if let Some((space, function)) = name.rsplit_once("::") {
+        let names = table.functions_of(space).map(|e| e.name);
+        let hint = match nearest(function, names) {
+            Some(n) => format!("did you mean `{space}::{n}`?"),
+            None => format!("see help(\"{space}\")"),
+        };
+        return (format!("there is no function `{name}`"), Some(hint));
+    }
+    let methods = table.methods_of(receiver).map(|e| e.name);
+    let functions = table.functions_of("").map(|e| e.name).chain(BUILT_IN.iter().copied());
+    let hint = nearest(&name, methods)
+        .map(|n| format!("did you mean `.{n}`?"))
+        .or_else(|| nearest(&name, functions).map(|n| format!("did you mean `{n}`?")))
+        .or_else(|| {
+            let space = table
+                .entries
+                .iter()
+                .find(|e| e.name == name && !e.namespace.is_empty())?;
+            Some(format!("did you mean `{}`?", space.full_name()))
+        });
+    let on = if types.is_empty() {
+        String::new()
+    } else {
+        format!(" for ({})", types.join(", "))
+    };
+    (format!("there is no function `{name}`{on}"), hint)
+}
+
+fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
+    let article = |t: &String| {
+        if t.starts_with(['a', 'e', 'i', 'o']) {
+            format!("an {t}")
+        } else {
+            format!("a {t}")
+        }
+    };
+    let hint = types
+        .contains(&"string".to_string())
+        .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string());
+    match types {
+        [a, b] => (
+            format!("`{name}` does not combine {} and {}", article(a), article(b)),
+            hint,
+        ),
+        [a] => (format!("`{name}` does not apply to {}", article(a)), hint),
+        _ => (format!("`{name}` does not apply here"), hint),
+    }
+}
+
+fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
+    // "Unknown property 'shap' - a getter is not registered for type 'Tensor'"
+    let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    match quoted.as_slice() {
+        [property, receiver] => property_error(table, property, table.type_name(receiver)),
+        _ => (lower_first(&plain_types(table, text)), None),
+    }
+}
+
+fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Option<String>) {
+    let same = table.methods_of(receiver).find(|e| e.name == property);
+    if let Some(entry) = same {
+        let text = match entry.kind {
+            Kind::Getter => format!("`{property}` of a {receiver} can only be read"),
+            _ => format!("`{property}` of a {receiver} is a method"),
+        };
+        return (text, Some(format!("write {}", entry.signature())));
+    }
+    let hint = nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"));
+    let receiver = if receiver.is_empty() || receiver == "()" {
+        "()"
+    } else {
+        receiver
+    };
+    (format!("a value of type {receiver} has no property `{property}`"), hint)
+}
+
+fn unknown_variable(table: &Table, scope: &Scope, name: &str) -> (String, Option<String>) {
+    let variables = scope.iter_raw().map(|(n, _, _)| n);
+    let functions = table.functions_of("").map(|e| e.name);
+    let hint = if table.namespaces.iter().any(|(n, _)| *n == name) {
+        Some(format!("`{name}` is a namespace: {name}::function(..)"))
+    } else if let Some(entry) = table.functions_of("").find(|e| e.name == name) {
+        Some(format!("`{name}` is a function: {}", entry.signature()))
+    } else {
+        nearest(name, variables.chain(functions)).map(|n| format!("did you mean `{n}`?"))
+    };
+    let outer = hint
+        .is_none()
+        .then(|| "functions see no outer variables; pass them as arguments".to_string());
+    (format!("there is no variable `{name}`"), hint.or(outer))
+}
+
+/// Functions of Rhai itself worth suggesting.
+pub const BUILT_IN: &[&str] = &[
+    "print",
+    "debug",
+    "type_of",
+    "len",
+    "push",
+    "pop",
+    "insert",
+    "remove",
+    "map",
+    "filter",
+    "reduce",
+    "sort",
+    "keys",
+    "values",
+    "contains",
+    "to_string",
+    "parse_int",
+    "parse_float",
+    "range",
+    "floor",
+    "ceiling",
+    "round",
+    "to_int",
+    "to_float",
+    "split",
+    "trim",
+    "replace",
+    "starts_with",
+    "ends_with",
+    "sub_string",
+    "is_empty",
+    "reverse",
+    "extract",
+    "some",
+    "all",
+    "index_of",
+    "timestamp",
+    "elapsed",
+    "is_nan",
+];

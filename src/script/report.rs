@@ -1,0 +1,200 @@
+//! Error reports: message, place, source line, caret, the chain of calls, a hint.
+
+use std::fmt::Write;
+
+use rhai::{Engine, EvalAltResult, ParseError, ParseErrorType, Position, Scope};
+
+use super::context::Context;
+use super::hints;
+
+/// Why a script ended, ready to be shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// What went wrong, one sentence.
+    pub message: String,
+    /// Where.
+    pub place: Option<Place>,
+    /// The calls that led there, innermost first: name and place.
+    pub chain: Vec<(String, Place)>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Whether Ctrl-C ended it rather than an error.
+    pub interrupted: bool,
+}
+
+/// A position in a script.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    /// The file, or `in[3]` in the REPL.
+    pub source: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
+    /// The text of the line.
+    pub text: String,
+}
+
+impl Place {
+    /// The place of `position` in the script called `source`, whose text `context` remembers.
+    fn new(context: &Context, source: &str, position: Position) -> Option<Place> {
+        let line = position.line()?;
+        let text = context.source(source).unwrap_or_default();
+        Some(Place {
+            source: source.to_string(),
+            line,
+            column: position.position().unwrap_or(1),
+            text: text.lines().nth(line - 1).unwrap_or_default().to_string(),
+        })
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.source, self.line, self.column)
+    }
+}
+
+impl Report {
+    /// A report without a place.
+    pub fn plain(message: impl Into<String>) -> Self {
+        Report {
+            message: message.into(),
+            ..Report::default()
+        }
+    }
+
+    /// The report as text, with ANSI colours if asked.
+    pub fn render(&self, colour: bool) -> String {
+        let paint = |code: &str, text: &str| {
+            if colour {
+                format!("\x1b[{code}m{text}\x1b[0m")
+            } else {
+                text.to_string()
+            }
+        };
+        let title = if self.interrupted {
+            paint("1;33", "interrupted")
+        } else {
+            paint("1;31", "error")
+        };
+        let mut out = if self.interrupted {
+            title
+        } else {
+            format!("{title}: {}", self.message)
+        };
+        if let Some(place) = &self.place {
+            let number = place.line.to_string();
+            let gutter = " ".repeat(number.len());
+            let _ = write!(out, "\n{gutter}{} {place}", paint("34", "-->"));
+            if !place.text.trim().is_empty() {
+                let text = place.text.replace('\t', " ");
+                let before: String = text.chars().take(place.column.saturating_sub(1)).collect();
+                let bar = paint("34", "|");
+                let _ = write!(
+                    out,
+                    "\n{gutter} {bar}\n{} {bar} {text}\n{gutter} {bar} {}{}",
+                    paint("34", &number),
+                    " ".repeat(before.chars().count()),
+                    paint("1;31", "^")
+                );
+            }
+        }
+        for (name, place) in &self.chain {
+            let _ = write!(out, "\n  in {name}, called at {place}");
+            if !place.text.trim().is_empty() {
+                let _ = write!(out, ": {}", place.text.trim());
+            }
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(out, "\n{}: {hint}", paint("1;36", "hint"));
+        }
+        out
+    }
+
+    /// `file:line:column: message`, for `seglab check`.
+    pub fn one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+        match &self.place {
+            Some(place) => format!("{place}: {}{hint}", self.message),
+            None => format!("{}{hint}", self.message),
+        }
+    }
+}
+
+/// The report of a run-time error in the script called `source`.
+pub fn explain(context: &Context, engine: &Engine, source: &str, scope: &Scope, error: EvalAltResult) -> Report {
+    let mut chain = Vec::new();
+    let mut error = error;
+    let mut source = source.to_string();
+    loop {
+        error = match error {
+            EvalAltResult::ErrorInFunctionCall(name, inner_source, inner, position) => {
+                let name = if name.starts_with("anon$") {
+                    "a closure".to_string()
+                } else {
+                    format!("`{name}`")
+                };
+                chain.extend(Place::new(context, &source, position).map(|place| (name, place)));
+                if !inner_source.is_empty() {
+                    source = inner_source;
+                }
+                *inner
+            }
+            EvalAltResult::ErrorInModule(path, inner, position) => {
+                chain.extend(Place::new(context, &source, position).map(|p| (format!("the import of \"{path}\""), p)));
+                source = path;
+                *inner
+            }
+            other => {
+                error = other;
+                break;
+            }
+        };
+    }
+    chain.reverse();
+    let position = error.position();
+    let (message, hint) = hints::runtime(context, engine, scope, &mut error);
+    Report {
+        message,
+        place: Place::new(context, &source, position),
+        chain,
+        hint,
+        interrupted: matches!(error, EvalAltResult::ErrorTerminated(..)),
+    }
+}
+
+/// The report of a parse error.
+pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Report {
+    let text = context.source(source).unwrap_or_default();
+    let place = Place::new(context, source, error.position()).or_else(|| {
+        let line = text.lines().count().max(1);
+        let last = text.lines().last().unwrap_or_default();
+        Place::new(
+            context,
+            source,
+            Position::new(line.min(65535) as u16, (last.chars().count() + 1).min(65535) as u16),
+        )
+    });
+    let (message, hint) = hints::syntax(&error.err_type().to_string(), error.err_type(), place.as_ref());
+    Report {
+        message,
+        place,
+        hint,
+        ..Report::default()
+    }
+}
+
+/// Whether a parse error only says that the text ends too early.
+pub fn is_incomplete(text: &str, error: &ParseError) -> bool {
+    if matches!(error.err_type(), ParseErrorType::UnexpectedEOF) || error.position().is_none() {
+        return true;
+    }
+    let (Some(line), Some(column)) = (error.position().line(), error.position().position()) else {
+        return true;
+    };
+    let trimmed = text.trim_end();
+    let last_line = trimmed.lines().count().max(1);
+    let last_column = trimmed.lines().last().unwrap_or_default().chars().count();
+    line > last_line || (line == last_line && column > last_column)
+}

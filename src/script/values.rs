@@ -1,0 +1,546 @@
+//! Values that cross the border: arguments in ([`Arg`]), results out ([`Reply`]), types of ours ([`ScriptType`]).
+
+use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
+
+use super::context::{Call, Context};
+use super::options::Options;
+use super::table::Param;
+use crate::error::{Error, Result};
+use crate::fail;
+
+/// A Rust type that scripts handle as one value. `Clone` must be cheap (a handle); the value may be shared.
+pub trait ScriptType: Clone + 'static {
+    /// Its name in scripts, help and messages.
+    const NAME: &'static str;
+    /// What it is, in one sentence.
+    const DOC: &'static str;
+    /// The text that `print` and the REPL show, several lines if useful.
+    fn display(&self) -> String;
+    /// The text inside arrays and in messages, one line: `Tensor f32 [2, 3]`.
+    fn brief(&self) -> String {
+        Self::NAME.to_string()
+    }
+    /// The value without its gradient graph, for results inside `tensor::no_grad`.
+    fn detached(self) -> Self {
+        self
+    }
+}
+
+/// A Rust type that an argument or option is converted to.
+pub trait Arg: Sized {
+    /// Whether a map is a value of this type (else a map in its place holds the options).
+    const TAKES_MAP: bool = false;
+    /// Its name in signatures: `float`, `[int]`, `Tensor`.
+    fn kind() -> String;
+    /// What is wanted, for messages: `a number`, `a tensor`.
+    fn wanted() -> String;
+    /// Convert; `None` if it does not fit.
+    fn convert(value: &Dynamic) -> Option<Self>;
+    /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
+    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+        Self::convert(&value).ok_or_else(|| format!("must be {}, found {}", Self::wanted(), describe(&value)))
+    }
+}
+
+/// A Rust type that a function returns to a script.
+pub trait Reply {
+    /// Its name in signatures; empty for nothing.
+    fn kind() -> String;
+    /// As Rhai's value.
+    fn reply(self, context: &Context) -> Dynamic;
+}
+
+/// Run a declaration's body and hand its result to the script.
+pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Result<Dynamic> {
+    body().map(|value| value.reply(call))
+}
+
+/// The arguments of one call in the order of the parameters.
+pub struct Values<'a> {
+    function: &'a str,
+    params: &'a [Param],
+    slots: Vec<Option<Dynamic>>,
+    next: usize,
+}
+
+impl<'a> Values<'a> {
+    /// Sort positional arguments and a final option map into the parameters' slots; `skip` is 1 for methods.
+    pub fn bind(
+        function: &'a str,
+        signature: &dyn Fn() -> String,
+        params: &'a [Param],
+        skip: usize,
+        mut given: Vec<Dynamic>,
+    ) -> Result<Self> {
+        let last = given.len().saturating_sub(1);
+        let mut options: Option<Map> = None;
+        let position_takes_map = |i: usize| params.get(i).is_some_and(|p| p.takes_map && p.default.is_none());
+        if last >= skip && given.len() > skip && given[last].is_map() && !position_takes_map(last) {
+            options = given.pop().and_then(|map| map.try_cast::<Map>());
+        }
+        if given.len() > params.len() {
+            fail!(
+                "{function}: takes {}, {} given; {}",
+                match params.len() - skip.min(params.len()) {
+                    0 => "no arguments".to_string(),
+                    n => format!("at most {}", super::context::count(n, "argument")),
+                },
+                given.len() - skip,
+                signature()
+            );
+        }
+        let mut slots: Vec<Option<Dynamic>> = given.into_iter().map(Some).collect();
+        slots.resize(params.len(), None);
+        for (name, value) in options.unwrap_or_default() {
+            match params.iter().skip(skip).position(|p| p.name == name.as_str()) {
+                Some(i) if slots[i + skip].is_some() => {
+                    fail!("{function}: `{name}` is given twice, by position and as an option")
+                }
+                Some(i) => slots[i + skip] = Some(value),
+                None => {
+                    return Err(super::options::unknown(
+                        function,
+                        &name,
+                        params.iter().skip(skip).map(|p| p.name),
+                    ));
+                }
+            }
+        }
+        if let Some(missing) = params
+            .iter()
+            .zip(&slots)
+            .find(|(p, s)| p.default.is_none() && s.is_none())
+        {
+            fail!(
+                "{function}: the argument `{}` is missing; {}",
+                missing.0.name,
+                signature()
+            );
+        }
+        Ok(Values {
+            function,
+            params,
+            slots,
+            next: 0,
+        })
+    }
+
+    /// The next parameter's value, or its default.
+    pub fn take<T: Arg>(&mut self, default: Option<fn() -> T>) -> Result<T> {
+        let index = self.next;
+        self.next += 1;
+        let name = self.params.get(index).map_or("", |p| p.name);
+        match (self.slots.get_mut(index).and_then(Option::take), default) {
+            (Some(value), default) => match T::read(value.flatten()) {
+                Ok(value) => Ok(value),
+                Err(problem) => match default {
+                    // `()` asks for the default
+                    Some(default) if problem.ends_with("found ()") => Ok(default()),
+                    _ => fail!("{}: `{name}` {problem}", self.function),
+                },
+            },
+            (None, Some(default)) => Ok(default()),
+            (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
+        }
+    }
+}
+
+/// What a value is, for messages: `the string "abc"`, `the number 3`, `Tensor f32 [2, 3]`.
+pub fn describe(value: &Dynamic) -> String {
+    if let Some(t) = value.read_lock::<candle_core::Tensor>() {
+        return t.brief();
+    }
+    if value.is_unit() {
+        "()".into()
+    } else if value.is_string() {
+        let text = value.to_string();
+        match text.char_indices().nth(40) {
+            Some((end, _)) => format!("the string \"{}...\"", &text[..end]),
+            None => format!("the string \"{text}\""),
+        }
+    } else if value.is_int() || value.is_float() {
+        format!("the number {value}")
+    } else if value.is_bool() {
+        format!("{value}")
+    } else if let Some(array) = value.read_lock::<Array>() {
+        match array.first() {
+            Some(first) if array.len() == 1 => format!("an array holding {}", describe(first)),
+            Some(first) => format!("an array of {} (first: {})", array.len(), describe(first)),
+            None => "an empty array".into(),
+        }
+    } else if value.is_map() {
+        "a map".into()
+    } else if value.is_fnptr() {
+        "a closure".into()
+    } else {
+        format!("a {}", basic_type_name(value.type_name()))
+    }
+}
+
+/// The script's word for a Rust or Rhai type name; the last part of the path where there is none.
+pub fn basic_type_name(rust: &str) -> &str {
+    match rust {
+        "i64" => "int",
+        "f64" => "float",
+        "&str | ImmutableString | String" | "&str" | "string" | "alloc::string::String" => "string",
+        "array" | "alloc::vec::Vec<rhai::types::dynamic::Dynamic>" => "array",
+        "map" => "map",
+        "Fn" | "FnPtr" => "closure",
+        "range" | "range=" => "range",
+        other if other.contains('<') => other,
+        other => other.rsplit("::").next().unwrap_or(other),
+    }
+}
+
+/// An integral value, from an integer or a float without fraction.
+fn integer(value: &Dynamic) -> Option<i64> {
+    if let Ok(i) = value.as_int() {
+        return Some(i);
+    }
+    let f = value.as_float().ok()?;
+    (f.fract() == 0.0 && f.abs() < 9.0e15).then_some(f as i64)
+}
+
+macro_rules! integers {
+    ($($type:ty, $wanted:literal);*) => {$(
+        impl Arg for $type {
+            fn kind() -> String { "int".into() }
+            fn wanted() -> String { $wanted.into() }
+            fn convert(value: &Dynamic) -> Option<Self> { integer(value)?.try_into().ok() }
+        }
+        impl Reply for $type {
+            fn kind() -> String { "int".into() }
+            fn reply(self, _: &Context) -> Dynamic { Dynamic::from_int(i64::try_from(self).unwrap_or(i64::MAX)) }
+        }
+    )*};
+}
+integers!(i64, "an integer"; usize, "an integer >= 0"; u64, "an integer >= 0"; u32, "an integer >= 0"; i32, "an integer");
+
+impl Arg for f64 {
+    fn kind() -> String {
+        "float".into()
+    }
+    fn wanted() -> String {
+        "a number".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.as_float().ok().or_else(|| value.as_int().ok().map(|i| i as f64))
+    }
+}
+
+impl Reply for f64 {
+    fn kind() -> String {
+        "float".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from_float(self)
+    }
+}
+
+impl Arg for f32 {
+    fn kind() -> String {
+        "float".into()
+    }
+    fn wanted() -> String {
+        "a number".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        f64::convert(value).map(|f| f as f32)
+    }
+}
+
+impl Reply for f32 {
+    fn kind() -> String {
+        "float".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from_float(f64::from(self))
+    }
+}
+
+impl Arg for bool {
+    fn kind() -> String {
+        "bool".into()
+    }
+    fn wanted() -> String {
+        "true or false".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.as_bool().ok()
+    }
+}
+
+impl Reply for bool {
+    fn kind() -> String {
+        "bool".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from_bool(self)
+    }
+}
+
+impl Arg for String {
+    fn kind() -> String {
+        "string".into()
+    }
+    fn wanted() -> String {
+        "a string".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.clone().into_immutable_string().ok().map(|s| s.to_string())
+    }
+}
+
+impl Reply for String {
+    fn kind() -> String {
+        "string".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from(ImmutableString::from(self))
+    }
+}
+
+impl Reply for &'static str {
+    fn kind() -> String {
+        "string".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from(ImmutableString::from(self))
+    }
+}
+
+impl Arg for Dynamic {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        "any".into()
+    }
+    fn wanted() -> String {
+        "a value".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
+impl Reply for Dynamic {
+    fn kind() -> String {
+        "any".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        self
+    }
+}
+
+impl Reply for () {
+    fn kind() -> String {
+        String::new()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::UNIT
+    }
+}
+
+impl Arg for Map {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        "map".into()
+    }
+    fn wanted() -> String {
+        "a map #{ .. }".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.clone().try_cast()
+    }
+}
+
+impl Reply for Map {
+    fn kind() -> String {
+        "map".into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        Dynamic::from_map(self)
+    }
+}
+
+impl Arg for FnPtr {
+    fn kind() -> String {
+        "closure".into()
+    }
+    fn wanted() -> String {
+        "a closure |..| ..".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.clone().try_cast()
+    }
+}
+
+impl Arg for Options {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        "map".into()
+    }
+    fn wanted() -> String {
+        "a map #{ .. }".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.clone().try_cast::<Map>().map(Options::new)
+    }
+}
+
+impl<T: Arg> Arg for Option<T> {
+    const TAKES_MAP: bool = T::TAKES_MAP;
+    fn kind() -> String {
+        T::kind()
+    }
+    fn wanted() -> String {
+        T::wanted()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if value.is_unit() {
+            Some(None)
+        } else {
+            T::convert(value).map(Some)
+        }
+    }
+    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+        if value.is_unit() {
+            Ok(None)
+        } else {
+            T::read(value).map(Some)
+        }
+    }
+}
+
+impl<T: Reply> Reply for Option<T> {
+    fn kind() -> String {
+        format!("{} or ()", T::kind())
+    }
+    fn reply(self, context: &Context) -> Dynamic {
+        self.map_or(Dynamic::UNIT, |value| value.reply(context))
+    }
+}
+
+impl<T: Arg> Arg for Vec<T> {
+    fn kind() -> String {
+        if T::kind() == "any" {
+            "array".into()
+        } else {
+            format!("[{}]", T::kind())
+        }
+    }
+    fn wanted() -> String {
+        if T::kind() == "any" {
+            "an array".into()
+        } else {
+            format!("an array of {}", plural(&T::wanted()))
+        }
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.read_lock::<Array>()?.iter().map(T::convert).collect()
+    }
+    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+        let Some(array) = value.read_lock::<Array>() else {
+            return Err(format!("must be {}, found {}", Self::wanted(), describe(&value)));
+        };
+        let item = |(i, item): (usize, &Dynamic)| {
+            T::read(item.clone().flatten())
+                .map_err(|problem| format!("must be {}, but element {i} {problem}", Self::wanted()))
+        };
+        array.iter().enumerate().map(item).collect()
+    }
+}
+
+impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
+    fn kind() -> String {
+        format!("[{}]", vec![T::kind(); N].join(", "))
+    }
+    fn wanted() -> String {
+        format!("an array of {N} ({})", plural(&T::wanted()))
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        Vec::<T>::convert(value)?.try_into().ok()
+    }
+}
+
+impl<T: Reply> Reply for Vec<T> {
+    fn kind() -> String {
+        format!("[{}]", T::kind())
+    }
+    fn reply(self, context: &Context) -> Dynamic {
+        Dynamic::from_array(self.into_iter().map(|item| item.reply(context)).collect())
+    }
+}
+
+impl<T: ScriptType> Arg for T {
+    fn kind() -> String {
+        T::NAME.into()
+    }
+    fn wanted() -> String {
+        let article = if "AEIOU".contains(&T::NAME[..1]) { "an" } else { "a" };
+        format!("{article} {}", T::NAME)
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        value.read_lock::<T>().map(|t| t.clone())
+    }
+}
+
+impl<T: ScriptType> Reply for T {
+    fn kind() -> String {
+        T::NAME.into()
+    }
+    fn reply(self, context: &Context) -> Dynamic {
+        Dynamic::from(if context.tracking() { self } else { self.detached() })
+    }
+}
+
+/// `a number` -> `numbers`.
+fn plural(wanted: &str) -> String {
+    let word = wanted.trim_start_matches("an ").trim_start_matches("a ");
+    match word.split_once(' ') {
+        Some((noun, rest)) => format!("{noun}s {rest}"),
+        None => format!("{word}s"),
+    }
+}
+
+/// One size for both sides, or `[height, width]`: kernels, strides, paddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair(pub [usize; 2]);
+
+impl Arg for Pair {
+    fn kind() -> String {
+        "int or [int, int]".into()
+    }
+    fn wanted() -> String {
+        "an integer >= 0 or [height, width]".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        usize::convert(value)
+            .map(|n| [n, n])
+            .or_else(|| <[usize; 2]>::convert(value))
+            .map(Pair)
+    }
+}
+
+/// One dimension or several; negative ones count from the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dims(pub Vec<i64>);
+
+impl Arg for Dims {
+    fn kind() -> String {
+        "int or [int]".into()
+    }
+    fn wanted() -> String {
+        "a dimension or an array of dimensions".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        i64::convert(value)
+            .map(|d| vec![d])
+            .or_else(|| Vec::<i64>::convert(value))
+            .map(Dims)
+    }
+}
+
+/// The error of a name that a closed set of names lacks, as a [`Error::Usage`].
+pub fn usage(text: String) -> Error {
+    Error::Usage(text)
+}
