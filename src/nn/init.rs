@@ -19,13 +19,12 @@ impl Init {
     /// `count` values from the stream of this seed and parameter name.
     pub(super) fn draw(self, seed: u64, name: &str, count: usize) -> Vec<f32> {
         let mut random = Random::derived(seed, &[hash(name)]);
-        let draw = |random: &mut Random| match self {
-            Init::Zero => 0.0,
-            Init::One => 1.0,
-            Init::Uniform(bound) => random.uniform(-bound, bound) as f32,
-            Init::Normal(sd) => (sd * random.normal()) as f32,
-        };
-        (0..count).map(|_| draw(&mut random)).collect()
+        match self {
+            Init::Zero => vec![0.0; count],
+            Init::One => vec![1.0; count],
+            Init::Uniform(bound) => (0..count).map(|_| random.uniform(-bound, bound) as f32).collect(),
+            Init::Normal(sd) => normals(sd, count, &mut random),
+        }
     }
 }
 
@@ -57,6 +56,18 @@ impl ConvInit {
             ConvInit::Head => (Init::Uniform((6.0 / (fan_in + fan_out)).sqrt()), Init::Zero),
         }
     }
+}
+
+/// Normal numbers, both of each Box-Muller pair (a ResNet needs millions).
+fn normals(sd: f64, count: usize, random: &mut Random) -> Vec<f32> {
+    let mut values = Vec::with_capacity(count + 1);
+    while values.len() < count {
+        let radius = sd * (-2.0 * (1.0 - random.unit()).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * random.unit()).sin_cos();
+        values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+    }
+    values.truncate(count);
+    values
 }
 
 /// FNV-1a, 64 bits: a number for a name that stays the same on every machine and in every version.

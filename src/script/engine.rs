@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, RhaiFunc, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, RhaiFunc, Scope, Token};
 
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
@@ -19,6 +19,10 @@ use crate::session::Session;
 const MAX_POSITIONAL: usize = 8;
 /// Wrong numbers of arguments up to this many too many are answered with the signature.
 const SURPLUS: usize = 2;
+
+/// Rhai keeps `eval` for itself, even as a method, but scripts say `eval::segmentation` and `model.eval()`: in a script `eval`
+/// is read as this name. Rhai's own `eval("text")` is thereby out of reach.
+const EVAL: (&str, &str) = ("eval", "eval_");
 
 /// A Rhai engine that knows the whole table, with the context its functions share.
 pub struct Interpreter {
@@ -54,6 +58,14 @@ impl Interpreter {
             cancel
                 .load(std::sync::atomic::Ordering::Relaxed)
                 .then(|| super::context::INTERRUPTED.into())
+        });
+        #[expect(
+            deprecated,
+            reason = "rhai marks it so because it may change, not because it will go"
+        )]
+        engine.on_parse_token(|token, _, _| match token {
+            Token::Reserved(name) if *name == EVAL.0 => Token::Identifier(Box::new(EVAL.1.into())),
+            other => other,
         });
         for t in &table.types {
             (t.register)(&mut engine);
@@ -141,7 +153,7 @@ pub fn read_script(path: &Path) -> Result<String> {
 /// Tell Rhai about every function, getter and setter of the table.
 fn register(engine: &mut Engine, table: &Table) {
     let mut global = Module::new();
-    let mut spaces: Vec<(&str, Module)> = table
+    let mut spaces: Vec<(&'static str, Module)> = table
         .namespaces
         .iter()
         .map(|(name, _)| (*name, Module::new()))
@@ -158,8 +170,13 @@ fn register(engine: &mut Engine, table: &Table) {
     }
     engine.register_global_module(global.into());
     for (name, module) in spaces {
-        engine.register_static_module(name, module.into());
+        engine.register_static_module(rhai_name(name), module.into());
     }
+}
+
+/// The name under which Rhai knows a name of the table.
+fn rhai_name(name: &'static str) -> &'static str {
+    if name == EVAL.0 { EVAL.1 } else { name }
 }
 
 /// One entry, for every number of arguments it may be called with.
@@ -171,7 +188,7 @@ fn register_entry(module: &mut Module, entry: &Rc<Entry>) {
     let most = entry.params.len().min(MAX_POSITIONAL + receiver) + SURPLUS;
     if entry.kind == Kind::Function || entry.kind == Kind::Getter {
         for arity in receiver..=most {
-            let options = FuncRegistration::new(entry.name).in_global_namespace();
+            let options = FuncRegistration::new(rhai_name(entry.name)).in_global_namespace();
             set(module, options, entry, arity);
         }
     }

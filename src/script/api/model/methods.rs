@@ -1,0 +1,260 @@
+//! The methods of models.
+
+use std::rc::Rc;
+
+use super::parameters::{Loaded, Parameters};
+use super::{Model, found};
+use crate::nn::{LoadOptions, Segmenter, weights};
+use crate::script::options::dynamic_from;
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+
+/// Freezing a part that does not exist is a mistake worth an error.
+fn some(count: usize, prefix: &str, model: &Segmenter) -> Result<usize> {
+    ensure!(
+        count > 0,
+        "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {}.layer1 and {}.weight; print(model) \
+         lists them",
+        parts(model).join(", "),
+        model.encoder_name(),
+        model.classifier_name()
+    );
+    Ok(count)
+}
+
+fn parts(model: &Segmenter) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for parameter in model.parameters("") {
+        let part = parameter.name.split('.').next().unwrap_or_default();
+        if !parts.iter().any(|p| p == part) {
+            parts.push(part.to_string());
+        }
+    }
+    parts
+}
+
+/// The methods of `Model`.
+pub(super) fn entries() -> Vec<Entry> {
+    entries! {
+        /// Compute the logits [n, classes, h, w] of normalised images [n, 3, h, w], at their size.
+        ///
+        /// Images of any size are taken. In training mode batch norm uses the batch's own statistics and updates the running
+        /// ones, and dropout is active; call `eval()` before predicting. Inside `tensor::no_grad` no graph is kept.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let logits = net.forward(tensor::randn([2, 3, 32, 40]));
+        /// assert_eq(logits.shape, [2, 3, 32, 40]);
+        /// ```
+        fn forward(ctx, model: Model, /// Normalised images [n, 3, h, w].
+                   images: Tensor) -> Tensor {
+            model.pass(ctx, |model, pass| model.forward(&images, pass))
+        }
+
+        /// Compute the decoder's map of normalised images: what the classifier and the projection head look at.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.features(tensor::randn([2, 3, 32, 32])).shape, [2, 16, 8, 8]);
+        /// ```
+        fn features(ctx, model: Model, /// Normalised images [n, 3, h, w].
+                    images: Tensor) -> Tensor {
+            model.pass(ctx, |model, pass| model.features(&images, pass))
+        }
+
+        /// Compute the embedding of every position: the projection head's map, of unit norm over the channels.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// let z = net.embed(tensor::randn([2, 3, 32, 32]));
+        /// assert_eq(z.shape, [2, 8, 8, 8]);
+        /// assert_close((z * z).sum().item(), 128.0, #{ tolerance: 1e-3 });
+        /// ```
+        fn embed(ctx, model: Model, /// Normalised images [n, 3, h, w].
+                 images: Tensor) -> Tensor {
+            model.pass(ctx, |model, pass| model.embed(&images, pass))
+        }
+
+        /// List the trainable parameters below a name, without the frozen ones, for an optimiser.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.parameters(#{ prefix: "segmentation_head" }).names, ["segmentation_head.0.weight", "segmentation_head.0.bias"]);
+        /// ```
+        fn parameters(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`; everything if empty.
+                      prefix: String = String::new()) -> Parameters {
+            Ok(Parameters(Rc::new(model.0.borrow().parameters(&prefix))))
+        }
+
+        /// Keep the parameters below a name as they are; answers how many there are.
+        ///
+        /// As in PyTorch (`requires_grad = False`), batch norm still updates its running statistics in training mode.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.freeze("encoder.layer1"), 12);
+        /// assert_eq(net.parameters("encoder.layer1").len, 0);
+        /// ```
+        fn freeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
+                  prefix: String) -> usize {
+            let model = model.0.borrow();
+            some(model.freeze(&prefix), &prefix, &model)
+        }
+
+        /// Train the parameters below a name again; answers how many there are.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.freeze("encoder");
+        /// net.unfreeze("encoder.layer4");
+        /// assert_eq(net.parameters("encoder").len, 15);
+        /// ```
+        fn unfreeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
+                    prefix: String) -> usize {
+            let model = model.0.borrow();
+            some(model.unfreeze(&prefix), &prefix, &model)
+        }
+
+        /// Switch to training mode: batch statistics and dropout.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// net.train();
+        /// assert(net.training);
+        /// ```
+        fn train(ctx, model: Model) {
+            model.0.borrow().set_training(true);
+            Ok(())
+        }
+
+        /// Switch to evaluation mode: running statistics, no dropout.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert(!net.training);
+        /// ```
+        fn eval(ctx, model: Model) {
+            model.0.borrow().set_training(false);
+            Ok(())
+        }
+
+        /// Whether the model is in training mode.
+        /// ```
+        /// assert(model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 }).training);
+        /// ```
+        get training(ctx, model: Model) -> bool {
+            Ok(model.0.borrow().training())
+        }
+
+        /// The number of classes.
+        /// ```
+        /// assert_eq(model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 }).classes, 3);
+        /// ```
+        get classes(ctx, model: Model) -> usize {
+            Ok(model.0.borrow().config().classes)
+        }
+
+        /// Everything that determines the model except its numbers, as a map.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.config.output_stride, 16);
+        /// ```
+        get config(ctx, model: Model) -> Dynamic {
+            let config = serde_json::to_value(model.0.borrow().config()).map_err(|e| Error::usage(e.to_string()))?;
+            Ok(dynamic_from(&config))
+        }
+
+        /// Copy every parameter and running statistic into a map from name to tensor.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.state()["encoder.bn1.running_var"].shape, [64]);
+        /// ```
+        fn state(ctx, model: Model) -> Map {
+            let state = model.0.borrow().state()?;
+            Ok(state.into_iter().map(|(name, t)| (name.into(), Dynamic::from(t))).collect())
+        }
+
+        /// Replace the classifier by a fresh one; an optimiser made before still holds the old parameters.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.new_classifier(5);
+        /// assert_eq(net.classes, 5);
+        /// ```
+        fn new_classifier(ctx, model: Model,
+            /// Number of classes.
+            classes: usize,
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) {
+            let seed = seed.unwrap_or_else(|| ctx.session().seed());
+            match model.0.try_borrow_mut() {
+                Ok(mut model) => model.new_classifier(classes, seed),
+                Err(_) => fail!("the model is being trained; change its classifier after the run"),
+            }
+        }
+
+        /// Write the model with its configuration to a safetensors file below the run folder; answers the path.
+        ///
+        /// PyTorch reads the file too: its names are those of `state_dict`, and the projection head's.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert(net.save("net.safetensors").ends_with("net.safetensors"));
+        /// ```
+        fn save(ctx, model: Model, /// The file; relative paths lie below the run folder.
+                path: String) -> String {
+            let path = ctx.session().output_path(&path)?;
+            model.0.borrow().save(&path)?;
+            Ok(path.display().to_string())
+        }
+
+        /// Take over the weights of a safetensors file and report what fitted.
+        ///
+        /// Bare torchvision names (`conv1.weight`) are recognised as the encoder's. `num_batches_tracked`, ImageNet's classifier
+        /// `fc.*` and `aux_classifier.*` are passed over; a file without `projection.*` counts as complete.
+        /// With `strict` a tensor that is missing, unexpected or of another shape is an error and nothing is loaded.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.save("net.safetensors");
+        /// let other = model::deeplabv3plus(#{ encoder: "resnet18", classes: 5, decoder_channels: 16 });
+        /// let report = other.load_weights("net.safetensors", #{ strict: false });
+        /// assert_eq(report.wrong_shape, ["segmentation_head.0.weight", "segmentation_head.0.bias"]);
+        /// assert_eq(report.missing, []);
+        /// ```
+        fn load_weights(ctx, model: Model,
+            /// A safetensors file; also looked for in the run folder.
+            path: String,
+            /// Refuse the whole file unless every tensor fits.
+            strict: bool = true,
+            /// Put in front of the file's names; found by itself if absent.
+            prefix: Option<String> = None,
+            /// Beginnings of names and what replaces them: `#{ "module.": "" }`.
+            rename: Map = Map::new()
+        ) -> Loaded {
+            let rename = rename.into_iter().map(|(from, to)| match to.into_immutable_string() {
+                Ok(to) => Ok((from.to_string(), to.to_string())),
+                Err(found) => fail!("`rename` must map strings to strings, found {found} for \"{from}\""),
+            });
+            let mut rename = rename.collect::<Result<Vec<_>>>()?;
+            rename.sort_by_key(|(from, _)| std::cmp::Reverse(from.len())); // the longest beginning wins
+            let path = found(ctx, &path)?;
+            let file = weights::read(&path, ctx.session().device())?;
+            let options = LoadOptions { strict, prefix, rename };
+            let report = model.0.borrow().load_state(&file.tensors, &options);
+            report.map(|r| Loaded(Rc::new(r))).map_err(|e| Error::usage(format!("{e} (file {})", path.display())))
+        }
+
+        /// Make a copy that shares nothing with the model.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let twin = net.copy();
+        /// twin.new_classifier(5);
+        /// assert_eq(net.classes, 3);
+        /// ```
+        fn copy(ctx, model: Model) -> Model {
+            Ok(Model::new(model.0.borrow().copy()?))
+        }
+
+        /// Describe the parts: the shape of their maps, their parameters, how many of them are frozen.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert(net.summary().contains("encoder.layer4"));
+        /// ```
+        fn summary(ctx, model: Model) -> String {
+            Ok(model.0.borrow().summary())
+        }
+    }
+}

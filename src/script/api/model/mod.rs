@@ -1,0 +1,255 @@
+//! `model::` and the methods of models.
+
+mod methods;
+mod parameters;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, ProjectionConfig, Segmenter};
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+
+pub use parameters::Parameters;
+
+/// A segmentation network in scripts: a handle, copies of it are the same network.
+#[derive(Clone)]
+pub struct Model(pub Rc<RefCell<Segmenter>>);
+
+impl Model {
+    /// A handle of its own for this network.
+    pub fn new(segmenter: Segmenter) -> Self {
+        Model(Rc::new(RefCell::new(segmenter)))
+    }
+
+    /// Run `body` with the pass that the model's mode and `tensor::no_grad` ask for.
+    fn pass<T>(&self, ctx: &Call, body: impl FnOnce(&Segmenter, &Pass) -> Result<T>) -> Result<T> {
+        let model = self.0.borrow();
+        let training = model.training();
+        // only training draws: evaluating must not move the session's random state
+        let random = training.then(|| RefCell::new(ctx.session().random()));
+        let pass = Pass {
+            training,
+            track: ctx.tracking(),
+            random: random.as_ref(),
+        };
+        body(&model, &pass)
+    }
+}
+
+impl ScriptType for Model {
+    const NAME: &'static str = "Model";
+    const DOC: &'static str = "A segmentation network: encoder, decoder, classifier and projection head.";
+    fn display(&self) -> String {
+        self.0.borrow().summary()
+    }
+    fn brief(&self) -> String {
+        let model = self.0.borrow();
+        let config = model.config();
+        format!(
+            "Model {} {} {} classes",
+            config.architecture.name(),
+            config.encoder.name(),
+            config.classes
+        )
+    }
+}
+
+/// The options shared by all architectures, put over the architecture's defaults.
+fn config(architecture: Architecture, encoder: &str, classes: usize, projection: Options) -> Result<ModelConfig> {
+    let mut config = ModelConfig::new(architecture, EncoderKind::from_name(encoder)?, classes);
+    let path = format!("model::{}: projection", architecture.name());
+    config.projection = projection.fill(&path, &ProjectionConfig::default())?;
+    Ok(config)
+}
+
+fn make(ctx: &Call, config: &ModelConfig, seed: Option<u64>) -> Result<Model> {
+    let session = ctx.session();
+    let seed = seed.unwrap_or_else(|| session.seed());
+    Ok(Model::new(Segmenter::new(config, seed, session.device())?))
+}
+
+/// A file to read: as named, or below the run folder, where `save` puts it.
+fn found(ctx: &Call, name: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    let saved = ctx.session().output_path(name)?;
+    Ok(if saved.exists() { saved } else { path })
+}
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace("model", "Make and load segmentation networks.", constructors());
+    table.script_type::<Model>();
+    table.methods::<Model>("Model", methods::entries());
+    parameters::declare(table);
+}
+
+fn constructors() -> Vec<Entry> {
+    entries! {
+        /// Make a DeepLabV3+ network with random parameters.
+        ///
+        /// Atrous spatial pyramid pooling on the encoder's last map, joined with its stride-4 map (Chen et al. 2018). Names and
+        /// arithmetic are those of `segmentation_models_pytorch.DeepLabV3Plus`, whose weights load unchanged. The random
+        /// parameters are drawn as PyTorch draws them, each from its own stream, so that two networks made with one seed share
+        /// the numbers of every part they share. A new model is in training mode.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
+        /// ```
+        fn deeplabv3plus(ctx,
+            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
+            encoder: String,
+            /// Number of classes.
+            classes: usize,
+            /// Stride of the encoder's last map: 8, 16 or 32; the last stages are dilated instead.
+            output_stride: usize = 16,
+            /// Channels of the decoder.
+            decoder_channels: usize = 256,
+            /// Dilations of the three atrous branches.
+            atrous_rates: [usize; 3] = [12, 24, 36],
+            /// Whether the atrous branches are depthwise separable.
+            separable: bool = true,
+            /// Dropout probability after the pyramid, in training.
+            dropout: f64 = 0.5,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Options = Options::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let config = ModelConfig {
+                output_stride,
+                decoder_channels,
+                atrous_rates,
+                separable,
+                dropout,
+                ..config(Architecture::DeepLabV3Plus, &encoder, classes, projection)?
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Make a DeepLabV3 network with random parameters.
+        ///
+        /// Atrous spatial pyramid pooling on the encoder's last map (Chen et al. 2017), with the names and the arithmetic of
+        /// torchvision's `deeplabv3_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
+        /// ```
+        /// let net = model::deeplabv3(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 4, 4]);
+        /// ```
+        fn deeplabv3(ctx,
+            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
+            encoder: String,
+            /// Number of classes.
+            classes: usize,
+            /// Stride of the encoder's last map: 8, 16 or 32.
+            output_stride: usize = 8,
+            /// Channels of the decoder.
+            decoder_channels: usize = 256,
+            /// Dilations of the three atrous branches.
+            atrous_rates: [usize; 3] = [12, 24, 36],
+            /// Whether the atrous branches are depthwise separable.
+            separable: bool = false,
+            /// Dropout probability after the pyramid, in training.
+            dropout: f64 = 0.5,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Options = Options::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let config = ModelConfig {
+                output_stride,
+                decoder_channels,
+                atrous_rates,
+                separable,
+                dropout,
+                ..config(Architecture::DeepLabV3, &encoder, classes, projection)?
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Make an FCN network with random parameters.
+        ///
+        /// One convolution on the encoder's last map (Long et al. 2015), with the names and the arithmetic of torchvision's
+        /// `fcn_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
+        /// ```
+        /// let net = model::fcn(#{ encoder: "resnet18", classes: 3 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 128, 4, 4]);
+        /// ```
+        fn fcn(ctx,
+            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
+            encoder: String,
+            /// Number of classes.
+            classes: usize,
+            /// Stride of the encoder's last map: 8, 16 or 32.
+            output_stride: usize = 8,
+            /// Channels of the decoder; a quarter of the encoder's last map if absent.
+            decoder_channels: Option<usize> = None,
+            /// Dropout probability before the classifier, in training.
+            dropout: f64 = 0.1,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Options = Options::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let base = config(Architecture::Fcn, &encoder, classes, projection)?;
+            let config = ModelConfig {
+                output_stride,
+                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
+                dropout,
+                ..base
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Make a U-Net with random parameters.
+        ///
+        /// From coarse to fine, each map of the encoder joins the enlarged one before it (Ronneberger et al. 2015), with the names
+        /// and the arithmetic of `segmentation_models_pytorch.Unet`. Its features have the size of the images.
+        /// ```
+        /// let net = model::unet(#{ encoder: "resnet18", classes: 3, decoder_channels: 32 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 2, 32, 32]);
+        /// ```
+        fn unet(ctx,
+            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
+            encoder: String,
+            /// Number of classes.
+            classes: usize,
+            /// Stride of the encoder's last map: 8, 16 or 32.
+            output_stride: usize = 32,
+            /// Channels of the coarsest of the five blocks; each finer block has half.
+            decoder_channels: usize = 256,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Options = Options::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let config = ModelConfig {
+                output_stride,
+                decoder_channels,
+                ..config(Architecture::Unet, &encoder, classes, projection)?
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Read a model that `save` or a training run wrote; the file knows its own architecture.
+        ///
+        /// A file that is not found as named is looked for in the run folder. Bare weights (of PyTorch, say) are read by
+        /// `load_weights` into a model made before.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.save("net.safetensors");
+        /// assert_eq(model::load("net.safetensors").classes, 3);
+        /// ```
+        fn load(ctx, /// A safetensors file.
+            path: String) -> Model {
+            Ok(Model::new(Segmenter::load(found(ctx, &path)?, ctx.session().device())?))
+        }
+    }
+}
