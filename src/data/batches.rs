@@ -11,17 +11,13 @@ use std::thread::JoinHandle;
 use candle_core::{Device, Tensor};
 
 use super::order::{Order, batches_per_epoch};
-use super::{Augment, Dataset, Distort, IMAGENET_MEAN, IMAGENET_SD, augment};
+use super::prepare::{self, Part, Place, assemble};
+use super::{Augment, Dataset, Distort};
 use crate::error::{Error, Result};
-use crate::random::Random;
 use crate::{ensure, fail};
 
 /// Batches kept ready ahead of the one in use.
 const AHEAD: usize = 2;
-
-/// The streams of random numbers for the geometry and the colours of a draw.
-const GEOMETRY: u64 = 0x6E0;
-const COLOURS: u64 = 0xC01;
 
 /// What a stream of batches consists of.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,23 +133,12 @@ struct Slot {
     batch: Option<Result<Batch>>,
 }
 
-/// One sample, ready to be put into its batch.
-struct Part {
-    name: String,
-    size: [usize; 2],
-    image: Vec<f32>,
-    distorted: Option<Vec<f32>>,
-    labels: Vec<u8>,
-}
-
 /// A sample to prepare.
 struct Job {
     batch: usize,
-    place: usize,
-    epoch: usize,
-    /// Place within the epoch's order.
-    position: usize,
-    index: usize,
+    /// Which sample of the batch.
+    number: usize,
+    place: Place,
 }
 
 impl Batches {
@@ -254,8 +239,9 @@ impl Shared {
     /// A worker's life.
     fn work(&self) {
         while let Some(job) = self.next_job() {
-            let part = catch_unwind(AssertUnwindSafe(|| self.prepare(&job))).unwrap_or_else(|_| {
-                let name = self.data.sample_name(job.index).unwrap_or_default();
+            let prepare = || prepare::part(&self.data, &self.options, job.place);
+            let part = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or_else(|_| {
+                let name = self.data.sample_name(job.place.index).unwrap_or_default();
                 fail!("batches: preparing {name} of {} failed unexpectedly", self.data.name())
             });
             self.finish(&job, part);
@@ -298,40 +284,16 @@ impl Shared {
         };
         let batch = state.wanted + at;
         let slot = &mut state.window[at];
-        let place = slot.started;
+        let number = slot.started;
         slot.started += 1;
         Some(Job {
             batch,
-            place,
-            epoch: slot.epoch,
-            position: (batch % per_epoch) * size + place,
-            index: slot.indices[place],
-        })
-    }
-
-    /// Load and augment one sample; every random draw follows from seed, epoch and position alone.
-    fn prepare(&self, job: &Job) -> Result<Part> {
-        let sample = self.data.get(job.index)?;
-        let stream = |kind| Random::derived(self.options.seed, &[kind, job.epoch as u64, job.position as u64]);
-        let view = match &self.options.augment {
-            Some(augment) => augment.apply(&sample, &mut stream(GEOMETRY)),
-            None => augment::unchanged(&sample),
-        };
-        let size = [view.height, view.width];
-        let mut image = view.planes;
-        let distorted = self.options.distort.as_ref().map(|distort| {
-            let mut planes = image.clone();
-            distort.apply(&mut planes, size, &mut stream(COLOURS));
-            normalise(&mut planes);
-            planes
-        });
-        normalise(&mut image);
-        Ok(Part {
-            name: sample.name.clone(),
-            size,
-            image,
-            distorted,
-            labels: view.labels,
+            number,
+            place: Place {
+                epoch: slot.epoch,
+                position: (batch % per_epoch) * size + number,
+                index: slot.indices[number],
+            },
         })
     }
 
@@ -340,7 +302,7 @@ impl Shared {
         let mut state = self.lock();
         let wanted = state.wanted;
         let slot = &mut state.window[job.batch - wanted];
-        slot.parts[job.place] = Some(part);
+        slot.parts[job.number] = Some(part);
         slot.missing -= 1;
         if slot.missing > 0 {
             return;
@@ -369,57 +331,6 @@ impl Slot {
             batch: None,
         }
     }
-}
-
-/// `(colour - mean) / sd` per plane, in place.
-fn normalise(planes: &mut [f32]) {
-    let area = planes.len() / 3;
-    for ((plane, mean), sd) in planes.chunks_exact_mut(area.max(1)).zip(IMAGENET_MEAN).zip(IMAGENET_SD) {
-        let (scale, offset) = (1.0 / sd, -mean / sd);
-        for value in plane {
-            *value = *value * scale + offset;
-        }
-    }
-}
-
-/// Stack the samples of a batch; the first error in their order is the batch's.
-fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, epoch: usize) -> Result<Batch> {
-    let parts: Vec<Part> = parts.into_iter().flatten().collect::<Result<_>>()?;
-    let [height, width] = parts.first().map_or([0, 0], |p| p.size);
-    if let Some(other) = parts.iter().find(|p| p.size != [height, width]) {
-        fail!(
-            "batches: {} is {height}x{width} but {} is {}x{}; one batch needs one size: use .resize([h, w]) on the data set or \
-             augment: #{{ crop: [h, w] }}",
-            parts[0].name,
-            other.name,
-            other.size[0],
-            other.size[1]
-        );
-    }
-    let n = parts.len();
-    let mut images = Vec::with_capacity(n * 3 * height * width);
-    let mut labels: Vec<i64> = Vec::with_capacity(n * height * width);
-    let mut distorted = Vec::new();
-    for part in &parts {
-        images.extend_from_slice(&part.image);
-        labels.extend(part.labels.iter().map(|&l| i64::from(l)));
-        if let Some(second) = &part.distorted {
-            distorted.extend_from_slice(second);
-        }
-    }
-    let shape = (n, 3, height, width);
-    Ok(Batch {
-        images: Tensor::from_vec(images, shape, &Device::Cpu)?,
-        distorted: if distorted.is_empty() {
-            None
-        } else {
-            Some(Tensor::from_vec(distorted, shape, &Device::Cpu)?)
-        },
-        labels: Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?,
-        names: parts.into_iter().map(|p| p.name).collect(),
-        indices,
-        epoch,
-    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::cache::Cache;
 use super::{IGNORED, Sample, Source, resize};
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -325,46 +326,6 @@ fn names_from_line(line: &str) -> Vec<String> {
         names.push(stem.into_owned());
     }
     names
-}
-
-/// Samples kept in memory until the budget is spent; the first come stay (with a shuffled order, dropping the oldest would
-/// lose what is needed next).
-struct Cache {
-    budget: usize,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    bytes: usize,
-    samples: HashMap<usize, Arc<Sample>>,
-}
-
-impl Cache {
-    fn new(budget: usize) -> Self {
-        Cache {
-            budget,
-            kept: Mutex::default(),
-        }
-    }
-
-    fn find(&self, position: usize) -> Option<Arc<Sample>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.samples.get(&position).cloned()
-    }
-
-    fn keep(&self, position: usize, sample: Sample) -> Arc<Sample> {
-        let sample = Arc::new(sample);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = kept.samples.get(&position) {
-            return other.clone(); // another thread was faster
-        }
-        if kept.bytes + sample.bytes() <= self.budget {
-            kept.bytes += sample.bytes();
-            kept.samples.insert(position, sample.clone());
-        }
-        sample
-    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@
 //! | `classes` | class names and palettes |
 //! | `resize` | antialiased bilinear and nearest resizing, as Pillow's |
 //! | `augment`, `distort` | random scale, crop and flip; the colour distortion of the second view |
-//! | `batches`, `order` | batches prepared ahead by worker threads; which sample comes when |
+//! | `batches`, `order`, `prepare` | batches prepared ahead by worker threads; which sample comes when; from sample to batch |
+//! | `cache` | loaded samples kept in memory |
 //!
 //! A new reader is one file that ends in `pairs::dataset`, a line here, and its entry in the script's table.
 //! Inside the program the ignore label is always 255 ([`IGNORED`]), whatever the files use.
 
 pub mod augment;
 pub mod batches;
+mod cache;
 mod camvid;
 mod cityscapes;
 pub mod classes;
@@ -26,6 +28,7 @@ pub mod distort;
 mod folder;
 mod order;
 mod pairs;
+mod prepare;
 pub mod resize;
 pub mod scenes;
 mod voc2012;

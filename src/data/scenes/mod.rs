@@ -6,7 +6,10 @@
 //! pavement, grey house, grey sky; blue car, blue sign, blue sky), so that place, shape and texture have to be learnt.
 //! Colours are antialiased; the label of a pixel is the class of what its centre shows.
 
+mod brush;
 mod canvas;
+mod cars;
+mod houses;
 mod street;
 mod things;
 

@@ -1,0 +1,46 @@
+//! Loaded samples kept in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Sample;
+
+/// Samples kept in memory until the budget is spent; the first come stay (with a shuffled order, dropping the oldest would
+/// lose what is needed next).
+pub(super) struct Cache {
+    budget: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    bytes: usize,
+    samples: HashMap<usize, Arc<Sample>>,
+}
+
+impl Cache {
+    pub fn new(budget: usize) -> Self {
+        Cache {
+            budget,
+            kept: Mutex::default(),
+        }
+    }
+
+    pub fn find(&self, position: usize) -> Option<Arc<Sample>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.samples.get(&position).cloned()
+    }
+
+    pub fn keep(&self, position: usize, sample: Sample) -> Arc<Sample> {
+        let sample = Arc::new(sample);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = kept.samples.get(&position) {
+            return other.clone(); // another thread was faster
+        }
+        if kept.bytes + sample.bytes() <= self.budget {
+            kept.bytes += sample.bytes();
+            kept.samples.insert(position, sample.clone());
+        }
+        sample
+    }
+}

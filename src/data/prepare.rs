@@ -1,0 +1,108 @@
+//! From a sample to its part of a batch, and from the parts to the batch.
+
+use candle_core::{Device, Tensor};
+
+use super::{Batch, BatchOptions, Dataset, IMAGENET_MEAN, IMAGENET_SD, augment};
+use crate::error::Result;
+use crate::fail;
+use crate::random::Random;
+
+/// The streams of random numbers for the geometry and the colours of a draw.
+const GEOMETRY: u64 = 0x6E0;
+const COLOURS: u64 = 0xC01;
+
+/// One sample, ready to be put into its batch.
+pub(super) struct Part {
+    name: String,
+    size: [usize; 2],
+    image: Vec<f32>,
+    distorted: Option<Vec<f32>>,
+    labels: Vec<u8>,
+}
+
+/// Where in the stream of samples a draw stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub epoch: usize,
+    /// Place within the epoch's order.
+    pub position: usize,
+    /// Index in the data set.
+    pub index: usize,
+}
+
+/// Load and augment one sample; every random draw follows from seed, epoch and position alone.
+pub(super) fn part(data: &Dataset, options: &BatchOptions, place: Place) -> Result<Part> {
+    let sample = data.get(place.index)?;
+    let stream = |kind| Random::derived(options.seed, &[kind, place.epoch as u64, place.position as u64]);
+    let view = match &options.augment {
+        Some(augment) => augment.apply(&sample, &mut stream(GEOMETRY)),
+        None => augment::unchanged(&sample),
+    };
+    let size = [view.height, view.width];
+    let mut image = view.planes;
+    let distorted = options.distort.as_ref().map(|distort| {
+        let mut planes = image.clone();
+        distort.apply(&mut planes, size, &mut stream(COLOURS));
+        normalise(&mut planes);
+        planes
+    });
+    normalise(&mut image);
+    Ok(Part {
+        name: sample.name.clone(),
+        size,
+        image,
+        distorted,
+        labels: view.labels,
+    })
+}
+
+/// `(colour - mean) / sd` per plane, in place.
+fn normalise(planes: &mut [f32]) {
+    let area = planes.len() / 3;
+    for ((plane, mean), sd) in planes.chunks_exact_mut(area.max(1)).zip(IMAGENET_MEAN).zip(IMAGENET_SD) {
+        let (scale, offset) = (1.0 / sd, -mean / sd);
+        for value in plane {
+            *value = *value * scale + offset;
+        }
+    }
+}
+
+/// Stack the samples of a batch; the first error in their order is the batch's.
+pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, epoch: usize) -> Result<Batch> {
+    let parts: Vec<Part> = parts.into_iter().flatten().collect::<Result<_>>()?;
+    let [height, width] = parts.first().map_or([0, 0], |p| p.size);
+    if let Some(other) = parts.iter().find(|p| p.size != [height, width]) {
+        fail!(
+            "batches: {} is {height}x{width} but {} is {}x{}; one batch needs one size: use .resize([h, w]) on the data set or \
+             augment: #{{ crop: [h, w] }}",
+            parts[0].name,
+            other.name,
+            other.size[0],
+            other.size[1]
+        );
+    }
+    let n = parts.len();
+    let mut images = Vec::with_capacity(n * 3 * height * width);
+    let mut labels: Vec<i64> = Vec::with_capacity(n * height * width);
+    let mut distorted = Vec::new();
+    for part in &parts {
+        images.extend_from_slice(&part.image);
+        labels.extend(part.labels.iter().map(|&l| i64::from(l)));
+        if let Some(second) = &part.distorted {
+            distorted.extend_from_slice(second);
+        }
+    }
+    let shape = (n, 3, height, width);
+    Ok(Batch {
+        images: Tensor::from_vec(images, shape, &Device::Cpu)?,
+        distorted: if distorted.is_empty() {
+            None
+        } else {
+            Some(Tensor::from_vec(distorted, shape, &Device::Cpu)?)
+        },
+        labels: Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?,
+        names: parts.into_iter().map(|p| p.name).collect(),
+        indices,
+        epoch,
+    })
+}
