@@ -6,7 +6,11 @@
 //!
 //! Where the time of one image goes (480x360 JPEG, crop 256x256, scale 0.5 to 2, one thread): see `stages`, printed below the
 //! rates.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints and stops at the first surprise"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -50,7 +54,11 @@ fn ours(path: &Path) -> f64 {
 /// Images per second of the other side.
 fn theirs(python: &str, path: &Path) -> f64 {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/loading.py");
-    let output = std::process::Command::new(python).arg(program).arg(path).output().unwrap();
+    let output = std::process::Command::new(python)
+        .arg(program)
+        .arg(path)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap();
     value["images_per_second"].as_f64().unwrap()
@@ -77,8 +85,12 @@ fn stages(path: &Path) -> Vec<(&'static str, f64)> {
         times.push((name, start.elapsed().as_secs_f64() * 1e3 / files.len() as f64));
     };
     time("decode image", &mut |i| drop(image_from_file(&files[i].0).unwrap()));
-    time("decode labels", &mut |i| drop(labels_from_file(&files[i].1, &map).unwrap()));
-    time("scale, crop, flip", &mut |i| drop(augment().apply(&samples[i], &mut random.clone())));
+    time("decode labels", &mut |i| {
+        drop(labels_from_file(&files[i].1, &map).unwrap())
+    });
+    time("scale, crop, flip", &mut |i| {
+        drop(augment().apply(&samples[i], &mut random.clone()))
+    });
     time("distort", &mut |i| {
         Distort::default().apply(&mut views[i].planes, [256, 256], &mut random);
     });
@@ -114,7 +126,10 @@ fn main() {
     let (our_rate, their_rate) = (median(&mut rates.0).unwrap(), median(&mut rates.1));
     let ratio = their_rate.map(|t| our_rate / t);
     if std::env::args().any(|a| a == "--json") {
-        let stages: serde_json::Map<_, _> = stages(&path).into_iter().map(|(n, t)| (n.to_string(), t.into())).collect();
+        let stages: serde_json::Map<_, _> = stages(&path)
+            .into_iter()
+            .map(|(n, t)| (n.to_string(), t.into()))
+            .collect();
         println!(
             "{}",
             serde_json::json!({ "name": "loading", "images_per_second": our_rate, "torchvision": their_rate, "ratio": ratio, "stages_ms": stages })

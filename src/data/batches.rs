@@ -62,7 +62,8 @@ impl BatchOptions {
         batches_per_epoch(self, len)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuse numbers that make no sense.
+    pub fn check(&self) -> Result<()> {
         ensure!(self.size >= 1, "batches: found size 0, expected at least 1");
         self.augment.as_ref().map_or(Ok(()), Augment::check)?;
         self.distort.as_ref().map_or(Ok(()), Distort::check)
