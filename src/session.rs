@@ -4,6 +4,7 @@
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ struct State {
     sink: Sink,
     script: RefCell<String>,
     warnings: RefCell<Vec<String>>,
+    names: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Session {
@@ -55,6 +57,7 @@ impl Session {
             sink,
             script: RefCell::new(String::new()),
             warnings: RefCell::new(Vec::new()),
+            names: RefCell::default(),
         }))
     }
 
@@ -135,6 +138,18 @@ impl Session {
                 .map_err(|e| Error::file(parent, format!("the folder cannot be created ({e})")))?;
         }
         Ok(path)
+    }
+
+    /// A name for something that is kept in the run folder: `wanted`, or `wanted-2`, `wanted-3`, ... the next times.
+    pub fn claim_name(&self, wanted: &str) -> String {
+        let mut names = self.0.names.borrow_mut();
+        let uses = names.entry(wanted.to_string()).or_insert(0);
+        *uses += 1;
+        if *uses == 1 {
+            wanted.to_string()
+        } else {
+            format!("{wanted}-{uses}")
+        }
     }
 
     /// The text of the script being run (empty in the REPL), for the record in the run folder.

@@ -44,4 +44,4 @@ pub use config::{Architecture, EncoderKind, ModelConfig, ProjectionConfig};
 pub use load::{LoadOptions, LoadReport, WrongShape};
 pub use param::Parameter;
 pub use pass::Pass;
-pub use segmenter::Segmenter;
+pub use segmenter::{CONFIG_KEY, Segmenter};

@@ -99,6 +99,11 @@ impl Segmenter {
         Conventions::of(self.config.architecture).classifier
     }
 
+    /// Whether [`Segmenter::classify`] resizes with aligned corners.
+    pub fn align_corners(&self) -> bool {
+        Conventions::of(self.config.architecture).align_corners
+    }
+
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
     /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet).
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -155,6 +160,15 @@ impl Segmenter {
             var: s.var.clone(),
         };
         self.slots.iter().filter(wanted).map(parameter).collect()
+    }
+
+    /// The tensors that are saved but not trained: batch norm's running statistics.
+    pub fn buffers(&self) -> Vec<Parameter> {
+        let buffer = |s: &Arc<Slot>| Parameter {
+            name: s.name.clone(),
+            var: s.var.clone(),
+        };
+        self.slots.iter().filter(|s| s.buffer).map(buffer).collect()
     }
 
     /// Keep the parameters below `prefix` as they are: they enter the graph detached and [`Segmenter::parameters`] leaves them

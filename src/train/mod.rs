@@ -1,9 +1,35 @@
 //! Configuration, optimisers, schedules, the loop with its events, evaluation, run folder.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `config` | [`TrainConfig`]: everything that determines a run except model and data |
+//! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
+//! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
+//! | `fit`, `objective` | the loop; the losses of the two built-in tasks |
+//! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
+//! | `history`, `folder`, `checkpoint` | the recorded columns; `config.json`, `history.csv`, `last.safetensors` |
+//! | `evaluate`, `predict` | the score of a data set with its protocol; label maps |
+//!
+//! A run is continued by its position: order of the images, augmentation, dropout and sampling are drawn from the seed and the
+//! number of the step, never from a generator that would have to be saved.
 
+mod checkpoint;
+pub mod config;
+pub mod evaluate;
+pub mod event;
+mod fit;
+mod folder;
 pub mod history;
+mod objective;
 pub mod optimizer;
+mod predict;
+pub mod run;
 pub mod schedule;
 
+pub use config::{Objective, Task, Temperature, TrainConfig};
+pub use evaluate::EvalOptions;
+pub use event::{Event, Flow, Hooks, Moment};
 pub use history::History;
 pub use optimizer::{Group, Optimizer, OptimizerConfig, Rule};
+pub use run::{Change, Run, Status};
 pub use schedule::{Schedule, Shape};

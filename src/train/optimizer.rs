@@ -29,7 +29,7 @@ impl Rule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// The parameters whose name starts with this; the longest matching prefix wins.
+    /// The parameters below this name (`encoder.layer1` does not cover `encoder.layer10`); the longest prefix wins.
     pub prefix: String,
     /// Multiple of the learning rate.
     #[serde(default = "one")]
@@ -190,8 +190,8 @@ impl Optimizer {
             let mut known: Vec<String> = parameters.iter().map(|(n, _)| start(n)).collect();
             known.dedup();
             ensure!(
-                parameters.iter().any(|(n, _)| n.starts_with(&group.prefix)),
-                "optimizer: groups: no parameter's name starts with \"{}\"; the names start with {}",
+                parameters.iter().any(|(n, _)| below(&group.prefix, n)),
+                "optimizer: groups: no parameter lies below \"{}\"; the parts are {}",
                 group.prefix,
                 known.join(", ")
             );
@@ -199,7 +199,7 @@ impl Optimizer {
         let slots = parameters
             .into_iter()
             .map(|(name, var)| {
-                let matching = config.groups.iter().filter(|g| name.starts_with(&g.prefix));
+                let matching = config.groups.iter().filter(|g| below(&g.prefix, &name));
                 let group = matching.max_by_key(|g| g.prefix.len());
                 let kept: &[&'static str] = match config.name {
                     Rule::Sgd if config.momentum.unwrap_or(0.0) == 0.0 => &[],
@@ -352,6 +352,12 @@ impl Optimizer {
         self.steps = steps;
         Ok(())
     }
+}
+
+/// Whether a parameter lies below a prefix, which ends at a dot.
+fn below(prefix: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(prefix.trim_end_matches('.'));
+    prefix.is_empty() || rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
 }
 
 /// Zeros of a variable's shape, in storage of their own.

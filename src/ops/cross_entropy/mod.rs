@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::{ensure, fail};
 
 /// What [`cross_entropy`] counts, and how.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct CrossEntropyOptions {
     /// Pixels with this label do not count.
     pub ignore_label: i64,

@@ -1,0 +1,194 @@
+//! Checkpoints: one safetensors file with everything a run needs to go on. The model's tensors have their own names and the
+//! model's configuration lies in the metadata, so the file is also a model file.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::config::TrainConfig;
+use super::history::History;
+use super::run::{self, Change, DataIdentity, Run, Status};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::loss::pixel_contrast::Memory;
+use crate::nn::{CONFIG_KEY, Segmenter, weights};
+use crate::session::Session;
+
+/// The key of the metadata that holds [`Record`] as JSON.
+const RUN_KEY: &str = "seglab.run";
+const MEMORY: &str = "run.memory.";
+const OPTIMIZER: &str = "run.optimizer.";
+const HISTORY: &str = "run.history.";
+/// The record's floating-point numbers in order: reading their decimal text may miss the last bit.
+const NUMBERS: &str = "run.numbers";
+const TEMPERATURE: &str = "run.temperature";
+
+/// The part of a run's state that is not tensors.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    name: String,
+    status: Status,
+    step: usize,
+    optimizer_steps: u64,
+    config: TrainConfig,
+    changes: Vec<Change>,
+    data: DataIdentity,
+    frozen: Vec<String>,
+    /// Columns of the history, in order.
+    columns: Vec<String>,
+}
+
+/// Write the whole state of a run.
+pub(super) fn save(run: &Run, path: &Path) -> Result<()> {
+    let model = run.model.borrow();
+    let mut tensors = model.state()?;
+    let names: Vec<String> = tensors.iter().map(|(n, _)| n.clone()).collect();
+    tensors.extend(
+        run.optimizer
+            .state()
+            .into_iter()
+            .map(|(n, t)| (format!("{OPTIMIZER}{n}"), t)),
+    );
+    // As tensors, because decimal text would not give the same bits back.
+    for (name, values) in run.history.columns() {
+        let column = Tensor::from_vec(values.clone(), values.len(), &candle_core::Device::Cpu)?;
+        tensors.push((format!("{HISTORY}{name}"), column));
+    }
+    if let Some(temperature) = &run.temperature {
+        tensors.push((TEMPERATURE.into(), temperature.as_detached_tensor()));
+    }
+    if let Some(memory) = &run.memory {
+        tensors.extend(memory.state()?.into_iter().map(|(n, t)| (format!("{MEMORY}{n}"), t)));
+    }
+    let trained: Vec<String> = model.parameters("").into_iter().map(|p| p.name).collect();
+    let buffers: Vec<String> = model.buffers().into_iter().map(|p| p.name).collect();
+    let frozen = |name: &&String| !trained.contains(name) && !buffers.contains(name);
+    let record = Record {
+        name: run.name.clone(),
+        status: run.status,
+        step: run.step,
+        optimizer_steps: run.optimizer.steps(),
+        config: run.config.clone(),
+        changes: run.changes.clone(),
+        data: run.identity.clone(),
+        frozen: names.iter().filter(frozen).cloned().collect(),
+        columns: run.history.columns().iter().map(|(n, _)| n.clone()).collect(),
+    };
+    let json = |e: serde_json::Error| Error::file(path, e);
+    let record = serde_json::to_value(&record).map_err(json)?;
+    let mut numbers = Vec::new();
+    each_float(&mut record.clone(), &mut |n| numbers.extend(n.as_f64()));
+    tensors.push((
+        NUMBERS.into(),
+        Tensor::from_vec(numbers.clone(), numbers.len(), &candle_core::Device::Cpu)?,
+    ));
+    let record = record.to_string();
+    let config = serde_json::to_string(model.config()).map_err(json)?;
+    weights::write(path, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
+}
+
+/// Read a run. Give it the data it was trained on to go on; `val` as well where it had a validation set.
+///
+/// # Errors
+/// The file is missing, corrupt or no checkpoint of a run; the data set is not the one of the run.
+pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: Option<Dataset>) -> Result<Run> {
+    let file = weights::read(path, session.device())?;
+    let Some(record) = file.metadata.get(RUN_KEY) else {
+        return Err(Error::file(path, "holds no training run; model::load reads a model"));
+    };
+    let missing = |name: &str| Error::file(path, format!("{name} is missing; the file is incomplete"));
+    let unreadable = |e: serde_json::Error| Error::file(path, format!("the record of the run cannot be read ({e})"));
+    let mut record: serde_json::Value = serde_json::from_str(record).map_err(unreadable)?;
+    let numbers = file
+        .tensors
+        .get(NUMBERS)
+        .ok_or_else(|| missing(NUMBERS))?
+        .to_vec1::<f64>()?;
+    let mut numbers = numbers.into_iter();
+    each_float(&mut record, &mut |n| {
+        *n = numbers
+            .next()
+            .and_then(serde_json::Number::from_f64)
+            .unwrap_or(n.clone())
+    });
+    let record: Record = serde_json::from_value(record).map_err(unreadable)?;
+    if let Some(data) = &data {
+        let given = DataIdentity::of(data);
+        if given != record.data {
+            let show = |d: &DataIdentity| {
+                let size = d.size.map_or("own size".into(), |[h, w]| format!("{h}x{w}"));
+                let hash: String = d.split_hash.chars().take(12).collect();
+                format!("{} ({} images, {size}, split {hash})", d.name, d.images)
+            };
+            return Err(Error::file(
+                path,
+                format!("the run was trained on {}, found {}", show(&record.data), show(&given)),
+            ));
+        }
+    }
+    let model = Segmenter::load(path, session.device())?;
+    for name in &record.frozen {
+        model.freeze(name);
+    }
+    let (mut optimizer, temperature) = run::optimizer(&model, &record.config)?;
+    let state: HashMap<String, Tensor> = file
+        .tensors
+        .iter()
+        .filter_map(|(n, t)| Some((n.strip_prefix(OPTIMIZER)?.to_string(), t.clone())))
+        .collect();
+    optimizer
+        .load_state(&state, record.optimizer_steps)
+        .map_err(|e| Error::file(path, e))?;
+    if let Some(var) = &temperature {
+        var.set(file.tensors.get(TEMPERATURE).ok_or_else(|| missing(TEMPERATURE))?)?;
+    }
+    let memory = match run::memory_options(&record.config) {
+        Some(options) => {
+            let kept = file
+                .tensors
+                .iter()
+                .filter_map(|(n, t)| Some((n.strip_prefix(MEMORY)?.to_string(), t.clone())));
+            Some(Memory::from_state(options, &kept.collect::<Vec<_>>()).map_err(|e| Error::file(path, e))?)
+        }
+        None => None,
+    };
+    let column = |name: &String| -> Result<(String, Vec<f64>)> {
+        let stored = file
+            .tensors
+            .get(&format!("{HISTORY}{name}"))
+            .ok_or_else(|| missing(name))?;
+        Ok((name.clone(), stored.to_dtype(DType::F64)?.to_vec1()?))
+    };
+    let columns = record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+    Ok(Run {
+        session: session.clone(),
+        model: Rc::new(RefCell::new(model)),
+        data,
+        val,
+        identity: record.data,
+        config: record.config,
+        optimizer,
+        temperature,
+        memory,
+        warned: BTreeSet::new(),
+        history: History::from_columns(columns),
+        changes: record.changes,
+        status: record.status,
+        step: record.step,
+        name: session.claim_name(&record.name),
+    })
+}
+
+/// Visit every floating-point number of a JSON value in a fixed order.
+fn each_float(value: &mut serde_json::Value, visit: &mut dyn FnMut(&mut serde_json::Number)) {
+    match value {
+        serde_json::Value::Number(n) if n.is_f64() => visit(n),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|v| each_float(v, visit)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|v| each_float(v, visit)),
+        _ => {}
+    }
+}

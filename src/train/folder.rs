@@ -1,0 +1,68 @@
+//! The run folder: `config.json` (everything resolved), `history.csv`, `last.safetensors` (all state).
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::checkpoint;
+use super::run::{DataIdentity, Run};
+use crate::error::{Error, Result};
+
+/// Where the newest checkpoint lies.
+pub(super) fn checkpoint_path(run: &Run) -> Result<PathBuf> {
+    path(run, "last.safetensors")
+}
+
+fn path(run: &Run, file: &str) -> Result<PathBuf> {
+    run.session.output_path(&format!("{}/{file}", run.name))
+}
+
+/// Write all three files; each replaces the old one in one stroke.
+pub(super) fn write(run: &Run) -> Result<()> {
+    write_config(run)?;
+    replace(&path(run, "history.csv")?, &run.history.csv())?;
+    checkpoint::save(run, &checkpoint_path(run)?)
+}
+
+/// Write `config.json`.
+pub(super) fn write_config(run: &Run) -> Result<()> {
+    let text = serde_json::to_string_pretty(&record(run)).map_err(|e| Error::usage(e.to_string()))?;
+    replace(&path(run, "config.json")?, &text)
+}
+
+/// Everything needed to repeat the run, as JSON.
+fn record(run: &Run) -> Value {
+    let session = &run.session;
+    let script = session.script();
+    let model = run.model.borrow();
+    json!({
+        "program": format!("seglab {}", env!("CARGO_PKG_VERSION")),
+        "name": run.name,
+        "status": run.status,
+        "step": run.step,
+        "device": format!("{:?}", model.device().location()),
+        "threads": rayon::current_num_threads(),
+        "session_seed": session.seed(),
+        "model": model.config(),
+        "parameters": model.parameter_count(),
+        "data": run.identity,
+        "val": run.val.as_ref().map(DataIdentity::of),
+        "training": run.config,
+        "changes": run.changes,
+        "script_sha256": hex(&Sha256::digest(script.as_bytes())),
+        "script": script,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Write a text file through a temporary one beside it, so that an interruption leaves the old one whole.
+fn replace(path: &std::path::Path, text: &str) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let failed = |e: std::io::Error| Error::file(path, format!("cannot be written ({e})"));
+    std::fs::write(&partial, text).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}

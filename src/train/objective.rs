@@ -1,0 +1,124 @@
+//! The losses of the two built-in tasks on one batch.
+
+use std::cell::RefCell;
+
+use candle_core::Tensor;
+
+use super::config::Objective;
+use super::run::Run;
+use crate::data::Batch;
+use crate::error::Result;
+use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast};
+use crate::nn::{Pass, Segmenter};
+use crate::ops;
+use crate::random::Random;
+
+/// A loss with its graph, and what else came out of the pass.
+pub(super) struct Computed {
+    pub(super) loss: Tensor,
+    /// Numbers worth recording.
+    pub(super) metrics: Vec<(String, f64)>,
+    /// What the user should know.
+    pub(super) warnings: Vec<String>,
+    /// Features and labels for the memory of past keys, without graph.
+    pub(super) keys: Option<(Tensor, Tensor)>,
+}
+
+impl Computed {
+    /// A bare loss.
+    pub(super) fn new(loss: Tensor) -> Self {
+        Computed {
+            loss,
+            metrics: Vec::new(),
+            warnings: Vec::new(),
+            keys: None,
+        }
+    }
+}
+
+/// The loss of the run's objective; `temperature` overrides a fixed one.
+pub(super) fn compute(
+    run: &Run,
+    batch: &Batch,
+    temperature: Option<f64>,
+    random: &RefCell<Random>,
+) -> Result<Computed> {
+    let model = run.model.borrow();
+    let pass = Pass::training(random);
+    match &run.config.objective {
+        Objective::PixelContrast { options, .. } => {
+            let mut options = PixelContrastOptions::clone(options);
+            options.temperature = temperature.unwrap_or(options.temperature);
+            contrast(run, &model, batch, &options, &pass, random)
+        }
+        Objective::CrossEntropy(options) => {
+            let (_, height, width) = batch.labels.dims3()?;
+            let features = model.features(&batch.images, &pass)?;
+            let logits = model.classify(&features, [height, width], &pass)?;
+            let loss = ops::cross_entropy(&logits, &batch.labels, options)?;
+            Ok(Computed::new(loss))
+        }
+        Objective::Custom => crate::fail!("{}: the loss is a function; give it again to go on", run.name),
+    }
+}
+
+/// Both views go through the network as one batch, so that batch norm sees them together; the loss compares the halves.
+fn contrast(
+    run: &Run,
+    model: &Segmenter,
+    batch: &Batch,
+    options: &PixelContrastOptions,
+    pass: &Pass,
+    random: &RefCell<Random>,
+) -> Result<Computed> {
+    let n = batch.images.dim(0)?;
+    let images = match &batch.distorted {
+        Some(distorted) => Tensor::cat(&[&batch.images, distorted], 0)?,
+        None => batch.images.clone(),
+    };
+    let maps = model.features(&images, pass)?;
+    let projected = model.project(&maps, pass)?;
+    let (features, distorted) = match &batch.distorted {
+        Some(_) => (projected.narrow(0, 0, n)?, Some(projected.narrow(0, n, n)?)),
+        None => (projected, None),
+    };
+    let predictions = match options.sampling {
+        Sampling::Hard => Some(predictions(model, &maps.narrow(0, 0, n)?)?),
+        _ => None,
+    };
+    let output = pixel_contrast(
+        PixelContrastInput {
+            features: &features,
+            distorted: distorted.as_ref(),
+            labels: &batch.labels,
+            predictions: predictions.as_ref(),
+            temperature: run.temperature.as_deref(),
+            memory: run.memory.as_ref(),
+            random: &mut random.borrow_mut(),
+        },
+        options,
+    )?;
+    let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
+    let metrics = [
+        ("temperature", output.temperature),
+        ("anchors", output.anchors as f64),
+        ("anchors_without_positive", output.anchors_without_positive as f64),
+        ("positive_logit", number(output.positive_logit)),
+        ("negative_logit", number(output.negative_logit)),
+        ("alignment", number(output.alignment)),
+    ];
+    let keys = distorted.as_ref().unwrap_or(&features).detach();
+    Ok(Computed {
+        loss: output.loss,
+        metrics: metrics.map(|(n, v)| (n.to_string(), v)).into(),
+        warnings: output.warnings,
+        keys: run.memory.is_some().then(|| (keys, batch.labels.clone())),
+    })
+}
+
+/// The classifier's present opinion at the size of the features, for samplers that look for wrong pixels.
+fn predictions(model: &Segmenter, features: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = features.dims4()?;
+    let logits = model.classify(&features.detach(), [height, width], &Pass::evaluation())?;
+    Ok(logits.argmax(1)?)
+}

@@ -1,0 +1,415 @@
+//! [`Run`]: a training run with all its state, which can be paused, changed, continued, saved and loaded.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::config::{Objective, Task, Temperature, TrainConfig};
+use super::event::Hooks;
+use super::history::History;
+use super::optimizer::{Group, Optimizer};
+use super::{checkpoint, evaluate, fit};
+use crate::data::{BatchOptions, Dataset};
+use crate::ensure;
+use crate::error::{Error, Result};
+use crate::loss::pixel_contrast::{Memory, MemoryOptions};
+use crate::nn::Segmenter;
+use crate::session::Session;
+
+/// Name of the learnable temperature among the parameters.
+pub(super) const TEMPERATURE: &str = "temperature";
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All steps are made.
+    Done,
+    /// Interrupted between two steps, or advanced by fewer steps than were left.
+    Paused,
+    /// Stopped by a callback, or by a loss that was not finite.
+    Stopped,
+}
+
+impl Status {
+    /// The name in scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+/// A setting changed while training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The first step with the new value.
+    pub step: usize,
+    /// The setting.
+    pub name: String,
+    /// Its new value.
+    pub value: Value,
+}
+
+/// What identifies a data set in the record of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// What the set is called.
+    pub name: String,
+    /// Number of images.
+    pub images: usize,
+    /// SHA-256 of their names, in order.
+    pub split_hash: String,
+    /// Height and width, if the set was resized.
+    pub size: Option<[usize; 2]>,
+}
+
+impl DataIdentity {
+    /// The identity of this set.
+    pub fn of(data: &Dataset) -> Self {
+        DataIdentity {
+            name: data.name().to_string(),
+            images: data.len(),
+            split_hash: data.split_hash(),
+            size: data.size(),
+        }
+    }
+}
+
+/// One training run. Its whole state is the model's numbers, the optimiser's, the temperature, the history and the position;
+/// every random draw follows from the seed and the step, so a run continued from a checkpoint equals one never interrupted.
+pub struct Run {
+    pub(super) session: Session,
+    pub(super) model: Rc<RefCell<Segmenter>>,
+    pub(super) data: Option<Dataset>,
+    pub(super) val: Option<Dataset>,
+    pub(super) identity: DataIdentity,
+    pub(super) config: TrainConfig,
+    pub(super) optimizer: Optimizer,
+    pub(super) temperature: Option<Var>,
+    pub(super) memory: Option<Memory>,
+    /// Warnings of the loss that were shown already.
+    pub(super) warned: BTreeSet<String>,
+    pub(super) history: History,
+    pub(super) changes: Vec<Change>,
+    pub(super) status: Status,
+    pub(super) step: usize,
+    pub(super) name: String,
+}
+
+impl Run {
+    /// A run that has made no step yet. It writes to the folder `name` (numbered if taken) below the session's.
+    ///
+    /// # Errors
+    /// Settings that cannot be ([`TrainConfig::resolved`]), a data set without images or with other classes than the model,
+    /// no trainable parameters.
+    pub fn new(
+        session: &Session,
+        model: Rc<RefCell<Segmenter>>,
+        data: Dataset,
+        val: Option<Dataset>,
+        config: &TrainConfig,
+    ) -> Result<Self> {
+        let task = config.task.name();
+        ensure!(!data.is_empty(), "{task}: the data set {} has no images", data.name());
+        let batches = batch_options(config, 0).batches_per_epoch(data.len());
+        let config = config.resolved(batches)?;
+        check_classes(task, &model.borrow(), &data)?;
+        if let Some(val) = &val {
+            check_classes(task, &model.borrow(), val)?;
+        }
+        let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
+        Ok(Run {
+            name: session.claim_name(task),
+            session: session.clone(),
+            model,
+            identity: DataIdentity::of(&data),
+            data: Some(data),
+            val,
+            optimizer,
+            temperature,
+            memory: memory_options(&config).map(Memory::new).transpose()?,
+            warned: BTreeSet::new(),
+            config,
+            history: History::default(),
+            changes: Vec::new(),
+            status: Status::Paused,
+            step: 0,
+        })
+    }
+
+    /// Go on to the last step. Nothing happens if it is reached.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite: the parameters stay as the step before left them, a checkpoint of that state is
+    /// written and named. An error of a hook, of the data, or of the disk. The run stays usable.
+    pub fn resume(&mut self, hooks: &mut Hooks) -> Result<()> {
+        let left = self.steps().saturating_sub(self.step);
+        fit::run(self, self.step + left, hooks)
+    }
+
+    /// Make at most `n` steps more. Where fewer are left the run is lengthened to hold them, which stretches its schedule; the
+    /// change is recorded.
+    pub fn advance(&mut self, n: usize, hooks: &mut Hooks) -> Result<()> {
+        let until = self.step + n;
+        if until > self.steps() {
+            self.set("steps", &Value::from(until))?;
+        }
+        fit::run(self, until, hooks)
+    }
+
+    /// Change a setting from the next step on: `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`,
+    /// `checkpoint_every`. The change is recorded with its step in `config.json` and in the checkpoint.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+        let mut config = self.config.clone();
+        let number = || -> Result<f64> {
+            match value.as_f64() {
+                Some(v) => Ok(v),
+                None => crate::fail!("set: {name} must be a number, found {value}"),
+            }
+        };
+        let count = || -> Result<usize> {
+            match value.as_u64() {
+                Some(v) => Ok(v as usize),
+                None => crate::fail!("set: {name} must be an integer >= 0, found {value}"),
+            }
+        };
+        match name {
+            "lr" => config.optimizer.lr = Some(number()?),
+            "momentum" => config.optimizer.momentum = Some(number()?),
+            "weight_decay" => config.optimizer.weight_decay = Some(number()?),
+            "clip" => config.clip = if value.is_null() { None } else { Some(number()?) },
+            "eval_every" => config.eval_every = if value.is_null() { None } else { Some(count()?) },
+            "checkpoint_every" => config.checkpoint_every = if value.is_null() { None } else { Some(count()?) },
+            "steps" => {
+                let steps = count()?;
+                ensure!(
+                    steps >= self.step,
+                    "set: steps is {steps}, but {} are already made",
+                    self.step
+                );
+                config.steps = Some(steps);
+            }
+            "temperature" => match &mut config.objective {
+                Objective::PixelContrast {
+                    options,
+                    temperature: Temperature::Fixed,
+                } => options.temperature = number()?,
+                Objective::PixelContrast { .. } => {
+                    crate::fail!("set: the temperature of this run moves by itself; only a fixed one can be set")
+                }
+                _ => crate::fail!("set: {} has no temperature", self.config.task.name()),
+            },
+            other => {
+                const KNOWN: [&str; 8] = [
+                    "lr",
+                    "momentum",
+                    "weight_decay",
+                    "temperature",
+                    "steps",
+                    "clip",
+                    "eval_every",
+                    "checkpoint_every",
+                ];
+                let hint = crate::error::nearest(other, KNOWN)
+                    .map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default();
+                crate::fail!(
+                    "set: {other} cannot be changed while training; what can: {}{hint}",
+                    KNOWN.join(", ")
+                )
+            }
+        }
+        let config = config.resolved(1)?;
+        self.optimizer.set_config(&config.optimizer)?;
+        self.config = config;
+        self.changes.push(Change {
+            step: self.step,
+            name: name.to_string(),
+            value: value.clone(),
+        });
+        if self.status == Status::Done && self.step < self.steps() {
+            self.status = Status::Paused;
+        }
+        Ok(())
+    }
+
+    /// Where the run stands.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Steps made so far.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// All steps of the run.
+    pub fn steps(&self) -> usize {
+        self.config.steps.unwrap_or(0)
+    }
+
+    /// The loss of the last step (NaN before the first).
+    pub fn loss(&self) -> f64 {
+        self.history.last("loss").unwrap_or(f64::NAN)
+    }
+
+    /// One row per step: `step`, `epoch`, `loss`, `lr`, then the metrics.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The model, shared with the caller.
+    pub fn model(&self) -> &Rc<RefCell<Segmenter>> {
+        &self.model
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Settings changed while training.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Name of the run and of its folder below the session's: `pretrain`, `finetune`, `finetune-2`, ...
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The session the run belongs to.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The data set, unless the run was loaded without one.
+    pub(super) fn data(&self) -> Result<&Dataset> {
+        match &self.data {
+            Some(data) => Ok(data),
+            None => Err(Error::usage(format!(
+                "this run was loaded without its data set {} ({} images); give it: train::load(path, #{{ data: ... }})",
+                self.identity.name, self.identity.images
+            ))),
+        }
+    }
+
+    /// What the batches from the present step on are made of.
+    pub(super) fn batch_options(&self) -> BatchOptions {
+        batch_options(&self.config, self.step)
+    }
+
+    /// Evaluate on the validation set with the defaults: the names and values that go into the history.
+    pub(super) fn validate(&self) -> Result<Vec<(String, f64)>> {
+        let Some(val) = &self.val else { return Ok(Vec::new()) };
+        let score = evaluate::segmentation(
+            &self.session,
+            &self.model.borrow(),
+            val,
+            &evaluate::EvalOptions::default(),
+        )?;
+        Ok(vec![
+            ("val_miou".to_string(), score.miou()),
+            ("val_pixel_accuracy".to_string(), score.pixel_accuracy()),
+        ])
+    }
+
+    /// The temperature as it stands, if it is learnt.
+    pub fn learnt_temperature(&self) -> Option<f64> {
+        let value = self.temperature.as_ref()?.as_detached_tensor();
+        value.to_dtype(candle_core::DType::F64).and_then(|t| t.to_scalar()).ok()
+    }
+}
+
+fn batch_options(config: &TrainConfig, start: usize) -> BatchOptions {
+    BatchOptions {
+        size: config.batch_size,
+        shuffle: true,
+        seed: config.seed,
+        augment: config.augment.clone(),
+        distort: config.distort.clone(),
+        drop_last: true,
+        start,
+        epochs: None,
+    }
+}
+
+/// The optimiser over what the task trains, and the temperature where it is learnt.
+pub(super) fn optimizer(model: &Segmenter, config: &TrainConfig) -> Result<(Optimizer, Option<Var>)> {
+    let classifier = format!("{}.", model.classifier_name());
+    let trained = |name: &str| match config.task {
+        Task::Pretrain => !name.starts_with(&classifier),
+        Task::Finetune => !name.starts_with("projection."),
+        Task::Fit => true,
+    };
+    let all = model.parameters("").into_iter().map(|p| (p.name, p.var));
+    let mut parameters: Vec<_> = all.filter(|(n, _)| trained(n)).collect();
+    let mut settings = config.optimizer.clone();
+    let mut temperature = None;
+    if let Objective::PixelContrast {
+        options,
+        temperature: Temperature::Learnable { .. },
+    } = &config.objective
+    {
+        let start = Tensor::new(options.temperature as f32, model.device())?;
+        let var = Var::from_tensor(&start)?;
+        parameters.push((TEMPERATURE.to_string(), var.clone()));
+        temperature = Some(var);
+        if !settings.groups.iter().any(|g| g.prefix == TEMPERATURE) {
+            settings.groups.push(Group {
+                prefix: TEMPERATURE.into(),
+                lr: 1.0,
+                weight_decay: Some(0.0),
+            });
+        }
+    }
+    Ok((Optimizer::new(parameters, &settings)?, temperature))
+}
+
+/// The memory of past keys that the loss asks for.
+pub(super) fn memory_options(config: &TrainConfig) -> Option<&MemoryOptions> {
+    match &config.objective {
+        Objective::PixelContrast { options, .. } => options.memory.as_ref(),
+        _ => None,
+    }
+}
+
+/// Refuse data whose classes are not the model's.
+pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Result<()> {
+    let (ours, theirs) = (model.config().classes, data.classes());
+    ensure!(
+        ours == theirs,
+        "{task}: the model has {ours} classes, the data set {} has {theirs}; call model.new_classifier({theirs})",
+        data.name()
+    );
+    Ok(())
+}
+
+/// Saving and loading.
+impl Run {
+    /// Write the whole state to a safetensors file, which is also a model file.
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        checkpoint::save(self, path.as_ref())
+    }
+
+    /// Read a run that [`Run::save`] or the run folder's `last.safetensors` holds. To go on it needs its data set again, and its
+    /// validation set where it had one.
+    ///
+    /// # Errors
+    /// The file is missing, corrupt or no checkpoint of a run; the data set is not the one of the run.
+    pub fn load(
+        session: &Session,
+        path: impl AsRef<std::path::Path>,
+        data: Option<Dataset>,
+        val: Option<Dataset>,
+    ) -> Result<Self> {
+        checkpoint::load(session, path.as_ref(), data, val)
+    }
+}
