@@ -1,0 +1,106 @@
+//! The data of a figure as CSV: one row per value, so that every kind of figure reads back the same way.
+
+use std::fmt::Write;
+
+use super::figure::{Figure, Layer, Spread};
+
+const HEADER: &str = "panel,kind,series,x,y,low,high";
+
+/// The figure's data; `None` where there are only pictures.
+///
+/// Columns: `panel` (its title or number), `kind` (line, scatter, bars, heatmap), `series` (label, or the row of a heat
+/// map), `x` (value, category or column), `y`, `low` and `high` (ends of a band or error bar, else empty). Missing
+/// values are `NaN`.
+pub(super) fn table(figure: &Figure) -> Option<String> {
+    let mut out = format!("{HEADER}\n");
+    for (i, panel) in figure.panels.iter().enumerate() {
+        let name = if panel.title.is_empty() {
+            (i + 1).to_string()
+        } else {
+            panel.title.clone()
+        };
+        for layer in &panel.layers {
+            let mut row = |kind: &str, series: &str, x: &str, y: f64, spread: Option<&Spread>, at: usize| {
+                let ends = spread.map_or(String::from(","), |s| {
+                    let [low, high] = s.ends(at, y);
+                    format!("{low},{high}")
+                });
+                let (name, series, x) = (quoted(&name), quoted(series), quoted(x));
+                let _ = writeln!(out, "{name},{kind},{series},{x},{y},{ends}");
+            };
+            match layer {
+                Layer::Line {
+                    x, y, joined, options, ..
+                } => {
+                    let kind = if *joined { "line" } else { "scatter" };
+                    let spread = options.band.as_ref().or(options.error.as_ref());
+                    for (i, (x, y)) in x.iter().zip(y).enumerate() {
+                        row(kind, &options.label, &x.to_string(), *y, spread, i);
+                    }
+                }
+                Layer::Bars {
+                    labels,
+                    values,
+                    options,
+                    ..
+                } => {
+                    for (i, (label, value)) in labels.iter().zip(values).enumerate() {
+                        row("bars", &options.label, label, *value, options.error.as_ref(), i);
+                    }
+                }
+                Layer::Heatmap {
+                    values,
+                    columns,
+                    options,
+                    ..
+                } => {
+                    let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or_else(|| i.to_string());
+                    for (i, value) in values.iter().enumerate() {
+                        let (r, c) = (name(&options.rows, i / columns), name(&options.columns, i % columns));
+                        row("heatmap", &r, &c, *value, None, i);
+                    }
+                }
+                Layer::Picture { .. } => {}
+            }
+        }
+    }
+    (out.len() > HEADER.len() + 1).then_some(out)
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{FigureOptions, LineOptions, Picture};
+
+    #[test]
+    fn values_and_ends_are_written() {
+        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        let band = Some(Spread::Around(vec![0.5, 0.5]));
+        let options = LineOptions {
+            label: "a, b".into(),
+            band,
+            ..LineOptions::default()
+        };
+        figure.line(&[1.0, 2.0], &[0.25, f64::NAN], options).unwrap();
+        let csv = table(&figure).unwrap();
+        assert_eq!(
+            csv,
+            format!("{HEADER}\n1,line,\"a, b\",1,0.25,-0.25,0.75\n1,line,\"a, b\",2,NaN,NaN,NaN\n")
+        );
+    }
+
+    #[test]
+    fn pictures_have_no_table() {
+        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        figure.image(Picture::new(1, 1, vec![0; 3]).unwrap()).unwrap();
+        assert_eq!(table(&figure), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! The confusion matrix of a segmentation.
+
+use super::check_names;
+use crate::ensure;
+use crate::error::Result;
+use crate::plot::{ColourMap, Figure, FigureOptions, HeatmapOptions, Preset};
+
+/// What a confusion matrix shows.
+#[derive(Clone, Debug)]
+pub struct ConfusionData {
+    /// Pixels, row by row: `counts[truth * classes + prediction]`.
+    pub counts: Vec<u64>,
+    /// One name per class.
+    pub class_names: Vec<String>,
+    /// Above the figure; may be empty.
+    pub title: String,
+}
+
+/// Each row in percent of the true pixels of its class, which are written beside the name; a class that does not occur
+/// has an empty row. Twice as wide for more than eight classes.
+pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
+    let n = data.class_names.len();
+    check_names("confusion", &data.class_names)?;
+    ensure!(
+        data.counts.len() == n * n,
+        "confusion: {n} class names need {} counts, found {}",
+        n * n,
+        data.counts.len()
+    );
+    ensure!(
+        data.counts.iter().any(|c| *c > 0),
+        "confusion: no pixel was counted; evaluate on images with labels first"
+    );
+    let totals: Vec<u64> = data.counts.chunks(n).map(|row| row.iter().sum()).collect();
+    let share = |(i, count): (usize, &u64)| 100.0 * *count as f64 / totals[i / n] as f64;
+    let shares: Vec<f64> = data.counts.iter().enumerate().map(share).collect();
+    let rows = data
+        .class_names
+        .iter()
+        .zip(&totals)
+        .map(|(name, total)| format!("{name} ({})", pixels(*total)));
+    let width = preset.size()[0] * if n > 8 && preset != Preset::Slides { 2.05 } else { 1.0 };
+    let mut figure = Figure::new(FigureOptions {
+        preset,
+        title: data.title.clone(),
+        x: "prediction".to_string(),
+        y: "truth (pixels)".to_string(),
+        ..FigureOptions::default()
+    })?;
+    figure.width = Some(width);
+    let options = HeatmapOptions {
+        rows: rows.collect(),
+        columns: data.class_names.clone(),
+        texts: Some(shares.iter().map(|s| percent(*s)).collect()),
+        colours: ColourMap::Blues,
+        range: Some([0.0, 100.0]),
+        label: "% of the true pixels".to_string(),
+        square: true,
+        ..HeatmapOptions::default()
+    };
+    figure.heatmap(&shares, n, n, options)?;
+    Ok(figure)
+}
+
+/// A share for a cell: nothing where nothing was counted, one decimal only below ten.
+fn percent(share: f64) -> String {
+    match share {
+        s if s.is_nan() || s == 0.0 => String::new(),
+        s if s < 0.05 => "<.1".to_string(),
+        s if s < 9.95 => format!("{s:.1}"),
+        s => format!("{s:.0}"),
+    }
+}
+
+/// A count in at most four characters: 950, 12k, 3.4M.
+fn pixels(count: u64) -> String {
+    let (value, unit) = match count {
+        0..1_000 => return count.to_string(),
+        1_000..1_000_000 => (count as f64 / 1e3, "k"),
+        1_000_000..1_000_000_000 => (count as f64 / 1e6, "M"),
+        _ => (count as f64 / 1e9, "G"),
+    };
+    if value < 9.95 {
+        format!("{value:.1}{unit}")
+    } else {
+        format!("{value:.0}{unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(counts: Vec<u64>) -> ConfusionData {
+        ConfusionData {
+            counts,
+            class_names: vec!["road".into(), "sky".into()],
+            title: String::new(),
+        }
+    }
+
+    #[test]
+    fn rows_are_percentages_of_the_truth() {
+        let svg = confusion(&data(vec![900, 100, 0, 50_000]), Preset::Paper)
+            .unwrap()
+            .svg(None)
+            .unwrap();
+        for text in [">90<", ">10<", ">100<", "road (1.0k)", "sky (50k)", ">prediction<"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains(">0.0<"));
+    }
+
+    #[test]
+    fn a_class_that_does_not_occur_has_an_empty_row() {
+        let svg = confusion(&data(vec![5, 0, 0, 0]), Preset::Paper)
+            .unwrap()
+            .svg(None)
+            .unwrap();
+        assert!(svg.contains("sky (0)") && !svg.contains("NaN"));
+    }
+
+    #[test]
+    fn wrong_counts_are_refused_with_both_numbers() {
+        let text = confusion(&data(vec![1; 3]), Preset::Paper).unwrap_err().to_string();
+        assert!(text.contains("2 class names need 4 counts, found 3"), "{text}");
+        assert!(confusion(&data(vec![0; 4]), Preset::Paper).is_err());
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([percent(0.01), percent(3.21), percent(99.6)], ["<.1", "3.2", "100"]);
+        assert_eq!([pixels(950), pixels(12_300), pixels(3_400_000)], ["950", "12k", "3.4M"]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Images beside their truth and the network's prediction.
+
+use crate::ensure;
+use crate::error::Result;
+use crate::plot::legend::{Entry, Symbol};
+use crate::plot::palette::NOTHING;
+use crate::plot::{Figure, FigureOptions, IGNORED, Picture, Preset};
+
+/// One row of the figure.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Beside the row; may be empty.
+    pub name: String,
+    /// The image.
+    pub image: Picture,
+    /// Its labels, one per pixel.
+    pub truth: Vec<u8>,
+    /// The predicted labels, one per pixel.
+    pub prediction: Vec<u8>,
+}
+
+/// Options of [`examples`].
+#[derive(Clone, Debug, Default)]
+pub struct ExamplesOptions {
+    /// Size and letters.
+    pub preset: Preset,
+    /// Above the figure; may be empty.
+    pub title: String,
+    /// A fourth column: the prediction laid over the image.
+    pub overlay: bool,
+}
+
+/// A row per example: image, truth, prediction, if wanted the prediction over the image; below them the names of the
+/// classes that occur, in the colours of `palette`.
+pub fn examples(
+    rows: &[Example],
+    class_names: &[String],
+    palette: &[[u8; 3]],
+    options: &ExamplesOptions,
+) -> Result<Figure> {
+    ensure!(
+        !rows.is_empty(),
+        "examples: there is no image to show; give at least one index"
+    );
+    ensure!(
+        class_names.len() <= palette.len(),
+        "examples: {} class names but only {} colours",
+        class_names.len(),
+        palette.len()
+    );
+    let columns = if options.overlay { 4 } else { 3 };
+    let mut figure = Figure::new(FigureOptions {
+        preset: options.preset,
+        title: options.title.clone(),
+        rows: rows.len(),
+        columns,
+        ..FigureOptions::default()
+    })?;
+    let mut seen = [false; 256];
+    for (r, row) in rows.iter().enumerate() {
+        let (width, height) = (row.image.width, row.image.height);
+        let title = |text| if r == 0 { text } else { "" };
+        figure
+            .panel(r, 0, title("Image"), "", &row.name, None)?
+            .image(row.image.clone())?;
+        figure
+            .panel(r, 1, title("Truth"), "", "", None)?
+            .labels(width, height, &row.truth, palette)?;
+        figure
+            .panel(r, 2, title("Prediction"), "", "", None)?
+            .labels(width, height, &row.prediction, palette)?;
+        if options.overlay {
+            figure
+                .panel(r, 3, title("Overlay"), "", "", None)?
+                .masks(&row.image, &row.prediction, palette)?;
+        }
+        for label in row.truth.iter().chain(&row.prediction) {
+            seen[usize::from(*label)] = true;
+        }
+    }
+    let present = class_names.iter().zip(palette).enumerate().filter(|(i, _)| seen[*i]);
+    figure.legend = present
+        .map(|(_, (name, colour))| Entry {
+            label: name.clone(),
+            symbol: Symbol::Class(*colour),
+        })
+        .collect();
+    if seen[usize::from(IGNORED)] {
+        figure.legend.push(Entry {
+            label: "ignored".to_string(),
+            symbol: Symbol::Class(NOTHING),
+        });
+    }
+    Ok(figure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_that_occur_are_named() {
+        let row = Example {
+            name: "a.png".into(),
+            image: Picture::new(2, 1, vec![9; 6]).unwrap(),
+            truth: vec![0, 255],
+            prediction: vec![0, 2],
+        };
+        let names: Vec<String> = ["sky", "car", "tree"].map(String::from).to_vec();
+        let palette = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+        let options = ExamplesOptions {
+            overlay: true,
+            ..ExamplesOptions::default()
+        };
+        let svg = examples(&[row.clone()], &names, &palette, &options)
+            .unwrap()
+            .svg(None)
+            .unwrap();
+        assert_eq!(svg.matches("<image ").count(), 4);
+        for text in [">sky<", ">tree<", ">ignored<", ">Prediction<", ">a.png<"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains(">car<"));
+        let row = Example { truth: vec![0], ..row };
+        let text = examples(&[row], &names, &palette, &options).unwrap_err().to_string();
+        assert!(text.contains("2 x 1 = 2 pixels, the labels have 1"), "{text}");
+    }
+}

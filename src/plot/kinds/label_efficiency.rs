@@ -1,0 +1,143 @@
+//! mIoU against the share of labelled images.
+
+use crate::ensure;
+use crate::error::Result;
+use crate::plot::text;
+use crate::plot::{Figure, FigureOptions, LineOptions, Preset, Spread};
+
+/// The result of one run.
+#[derive(Clone, Debug)]
+pub struct EfficiencyRow {
+    /// The line it belongs to.
+    pub method: String,
+    /// Share of the training images that had labels, above 0 to 1.
+    pub fraction: f64,
+    /// Mean intersection over union, 0..1.
+    pub miou: f64,
+}
+
+/// One line per method: the mean over the runs (seeds) of a fraction, a band of one standard deviation (n - 1) around
+/// it where there are several; the fractions on a log2 axis.
+pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure> {
+    ensure!(
+        !rows.is_empty(),
+        "label_efficiency: the table is empty; it needs method, fraction and miou of each run"
+    );
+    for row in rows {
+        ensure!(
+            row.fraction > 0.0 && row.fraction <= 1.0,
+            "label_efficiency: fraction {} of \"{}\" is not above 0 and at most 1",
+            row.fraction,
+            row.method
+        );
+    }
+    let mut methods: Vec<&str> = Vec::new();
+    let mut fractions: Vec<f64> = Vec::new();
+    for row in rows {
+        if !methods.contains(&row.method.as_str()) {
+            methods.push(&row.method);
+        }
+        if !fractions.contains(&row.fraction) {
+            fractions.push(row.fraction);
+        }
+    }
+    fractions.sort_by(f64::total_cmp);
+    let mut figure = Figure::new(FigureOptions {
+        preset,
+        x: "share of labelled images".to_string(),
+        y: "mIoU (%)".to_string(),
+        ..FigureOptions::default()
+    })?;
+    figure.panels[0].log2 = true;
+    figure.panels[0].ticks = Some(ticks(&fractions));
+    for method in methods {
+        let (mut x, mut y, mut sd) = (Vec::new(), Vec::new(), Vec::new());
+        for fraction in &fractions {
+            let of = rows
+                .iter()
+                .filter(|r| r.method == method && r.fraction == *fraction && r.miou.is_finite());
+            let values: Vec<f64> = of.map(|r| 100.0 * r.miou).collect();
+            if !values.is_empty() {
+                let (mean, deviation) = mean_sd(&values);
+                x.push(*fraction);
+                y.push(mean);
+                sd.push(deviation);
+            }
+        }
+        let band = sd.iter().any(|s| *s > 0.0).then_some(Spread::Around(sd));
+        figure.line(
+            &x,
+            &y,
+            LineOptions {
+                label: method.to_string(),
+                band,
+                ..LineOptions::default()
+            },
+        )?;
+    }
+    Ok(figure)
+}
+
+/// Fractions as 1/8, 1/4, or in percent where one of them is not one over a whole number.
+fn ticks(fractions: &[f64]) -> Vec<(f64, String)> {
+    let parts = |f: f64| (1.0 / f).round();
+    let simple = fractions
+        .iter()
+        .all(|f| (1.0 / f - parts(*f)).abs() < 0.02 * parts(*f).sqrt());
+    let label = |f: f64| match (simple, parts(f)) {
+        (true, 1.0) => "1".to_string(),
+        (true, n) => format!("1/{n}"),
+        _ => format!("{}%", text::number(100.0 * f, 2)),
+    };
+    fractions.iter().map(|f| (*f, label(*f))).collect()
+}
+
+fn mean_sd(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (
+        mean,
+        if values.len() > 1 {
+            (squares / (n - 1.0)).sqrt()
+        } else {
+            0.0
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_averaged_over_seeds() {
+        let row = |method: &str, fraction, miou| EfficiencyRow {
+            method: method.into(),
+            fraction,
+            miou,
+        };
+        let rows = [
+            row("ours", 0.125, 0.4),
+            row("ours", 0.125, 0.5),
+            row("ours", 1.0, 0.7),
+            row("scratch", 1.0, 0.6),
+        ];
+        let figure = label_efficiency(&rows, Preset::Paper).unwrap();
+        let svg = figure.svg(None).unwrap();
+        assert!(svg.contains(">1/8<") && svg.contains(">1<") && svg.contains(">scratch<"));
+        assert_eq!(svg.matches("<polygon ").count(), 1);
+        let text = label_efficiency(&[row("ours", 0.0, 0.4)], Preset::Paper)
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("fraction 0 of \"ours\""), "{text}");
+    }
+
+    #[test]
+    fn fractions_are_named_as_people_do() {
+        let names = |f: &[f64]| ticks(f).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(names(&[0.0625, 0.25, 1.0]), ["1/16", "1/4", "1"]);
+        assert_eq!(names(&[0.05, 0.3]), ["5%", "30%"]);
+        assert_eq!(mean_sd(&[1.0, 3.0]), (2.0, 2f64.sqrt()));
+    }
+}

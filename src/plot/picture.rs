@@ -1,0 +1,176 @@
+//! Pictures in figures: RGB images and label images in the colours of their classes.
+
+use super::palette::{Colour, NOTHING};
+use crate::ensure;
+use crate::error::Result;
+
+/// The label that means "not labelled".
+pub const IGNORED: u8 = 255;
+
+/// An RGB picture: rows from the top, pixels from the left, three bytes each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height * width * 3` bytes.
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of these bytes; fails when their number is not `width * height * 3`.
+    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
+        ensure!(
+            width > 0 && height > 0,
+            "image: the picture is empty ({width} x {height} pixels)"
+        );
+        ensure!(
+            pixels.len() == width * height * 3,
+            "image: {width} x {height} RGB pixels need {} bytes, found {}",
+            width * height * 3,
+            pixels.len()
+        );
+        Ok(Picture { width, height, pixels })
+    }
+
+    /// A label image in the colours of `palette`; [`IGNORED`] becomes light grey. Fails on a label without a colour.
+    pub fn labels(width: usize, height: usize, labels: &[u8], palette: &[[u8; 3]]) -> Result<Self> {
+        check_labels(width, height, labels, palette)?;
+        let colour = |l: &u8| {
+            if *l == IGNORED {
+                NOTHING
+            } else {
+                palette[usize::from(*l)]
+            }
+        };
+        Picture::new(width, height, labels.iter().flat_map(colour).collect())
+    }
+
+    /// This picture with the label image laid over it (`opacity` 0..1) and the outlines of the regions drawn in full
+    /// colour; ignored pixels keep the picture.
+    pub fn overlay(&self, labels: &[u8], palette: &[[u8; 3]], opacity: f64) -> Result<Self> {
+        check_labels(self.width, self.height, labels, palette)?;
+        let mut out = self.clone();
+        for (i, label) in labels.iter().enumerate() {
+            if *label == IGNORED {
+                continue;
+            }
+            let (x, y) = (i % self.width, i / self.width);
+            let edge = (x + 1 < self.width && labels[i + 1] != *label)
+                || (y + 1 < self.height && labels[i + self.width] != *label);
+            let part = if edge { 1.0 } else { opacity };
+            let colour = palette[usize::from(*label)];
+            for (p, c) in out.pixels[3 * i..3 * i + 3].iter_mut().zip(colour) {
+                *p = (f64::from(*p) * (1.0 - part) + f64::from(c) * part).round() as u8;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Height over width.
+    pub(super) fn aspect(&self) -> f64 {
+        self.height as f64 / self.width as f64
+    }
+
+    /// The picture shrunk (averaging over areas) to at most `width` x `height` pixels; never enlarged.
+    pub(super) fn reduced(&self, width: usize, height: usize) -> Picture {
+        let (w, h) = (width.clamp(1, self.width), height.clamp(1, self.height));
+        if (w, h) == (self.width, self.height) {
+            return self.clone();
+        }
+        let columns = shares(self.width, w);
+        let rows = shares(self.height, h);
+        let mut pixels = Vec::with_capacity(w * h * 3);
+        for row in &rows {
+            for column in &columns {
+                let mut sum = [0.0f32; 3];
+                for (y, wy) in row {
+                    for (x, wx) in column {
+                        let at = 3 * (y * self.width + x);
+                        for (s, p) in sum.iter_mut().zip(&self.pixels[at..at + 3]) {
+                            *s += wy * wx * f32::from(*p);
+                        }
+                    }
+                }
+                pixels.extend(sum.map(|s| s.round().clamp(0.0, 255.0) as u8));
+            }
+        }
+        Picture {
+            width: w,
+            height: h,
+            pixels,
+        }
+    }
+}
+
+/// For each of `to` cells, the source cells it covers and their shares (which add up to one).
+fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let size = from as f64 / to as f64;
+    let cell = |i: usize| {
+        let (a, b) = (i as f64 * size, (i + 1) as f64 * size);
+        let last = (b.ceil() as usize).min(from);
+        let cover = |j: usize| (b.min(j as f64 + 1.0) - a.max(j as f64)) / size;
+        (a.floor() as usize..last)
+            .map(|j| (j, cover(j) as f32))
+            .filter(|(_, c)| *c > 1e-6)
+            .collect()
+    };
+    (0..to).map(cell).collect()
+}
+
+fn check_labels(width: usize, height: usize, labels: &[u8], palette: &[Colour]) -> Result<()> {
+    ensure!(
+        labels.len() == width * height,
+        "masks: the image has {width} x {height} = {} pixels, the labels have {}",
+        width * height,
+        labels.len()
+    );
+    let strange = labels
+        .iter()
+        .position(|l| *l != IGNORED && usize::from(*l) >= palette.len());
+    if let Some(i) = strange {
+        let (label, x, y) = (labels[i], i % width, i / width);
+        crate::fail!(
+            "masks: label {label} at row {y}, column {x} has no colour; the palette has {} (labels 0 to {}, and {IGNORED} for ignored)",
+            palette.len(),
+            palette.len().saturating_sub(1)
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_labels_are_checked() {
+        let text = Picture::new(2, 2, vec![0; 11]).unwrap_err().to_string();
+        assert!(text.contains("12 bytes, found 11"), "{text}");
+        let text = Picture::labels(2, 1, &[0, 7], &[[1, 2, 3]]).unwrap_err().to_string();
+        assert!(text.contains("label 7 at row 0, column 1"), "{text}");
+        assert_eq!(
+            Picture::labels(2, 1, &[0, 255], &[[1, 2, 3]]).unwrap().pixels[..3],
+            [1, 2, 3]
+        );
+    }
+
+    #[test]
+    fn shrinking_averages() {
+        let p = Picture::new(3, 1, vec![0, 0, 0, 90, 90, 90, 240, 240, 240]).unwrap();
+        // three cells into one: (0 + 90 + 240) / 3 = 110
+        assert_eq!(p.reduced(1, 1).pixels, [110; 3]);
+        // three into two: (0 + 90/2) / 1.5 = 30, (90/2 + 240) / 1.5 = 190
+        assert_eq!(p.reduced(2, 1).pixels, [30, 30, 30, 190, 190, 190]);
+        assert_eq!(p.reduced(9, 9), p);
+    }
+
+    #[test]
+    fn overlay_blends_inside_and_draws_the_outline() {
+        let p = Picture::new(3, 1, vec![100; 9]).unwrap();
+        let o = p.overlay(&[0, 1, 255], &[[200; 3], [0; 3]], 0.5).unwrap();
+        // pixel 0 touches another label: full colour; pixel 1 touches the ignored one; pixel 2 is left alone
+        assert_eq!(o.pixels, [200, 200, 200, 0, 0, 0, 100, 100, 100]);
+    }
+}

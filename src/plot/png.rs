@@ -1,0 +1,62 @@
+//! PNG: RGB, eight bits, with the resolution and the metadata in their own chunks.
+
+use super::picture::Picture;
+use crate::error::{Error, Result};
+
+/// `picture` as the bytes of a PNG file, with `dpi` as its `pHYs` chunk and `metadata` as text chunks.
+pub(super) fn encode(picture: &Picture, dpi: Option<f64>, metadata: &[(String, String)]) -> Result<Vec<u8>> {
+    let failed = |e: png::EncodingError| Error::usage(format!("figure: the PNG cannot be written ({e})"));
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    if let Some(dpi) = dpi {
+        let per_metre = (dpi / 0.0254).round() as u32;
+        let unit = png::Unit::Meter;
+        encoder.set_pixel_dims(Some(png::PixelDimensions {
+            xppu: per_metre,
+            yppu: per_metre,
+            unit,
+        }));
+    }
+    for (key, value) in metadata {
+        // tEXt is Latin-1 only; its key has at most 79 characters
+        let key: String = key
+            .chars()
+            .filter(|c| c.is_ascii_graphic() || *c == ' ')
+            .take(79)
+            .collect();
+        if value.is_ascii() {
+            encoder.add_text_chunk(key, value.clone()).map_err(failed)?;
+        } else {
+            encoder.add_itxt_chunk(key, value.clone()).map_err(failed)?;
+        }
+    }
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&picture.pixels).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let picture = Picture::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
+        let metadata = [
+            ("run".to_string(), "a1".to_string()),
+            ("script".to_string(), "µ".to_string()),
+        ];
+        let bytes = encode(&picture, Some(300.0), &metadata).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; 6];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(pixels, picture.pixels);
+        let info = reader.info();
+        assert_eq!(info.pixel_dims.unwrap().xppu, 11811); // 300 / 0.0254
+        assert_eq!(info.uncompressed_latin1_text[0].text, "a1");
+        assert_eq!(info.utf8_text[0].get_text().unwrap(), "µ");
+    }
+}

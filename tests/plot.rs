@@ -1,0 +1,254 @@
+//! Figures as files: every format, the font, the resolution, the data, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::fs;
+
+use seglab::plot::{BarOptions, Figure, FigureOptions, HeatmapOptions, LineOptions, Log, Picture, Preset, Spread};
+
+fn lines() -> Figure {
+    let options = FigureOptions {
+        x: "step".into(),
+        y: "mIoU (%)".into(),
+        title: "L_{NCE}".into(),
+        ..FigureOptions::default()
+    };
+    let mut figure = Figure::new(options).unwrap();
+    for (label, shift) in [("scratch", 0.0), ("pretrained", 5.0)] {
+        let y = [30.0 + shift, 40.0 + shift, f64::NAN, 45.0 + shift, 46.0 + shift];
+        let band = Some(Spread::Around(vec![1.0; 5]));
+        let options = LineOptions {
+            label: label.into(),
+            band,
+            ..LineOptions::default()
+        };
+        figure.line(&[0.0, 100.0, 200.0, 300.0, 400.0], &y, options).unwrap();
+    }
+    figure.metadata = vec![("run".into(), "a1b2".into()), ("script".into(), "sha256:77".into())];
+    figure
+}
+
+#[test]
+fn svg_holds_the_texts_and_one_piece_of_line_per_stretch() {
+    let svg = lines().svg(None).unwrap();
+    for text in [
+        ">step<",
+        ">scratch<",
+        ">pretrained<",
+        ">NCE</tspan>",
+        ">400<",
+        r#"<lab:entry key="run">a1b2<"#,
+    ] {
+        assert!(svg.contains(text), "{text} is missing");
+    }
+    // two lines, each cut in two by its NaN, and a band for each piece
+    assert_eq!(svg.matches("<polyline ").count(), 4);
+    assert_eq!(svg.matches("<polygon ").count(), 4);
+    // the markers differ: discs for the first line (and its legend), squares for the second
+    assert_eq!(svg.matches("<circle ").count(), 5);
+}
+
+#[test]
+fn png_has_the_size_the_resolution_and_the_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.png");
+    let written = lines().save(&path, Some(200.0)).unwrap();
+    assert_eq!(written.len(), 2);
+    let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(&path).unwrap()))
+        .read_info()
+        .unwrap();
+    let info = reader.info();
+    assert_eq!((info.width, info.height), (700, 520)); // 3.5 x 2.6 in
+    assert_eq!(info.pixel_dims.unwrap().xppu, 7874); // 200 / 0.0254
+    assert!(
+        info.uncompressed_latin1_text
+            .iter()
+            .any(|t| t.keyword == "run" && t.text == "a1b2")
+    );
+    let mut pixels = vec![0; 700 * 520 * 3];
+    reader.next_frame(&mut pixels).unwrap();
+    assert!(pixels[..3].iter().all(|v| *v == 255));
+}
+
+/// Number of dark pixels: text that is dropped leaves none.
+fn dark(figure: &Figure) -> usize {
+    let bytes = figure.png(Some(100.0)).unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    pixels.chunks(3).filter(|p| p.iter().all(|v| *v < 90)).count()
+}
+
+#[test]
+fn text_is_rendered() {
+    let with = |title: &str| {
+        let options = FigureOptions {
+            title: title.into(),
+            size: Some([3.0, 2.0]),
+            ..FigureOptions::default()
+        };
+        let mut figure = Figure::new(options).unwrap();
+        figure.image(Picture::new(2, 2, vec![200; 12]).unwrap()).unwrap();
+        figure
+    };
+    assert_eq!(dark(&with("")), 0);
+    assert!(dark(&with("Figure of a test")) > 60);
+}
+
+#[test]
+fn pdf_embeds_the_font_and_its_metadata() {
+    let bytes = lines().pdf(None).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(bytes.starts_with(b"%PDF-1.") && text.contains("/FontFile") && text.contains("DejaVuSans"));
+    assert!(
+        text.contains("/MediaBox[0 0 252 187.2]") || text.contains("/MediaBox [0 0 252 187.2]"),
+        "page size"
+    );
+    assert!(text.contains("run: a1b2"));
+    assert!(bytes.len() < 60_000, "{} bytes: the whole font?", bytes.len());
+}
+
+#[test]
+fn data_stand_beside_the_figure_and_not_beside_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    lines().save(folder.path().join("a.svg"), None).unwrap();
+    let csv = fs::read_to_string(folder.path().join("a.csv")).unwrap();
+    assert!(
+        csv.starts_with("panel,kind,series,x,y,low,high\n\"L_{NCE}\",")
+            || csv.contains("\nL_{NCE},line,scratch,0,30,29,31\n"),
+        "{csv}"
+    );
+    assert_eq!(csv.lines().count(), 11);
+    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    figure.image(Picture::new(4, 3, vec![7; 36]).unwrap()).unwrap();
+    assert_eq!(figure.save(folder.path().join("b.pdf"), None).unwrap().len(), 1);
+    assert!(!folder.path().join("b.csv").exists());
+}
+
+#[test]
+fn every_preset_and_kind_is_drawn() {
+    for preset in [Preset::Paper, Preset::Ieee, Preset::Nature, Preset::Slides] {
+        let options = || FigureOptions {
+            preset,
+            ..FigureOptions::default()
+        };
+        let mut scatter = Figure::new(options()).unwrap();
+        scatter
+            .scatter(&[-1.0, 2.0], &[1e-9, 2e-9], LineOptions::default())
+            .unwrap();
+        assert_eq!(scatter.svg(None).unwrap().matches("<circle ").count(), 2);
+        let mut bars = Figure::new(options()).unwrap();
+        let names: Vec<String> = (0..21).map(|i| format!("a class with a long name {i}")).collect();
+        bars.bars(&names, &[-1.5; 21], BarOptions::default()).unwrap();
+        assert!(bars.svg(None).unwrap().contains("…</text>"), "long names are shortened");
+        let mut heat = Figure::new(options()).unwrap();
+        heat.heatmap(&[1.0, f64::NAN, -3.0, 4.0], 2, 2, HeatmapOptions::default())
+            .unwrap();
+        assert!(heat.svg(None).unwrap().contains(">−3<"));
+        for figure in [&scatter, &bars, &heat] {
+            assert!(figure.png(Some(72.0)).is_ok() && figure.pdf(None).is_ok());
+        }
+    }
+}
+
+#[test]
+fn pictures_are_reduced_to_the_resolution_in_force() {
+    let mut figure = Figure::new(FigureOptions {
+        size: Some([1.0, 1.0]),
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    figure
+        .image(Picture::new(600, 600, (0..600 * 600 * 3).map(|i| (i * 31 % 251) as u8).collect()).unwrap())
+        .unwrap();
+    let [low, high] = [50.0, 300.0].map(|dpi| figure.svg(Some(dpi)).unwrap().len());
+    assert!(low * 10 < high, "{low} {high}");
+}
+
+#[test]
+fn wrong_input_is_named() {
+    let figure = || Figure::new(FigureOptions::default()).unwrap();
+    let line = |x: &[f64], y: &[f64]| figure().line(x, y, LineOptions::default()).unwrap_err().to_string();
+    assert_eq!(
+        line(&[1.0, 2.0], &[1.0]),
+        "line: x has 2 values, y has 1; they must be as long"
+    );
+    assert!(line(&[], &[]).contains("x and y are empty"));
+    assert!(line(&[1.0], &[f64::INFINITY]).contains("no point has a finite x and y"));
+    let error = Some(Spread::Around(vec![1.0; 3]));
+    let text = figure()
+        .line(
+            &[1.0],
+            &[1.0],
+            LineOptions {
+                error,
+                ..LineOptions::default()
+            },
+        )
+        .unwrap_err()
+        .to_string();
+    assert_eq!(text, "line: error has 3 values but there are 1 points");
+    assert!(figure().svg(None).unwrap_err().to_string().contains("nothing to draw"));
+
+    let mut mixed = figure();
+    mixed.line(&[1.0], &[1.0], LineOptions::default()).unwrap();
+    let text = mixed
+        .bars(&["a".into()], &[1.0], BarOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("cannot share its axes"), "{text}");
+    let text = mixed
+        .image(Picture::new(1, 1, vec![0; 3]).unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("`rows` or `columns`"), "{text}");
+
+    let text = figure()
+        .heatmap(&[1.0; 3], 2, 2, HeatmapOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("need 4 values, found 3"), "{text}");
+
+    let mut negative = Figure::new(FigureOptions {
+        log: Log::Y,
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    negative.line(&[1.0], &[-1.0], LineOptions::default()).unwrap();
+    assert!(
+        negative
+            .svg(None)
+            .unwrap_err()
+            .to_string()
+            .contains("no value is positive")
+    );
+
+    let text = lines().save("figure.jpg", None).unwrap_err().to_string();
+    assert!(text.contains("\"png\", \"svg\", \"pdf\""), "{text}");
+    let text = lines().save("no/such/folder/f.svg", None).unwrap_err().to_string();
+    assert!(text.contains("no/such/folder/f.svg"), "{text}");
+    assert!(
+        lines()
+            .png(Some(1.0))
+            .unwrap_err()
+            .to_string()
+            .contains("dpi 1 is not between")
+    );
+
+    let mut small = Figure::new(FigureOptions {
+        size: Some([0.6, 0.6]),
+        y: "y".into(),
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    small
+        .line(
+            &[1e5, 2e5],
+            &[0.12345, 0.12346],
+            LineOptions {
+                label: "a".into(),
+                ..LineOptions::default()
+            },
+        )
+        .unwrap();
+    assert!(small.svg(None).unwrap_err().to_string().contains("larger `size`"));
+}
