@@ -1,5 +1,388 @@
 //! The command line.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::MultiProgress;
+use seglab::error::nearest;
+use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
+use seglab::session::{Session, Sink, open_device};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+/// Done.
+const DONE: u8 = 0;
+/// The script failed.
+const FAILED: u8 = 1;
+/// Wrong usage.
+const USAGE: u8 = 2;
+/// Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// Stack of the thread that runs scripts: deep recursion in scripts and long autograd chains.
+const STACK: usize = 1 << 30;
+
+#[derive(Parser)]
+#[command(
+    name = "seglab",
+    version,
+    about = "A research sandbox for label-efficient semantic segmentation"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Clone)]
+struct Common {
+    /// Where tensors live: cpu, cuda, cuda:N, auto
+    #[arg(long, global = true, default_value = "auto")]
+    device: String,
+    /// The seed of everything random
+    #[arg(long, global = true, default_value_t = 0)]
+    seed: u64,
+    /// The run folder (default: runs/<time>-<script>)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// No progress, no warnings
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Threads for everything (default: all cores)
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Type and see (the default)
+    Repl,
+    /// Run a script; arg("name", default) reads the values
+    Run {
+        /// The script
+        file: PathBuf,
+        /// Values for arg("name", default)
+        #[arg(value_name = "name=value", allow_hyphen_values = true)]
+        pairs: Vec<String>,
+    },
+    /// Parse scripts and resolve names without running
+    Check {
+        /// The scripts
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Explain a function, a namespace or a type
+    Help {
+        /// Its name; without one, the overview
+        name: Option<String>,
+    },
+    /// Print the whole function table as Markdown
+    Reference,
+    /// Version, devices, features, threads
+    Info,
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    // A panic inside a script function becomes a script error; its own text would only disturb.
+    std::panic::set_hook(Box::new(|_| {}));
+    let code = std::thread::Builder::new()
+        .name("script".into())
+        .stack_size(STACK)
+        .spawn(move || dispatch(cli));
+    let code = match code.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or(panic.downcast_ref::<&str>().copied());
+            complain(&format!(
+                "error: internal error ({}); this is a bug in seglab",
+                text.unwrap_or("no message")
+            ));
+            FAILED
+        }
+        Err(e) => {
+            complain(&format!("error: no thread could be started ({e})"));
+            FAILED
+        }
+    };
+    std::process::ExitCode::from(code)
+}
+
+fn dispatch(cli: Cli) -> u8 {
+    match &cli.command {
+        None | Some(Command::Repl) if std::io::stdin().is_terminal() => repl(&cli.common),
+        None | Some(Command::Repl) => piped(&cli.common),
+        Some(Command::Run { file, pairs }) => run(&cli.common, file, pairs),
+        Some(Command::Check { files }) => check_files(files),
+        Some(Command::Help { name }) => {
+            let text = help::help(&seglab::script::api::table(), name.as_deref().unwrap_or_default());
+            say(&text);
+            if text.starts_with("there is no help") {
+                FAILED
+            } else {
+                DONE
+            }
+        }
+        Some(Command::Reference) => {
+            say(help::reference(&seglab::script::api::table()).trim_end());
+            DONE
+        }
+        Some(Command::Info) => {
+            say(&info(&cli.common));
+            DONE
+        }
+    }
+}
+
+/// A session as the options ask for, and the handler of Ctrl-C.
+fn open(common: &Common, script: &str) -> Result<Session, u8> {
+    let usage = |text: String| {
+        complain(&format!("error: {text}"));
+        USAGE
+    };
+    let device = open_device(&common.device).map_err(|e| usage(e.to_string()))?;
+    let threads = threads(common);
+    if threads == 0 {
+        return Err(usage("--threads: at least 1".into()));
+    }
+    rayon_pool(threads).map_err(usage)?;
+    let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
+    let sink = if common.quiet {
+        Sink::Quiet
+    } else {
+        Sink::Terminal(MultiProgress::new())
+    };
+    let session = Session::new(device, common.seed, folder, sink);
+    handle_interrupts(session.cancel_flag()).map_err(usage)?;
+    Ok(session)
+}
+
+fn rayon_pool(threads: usize) -> Result<(), String> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| format!("--threads: {e}"))
+}
+
+fn threads(common: &Common) -> usize {
+    common
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+/// Ctrl-C sets the flag; the third one without an answer ends the process.
+fn handle_interrupts(flag: Arc<AtomicBool>) -> Result<(), String> {
+    let pressed = AtomicUsize::new(0);
+    ctrlc::set_handler(move || {
+        let before = if flag.swap(true, Ordering::Relaxed) {
+            pressed.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            0
+        };
+        pressed.store(before, Ordering::Relaxed);
+        if before >= 2 {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .map_err(|e| format!("Ctrl-C cannot be handled ({e})"))
+}
+
+fn run(common: &Common, file: &Path, pairs: &[String]) -> u8 {
+    let mut arguments = BTreeMap::new();
+    for pair in pairs {
+        let Some((name, text)) = pair.split_once('=') else {
+            complain(&format!("error: {pair}: arguments of a script are written name=value"));
+            return USAGE;
+        };
+        arguments.insert(name.to_string(), Argument::new(text));
+    }
+    let name = file
+        .file_stem()
+        .map_or("script".into(), |s| s.to_string_lossy().into_owned());
+    let session = match open(common, &name) {
+        Ok(session) => session,
+        Err(code) => return code,
+    };
+    let text = match seglab::script::engine::read_script(file) {
+        Ok(text) => text,
+        Err(e) => return finish(&session, Err(Box::new(Report::plain(e.to_string())))),
+    };
+    let interpreter = Interpreter::new(session.clone());
+    session.set_script(&text);
+    let source = file.display().to_string();
+    let mut scope = Scope::new();
+    let ast = match interpreter.compile(&source, &text, &scope) {
+        Ok(ast) => ast,
+        Err(report) => return finish(&session, Err(report)),
+    };
+    let asked = check::arguments(&ast);
+    if let Some(asked) = &asked {
+        if let Some(stranger) = arguments.keys().find(|n| !asked.contains(n)) {
+            let hint = nearest(stranger, asked.iter().map(String::as_str));
+            let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
+            let list = if asked.is_empty() {
+                "it reads none".into()
+            } else {
+                format!("it reads {}", asked.join(", "))
+            };
+            complain(&format!(
+                "error: {source} reads no argument `{stranger}` ({list}){hint}"
+            ));
+            return USAGE;
+        }
+    }
+    interpreter.context().set_arguments(arguments);
+    let result = interpreter.run_ast(&source, &ast, &mut scope);
+    if asked.is_none() && result.is_ok() {
+        for (name, _) in interpreter.context().arguments().iter().filter(|(_, a)| !a.read) {
+            session.warn(&format!("the script never read {name}=.."));
+        }
+    }
+    finish(&session, result.map(|_| ()))
+}
+
+/// A script on standard input.
+fn piped(common: &Common) -> u8 {
+    let mut text = String::new();
+    if let Err(e) = std::io::stdin().read_to_string(&mut text) {
+        complain(&format!("error: standard input cannot be read ({e})"));
+        return FAILED;
+    }
+    let session = match open(common, "stdin") {
+        Ok(session) => session,
+        Err(code) => return code,
+    };
+    session.set_script(&text);
+    let interpreter = Interpreter::new(session.clone());
+    finish(
+        &session,
+        interpreter.run("<stdin>", &text, &mut Scope::new()).map(|_| ()),
+    )
+}
+
+fn repl(common: &Common) -> u8 {
+    match open(common, "repl") {
+        Ok(session) => {
+            let interpreter = Interpreter::new(session);
+            match seglab::repl::run(interpreter) {
+                Ok(()) => DONE,
+                Err(e) => {
+                    complain(&format!("error: {e}"));
+                    FAILED
+                }
+            }
+        }
+        Err(code) => code,
+    }
+}
+
+/// Report the end of a script; a script that finished although Ctrl-C was pressed counts as interrupted.
+fn finish(session: &Session, result: Result<(), Box<Report>>) -> u8 {
+    match result {
+        Ok(()) if session.cancelled() => INTERRUPTED,
+        Ok(()) => DONE,
+        Err(report) => {
+            complain(&report.render(colour()));
+            if report.interrupted { INTERRUPTED } else { FAILED }
+        }
+    }
+}
+
+fn check_files(files: &[PathBuf]) -> u8 {
+    let mut findings = 0;
+    for file in files {
+        let interpreter = Interpreter::new(Session::quiet("runs/check"));
+        match seglab::script::engine::read_script(file) {
+            Ok(text) => {
+                for report in check::check(&interpreter, &file.display().to_string(), &text) {
+                    findings += 1;
+                    say(&report.one_line());
+                }
+            }
+            Err(e) => {
+                findings += 1;
+                complain(&format!("error: {e}"));
+            }
+        }
+    }
+    if findings == 0 { DONE } else { FAILED }
+}
+
+fn info(common: &Common) -> String {
+    let features = if cfg!(feature = "cuda") { "cuda" } else { "none" };
+    let device = match open_device(&common.device) {
+        Ok(device) => seglab::script::api::device_name(&device),
+        Err(e) => e.to_string(),
+    };
+    format!(
+        "seglab {}\ndevice: {device}\nfeatures: {features}\nthreads: {} (of {} cores)",
+        env!("CARGO_PKG_VERSION"),
+        threads(common),
+        std::thread::available_parallelism().map_or(1, |n| n.get())
+    )
+}
+
+/// `runs/2026-01-31-153000-name`, in universal time; a number follows if two start in the same second.
+fn default_folder(script: &str) -> PathBuf {
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let name = format!("{year:04}-{month:02}-{day:02}-{hour:02}{minute:02}{second:02}-{script}");
+    let runs = Path::new("runs");
+    let mut folder = runs.join(&name);
+    let mut n = 2;
+    while folder.exists() {
+        folder = runs.join(format!("{name}-{n}"));
+        n += 1;
+    }
+    folder
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (Gregorian calendar; Howard Hinnant's algorithm).
+fn date(day: u64) -> (u64, u64, u64) {
+    let z = day + 719_468;
+    let era = z / 146_097;
+    let of_era = z % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+fn colour() -> bool {
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none()
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(date(0), (1970, 1, 1));
+        assert_eq!(date(19_782), (2024, 2, 29)); // date -d @$((19782*86400)): 2024-02-29
+        assert_eq!(date(20_088), (2024, 12, 31));
+    }
+}

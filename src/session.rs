@@ -225,6 +225,31 @@ impl Session {
     }
 }
 
+/// The device called `cpu`, `cuda`, `cuda:N` or `auto` (a GPU if one can be used, else the processor).
+pub fn open_device(name: &str) -> Result<Device> {
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(open_cuda(0).unwrap_or(Device::Cpu)),
+        "cuda" => open_cuda(0),
+        _ => match name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
+            Some(ordinal) => open_cuda(ordinal),
+            None => crate::fail!("device: \"{name}\" is not known, expected cpu, cuda, cuda:N or auto"),
+        },
+    }
+}
+
+/// The GPU with this number. The driver's library may be missing, which its loader answers with a panic.
+fn open_cuda(ordinal: usize) -> Result<Device> {
+    ensure!(
+        cfg!(feature = "cuda"),
+        "device: this seglab was built without the feature `cuda`"
+    );
+    match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
+        Ok(device) => Ok(device?),
+        Err(_) => crate::fail!("device: no CUDA driver was found"),
+    }
+}
+
 /// The progress of one long task: rate, time left and a message.
 pub struct Progress {
     bar: Option<ProgressBar>,

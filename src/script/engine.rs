@@ -59,14 +59,7 @@ impl Interpreter {
                 .load(std::sync::atomic::Ordering::Relaxed)
                 .then(|| super::context::INTERRUPTED.into())
         });
-        #[expect(
-            deprecated,
-            reason = "rhai marks it so because it may change, not because it will go"
-        )]
-        engine.on_parse_token(|token, _, _| match token {
-            Token::Reserved(name) if *name == EVAL.0 => Token::Identifier(Box::new(EVAL.1.into())),
-            other => other,
-        });
+        read_eval_as_name(&mut engine);
         for t in &table.types {
             (t.register)(&mut engine);
         }
@@ -174,8 +167,30 @@ fn register(engine: &mut Engine, table: &Table) {
     }
 }
 
+/// Let the parser of `engine` take `eval` as the name [`EVAL`] stands for.
+pub(super) fn read_eval_as_name(engine: &mut Engine) {
+    #[expect(
+        deprecated,
+        reason = "rhai marks it so because it may change, not because it will go"
+    )]
+    engine.on_parse_token(|token, _, _| match token {
+        Token::Reserved(name) if *name == EVAL.0 => Token::Identifier(Box::new(EVAL.1.into())),
+        other => other,
+    });
+}
+
+/// A message with the name of the table for the one Rhai knows.
+pub(super) fn table_name(text: &str) -> String {
+    match text.strip_prefix(EVAL.1) {
+        Some(rest) if rest.is_empty() || rest.starts_with("::") || rest.starts_with(" (") => {
+            format!("{}{rest}", EVAL.0)
+        }
+        _ => text.to_string(),
+    }
+}
+
 /// The name under which Rhai knows a name of the table.
-fn rhai_name(name: &'static str) -> &'static str {
+pub(super) fn rhai_name(name: &'static str) -> &'static str {
     if name == EVAL.0 { EVAL.1 } else { name }
 }
 

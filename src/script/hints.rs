@@ -19,7 +19,9 @@ pub fn runtime(
         EvalAltResult::ErrorRuntime(value, _) => (super::engine::show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(table, signature),
-        EvalAltResult::ErrorVariableNotFound(name, _) => unknown_variable(table, scope, name),
+        EvalAltResult::ErrorVariableNotFound(name, _) => {
+            unknown_variable(table, scope, &super::engine::table_name(name))
+        }
         EvalAltResult::ErrorModuleNotFound(name, _) => {
             let known = table.namespaces.iter().map(|(n, _)| *n);
             let hint = nearest(name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
@@ -112,7 +114,7 @@ fn plain_types(table: &Table, text: &str) -> String {
 
 /// `softmax (Tensor, i64)` -> name, types in the script's words.
 fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
-    let text = signature.replace("&str | ImmutableString | String", "string");
+    let text = super::engine::table_name(&signature.replace("&str | ImmutableString | String", "string"));
     let Some((name, rest)) = text.split_once(" (") else {
         return (text, Vec::new());
     };

@@ -54,6 +54,7 @@
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
 pub mod api;
+pub mod check;
 pub mod context;
 mod declare;
 pub mod engine;
@@ -69,6 +70,7 @@ pub use context::{Argument, Call, Context};
 pub use engine::Interpreter;
 pub use options::Options;
 pub use report::Report;
+pub use rhai::Scope;
 pub use table::{Iterable, Table};
 pub use values::{Arg, Dims, Pair, Reply, ScriptType};
 

@@ -37,7 +37,7 @@ pub struct Place {
 
 impl Place {
     /// The place of `position` in the script called `source`, whose text `context` remembers.
-    fn new(context: &Context, source: &str, position: Position) -> Option<Place> {
+    pub fn new(context: &Context, source: &str, position: Position) -> Option<Place> {
         let line = position.line()?;
         let text = context.source(source).unwrap_or_default();
         Some(Place {

@@ -1,11 +1,33 @@
 //! Functions without a namespace: the session, help, assertions, tables.
 
-use crate::script::help;
+use std::time::Instant;
+
+use candle_core::DType;
+use rhai::{Engine, EvalAltResult, Scope};
+
+use crate::script::context::script_error;
+use crate::script::engine::show;
 use crate::script::prelude::*;
+use crate::script::values::{basic_type_name, describe};
+use crate::script::{Context, help};
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
+    table.hook(register_whos);
+    table.operator("", "whos()", WHOS);
     table.global(entries! {
+        /// The value of `name=value` on the command line, or `default`.
+        ///
+        /// The value takes the type of the default: a number stays a number, anything becomes a string where the default is one.
+        /// Without a default the argument must be given.
+        /// ```
+        /// let steps = arg("steps", 400);
+        /// assert_eq(steps, 400);
+        /// ```
+        fn arg(ctx, name: String, default: Option<Dynamic> = None) -> Dynamic {
+            argument(ctx, &name, default)
+        }
+
         /// Start the session's random state anew from `n`.
         /// ```
         /// seed(7);
@@ -18,9 +40,26 @@ pub fn declare(table: &mut Table) {
             Ok(())
         }
 
+        /// The device of new tensors and models, `"cpu"` or `"cuda:0"`.
+        /// ```
+        /// assert_eq(device(), tensor::zeros([1]).device);
+        /// ```
+        fn device(ctx) -> String {
+            Ok(super::tensor::device_name(ctx.session().device()))
+        }
+
+        /// The folder that figures, checkpoints and tables go to.
+        /// ```
+        /// assert(run_folder().len > 0);
+        /// ```
+        fn run_folder(ctx) -> String {
+            Ok(ctx.session().folder()?.display().to_string())
+        }
+
         /// Show the help on a function, a namespace or a type; without a name, the overview.
         /// ```
-        /// help("seed");
+        /// help("softmax");
+        /// assert(true);
         /// ```
         fn help(ctx, name: String = String::new()) {
             ctx.session().print(&help::help(ctx.table(), &name));
@@ -30,10 +69,308 @@ pub fn declare(table: &mut Table) {
         /// List the functions whose name or text contains `text`.
         /// ```
         /// apropos("random");
+        /// assert(true);
         /// ```
         fn apropos(ctx, text: String) {
             ctx.session().print(&help::apropos(ctx.table(), &text));
             Ok(())
         }
+
+        /// The seconds that calling the closure takes.
+        /// ```
+        /// let seconds = time(|| tensor::randn([100, 100]).matmul(tensor::randn([100, 100])));
+        /// assert(seconds >= 0.0);
+        /// ```
+        fn time(ctx, work: FnPtr) -> f64 {
+            let start = Instant::now();
+            let _ = ctx.call(&work, ())?;
+            Ok(start.elapsed().as_secs_f64())
+        }
+
+        /// Stop with an error unless the condition is true.
+        /// ```
+        /// assert(1 + 1 == 2);
+        /// assert([1, 2].len == 2, "two items");
+        /// ```
+        fn assert(ctx, condition: bool, message: String = String::new()) {
+            if message.is_empty() {
+                ensure!(condition, "assert: the condition is false");
+            }
+            ensure!(condition, "assert: {message}");
+            Ok(())
+        }
+
+        /// Stop with an error unless the two values are equal (numbers by value, arrays and tensors element by element).
+        /// ```
+        /// assert_eq([1, 2], [1.0, 2.0]);
+        /// assert_eq(tensor::zeros([2]), tensor::from([0.0, 0.0]));
+        /// ```
+        fn assert_eq(ctx, a: Dynamic, b: Dynamic) {
+            ensure!(same(ctx, &a, &b)?, "assert_eq: {} is not equal to {}", short(ctx, &a), short(ctx, &b));
+            Ok(())
+        }
+
+        /// Stop with an error unless all numbers of `a` and `b` differ by at most `tolerance` (relative above 1).
+        /// ```
+        /// assert_close(0.1 + 0.2, 0.3);
+        /// assert_close(tensor::from([1.0, 2.0]), [1.0, 2.001], #{ tolerance: 1e-2 });
+        /// ```
+        fn assert_close(ctx, a: Dynamic, b: Dynamic, tolerance: f64 = 1e-5) {
+            let (x, y) = (numbers(&a)?, numbers(&b)?);
+            ensure!(x.len() == y.len(), "assert_close: {} against {}: different sizes", short(ctx, &a), short(ctx, &b));
+            for (i, (p, q)) in x.iter().zip(&y).enumerate() {
+                let difference = (p - q).abs();
+                let fits = p == q || difference <= tolerance * p.abs().max(q.abs()).max(1.0);
+                let at = if x.len() > 1 { format!(" (element {i})") } else { String::new() };
+                ensure!(fits, "assert_close: {p} and {q}{at} differ by {difference:.3e}, more than {tolerance:e}");
+            }
+            Ok(())
+        }
+
+        /// Print rows as a table: an array of maps (their keys are the columns) or of arrays.
+        /// ```
+        /// table([#{ name: "a", miou: 0.51234 }, #{ name: "b", miou: 0.6 }], #{ columns: ["name", "miou"] });
+        /// assert(true);
+        /// ```
+        fn table(ctx, rows: Vec<Dynamic>,
+            /// The columns, in this order; all of them in alphabetical order if not given. Titles if the rows are arrays.
+            columns: Vec<String> = Vec::new(),
+            /// Digits after the point.
+            digits: usize = 4,
+        ) {
+            let text = format_table(ctx, &rows, columns, digits.min(17))?;
+            ctx.session().print(&text);
+            Ok(())
+        }
     });
+}
+
+/// The argument `name`, converted to the type of the default.
+fn argument(ctx: &Context, name: &str, default: Option<Dynamic>) -> Result<Dynamic> {
+    let Some(argument) = ctx.argument(name) else {
+        return match default {
+            Some(default) => Ok(default),
+            None => fail!("arg: the script needs {name}=.. on the command line"),
+        };
+    };
+    let wrong = |wanted: &str| Error::usage(format!("{name}={}: must be {wanted}", argument.text));
+    let value = argument.value.clone();
+    match default {
+        Some(d) if d.is_string() => Ok(argument.text.clone().into()),
+        Some(d) if d.is_float() => f64::convert(&value)
+            .map(Dynamic::from)
+            .ok_or_else(|| wanted_like(&wrong, "a number", &d)),
+        Some(d) if d.is_int() => match value.as_float() {
+            Ok(f) if f.fract() != 0.0 => Ok(value),
+            _ => i64::convert(&value)
+                .map(Dynamic::from)
+                .ok_or_else(|| wanted_like(&wrong, "an integer", &d)),
+        },
+        Some(d) if d.is_bool() => match (value.as_bool(), value.as_int()) {
+            (Ok(b), _) => Ok(b.into()),
+            (_, Ok(i @ 0..=1)) => Ok((i == 1).into()),
+            _ => Err(wanted_like(&wrong, "true or false", &d)),
+        },
+        Some(d) if d.is_array() && !value.is_array() => Err(wanted_like(&wrong, "an array", &d)),
+        _ => Ok(value),
+    }
+}
+
+fn wanted_like(wrong: &dyn Fn(&str) -> Error, wanted: &str, default: &Dynamic) -> Error {
+    wrong(&format!("{wanted} (default {default})"))
+}
+
+/// A value in at most one short line.
+fn short(ctx: &Context, value: &Dynamic) -> String {
+    let text = show(ctx.table(), value, true);
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text,
+    }
+}
+
+/// Equality by value, through arrays, maps and tensors.
+fn same(ctx: &Call, a: &Dynamic, b: &Dynamic) -> Result<bool> {
+    if let (Some(x), Some(y)) = (f64::convert(a), f64::convert(b)) {
+        return Ok(x == y);
+    }
+    if let (Some(x), Some(y)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
+        if x.len() != y.len() {
+            return Ok(false);
+        }
+        for (p, q) in x.iter().zip(y.iter()) {
+            if !same(ctx, p, q)? {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
+    if let (Some(x), Some(y)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
+        if !x.keys().eq(y.keys()) {
+            return Ok(false);
+        }
+        for (p, q) in x.values().zip(y.values()) {
+            if !same(ctx, p, q)? {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
+    if let (Some(x), Some(y)) = (Tensor::convert(a), Tensor::convert(b)) {
+        return super::tensor::equal(&x, &y);
+    }
+    let result = ctx.native().call_native_fn::<bool>("==", (a.clone(), b.clone()));
+    Ok(result.unwrap_or(false))
+}
+
+/// All numbers in a number, an array of any depth or a tensor.
+fn numbers(value: &Dynamic) -> Result<Vec<f64>> {
+    if let Some(x) = f64::convert(value) {
+        return Ok(vec![x]);
+    }
+    if let Some(t) = Tensor::convert(value) {
+        return Ok(t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?);
+    }
+    if let Some(array) = value.read_lock::<Array>() {
+        let parts: Result<Vec<Vec<f64>>> = array.iter().map(numbers).collect();
+        return Ok(parts?.concat());
+    }
+    fail!(
+        "assert_close: compares numbers, arrays of numbers and tensors, found {}",
+        describe(value)
+    )
+}
+
+/// Rows as aligned text: numbers to the right, words to the left.
+fn format_table(ctx: &Context, rows: &[Dynamic], mut columns: Vec<String>, digits: usize) -> Result<String> {
+    let cell = |value: &Dynamic| match value.as_float() {
+        Ok(f) => (format!("{f:.digits$}"), true),
+        Err(_) => (show(ctx.table(), value, false).replace('\n', " "), value.is_int()),
+    };
+    let by_name = columns.is_empty();
+    let mut cells: Vec<Vec<(String, bool)>> = Vec::new();
+    for (i, row) in rows.iter().enumerate() {
+        if let Some(map) = row.read_lock::<Map>() {
+            for key in map.keys().filter(|_| by_name) {
+                if !columns.iter().any(|c| c == key.as_str()) {
+                    columns.push(key.to_string());
+                }
+            }
+            cells.push(
+                columns
+                    .iter()
+                    .map(|c| map.get(c.as_str()).map_or_else(|| (String::new(), false), cell))
+                    .collect(),
+            );
+        } else if let Some(array) = row.read_lock::<Array>() {
+            cells.push(array.iter().map(cell).collect());
+        } else {
+            fail!("table: row {i} must be a map or an array, found {}", describe(row));
+        }
+    }
+    let count = cells.iter().map(Vec::len).chain([columns.len()]).max().unwrap_or(0);
+    let empty = (String::new(), false);
+    let width = |c: usize| {
+        let title = columns.get(c).map_or(0, |t| t.chars().count());
+        cells
+            .iter()
+            .map(|r| r.get(c).unwrap_or(&empty).0.chars().count())
+            .chain([title])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let right: Vec<bool> = (0..count)
+        .map(|c| cells.iter().any(|r| r.get(c).is_some_and(|cell| cell.1)))
+        .collect();
+    let line = |texts: Vec<&str>| {
+        let parts = texts.iter().enumerate().map(|(c, text)| {
+            let pad = " ".repeat(widths[c].saturating_sub(text.chars().count()));
+            if right[c] {
+                format!("{pad}{text}")
+            } else {
+                format!("{text}{pad}")
+            }
+        });
+        parts.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    let mut lines = Vec::new();
+    if !columns.is_empty() {
+        lines.push(line(
+            (0..count).map(|c| columns.get(c).map_or("", String::as_str)).collect(),
+        ));
+        lines.push(widths.iter().map(|w| "-".repeat(*w)).collect::<Vec<_>>().join("  "));
+    }
+    for row in &cells {
+        lines.push(line(
+            (0..count).map(|c| row.get(c).unwrap_or(&empty).0.as_str()).collect(),
+        ));
+    }
+    Ok(lines.join("\n"))
+}
+
+const WHOS: &str = " List the variables with type, shape, element type, device and bytes.
+ ```
+ let t = tensor::zeros([2, 3]);
+ whos();
+ assert(true);
+ ```
+";
+
+/// `whos()` needs the scope, which functions do not see: it is a syntax of its own.
+fn register_whos(engine: &mut Engine) {
+    let registered = engine.register_custom_syntax(["whos", "()"], false, |context, _| {
+        let Some(ctx) = context.tag().clone().try_cast::<Context>() else {
+            return Ok(Dynamic::UNIT);
+        };
+        let text = whos(&ctx, context.scope()).map_err(|e| -> Box<EvalAltResult> { script_error(e) })?;
+        ctx.session().print(&text);
+        Ok(Dynamic::UNIT)
+    });
+    debug_assert!(registered.is_ok());
+}
+
+/// The variables of a scope as a table.
+pub fn whos(ctx: &Context, scope: &Scope) -> Result<String> {
+    let mut rows: Vec<Dynamic> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for (name, _, value) in scope.iter_raw() {
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let value = value.clone().flatten();
+        let row: Array = match Tensor::convert(&value) {
+            Some(t) => vec![
+                name.into(),
+                "Tensor".into(),
+                format!("{:?}", t.dims()).into(),
+                t.dtype().as_str().into(),
+                super::tensor::device_name(t.device()).into(),
+                ((t.elem_count() * t.dtype().size_in_bytes()) as i64).into(),
+            ],
+            None => {
+                let type_name = ctx.table().type_name(value.type_name());
+                vec![
+                    name.into(),
+                    basic_type_name(type_name).into(),
+                    value_brief(ctx, &value).into(),
+                ]
+            }
+        };
+        rows.push(Dynamic::from_array(row));
+    }
+    if rows.is_empty() {
+        return Ok("no variables".into());
+    }
+    let titles = ["name", "type", "shape or value", "dtype", "device", "bytes"];
+    format_table(ctx, &rows, titles.map(str::to_string).to_vec(), 4)
+}
+
+fn value_brief(ctx: &Context, value: &Dynamic) -> String {
+    let text = show(ctx.table(), value, true).replace('\n', " ");
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }

@@ -1,0 +1,162 @@
+//! Mathematics of numbers, integers and floats alike, and of arrays of numbers.
+
+use rhai::{Engine, Module};
+
+use crate::script::prelude::*;
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.hook(register);
+    table.operator(
+        "",
+        "PI",
+        " The circle's circumference over its diameter.\n ```\n assert_close(sin(PI / 2), 1);\n ```\n",
+    );
+    table.global(entries! {
+        /// The square root.
+        /// ```
+        /// assert_eq(sqrt(4), 2);
+        /// ```
+        fn sqrt(ctx, x: f64) -> f64 { Ok(x.sqrt()) }
+        /// The exponential.
+        /// ```
+        /// assert_close(exp(1), 2.718281828);
+        /// ```
+        fn exp(ctx, x: f64) -> f64 { Ok(x.exp()) }
+        /// The natural logarithm, or the one to `base`.
+        /// ```
+        /// assert_close(log(exp(2)), 2);
+        /// assert_close(log(8, 2), 3);
+        /// ```
+        fn log(ctx, x: f64, base: f64 = std::f64::consts::E) -> f64 { Ok(logarithm(x, base)) }
+        /// The sine of an angle in radians.
+        /// ```
+        /// assert_eq(sin(0), 0);
+        /// ```
+        fn sin(ctx, x: f64) -> f64 { Ok(x.sin()) }
+        /// The cosine of an angle in radians.
+        /// ```
+        /// assert_eq(cos(0), 1);
+        /// ```
+        fn cos(ctx, x: f64) -> f64 { Ok(x.cos()) }
+        /// The tangent of an angle in radians.
+        /// ```
+        /// assert_eq(tan(0), 0);
+        /// ```
+        fn tan(ctx, x: f64) -> f64 { Ok(x.tan()) }
+        /// The hyperbolic tangent.
+        /// ```
+        /// assert_eq(tanh(0), 0);
+        /// ```
+        fn tanh(ctx, x: f64) -> f64 { Ok(x.tanh()) }
+        /// The largest integer not above `x`, as a float.
+        /// ```
+        /// assert_eq(floor(2.7), 2);
+        /// ```
+        fn floor(ctx, x: f64) -> f64 { Ok(x.floor()) }
+        /// The smallest integer not below `x`, as a float.
+        /// ```
+        /// assert_eq(ceiling(2.1), 3);
+        /// ```
+        fn ceiling(ctx, x: f64) -> f64 { Ok(x.ceil()) }
+        /// The nearest number with `digits` digits after the point.
+        /// ```
+        /// assert_eq(round(2.4), 2);
+        /// assert_eq(round(0.12345, 3), 0.123);
+        /// ```
+        fn round(ctx, x: f64, digits: usize = 0) -> f64 {
+            let scale = 10f64.powi(i32::try_from(digits.min(15)).unwrap_or(0));
+            Ok((x * scale).round() / scale)
+        }
+    });
+    table.methods::<Array>(
+        "array",
+        entries! {
+            /// The sum of the numbers (0 for none).
+            /// ```
+            /// assert_eq([1, 2, 3].sum(), 6);
+            /// ```
+            fn sum(ctx, numbers: Array) -> Dynamic {
+                let values = floats(&numbers)?;
+                match integers(&numbers).map(|v| v.iter().try_fold(0_i64, |a, b| a.checked_add(*b))) {
+                    Some(Some(sum)) => Ok(sum.into()),
+                    _ => Ok(values.iter().sum::<f64>().into()),
+                }
+            }
+            /// The mean of the numbers.
+            /// ```
+            /// assert_eq([1, 2].mean(), 1.5);
+            /// ```
+            fn mean(ctx, numbers: Array) -> f64 {
+                let values = some(&numbers)?;
+                Ok(values.iter().sum::<f64>() / values.len() as f64)
+            }
+            /// The smallest of the numbers.
+            /// ```
+            /// assert_eq([3, 1.5].min(), 1.5);
+            /// ```
+            fn min(ctx, numbers: Array) -> Dynamic {
+                Ok(extreme(&numbers, |a, b| a < b)?)
+            }
+            /// The largest of the numbers.
+            /// ```
+            /// assert_eq([3, 1.5].max(), 3);
+            /// ```
+            fn max(ctx, numbers: Array) -> Dynamic {
+                Ok(extreme(&numbers, |a, b| a > b)?)
+            }
+            /// The standard deviation of the numbers, with n - 1 in the denominator as torch's.
+            /// ```
+            /// assert_eq([1, 3].std(), sqrt(2));
+            /// ```
+            fn std(ctx, numbers: Array) -> f64 {
+                let values = some(&numbers)?;
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+                Ok((squares / (values.len() as f64 - 1.0)).sqrt())
+            }
+        },
+    );
+}
+
+fn logarithm(x: f64, base: f64) -> f64 {
+    if base == std::f64::consts::E {
+        x.ln()
+    } else {
+        x.ln() / base.ln()
+    }
+}
+
+/// Rhai's own `log` is the decimal one and its `round` takes no digits for integers.
+fn register(engine: &mut Engine) {
+    engine.register_fn("log", |x: f64| x.ln());
+    engine.register_fn("log", logarithm);
+    let mut constants = Module::new();
+    constants.set_var("PI", std::f64::consts::PI);
+    engine.register_global_module(constants.into());
+}
+
+fn floats(items: &Array) -> Result<Vec<f64>> {
+    match items.iter().position(|x| f64::convert(x).is_none()) {
+        Some(i) => fail!(
+            "element {i} is not a number but {}",
+            crate::script::values::describe(&items[i])
+        ),
+        None => Ok(items.iter().filter_map(f64::convert).collect()),
+    }
+}
+
+fn some(items: &Array) -> Result<Vec<f64>> {
+    ensure!(!items.is_empty(), "the array is empty");
+    floats(items)
+}
+
+fn integers(items: &Array) -> Option<Vec<i64>> {
+    items.iter().map(|x| x.as_int().ok()).collect()
+}
+
+fn extreme(items: &Array, better: fn(f64, f64) -> bool) -> Result<Dynamic> {
+    let values = some(items)?;
+    let best = (1..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best });
+    Ok(items[best].clone())
+}

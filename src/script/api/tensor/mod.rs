@@ -1,0 +1,465 @@
+//! `tensor::` and the methods and operators of tensors.
+
+mod display;
+mod elementwise;
+mod index;
+mod layers;
+mod operators;
+mod reduce;
+mod shape;
+mod storage;
+
+use std::rc::Rc;
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Var};
+
+use crate::error::choose;
+use crate::random::Random;
+use crate::script::prelude::*;
+use crate::script::values::describe;
+
+pub use operators::equal;
+
+/// The gradients that `backward()` gives.
+#[derive(Clone)]
+pub struct Gradients(pub Rc<GradStore>);
+
+impl ScriptType for Gradients {
+    const NAME: &'static str = "Gradients";
+    const DOC: &'static str = "What `backward()` gives: the gradient of every variable.";
+    fn display(&self) -> String {
+        format!("Gradients of {} tensors", self.0.get_ids().count())
+    }
+}
+
+impl ScriptType for Tensor {
+    const NAME: &'static str = "Tensor";
+    const DOC: &'static str = "An n-dimensional array of numbers of one type on one device.";
+    fn display(&self) -> String {
+        display::display(self)
+    }
+    fn brief(&self) -> String {
+        format!("Tensor {} {:?}", self.dtype().as_str(), self.dims())
+    }
+    fn detached(self) -> Self {
+        self.detach()
+    }
+}
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.script_type::<Tensor>();
+    table.script_type::<Gradients>();
+    construct(table);
+    storage::declare(table);
+    shape::declare(table);
+    elementwise::declare(table);
+    reduce::declare(table);
+    layers::declare(table);
+    operators::declare(table);
+    index::declare(table);
+    gradients(table);
+}
+
+fn construct(table: &mut Table) {
+    table.namespace("tensor", "Make, load and save tensors.", entries! {
+        /// Make a tensor from a number or nested arrays of numbers.
+        ///
+        /// Integers give `i64`, anything with a float `f32`, unless `dtype` says otherwise.
+        /// ```
+        /// let t = tensor::from([[1, 2], [3, 4.5]]);
+        /// assert_eq(t.shape, [2, 2]);
+        /// assert_eq(tensor::from([1, 2]).dtype, "i64");
+        /// ```
+        fn from(ctx, array: Dynamic, dtype: Option<String> = None) -> Tensor {
+            let t = from_value(&array, ctx.session().device())?;
+            match dtype {
+                Some(name) => Ok(t.to_dtype(dtype_named(&name)?)?),
+                None => Ok(t),
+            }
+        }
+        /// Make a tensor of zeros.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).shape, [2, 3]);
+        /// ```
+        fn zeros(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
+            let dtype = dtype_named(&dtype)?;
+            affordable(&shape, dtype)?;
+            Ok(Tensor::zeros(shape, dtype, ctx.session().device())?)
+        }
+        /// Make a tensor of ones.
+        /// ```
+        /// assert_eq(tensor::ones([2]), tensor::from([1.0, 1.0]));
+        /// ```
+        fn ones(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
+            let dtype = dtype_named(&dtype)?;
+            affordable(&shape, dtype)?;
+            Ok(Tensor::ones(shape, dtype, ctx.session().device())?)
+        }
+        /// Make a tensor whose elements all are `value`.
+        /// ```
+        /// assert_eq(tensor::full([2], 0.5), tensor::from([0.5, 0.5]));
+        /// ```
+        fn full(ctx, shape: Vec<usize>, value: f64, dtype: String = "f32".into()) -> Tensor {
+            let dtype = dtype_named(&dtype)?;
+            affordable(&shape, DType::F64)?;
+            Ok(Tensor::full(value, shape, ctx.session().device())?.to_dtype(dtype)?)
+        }
+        /// Draw uniformly from [low, high) with the session's random state.
+        /// ```
+        /// let t = tensor::rand([100]);
+        /// assert(t.min().item() >= 0.0 && t.max().item() < 1.0);
+        /// ```
+        fn rand(ctx, shape: Vec<usize>, low: f64 = 0.0, high: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
+            draw(ctx, shape, &dtype, |random| random.uniform(low, high))
+        }
+        /// Draw from the normal distribution with the session's random state.
+        /// ```
+        /// let t = tensor::randn([1000]);
+        /// assert(t.mean().abs().item() < 0.2);
+        /// ```
+        fn randn(ctx, shape: Vec<usize>, mean: f64 = 0.0, std: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
+            draw(ctx, shape, &dtype, |random| mean + std * random.normal())
+        }
+        /// Count from `a` up to but not including `b` (from 0 if only one number is given).
+        /// ```
+        /// assert_eq(tensor::arange(2, 5), tensor::from([2, 3, 4]));
+        /// assert_eq(tensor::arange(3), tensor::from([0, 1, 2]));
+        /// assert_eq(tensor::arange(0, 1, 0.25).numel, 4);
+        /// ```
+        fn arange(ctx, a: Dynamic, b: Option<Dynamic> = None, step: Dynamic = 1_i64.into()) -> Tensor {
+            arange(a, b, step, ctx.session().device())
+        }
+        /// The identity matrix of n rows.
+        /// ```
+        /// assert_eq(tensor::eye(2), tensor::from([[1.0, 0.0], [0.0, 1.0]]));
+        /// ```
+        fn eye(ctx, n: usize, dtype: String = "f32".into()) -> Tensor {
+            affordable(&[n, n], DType::F64)?;
+            Ok(Tensor::eye(n, dtype_named(&dtype)?, ctx.session().device())?)
+        }
+        /// Join tensors of one shape along a new dimension.
+        /// ```
+        /// assert_eq(tensor::stack([tensor::ones([3]), tensor::zeros([3])]).shape, [2, 3]);
+        /// ```
+        fn stack(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
+            ensure!(!list.is_empty(), "the list of tensors is empty");
+            let dim = axis_of(list[0].rank() + 1, dim)?;
+            Ok(Tensor::stack(&list, dim)?)
+        }
+        /// Join tensors along an existing dimension.
+        /// ```
+        /// assert_eq(tensor::cat([tensor::ones([1, 3]), tensor::zeros([2, 3])]).shape, [3, 3]);
+        /// ```
+        fn cat(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
+            ensure!(!list.is_empty(), "the list of tensors is empty");
+            let dim = axis(&list[0], dim)?;
+            Ok(Tensor::cat(&list, dim)?)
+        }
+        /// Turn labels into vectors with a single one, in a new last dimension.
+        /// ```
+        /// assert_eq(tensor::one_hot(tensor::from([0, 2]), 3), tensor::from([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]));
+        /// ```
+        fn one_hot(ctx, labels: Tensor, classes: usize, dtype: String = "f32".into(),
+            /// Labels of this value give zeros only.
+            ignore_label: Option<i64> = None,
+        ) -> Tensor {
+            one_hot(&labels, classes, dtype_named(&dtype)?, ignore_label)
+        }
+        /// Take elements of `a` where the mask is not 0, else of `b`; tensors or numbers, with broadcasting.
+        /// ```
+        /// let t = tensor::from([1.0, -2.0]);
+        /// assert_eq(tensor::where(t > 0, t, 0), tensor::from([1.0, 0.0]));
+        /// ```
+        fn where(ctx, mask: Tensor, a: Operand, b: Operand) -> Tensor {
+            operators::select(&mask, a, b)
+        }
+        /// A copy of the tensor that `backward()` computes the gradient of.
+        /// ```
+        /// let w = tensor::variable(tensor::from([1.0, 2.0]));
+        /// let g = (w * w).sum().backward();
+        /// assert_eq(g.of(w), tensor::from([2.0, 4.0]));
+        /// ```
+        fn variable(ctx, t: Tensor) -> Tensor {
+            ensure!(t.dtype().is_float(), "a variable must hold floats, found {}; write t.to_dtype(\"f32\")", t.brief());
+            Ok(Var::from_tensor(&t.detach())?.as_tensor().clone())
+        }
+        /// Call the closure without recording gradients, and return its value.
+        /// ```
+        /// let w = tensor::variable(tensor::ones([2]));
+        /// let y = tensor::no_grad(|| (w * 2).sum());
+        /// assert_eq(y.backward().of(w), ());
+        /// ```
+        fn no_grad(ctx, work: FnPtr) -> Dynamic {
+            ctx.without_tracking(|| ctx.call(&work, ()))
+        }
+    });
+}
+
+fn gradients(table: &mut Table) {
+    table.methods::<Tensor>("Tensor", entries! {
+        /// The gradients of this one-element tensor with respect to every variable it came from.
+        /// ```
+        /// let w = tensor::variable(tensor::from([3.0]));
+        /// assert_eq((w * w).sum().backward().of(w), tensor::from([6.0]));
+        /// ```
+        fn backward(ctx, t: Tensor) -> Gradients {
+            ensure!(t.elem_count() == 1, "starts from one number, found {}; write .sum() or .mean() first", t.brief());
+            ensure!(t.dtype().is_float(), "needs floats, found {}", t.brief());
+            Ok(Gradients(Rc::new(t.backward()?)))
+        }
+        /// The same values cut off from the gradient graph.
+        /// ```
+        /// let w = tensor::variable(tensor::ones([1]));
+        /// assert_eq((w.detach() * 2).sum().backward().of(w), ());
+        /// ```
+        fn detach(ctx, t: Tensor) -> Tensor { Ok(t.detach()) }
+    });
+    table.methods::<Gradients>(
+        "Gradients",
+        entries! {
+            /// The gradient of a variable, or `()` if it played no part.
+            /// ```
+            /// let w = tensor::variable(tensor::from([2.0]));
+            /// let v = tensor::variable(tensor::from([2.0]));
+            /// let g = w.sqr().sum().backward();
+            /// assert_eq(g.of(w), tensor::from([4.0]));
+            /// assert_eq(g.of(v), ());
+            /// ```
+            fn of(ctx, gradients: Gradients, variable: Tensor) -> Option<Tensor> {
+                Ok(gradients.0.get(&variable).map(Tensor::detach))
+            }
+        },
+    );
+}
+
+/// A tensor or a number.
+#[derive(Clone, Debug)]
+pub enum Operand {
+    /// A tensor.
+    Tensor(Tensor),
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+}
+
+impl Arg for Operand {
+    fn kind() -> String {
+        "Tensor or float".into()
+    }
+    fn wanted() -> String {
+        "a tensor or a number".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if let Ok(i) = value.as_int() {
+            return Some(Operand::Int(i));
+        }
+        if let Ok(f) = value.as_float() {
+            return Some(Operand::Float(f));
+        }
+        Tensor::convert(value).map(Operand::Tensor)
+    }
+}
+
+/// Names of element types.
+const DTYPES: &[(&str, DType)] = &[
+    ("f32", DType::F32),
+    ("f16", DType::F16),
+    ("bf16", DType::BF16),
+    ("f64", DType::F64),
+    ("u8", DType::U8),
+    ("u32", DType::U32),
+    ("i64", DType::I64),
+];
+
+/// The element type of this name.
+pub fn dtype_named(name: &str) -> Result<DType> {
+    choose("dtype", name, DTYPES)
+}
+
+/// `cpu`, `cuda:0`.
+pub fn device_name(device: &Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".into(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// A dimension of `t`; negative ones count from the end.
+pub fn axis(t: &Tensor, dim: i64) -> Result<usize> {
+    match axis_of(t.rank(), dim) {
+        Ok(dim) => Ok(dim),
+        Err(_) => fail!("dimension {dim} does not exist in {}", t.brief()),
+    }
+}
+
+/// A dimension out of `rank`; negative ones count from the end.
+pub fn axis_of(rank: usize, dim: i64) -> Result<usize> {
+    let index = if dim < 0 { dim.saturating_add(rank as i64) } else { dim };
+    ensure!(
+        index >= 0 && (index as usize) < rank,
+        "dimension {dim} does not exist; there are {rank}"
+    );
+    Ok(index as usize)
+}
+
+/// Floats as they are, integers as `f32` (candle has no functions of integers).
+pub fn float(t: &Tensor) -> Result<Tensor> {
+    if t.dtype().is_float() {
+        Ok(t.clone())
+    } else {
+        Ok(t.to_dtype(DType::F32)?)
+    }
+}
+
+/// Refuse shapes that no memory holds, before an allocation ends the process.
+pub fn affordable(shape: &[usize], dtype: DType) -> Result<()> {
+    let bytes = shape.iter().try_fold(dtype.size_in_bytes(), |n, d| n.checked_mul(*d));
+    let limit = 1_usize << 33;
+    match bytes {
+        Some(bytes) if bytes <= limit || bytes <= memory() => Ok(()),
+        Some(bytes) => fail!(
+            "a tensor of shape {shape:?} needs {:.1} GB, more than the machine has",
+            bytes as f64 / 1e9
+        ),
+        None => fail!("a tensor of shape {shape:?} is larger than any memory"),
+    }
+}
+
+/// Bytes of memory of this machine (Linux; elsewhere unknown and taken as 64 GB).
+fn memory() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
+    kib.map_or(64 << 30, |k| k << 10)
+}
+
+fn draw(ctx: &Call, shape: Vec<usize>, dtype: &str, next: impl Fn(&mut Random) -> f64) -> Result<Tensor> {
+    let dtype = dtype_named(dtype)?;
+    ensure!(
+        dtype.is_float(),
+        "random numbers are floats, found dtype \"{}\"",
+        dtype.as_str()
+    );
+    affordable(&shape, DType::F64)?;
+    let mut random = ctx.session().random();
+    let values: Vec<f64> = (0..shape.iter().product()).map(|_| next(&mut random)).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?
+        .to_dtype(dtype)?
+        .to_device(ctx.session().device())?)
+}
+
+fn arange(a: Dynamic, b: Option<Dynamic>, step: Dynamic, device: &Device) -> Result<Tensor> {
+    let (a, b) = match b {
+        Some(b) => (a, b),
+        None => (Dynamic::from(0_i64), a),
+    };
+    if let (Ok(a), Ok(b), Ok(step)) = (a.as_int(), b.as_int(), step.as_int()) {
+        ensure!(step != 0, "the step is 0");
+        let count = (i128::from(b) - i128::from(a) + i128::from(step) - i128::from(step.signum())) / i128::from(step);
+        let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
+        affordable(&[count], DType::I64)?;
+        let values: Vec<i64> = (0..count as i64).map(|i| a + i * step).collect();
+        return Ok(Tensor::from_vec(values, count, device)?);
+    }
+    let number = |name: &str, v: &Dynamic| {
+        f64::convert(v)
+            .filter(|x| x.is_finite())
+            .ok_or_else(|| Error::usage(format!("`{name}` must be a number, found {}", describe(v))))
+    };
+    let (a, b, step) = (number("a", &a)?, number("b", &b)?, number("step", &step)?);
+    ensure!(step != 0.0, "the step is 0");
+    let count = ((b - a) / step).ceil().max(0.0);
+    ensure!(count < 1e15, "{count} elements are too many");
+    let count = count as usize;
+    affordable(&[count], DType::F64)?;
+    let values: Vec<f32> = (0..count).map(|i| (a + i as f64 * step) as f32).collect();
+    Ok(Tensor::from_vec(values, count, device)?)
+}
+
+fn one_hot(labels: &Tensor, classes: usize, dtype: DType, ignore: Option<i64>) -> Result<Tensor> {
+    ensure!(
+        labels.dtype().is_int(),
+        "labels must be integers, found {}",
+        labels.brief()
+    );
+    let mut shape = labels.dims().to_vec();
+    shape.push(classes);
+    affordable(&shape, DType::F32)?;
+    let values: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    let mut hot = vec![0f32; values.len() * classes];
+    for (i, &label) in values.iter().enumerate() {
+        match usize::try_from(label) {
+            _ if Some(label) == ignore => {}
+            Ok(class) if class < classes => hot[i * classes + class] = 1.0,
+            _ => fail!(
+                "label {label} at position {i} does not fit {classes} classes (0 to {})",
+                classes as i64 - 1
+            ),
+        }
+    }
+    Ok(Tensor::from_vec(hot, shape, labels.device())?.to_dtype(dtype)?)
+}
+
+/// A number or nested arrays as a tensor.
+fn from_value(value: &Dynamic, device: &Device) -> Result<Tensor> {
+    if let Some(t) = Tensor::convert(value) {
+        return Ok(t);
+    }
+    let mut shape = Vec::new();
+    measure(value, &mut shape)?;
+    let (mut numbers, mut whole) = (Vec::new(), true);
+    collect(value, &shape, &mut numbers, &mut whole)?;
+    if numbers.is_empty() || !whole {
+        let floats: Vec<f32> = numbers.iter().map(|n| n.1 as f32).collect();
+        return Ok(Tensor::from_vec(floats, shape, device)?);
+    }
+    let integers: Vec<i64> = numbers.iter().map(|n| n.0).collect();
+    Ok(Tensor::from_vec(integers, shape, device)?)
+}
+
+/// The shape by the first elements.
+fn measure(value: &Dynamic, shape: &mut Vec<usize>) -> Result<()> {
+    if let Some(array) = value.read_lock::<Array>() {
+        ensure!(shape.len() < 16, "arrays nested more than 16 deep");
+        shape.push(array.len());
+        if let Some(first) = array.first() {
+            measure(first, shape)?;
+        }
+    } else if let Some(t) = Tensor::convert(value) {
+        fail!("found {} inside an array; tensor::stack joins tensors", t.brief());
+    }
+    Ok(())
+}
+
+fn collect(value: &Dynamic, shape: &[usize], out: &mut Vec<(i64, f64)>, whole: &mut bool) -> Result<()> {
+    if let Some(array) = value.read_lock::<Array>() {
+        let expected = shape.first().copied();
+        ensure!(
+            expected == Some(array.len()),
+            "the arrays have different lengths ({} and {})",
+            expected.map_or("a number".to_string(), |n| n.to_string()),
+            array.len()
+        );
+        return array.iter().try_for_each(|item| collect(item, &shape[1..], out, whole));
+    }
+    ensure!(
+        shape.is_empty(),
+        "the arrays have different depths: found {} where an array was expected",
+        describe(value)
+    );
+    if let Ok(i) = value.as_int() {
+        out.push((i, i as f64));
+    } else if let Ok(f) = value.as_float() {
+        *whole = false;
+        out.push((0, f));
+    } else if let Ok(b) = value.as_bool() {
+        out.push((i64::from(b), f64::from(u8::from(b))));
+    } else {
+        fail!("expected numbers, found {}", describe(value));
+    }
+    Ok(())
+}

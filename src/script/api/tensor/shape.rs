@@ -1,0 +1,273 @@
+//! Facts about a tensor, and the same elements in other arrangements.
+
+use candle_core::DType;
+
+use super::operators::broadcast_shape;
+use super::{affordable, axis, axis_of, device_name, float};
+use crate::script::prelude::*;
+
+/// Declare the methods.
+pub fn declare(table: &mut Table) {
+    table.methods::<Tensor>("Tensor", entries! {
+        /// The sizes of the dimensions.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).shape, [2, 3]);
+        /// ```
+        get shape(ctx, t: Tensor) -> Vec<usize> { Ok(t.dims().to_vec()) }
+        /// The number of dimensions.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).rank, 2);
+        /// ```
+        get rank(ctx, t: Tensor) -> usize { Ok(t.rank()) }
+        /// The number of elements.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).numel, 6);
+        /// ```
+        get numel(ctx, t: Tensor) -> usize { Ok(t.elem_count()) }
+        /// The element type: `f32 f16 bf16 f64 u8 u32 i64`.
+        /// ```
+        /// assert_eq(tensor::zeros([1]).dtype, "f32");
+        /// ```
+        get dtype(ctx, t: Tensor) -> String { Ok(t.dtype().as_str().to_string()) }
+        /// The device that holds the elements.
+        /// ```
+        /// assert_eq(tensor::zeros([1]).device, device());
+        /// ```
+        get device(ctx, t: Tensor) -> String { Ok(device_name(t.device())) }
+        /// The size of the first dimension.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).len, 2);
+        /// ```
+        get len(ctx, t: Tensor) -> usize {
+            match t.dims().first() {
+                Some(n) => Ok(*n),
+                None => fail!("a tensor without dimensions has no length"),
+            }
+        }
+        /// Matrix product over the last two dimensions, with broadcasting of the others; vectors as in torch.
+        /// ```
+        /// let a = tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+        /// assert_eq(a.matmul(tensor::eye(2)), a);
+        /// assert_eq(a.matmul(tensor::from([1.0, 1.0])), tensor::from([3.0, 7.0]));
+        /// ```
+        fn matmul(ctx, t: Tensor, other: Tensor) -> Tensor { matmul(&t, &other) }
+        /// The same elements in another shape; one size may be -1.
+        /// ```
+        /// assert_eq(tensor::arange(6).reshape([2, -1]).shape, [2, 3]);
+        /// ```
+        fn reshape(ctx, t: Tensor, shape: Vec<i64>) -> Tensor { reshape(&t, &shape) }
+        /// Exchange two dimensions, the last two unless said otherwise.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3]).transpose().shape, [3, 2]);
+        /// ```
+        fn transpose(ctx, t: Tensor, a: i64 = -2, b: i64 = -1) -> Tensor {
+            Ok(t.transpose(axis(&t, a)?, axis(&t, b)?)?)
+        }
+        /// The dimensions in another order.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3, 4]).permute([2, 0, 1]).shape, [4, 2, 3]);
+        /// ```
+        fn permute(ctx, t: Tensor, dims: Vec<i64>) -> Tensor {
+            let order = dims.iter().map(|d| axis(&t, *d)).collect::<Result<Vec<usize>>>()?;
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            ensure!(sorted.into_iter().eq(0..t.rank()), "{dims:?} is no order of the dimensions of {}", t.brief());
+            Ok(t.permute(order)?)
+        }
+        /// Drop a dimension of size 1, or all of them.
+        /// ```
+        /// assert_eq(tensor::zeros([1, 3, 1]).squeeze().shape, [3]);
+        /// assert_eq(tensor::zeros([1, 3, 1]).squeeze(0).shape, [3, 1]);
+        /// ```
+        fn squeeze(ctx, t: Tensor, dim: Option<i64> = None) -> Tensor {
+            if let Some(dim) = dim {
+                return Ok(t.squeeze(axis(&t, dim)?)?);
+            }
+            let shape: Vec<usize> = t.dims().iter().copied().filter(|d| *d != 1).collect();
+            Ok(t.reshape(shape)?)
+        }
+        /// Add a dimension of size 1 before `dim`.
+        /// ```
+        /// assert_eq(tensor::zeros([3]).unsqueeze(0).shape, [1, 3]);
+        /// ```
+        fn unsqueeze(ctx, t: Tensor, dim: i64) -> Tensor { Ok(t.unsqueeze(axis_of(t.rank() + 1, dim)?)?) }
+        /// Take `length` elements of `dim` from `start` on.
+        /// ```
+        /// assert_eq(tensor::arange(5).narrow(0, 1, 2), tensor::from([1, 2]));
+        /// ```
+        fn narrow(ctx, t: Tensor, dim: i64, start: usize, length: usize) -> Tensor {
+            let dim = axis(&t, dim)?;
+            let size = t.dims()[dim];
+            ensure!(
+                start.checked_add(length).is_some_and(|end| end <= size),
+                "{start} and {length} more do not fit dimension {dim} of {}", t.brief()
+            );
+            Ok(t.narrow(dim, start, length)?)
+        }
+        /// The slices of `dim` at these positions.
+        /// ```
+        /// assert_eq(tensor::from([5, 6, 7]).index_select(0, [2, 0]), tensor::from([7, 5]));
+        /// ```
+        fn index_select(ctx, t: Tensor, dim: i64, index: Index) -> Tensor {
+            let dim = axis(&t, dim)?;
+            select_slices(&t, dim, &index.0)
+        }
+        /// For each element of `index` (of the same rank) the element of `t` at that position of `dim`.
+        /// ```
+        /// let t = tensor::from([[1, 2], [3, 4]]);
+        /// assert_eq(t.gather(1, tensor::from([[1], [0]])), tensor::from([[2], [3]]));
+        /// ```
+        fn gather(ctx, t: Tensor, dim: i64, index: Tensor) -> Tensor {
+            let dim = axis(&t, dim)?;
+            ensure!(index.rank() == t.rank(), "the index {} must have the rank of {}", index.brief(), t.brief());
+            for (d, (i, n)) in index.dims().iter().zip(t.dims()).enumerate() {
+                ensure!(d == dim || i <= n, "the index {} is larger than {} in dimension {d}", index.brief(), t.brief());
+            }
+            let index = positions(&index, t.dims()[dim])?;
+            Ok(t.contiguous()?.gather(&index.contiguous()?, dim)?)
+        }
+        /// Join the dimensions from `start` to `end` into one.
+        /// ```
+        /// assert_eq(tensor::zeros([2, 3, 4]).flatten(1).shape, [2, 12]);
+        /// ```
+        fn flatten(ctx, t: Tensor, start: i64 = 0, end: i64 = -1) -> Tensor {
+            if t.rank() == 0 {
+                return Ok(t.reshape(1)?);
+            }
+            let (a, b) = (axis(&t, start)?, axis(&t, end)?);
+            ensure!(a <= b, "dimension {start} comes after dimension {end} in {}", t.brief());
+            Ok(t.flatten(a, b)?)
+        }
+        /// Repeat dimensions of size 1 up to this shape.
+        /// ```
+        /// assert_eq(tensor::ones([3, 1]).broadcast([3, 2]).shape, [3, 2]);
+        /// ```
+        fn broadcast(ctx, t: Tensor, shape: Vec<usize>) -> Tensor {
+            let fits = broadcast_shape("broadcast", t.dims(), &shape)?;
+            ensure!(fits == shape, "{} cannot be broadcast to {shape:?}", t.brief());
+            affordable(&shape, t.dtype())?;
+            Ok(t.broadcast_as(shape)?.contiguous()?)
+        }
+    });
+}
+
+/// Positions along a dimension: a tensor of integers or an array.
+pub struct Index(pub Tensor);
+
+impl Arg for Index {
+    fn kind() -> String {
+        "Tensor or [int]".into()
+    }
+    fn wanted() -> String {
+        "a tensor or array of integers".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if let Some(t) = Tensor::convert(value) {
+            return t.dtype().is_int().then_some(Index(t));
+        }
+        let list = Vec::<i64>::convert(value)?;
+        let n = list.len();
+        Tensor::from_vec(list, n, &candle_core::Device::Cpu).ok().map(Index)
+    }
+}
+
+/// Positions checked against `size`, negative ones counted from the end, as candle's index type.
+fn positions(index: &Tensor, size: usize) -> Result<Tensor> {
+    ensure!(
+        index.dtype().is_int(),
+        "the index must hold integers, found {}",
+        index.brief()
+    );
+    let values: Vec<i64> = index.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    let checked = values.iter().map(|&i| {
+        let k = if i < 0 { i.saturating_add(size as i64) } else { i };
+        ensure!(
+            k >= 0 && (k as usize) < size,
+            "index {i} is outside 0 to {}",
+            size as i64 - 1
+        );
+        Ok(k as u32)
+    });
+    let checked: Vec<u32> = checked.collect::<Result<_>>()?;
+    Ok(Tensor::from_vec(checked, index.shape().clone(), index.device())?)
+}
+
+/// Slices of a dimension, in the order of a flat index.
+pub(super) fn select_slices(t: &Tensor, dim: usize, index: &Tensor) -> Result<Tensor> {
+    ensure!(
+        index.rank() == 1,
+        "the index must have one dimension, found {}",
+        index.brief()
+    );
+    let index = positions(index, t.dims()[dim])?.to_device(t.device())?;
+    Ok(t.contiguous()?.index_select(&index, dim)?)
+}
+
+fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
+    let known: usize = shape
+        .iter()
+        .filter(|d| **d >= 0)
+        .map(|d| *d as usize)
+        .try_fold(1, usize::checked_mul)
+        .unwrap_or(usize::MAX);
+    let open = shape.iter().filter(|d| **d < 0).count();
+    ensure!(
+        open <= 1 && shape.iter().all(|d| *d >= -1),
+        "one size may be -1, found {shape:?}"
+    );
+    let n = t.elem_count();
+    let fits = if open == 1 {
+        known > 0 && n % known == 0
+    } else {
+        known == n
+    };
+    ensure!(fits, "{} with {n} elements cannot become {shape:?}", t.brief());
+    let sizes: Vec<usize> = shape
+        .iter()
+        .map(|d| usize::try_from(*d).unwrap_or(n / known.max(1)))
+        .collect();
+    Ok(t.reshape(sizes)?)
+}
+
+fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (mut x, mut y) = (float(a)?, float(b)?);
+    let wide = if x.dtype() == y.dtype() { x.dtype() } else { DType::F32 };
+    x = x.to_dtype(wide)?;
+    y = y.to_dtype(wide)?;
+    ensure!(
+        x.rank() > 0 && y.rank() > 0,
+        "needs vectors or matrices, found {} and {}",
+        a.brief(),
+        b.brief()
+    );
+    let (row, column) = (x.rank() == 1, y.rank() == 1);
+    if row {
+        x = x.unsqueeze(0)?;
+    }
+    if column {
+        y = y.unsqueeze(1)?;
+    }
+    let (inner, outer) = (x.dims()[x.rank() - 1], y.dims()[y.rank() - 2]);
+    ensure!(
+        inner == outer,
+        "the shapes {:?} and {:?} do not fit: {inner} columns against {outer} rows",
+        a.dims(),
+        b.dims()
+    );
+    let mut shape = broadcast_shape("matmul", &x.dims()[..x.rank() - 2], &y.dims()[..y.rank() - 2])?;
+    shape.extend([x.dims()[x.rank() - 2], y.dims()[y.rank() - 1]]);
+    affordable(&shape, wide)?;
+    let mut out = if inner == 0 || shape.contains(&0) {
+        Tensor::zeros(shape, wide, x.device())?
+    } else {
+        x.contiguous()?.broadcast_matmul(&y.contiguous()?)?
+    };
+    if column {
+        out = out.squeeze(out.rank() - 1)?;
+    }
+    if row {
+        let dim = out.rank() - if column { 1 } else { 2 };
+        out = out.squeeze(dim)?;
+    }
+    Ok(out)
+}

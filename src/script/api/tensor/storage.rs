@@ -1,0 +1,175 @@
+//! Tensors in files (safetensors, npz, npy), of other types, on other devices, as arrays.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+
+use super::{device_name, dtype_named};
+use crate::script::prelude::*;
+use crate::script::values::describe;
+use crate::session::open_device;
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace(
+        "tensor",
+        "",
+        entries! {
+            /// Read a map from names to tensors (`.safetensors`, `.npz`; `.npy` holds one, named after the file).
+            ///
+            /// A relative path is searched in the working folder, then in the run folder.
+            /// ```
+            /// tensor::save("example.npz", #{ a: tensor::ones([2]) });
+            /// assert_eq(tensor::load("example.npz").a, tensor::ones([2]));
+            /// ```
+            fn load(ctx, path: String) -> Map {
+                let path = readable(ctx, &path)?;
+                load(&path, ctx.session().device())
+            }
+            /// Write a map from names to tensors (`.safetensors`, `.npz`; `.npy` for a single one); relative to the run folder.
+            /// ```
+            /// tensor::save("example.safetensors", #{ a: tensor::ones([2]), b: tensor::zeros([1]) });
+            /// assert_eq(tensor::load("example.safetensors").keys().len, 2);
+            /// ```
+            fn save(ctx, path: String, tensors: Map) {
+                let path = ctx.session().output_path(&path)?;
+                save(&path, &tensors)
+            }
+        },
+    );
+    table.methods::<Tensor>(
+        "Tensor",
+        entries! {
+            /// The same values as another element type: `f32 f16 bf16 f64 u8 u32 i64`.
+            /// ```
+            /// assert_eq(tensor::from([1.7]).to_dtype("i64"), tensor::from([1]));
+            /// ```
+            fn to_dtype(ctx, t: Tensor, dtype: String) -> Tensor { Ok(t.to_dtype(dtype_named(&dtype)?)?) }
+            /// The same values on another device: `"cpu"`, `"cuda:0"`.
+            /// ```
+            /// assert_eq(tensor::ones([1]).to_device("cpu").device, "cpu");
+            /// ```
+            fn to_device(ctx, t: Tensor, device: String) -> Tensor {
+                let here = ctx.session().device();
+                let device = if device_name(here) == device { here.clone() } else { open_device(&device)? };
+                Ok(t.to_device(&device)?)
+            }
+            /// The single element as a number.
+            /// ```
+            /// assert_eq(tensor::from([[2.5]]).item(), 2.5);
+            /// ```
+            fn item(ctx, t: Tensor) -> Dynamic {
+                ensure!(t.elem_count() == 1, "gives one number, found {}; write t[i] or a reduction first", t.brief());
+                let flat = t.detach().flatten_all()?;
+                if t.dtype().is_float() {
+                    return Ok(flat.to_dtype(DType::F64)?.to_vec1::<f64>()?[0].into());
+                }
+                Ok(flat.to_dtype(DType::I64)?.to_vec1::<i64>()?[0].into())
+            }
+            /// The elements as nested arrays.
+            /// ```
+            /// assert_eq(tensor::from([[1, 2], [3, 4]]).to_array(), [[1, 2], [3, 4]]);
+            /// ```
+            fn to_array(ctx, t: Tensor) -> Dynamic {
+                let flat = t.detach().flatten_all()?;
+                let items: Vec<Dynamic> = if t.dtype().is_float() {
+                    flat.to_dtype(DType::F64)?.to_vec1::<f64>()?.into_iter().map(Dynamic::from).collect()
+                } else {
+                    flat.to_dtype(DType::I64)?.to_vec1::<i64>()?.into_iter().map(Dynamic::from).collect()
+                };
+                Ok(nest(t.dims(), items))
+            }
+        },
+    );
+}
+
+fn nest(dims: &[usize], items: Vec<Dynamic>) -> Dynamic {
+    let mut items = items;
+    for &size in dims.iter().skip(1).rev() {
+        if size == 0 {
+            return Dynamic::from_array(Vec::new());
+        }
+        items = items.chunks(size).map(|c| Dynamic::from_array(c.to_vec())).collect();
+    }
+    match dims.is_empty() {
+        true => items.pop().unwrap_or_default(),
+        false => Dynamic::from_array(items),
+    }
+}
+
+/// The file in the working folder, else in the run folder.
+fn readable(ctx: &Call, path: &str) -> Result<PathBuf> {
+    let direct = PathBuf::from(path);
+    if direct.exists() || direct.is_absolute() {
+        return Ok(direct);
+    }
+    let written = ctx.session().folder()?.join(path);
+    Ok(if written.exists() { written } else { direct })
+}
+
+fn extension(path: &Path) -> String {
+    path.extension()
+        .map_or(String::new(), |e| e.to_string_lossy().to_lowercase())
+}
+
+fn load(path: &Path, device: &Device) -> Result<Map> {
+    ensure!(path.exists(), "{}: there is no such file", path.display());
+    let bad = |e: candle_core::Error| Error::file(path, format!("cannot be read as tensors ({})", Error::from(e)));
+    let found: Vec<(String, Tensor)> = match extension(path).as_str() {
+        "safetensors" => candle_core::safetensors::load(path, device)
+            .map_err(bad)?
+            .into_iter()
+            .collect(),
+        "npz" => Tensor::read_npz(path).map_err(bad)?,
+        "npy" => {
+            let name = path
+                .file_stem()
+                .map_or("array".into(), |s| s.to_string_lossy().into_owned());
+            vec![(name, Tensor::read_npy(path).map_err(bad)?)]
+        }
+        other => fail!(
+            "{}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\"",
+            path.display()
+        ),
+    };
+    let on_device = found
+        .into_iter()
+        .map(|(name, t)| Ok((name.into(), Dynamic::from(t.to_device(device)?))));
+    on_device.collect()
+}
+
+fn save(path: &Path, tensors: &Map) -> Result<()> {
+    let mut list: BTreeMap<String, Tensor> = BTreeMap::new();
+    for (name, value) in tensors {
+        match Tensor::convert(value) {
+            Some(t) => list.insert(name.to_string(), t.detach().to_device(&Device::Cpu)?.contiguous()?),
+            None => fail!("`{name}` must be a Tensor, found {}", describe(value)),
+        };
+    }
+    let bad = |e: candle_core::Error| Error::file(path, format!("cannot be written ({})", Error::from(e)));
+    match extension(path).as_str() {
+        "safetensors" => {
+            let map: std::collections::HashMap<String, Tensor> = list.into_iter().collect();
+            candle_core::safetensors::save(&map, path).map_err(bad)
+        }
+        "npz" => {
+            let items: Vec<(&String, &Tensor)> = list.iter().collect();
+            Tensor::write_npz(&items, path).map_err(bad)
+        }
+        "npy" => {
+            let mut tensors = list.values();
+            match (tensors.next(), tensors.next()) {
+                (Some(t), None) => t.write_npy(path).map_err(bad),
+                _ => fail!(
+                    "an .npy file holds one tensor, found {}; use .npz or .safetensors",
+                    list.len()
+                ),
+            }
+        }
+        other => fail!(
+            "{}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\"",
+            path.display()
+        ),
+    }
+}

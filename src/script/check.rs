@@ -1,0 +1,221 @@
+//! What can be said about a script without running it: unknown functions, variables, options, arguments.
+
+use rhai::{AST, ASTNode, Engine, Expr, Map, Position, Scope};
+
+use super::engine::Interpreter;
+use super::hints::BUILT_IN;
+use super::options::unknown;
+use super::report::{Place, Report};
+use crate::error::nearest;
+
+/// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
+pub fn check(interpreter: &Interpreter, source: &str, text: &str) -> Vec<Report> {
+    let ast = match interpreter.compile(source, text, &Scope::new()) {
+        Ok(ast) => ast,
+        Err(report) => return vec![*report],
+    };
+    let mut findings = calls(interpreter, source, &ast);
+    findings.extend(variables(interpreter, source, text));
+    findings.sort_by_key(|r| r.place.as_ref().map(|p| (p.line, p.column)));
+    findings
+}
+
+/// The names that the script asks for with `arg("name", ..)`; `None` if some name is computed or a module is imported.
+pub fn arguments(ast: &AST) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut all_known = true;
+    ast.walk(&mut |path| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _))) if call.name == "arg" && call.namespace.is_empty() => {
+                match call.args.first() {
+                    Some(Expr::StringConstant(name, _)) => names.push(name.to_string()),
+                    _ => all_known = false,
+                }
+            }
+            Some(ASTNode::Stmt(rhai::Stmt::Import(..))) => all_known = false,
+            _ => {}
+        }
+        true
+    });
+    all_known.then_some(names)
+}
+
+/// Undefined variables, found by the parser in its strict mode.
+fn variables(interpreter: &Interpreter, source: &str, text: &str) -> Option<Report> {
+    let mut strict = Engine::new();
+    strict.set_max_expr_depths(256, 128);
+    strict.set_strict_variables(true);
+    super::engine::read_eval_as_name(&mut strict);
+    let mut scope = Scope::new();
+    scope.push_constant("PI", std::f64::consts::PI);
+    let whos = strict.register_custom_syntax(["whos", "()"], false, |_, _| Ok(rhai::Dynamic::UNIT));
+    debug_assert!(whos.is_ok());
+    let mut spaces = Vec::new();
+    for (name, _) in &interpreter.context().table().namespaces {
+        strict.register_static_module(super::engine::rhai_name(name), rhai::Module::new().into());
+        spaces.push(*name);
+    }
+    match strict.compile_with_scope(&scope, text) {
+        Err(e) => match e.err_type() {
+            rhai::ParseErrorType::VariableUndefined(name) => {
+                let hint = spaces
+                    .contains(&name.as_str())
+                    .then(|| format!("`{name}` is a namespace"));
+                Some(finding(
+                    interpreter,
+                    source,
+                    e.position(),
+                    format!("there is no variable `{name}`"),
+                    hint,
+                ))
+            }
+            _ => None,
+        },
+        Ok(_) => None,
+    }
+}
+
+/// Unknown functions and options.
+fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
+    let table = interpreter.context().table();
+    let own: Vec<(String, usize)> = ast
+        .iter_functions()
+        .map(|f| (f.name.to_string(), f.params.len()))
+        .collect();
+    let standard: Vec<String> = interpreter
+        .engine()
+        .collect_fn_metadata(None, |f| Some(f.metadata.name.to_string()), true)
+        .into_iter()
+        .collect();
+    let mut findings = Vec::new();
+    let mut imports: Vec<String> = Vec::new();
+    ast.walk(&mut |path| {
+        if let Some(ASTNode::Stmt(rhai::Stmt::Import(import, _))) = path.last() {
+            imports.push(import.1.name.to_string());
+        }
+        true
+    });
+    ast.walk(&mut |path| {
+        let (call, position, is_method) = match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, p))) if call.op_token.is_none() => (call, *p, false),
+            Some(ASTNode::Expr(Expr::MethodCall(call, p))) => (call, *p, true),
+            _ => return true,
+        };
+        let name = &*super::engine::table_name(&call.name);
+        let path = call.namespace.path.iter().map(|i| super::engine::table_name(&i.name));
+        let space = path.collect::<Vec<_>>().join("::");
+        let entry = table.entries.iter().find(|e| {
+            e.name == name
+                && (if space.is_empty() {
+                    e.namespace.is_empty()
+                } else {
+                    e.namespace == space
+                })
+        });
+        if let Some(entry) = entry {
+            if !space.is_empty() {
+                let valid = || entry.arguments().iter().map(|p| p.name);
+                let last = call.args.last();
+                let place = call.args.len().saturating_sub(1);
+                let own_map = entry
+                    .arguments()
+                    .get(place)
+                    .is_some_and(|p| p.takes_map && p.default.is_none());
+                for (key, at) in last.filter(|_| !own_map).map(map_keys).unwrap_or_default() {
+                    if !valid().any(|v| v == key) {
+                        let at = if at.is_none() { position } else { at };
+                        let message = unknown(&entry.full_name(), &key, valid()).to_string();
+                        findings.push(finding(interpreter, source, at, message, None));
+                    }
+                }
+            }
+            return true;
+        }
+        if !space.is_empty() {
+            let first = call.namespace.path.first().map_or("", |i| i.name.as_str());
+            if imports.iter().any(|i| i == first) || first == "global" {
+                return true;
+            }
+            let (message, hint) = if table.namespaces.iter().any(|(n, _)| *n == space) {
+                let hint = nearest(name, table.functions_of(&space).map(|e| e.name));
+                (
+                    format!("there is no function `{space}::{name}`"),
+                    hint.map(|n| format!("did you mean `{space}::{n}`?")),
+                )
+            } else {
+                let hint = nearest(&space, table.namespaces.iter().map(|(n, _)| *n));
+                (
+                    format!("there is no namespace `{space}`"),
+                    hint.map(|n| format!("did you mean `{n}::`?")),
+                )
+            };
+            findings.push(finding(interpreter, source, position, message, hint));
+            return true;
+        }
+        let known = own.iter().any(|(n, _)| n == name)
+            || standard.iter().any(|n| n == name)
+            || BUILT_IN.contains(&name)
+            || rhai_keyword(name)
+            || name.starts_with("anon$")
+            || !imports.is_empty() && !is_method;
+        if !known {
+            let candidates = table.entries.iter().filter(|e| e.namespace.is_empty()).map(|e| e.name);
+            let hint = nearest(name, candidates.chain(own.iter().map(|(n, _)| n.as_str())));
+            let what = if is_method { "method" } else { "function" };
+            let hint = hint.map(|n| format!("did you mean `{n}`?"));
+            findings.push(finding(
+                interpreter,
+                source,
+                position,
+                format!("there is no {what} `{name}`"),
+                hint,
+            ));
+        }
+        true
+    });
+    findings
+}
+
+/// The keys of a map expression with their positions.
+fn map_keys(expr: &Expr) -> Vec<(String, Position)> {
+    match expr {
+        Expr::Map(map, _) => map.0.iter().map(|(key, _)| (key.name.to_string(), key.pos)).collect(),
+        Expr::DynamicConstant(value, position) => match value.read_lock::<Map>() {
+            Some(map) => map.keys().map(|k| (k.to_string(), *position)).collect(),
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn rhai_keyword(name: &str) -> bool {
+    [
+        "print",
+        "debug",
+        "type_of",
+        "eval",
+        "Fn",
+        "call",
+        "curry",
+        "is_def_var",
+        "is_def_fn",
+        "is_shared",
+        "this",
+    ]
+    .contains(&name)
+}
+
+fn finding(
+    interpreter: &Interpreter,
+    source: &str,
+    position: Position,
+    message: String,
+    hint: Option<String>,
+) -> Report {
+    Report {
+        message,
+        place: Place::new(interpreter.context(), source, position),
+        hint,
+        ..Report::default()
+    }
+}
