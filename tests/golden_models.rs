@@ -227,3 +227,29 @@ fn single_precision_is_as_good_as_pytorchs() {
         "these differ from PyTorch beyond rounding: {findings:?}"
     );
 }
+
+#[test]
+fn random_initialisation_has_pytorchs_distributions() {
+    let mut findings = Vec::new();
+    for case in cases() {
+        let model = Segmenter::new(&config(&case.options), 1, &Device::Cpu).unwrap();
+        let parameters = model.parameters("");
+        let ours = parameters.iter().filter(|p| !p.name.starts_with("projection"));
+        for (p, expected) in ours.zip(case.golden("initial").to_vec2::<f64>().unwrap()) {
+            let v = values(p.var.as_tensor());
+            let n = v.len() as f64;
+            let rms = (v.iter().map(|x| x * x).sum::<f64>() / n).sqrt();
+            let fourth = v.iter().map(|x| (x / rms.max(1e-300)).powi(4)).sum::<f64>() / n;
+            // standard errors of two samples of normal numbers: rms / sqrt(2 n) and sqrt(96 / n), six of them each
+            let same_spread = (rms - expected[0]).abs() <= 6.0 * expected[0] / n.sqrt() + 1e-12;
+            let same_shape = (fourth - expected[1]).abs() <= 6.0 * (2.0 * 96.0 / n).sqrt();
+            if !(same_spread && same_shape) {
+                findings.push(format!(
+                    "{} {}: {rms} {fourth}, PyTorch {expected:?}",
+                    case.name, p.name
+                ));
+            }
+        }
+    }
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}

@@ -15,6 +15,8 @@ models.safetensors holds per case, in double precision, computed in double preci
     CASE/eval       samples of the logits in eval mode: element (k * 7919) mod size of the flattened tensor, k = 0..255
     CASE/train      the same in training mode (dropout 0), after which, for loss = mean(logits * cotangent):
     CASE/gradients  per parameter in the order of the modules: norm, then elements (k * 7919) mod size, k = 0..3
+    CASE/initial    per parameter in the order of the modules, as PyTorch initialises it (seed 0): root mean square, mean of
+                    (x / root mean square)^4 (1.8 for uniform, 3 for normal numbers)
     CASE/running    per running statistic in the order of the modules: sum, sum of squares after that one step
 The metadata holds per case its options as JSON, and `float32` holds the largest relative error of PyTorch's own single
 precision against these values (per output or tensor, relative to its largest element), for comparison.
@@ -100,9 +102,16 @@ def network(architecture, encoder, stride, classes, extra):
     return net
 
 
+def spread(p):
+    rms = p.double().square().mean().sqrt()
+    return torch.stack([rms, (p.double() / rms.clamp_min(1e-300)).pow(4).mean()])
+
+
 def run(case, dtype):
     architecture, encoder, stride, classes, n, h, w, extra = CASES[case]
+    torch.manual_seed(0)
     net = network(architecture, encoder, stride, classes, extra).to(dtype)
+    initial = torch.stack([spread(p.detach()) for p in net.parameters()])
     with torch.no_grad():
         for name, t in net.state_dict().items():
             if t.is_floating_point():
@@ -119,8 +128,7 @@ def run(case, dtype):
     (trained * cotangent).mean().backward()
     running = [t for name, t in net.named_buffers() if "running" in name]
     gradients = [p.grad for p in net.parameters()]
-    names = [name for name, _ in net.named_parameters()], [name for name, _ in net.named_buffers() if "running" in name]
-    return evaluated, trained.detach(), gradients, running, names
+    return evaluated, trained.detach(), gradients, running, initial
 
 
 if __name__ == "__main__":
@@ -130,7 +138,7 @@ if __name__ == "__main__":
     store, meta = {}, {"torch": torch.__version__, "segmentation_models_pytorch": smp.__version__, "torchvision": torchvision.__version__}
     rounding = {}
     for case, (architecture, encoder, stride, classes, n, h, w, extra) in CASES.items():
-        evaluated, trained, gradients, running, names = run(case, torch.double)
+        evaluated, trained, gradients, running, initial = run(case, torch.double)
         single = run(case, torch.float)
         off = lambda x, y: ((x - y).abs().max() / y.abs().max().clamp_min(1e-300)).item()
         rounding[case] = dict(eval=off(single[0], evaluated), train=off(single[1], trained),
@@ -138,8 +146,9 @@ if __name__ == "__main__":
         store[f"{case}/eval"], store[f"{case}/train"] = sample(evaluated, 256), sample(trained, 256)
         store[f"{case}/gradients"] = torch.stack([torch.cat([g.norm()[None], sample(g, 4)]) for g in gradients])
         store[f"{case}/running"] = torch.stack([torch.stack([t.sum(), (t * t).sum()]) for t in running])
+        store[f"{case}/initial"] = initial
         meta[case] = json.dumps(dict(architecture=architecture, encoder=encoder, output_stride=stride, classes=classes, images=[n, 3, h, w],
-                                     parameters=len(names[0]), **extra))
+                                     parameters=len(gradients), **extra))
         print(case, "single precision:", {k: f"{v:.1e}" for k, v in rounding[case].items()}, flush=True)
     meta["float32"] = json.dumps(rounding)
     save_file(store, a.out / "models.safetensors", meta)
