@@ -89,6 +89,16 @@ impl Session {
         Random::derived(self.seed(), &[0x5E55, n])
     }
 
+    /// Run `body` with the random state of another seed; afterwards the state is as before.
+    pub fn with_seed<T>(&self, seed: u64, body: impl FnOnce() -> T) -> T {
+        let before = (self.seed(), self.0.draws.get());
+        self.set_seed(seed);
+        let result = body();
+        self.0.seed.set(before.0);
+        self.0.draws.set(before.1);
+        result
+    }
+
     /// The flag that Ctrl-C sets.
     pub fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.0.cancel.clone()

@@ -319,7 +319,7 @@ fn a_loss_that_is_not_finite_stops_before_the_update() {
     let mut calls = 0;
     let snapshot = RefCell::new(None);
     let random = RefCell::new(seglab::random::Random::new(0));
-    let mut loss = |batch: &seglab::data::Batch| {
+    let mut loss = |batch: &seglab::data::Batch, _: usize| {
         calls += 1;
         if calls == 3 {
             *snapshot.borrow_mut() = Some(model.borrow().copy()?.state()?);

@@ -102,6 +102,24 @@ pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
     }
 }
 
+/// Multiply every element of a contiguous tensor by `factor`, in place: every tensor that shares its memory sees it.
+pub fn scale_in_place(t: &Tensor, factor: f64) -> Result<()> {
+    fn scale<T: Real>(t: &Tensor, factor: f64) -> Result<()> {
+        let factor = T::from_f64(factor);
+        write(t, |values: &mut [T]| {
+            values
+                .par_chunks_mut(CHUNK)
+                .for_each(|chunk| chunk.iter_mut().for_each(|v| *v *= factor));
+            Ok(())
+        })
+    }
+    match (t.device().is_cpu(), t.dtype() == f64::DTYPE) {
+        (true, true) => scale::<f64>(t, factor),
+        (true, false) => scale::<f32>(t, factor),
+        (false, _) => set(t, &(t * factor)?),
+    }
+}
+
 /// The two element types that are trained.
 trait Real: WithDType {
     fn root(self) -> Self;

@@ -102,7 +102,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Evaluate on the validation set every so many steps (and at the end); only at the end if not given.
     pub eval_every: Option<usize>,
-    /// Write `last.safetensors` every so many steps (and at the end, at a pause, before a failure).
+    /// Write `last.safetensors` every so many steps (and at the end, at a pause, at a failure). With 0 a run that ends well
+    /// writes none.
     pub checkpoint_every: Option<usize>,
 }
 
@@ -167,7 +168,6 @@ impl TrainConfig {
             ("steps", Some(steps)),
             ("batch_size", Some(self.batch_size)),
             ("eval_every", self.eval_every),
-            ("checkpoint_every", self.checkpoint_every),
         ] {
             ensure!(value != Some(0), "{name}: {option} is 0, expected at least 1");
         }

@@ -42,8 +42,8 @@ pub enum Flow {
     Stop,
 }
 
-/// A loss of the caller's: the batch to a scalar.
-pub type LossFunction<'a> = &'a mut dyn FnMut(&Batch) -> Result<Tensor>;
+/// A loss of the caller's: the batch and the number of the step to a scalar.
+pub type LossFunction<'a> = &'a mut dyn FnMut(&Batch, usize) -> Result<Tensor>;
 /// A number for each step.
 pub type StepFunction<'a> = &'a mut dyn FnMut(usize) -> Result<f64>;
 /// Told at each [`Moment`].

@@ -29,7 +29,12 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     run.model.borrow().set_training(mode);
     match outcome {
         // A Ctrl-C inside a function of the caller's: the step was undone, the run stands before it.
-        Ok(()) | Err(Error::Interrupted) => folder::write(run),
+        Ok(()) | Err(Error::Interrupted) => {
+            if run.status == Status::Done && run.config.checkpoint_every == Some(0) {
+                return folder::write_record(run);
+            }
+            folder::write(run)
+        }
         Err(error) => {
             run.status = Status::Stopped;
             // Whatever went wrong, the state between two steps is worth keeping; the error itself is the news.
@@ -172,7 +177,7 @@ fn attempt(
     let temperature = temperature(run, hooks)?;
     let random = RefCell::new(Random::derived(run.config.seed, &[STEP, run.step as u64]));
     let computed = match (&mut hooks.loss, &run.config.objective) {
-        (Some(loss), Objective::Custom) => objective::Computed::new(loss(batch)?),
+        (Some(loss), Objective::Custom) => objective::Computed::new(loss(batch, run.step)?),
         _ => objective::compute(run, batch, temperature, &random)?,
     };
     let mut facts = Facts {

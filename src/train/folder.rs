@@ -20,9 +20,14 @@ fn path(run: &Run, file: &str) -> Result<PathBuf> {
 
 /// Write all three files; each replaces the old one in one stroke.
 pub(super) fn write(run: &Run) -> Result<()> {
-    write_config(run)?;
-    replace(&path(run, "history.csv")?, &run.history.csv())?;
+    write_record(run)?;
     checkpoint::save(run, &checkpoint_path(run)?)
+}
+
+/// Write `config.json` and `history.csv`.
+pub(super) fn write_record(run: &Run) -> Result<()> {
+    write_config(run)?;
+    replace(&path(run, "history.csv")?, &run.history.csv())
 }
 
 /// Write `config.json`.

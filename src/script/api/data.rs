@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use candle_core::Device;
 
-use crate::data::{self, Augment, BatchOptions, Dataset, Distort, FolderOptions, Missing, ScenesOptions, Splits};
+use crate::data::{
+    self, Augment, Batch, BatchOptions, Dataset, Distort, FolderOptions, Missing, ScenesOptions, Splits,
+};
 use crate::script::prelude::*;
 
 /// A data set as scripts hold it: images, or what a reader gives, the parts `train`, `val` and `test`; for the built-in scenes
@@ -116,20 +118,24 @@ impl Iterable for DataBatches {
             Err(error) => (None, Some(Err(error))),
         };
         let batches = stream.into_iter().flatten();
-        error.into_iter().chain(batches.map(|batch| {
-            let batch = batch?;
-            let mut map = Map::new();
-            map.insert("images".into(), Dynamic::from(batch.images));
-            let distorted = batch.distorted.map_or(Dynamic::UNIT, Dynamic::from);
-            map.insert("distorted".into(), distorted);
-            map.insert("labels".into(), Dynamic::from(batch.labels));
-            map.insert("names".into(), batch.names.into());
-            let indices: Array = batch.indices.iter().map(|&i| Dynamic::from_int(i as i64)).collect();
-            map.insert("indices".into(), indices.into());
-            map.insert("epoch".into(), Dynamic::from_int(batch.epoch as i64));
-            Ok(map.into())
-        }))
+        error
+            .into_iter()
+            .chain(batches.map(|batch| Ok(batch_map(batch?).into())))
     }
+}
+
+/// A batch as scripts see it: `images`, `distorted` (or `()`), `labels`, `names`, `indices`, `epoch`.
+pub fn batch_map(batch: Batch) -> Map {
+    let mut map = Map::new();
+    map.insert("images".into(), Dynamic::from(batch.images));
+    let distorted = batch.distorted.map_or(Dynamic::UNIT, Dynamic::from);
+    map.insert("distorted".into(), distorted);
+    map.insert("labels".into(), Dynamic::from(batch.labels));
+    map.insert("names".into(), batch.names.into());
+    let indices: Array = batch.indices.iter().map(|&i| Dynamic::from_int(i as i64)).collect();
+    map.insert("indices".into(), indices.into());
+    map.insert("epoch".into(), Dynamic::from_int(batch.epoch as i64));
+    map
 }
 
 /// Declare the functions.

@@ -1,17 +1,22 @@
 //! The script functions, one file per namespace: convert the arguments, one call, done. A new file is listed in [`table`].
 
 mod data;
+mod eval;
 mod math;
 mod model;
+mod optim;
 mod session;
 mod tensor;
+mod train;
 
 use super::table::Table;
 
-pub use data::{Data, DataBatches};
+pub use data::{Data, DataBatches, batch_map};
+pub use eval::ScriptScore;
 pub use model::{Model, Parameters};
 pub use session::whos;
 pub use tensor::{Gradients, device_name};
+pub use train::ScriptRun;
 
 /// Everything scripts can call.
 pub fn table() -> Table {
@@ -22,6 +27,9 @@ pub fn table() -> Table {
         tensor::declare,
         data::declare,
         model::declare,
+        optim::declare,
+        train::declare,
+        eval::declare,
     ] {
         declare(&mut table);
     }

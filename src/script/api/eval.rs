@@ -1,0 +1,233 @@
+//! `eval::` and the methods of scores.
+
+use std::rc::Rc;
+
+use candle_core::{DType, Device};
+
+use super::{Data, Model};
+use crate::data::IGNORED;
+use crate::metrics::{Confusion, Protocol, Score};
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+use crate::train::EvalOptions;
+use crate::train::evaluate;
+
+/// A score in scripts: a handle.
+#[derive(Clone)]
+pub struct ScriptScore(pub Rc<Score>);
+
+impl ScriptType for ScriptScore {
+    const NAME: &'static str = "Score";
+    const DOC: &'static str =
+        "The result of an evaluation: the confusion matrix, what follows from it, and the protocol.";
+    fn display(&self) -> String {
+        self.0.table()
+    }
+    fn brief(&self) -> String {
+        format!("Score mIoU {:.4}", self.0.miou())
+    }
+}
+
+/// A label map as bytes.
+fn bytes(function: &str, what: &str, labels: &Tensor) -> Result<Vec<u8>> {
+    ensure!(
+        labels.dtype().is_int(),
+        "{function}: `{what}` must hold integers, found {}",
+        labels.dtype().as_str()
+    );
+    let labels = labels
+        .to_device(&Device::Cpu)?
+        .flatten_all()?
+        .to_dtype(DType::I64)?
+        .to_vec1::<i64>()?;
+    let byte = |l: i64| match u8::try_from(l) {
+        Ok(b) => Ok(b),
+        Err(_) => fail!("{function}: `{what}` holds label {l}, expected 0 to 255"),
+    };
+    labels.into_iter().map(byte).collect()
+}
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace(
+        "eval",
+        "Evaluate networks: one confusion matrix over a whole data set.",
+        constructors(),
+    );
+    table.script_type::<ScriptScore>();
+    table.methods::<ScriptScore>("Score", methods());
+}
+
+fn constructors() -> Vec<Entry> {
+    entries! {
+        /// Evaluate a network on a data set: one confusion matrix over all images, at the size of their labels.
+        ///
+        /// The logits are upsampled bilinearly, then the largest counts. Pixels with label 255 are left out. Classes that occur in
+        /// neither truth nor prediction are left out of the means and listed in `absent`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 40] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let score = eval::segmentation(net, data, #{ flip: true });
+        /// assert(score.miou < 1.0 && score.protocol.contains("flip yes"));
+        /// ```
+        fn segmentation(ctx, model: Model, data: Data,
+            /// The image is resized by each of these; class probabilities are averaged.
+            scales: Vec<f64> = vec![1.0],
+            /// Average with the prediction for the mirror image.
+            flip: bool = false,
+            /// Height and width of a window that slides over the image; the whole image at once if absent.
+            window: Option<Pair> = None,
+            /// Images per pass.
+            batch_size: usize = 8
+        ) -> ScriptScore {
+            let window = window.map(|w| w.0);
+            let options = EvalOptions { scales, flip, window, batch_size };
+            let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set()?, &options)?;
+            Ok(ScriptScore(Rc::new(score)))
+        }
+
+        /// Predict the labels `[h, w]` of one image `[3, h, w]` with colours from 0 to 1.
+        /// ```
+        /// let data = data::scenes(#{ count: 1, size: [32, 40] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let labels = eval::predict(net, data.get(0).image);
+        /// assert_eq(labels.shape, [32, 40]);
+        /// ```
+        fn predict(ctx, model: Model,
+            /// `[3, h, w]`, colours 0 to 1, as `data.get(i).image`; colours are normalised here.
+            image: Tensor,
+            /// The image is resized by each of these; class probabilities are averaged.
+            scales: Vec<f64> = vec![1.0],
+            /// Average with the prediction for the mirror image.
+            flip: bool = false,
+            /// Height and width of a window that slides over the image.
+            window: Option<Pair> = None
+        ) -> Tensor {
+            let window = window.map(|w| w.0);
+            let options = EvalOptions { scales, flip, window, ..EvalOptions::default() };
+            evaluate::predict(&model.0.borrow(), &image, &options)
+        }
+
+        /// Compare label maps: what was predicted with the truth, any shape, integers.
+        /// ```
+        /// let truth = tensor::from([0, 0, 1, 1]).to_dtype("i64");
+        /// let found = tensor::from([0, 1, 1, 1]).to_dtype("i64");
+        /// let score = eval::compare(truth, found, 2);
+        /// assert_eq(score.confusion, [[1, 1], [0, 2]]);
+        /// assert_close(score.miou, (1.0 / 2 + 2.0 / 3) / 2);
+        /// ```
+        fn compare(ctx,
+            /// The true labels; 255 is left out.
+            truth: Tensor,
+            /// The predicted labels, of the same shape.
+            prediction: Tensor,
+            /// Number of classes.
+            classes: usize,
+            /// Names of the classes.
+            class_names: Vec<String> = Vec::new()
+        ) -> ScriptScore {
+            let function = ctx.function();
+            ensure!(
+                truth.dims() == prediction.dims(),
+                "{function}: the truth has shape {:?}, the prediction {:?}",
+                truth.dims(),
+                prediction.dims()
+            );
+            ensure!((1..=255).contains(&classes), "{function}: classes is {classes}, expected 1 to 255");
+            let mut confusion = Confusion::new(classes);
+            confusion.add(&bytes(function, "truth", &truth)?, &bytes(function, "prediction", &prediction)?, IGNORED)?;
+            let names = (0..classes).map(|c| class_names.get(c).cloned().unwrap_or_else(|| c.to_string()));
+            let protocol = Protocol {
+                data: "label maps".into(),
+                split_hash: "none".into(),
+                images: 1,
+                size: match truth.dims() {
+                    [h, w] => Some([*h, *w]),
+                    _ => None,
+                },
+                scales: vec![1.0],
+                flip: false,
+                window: None,
+                ignore_label: IGNORED,
+                classes: names.collect(),
+            };
+            Ok(ScriptScore(Rc::new(Score { confusion, protocol })))
+        }
+    }
+}
+
+fn methods() -> Vec<Entry> {
+    entries! {
+        /// Mean intersection over union of the classes present in truth or prediction, 0 to 1, higher is better.
+        /// ```
+        /// let t = tensor::from([0, 0, 1, 1]).to_dtype("i64");
+        /// assert_eq(eval::compare(t, t, 3).miou, 1.0);
+        /// ```
+        get miou(ctx, score: ScriptScore) -> f64 {
+            Ok(score.0.miou())
+        }
+
+        /// Intersection over union of each class; NaN for a class in neither truth nor prediction.
+        /// ```
+        /// let score = eval::compare(tensor::from([0, 1]).to_dtype("i64"), tensor::from([0, 0]).to_dtype("i64"), 2);
+        /// assert_eq(score.iou, [0.5, 0.0]);
+        /// ```
+        get iou(ctx, score: ScriptScore) -> Vec<f64> {
+            Ok(score.0.iou())
+        }
+
+        /// Share of the pixels that are right, higher is better.
+        /// ```
+        /// let score = eval::compare(tensor::from([0, 1]).to_dtype("i64"), tensor::from([0, 0]).to_dtype("i64"), 2);
+        /// assert_eq(score.pixel_accuracy, 0.5);
+        /// ```
+        get pixel_accuracy(ctx, score: ScriptScore) -> f64 {
+            Ok(score.0.pixel_accuracy())
+        }
+
+        /// Mean share of the right pixels of each class of the truth, higher is better.
+        /// ```
+        /// let score = eval::compare(tensor::from([0, 0, 0, 1]).to_dtype("i64"), tensor::from([0, 0, 0, 0]).to_dtype("i64"), 2);
+        /// assert_eq(score.mean_accuracy, 0.5);
+        /// ```
+        get mean_accuracy(ctx, score: ScriptScore) -> f64 {
+            Ok(score.0.mean_accuracy())
+        }
+
+        /// Pixels counted: one row per true class, one column per predicted class.
+        /// ```
+        /// let t = tensor::from([0, 1, 255]).to_dtype("i64");
+        /// assert_eq(eval::compare(t, tensor::from([0, 0, 0]).to_dtype("i64"), 2).confusion, [[1, 0], [1, 0]]);
+        /// ```
+        get confusion(ctx, score: ScriptScore) -> Vec<Vec<u64>> {
+            Ok(score.0.confusion.rows())
+        }
+
+        /// How the score was obtained: data, size, scales, flip, window, ignore label, classes.
+        /// ```
+        /// let t = tensor::from([0, 1]).to_dtype("i64");
+        /// assert(eval::compare(t, t, 2).protocol.contains("ignore label 255"));
+        /// ```
+        get protocol(ctx, score: ScriptScore) -> String {
+            Ok(score.0.protocol.to_string())
+        }
+
+        /// Names of the classes in neither truth nor prediction, left out of the means.
+        /// ```
+        /// let t = tensor::from([0, 1]).to_dtype("i64");
+        /// assert_eq(eval::compare(t, t, 3, #{ class_names: ["sky", "road", "car"] }).absent, ["car"]);
+        /// ```
+        get absent(ctx, score: ScriptScore) -> Vec<String> {
+            Ok(score.0.absent())
+        }
+
+        /// A table for reading: IoU, recall and share of each class, the means, the protocol.
+        /// ```
+        /// let t = tensor::from([0, 1]).to_dtype("i64");
+        /// assert(eval::compare(t, t, 2).table().contains("mIoU"));
+        /// ```
+        fn table(ctx, score: ScriptScore) -> String {
+            Ok(score.0.table())
+        }
+    }
+}

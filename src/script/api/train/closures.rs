@@ -1,0 +1,117 @@
+//! The script's closures as the functions that a run calls.
+
+use crate::data::Batch;
+use crate::random::Random;
+use crate::script::api::{Model, batch_map};
+use crate::script::prelude::*;
+use crate::script::values::describe;
+use crate::train::{Event, Flow, Hooks, Moment};
+
+/// The stream of random numbers inside a loss closure.
+const CLOSURE: u64 = 0xC105;
+
+/// What a script gave a run to call.
+#[derive(Clone, Default)]
+pub(super) struct Closures {
+    pub(super) loss: Option<FnPtr>,
+    pub(super) schedule: Option<FnPtr>,
+    pub(super) temperature: Option<FnPtr>,
+    pub(super) on_step: Option<FnPtr>,
+    pub(super) on_epoch: Option<FnPtr>,
+}
+
+impl Closures {
+    /// Run `body` with the closures as hooks.
+    pub(super) fn with_hooks<T>(
+        &self,
+        ctx: &Call,
+        model: &Model,
+        seed: u64,
+        body: impl FnOnce(&mut Hooks) -> Result<T>,
+    ) -> Result<T> {
+        let step = std::cell::Cell::new(0);
+        let mut loss = |batch: &Batch, at: usize| {
+            step.set(at);
+            let Some(closure) = &self.loss else {
+                fail!("{}: the loss is a closure; give it again to go on", ctx.function())
+            };
+            // The draws inside the closure (dropout, randn) follow from the step, so that a resumed run repeats them.
+            let stream = Random::derived(seed, &[CLOSURE, at as u64]).bits();
+            let value = ctx
+                .session()
+                .with_seed(stream, || ctx.call(closure, (model.clone(), batch_map(batch.clone()))))?;
+            match value.clone().try_cast::<Tensor>() {
+                Some(loss) => Ok(loss),
+                None => fail!(
+                    "{}: the loss closure must return a tensor of one number, found {}",
+                    ctx.function(),
+                    describe(&value)
+                ),
+            }
+        };
+        let number = |what: &str, closure: &Option<FnPtr>, step: usize| -> Result<f64> {
+            let Some(closure) = closure else {
+                fail!("{}: the {what} is a closure; give it again to go on", ctx.function())
+            };
+            let value = ctx.call(closure, (step as i64,))?;
+            match <f64 as Arg>::convert(&value) {
+                Some(number) => Ok(number),
+                None => fail!(
+                    "{}: the {what} closure must return a number, found {}",
+                    ctx.function(),
+                    describe(&value)
+                ),
+            }
+        };
+        let mut schedule = |step: usize| number("schedule", &self.schedule, step);
+        let mut temperature = |step: usize| number("temperature", &self.temperature, step);
+        let mut listener = |event: &Event| {
+            let (name, closure) = match event.moment {
+                Moment::Step => ("on_step", &self.on_step),
+                Moment::Epoch => ("on_epoch", &self.on_epoch),
+            };
+            let Some(closure) = closure else {
+                return Ok(Flow::Continue);
+            };
+            let answer = ctx.call(closure, (event_map(event),))?;
+            flow(ctx.function(), name, event.moment, &answer)
+        };
+        let mut hooks = Hooks {
+            loss: Some(&mut loss),
+            schedule: Some(&mut schedule),
+            temperature: Some(&mut temperature),
+            listener: Some(&mut listener),
+        };
+        body(&mut hooks)
+    }
+}
+
+/// `#{ step, epoch, loss, lr, metrics }`.
+fn event_map(event: &Event) -> Map {
+    let mut metrics = Map::new();
+    for (name, value) in event.metrics {
+        metrics.insert(name.as_str().into(), Dynamic::from_float(*value));
+    }
+    let mut map = Map::new();
+    map.insert("step".into(), Dynamic::from_int(event.step as i64));
+    map.insert("epoch".into(), Dynamic::from_int(event.epoch as i64));
+    map.insert("loss".into(), Dynamic::from_float(event.loss));
+    map.insert("lr".into(), Dynamic::from_float(event.lr));
+    map.insert("metrics".into(), metrics.into());
+    map
+}
+
+/// A callback's answer. Only strings are answers: a closure may end in any other value by accident.
+fn flow(function: &str, name: &str, moment: Moment, answer: &Dynamic) -> Result<Flow> {
+    if !answer.is_string() {
+        return Ok(Flow::Continue);
+    }
+    let answer = answer.to_string();
+    let known = [("stop", Flow::Stop), ("skip", Flow::SkipBatch)];
+    let flow = crate::error::choose(&format!("{function}: the answer of {name}"), &answer, &known)?;
+    ensure!(
+        flow != Flow::SkipBatch || moment == Moment::Step,
+        "{function}: {name} answered \"skip\"; at the end of an epoch there is no batch to skip"
+    );
+    Ok(flow)
+}

@@ -1,0 +1,136 @@
+//! Methods and properties of runs.
+
+use super::ScriptRun;
+use crate::script::api::Model;
+use crate::script::options::json_from;
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+
+/// The methods of `Run`.
+pub(super) fn entries() -> Vec<Entry> {
+    entries! {
+        /// Where the run stands: `"done"`, `"paused"` (Ctrl-C, `advance`) or `"stopped"` (a callback, an error).
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 9, batch_size: 2, checkpoint_every: 0, on_step: |e| if e.step == 0 { "stop" } });
+        /// assert_eq(run.status, "stopped");
+        /// ```
+        get status(ctx, run: ScriptRun) -> String {
+            Ok(run.get()?.status().name().to_string())
+        }
+
+        /// How many steps are made.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// assert_eq(train::finetune(net, data, #{ epochs: 1, batch_size: 2, checkpoint_every: 0 }).step, 1);
+        /// ```
+        get step(ctx, run: ScriptRun) -> usize {
+            Ok(run.get()?.step())
+        }
+
+        /// The loss of the last step.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
+        /// assert_eq(run.loss, run.history.loss[0]);
+        /// ```
+        get loss(ctx, run: ScriptRun) -> f64 {
+            Ok(run.get()?.loss())
+        }
+
+        /// The recorded columns: `step`, `epoch`, `loss`, `lr`, `grad_norm` and what the loss adds; NaN where nothing was measured.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2, schedule: |step| 1.0 / (step + 1), checkpoint_every: 0 });
+        /// assert_close(run.history.lr[1], run.history.lr[0] / 2);
+        /// ```
+        get history(ctx, run: ScriptRun) -> Map {
+            let run = run.get()?;
+            let columns = run.history().columns().iter();
+            Ok(columns.map(|(name, values)| (name.as_str().into(), values.clone().reply(ctx))).collect())
+        }
+
+        /// The model that is trained.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
+        /// assert_eq(eval::predict(run.model, data.get(0).image).shape, [32, 48]);
+        /// ```
+        get model(ctx, run: ScriptRun) -> Model {
+            Ok(Model(run.get()?.model().clone()))
+        }
+
+        /// Name of the run and of its folder below the run folder.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// assert_eq(train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 }).name, "finetune");
+        /// ```
+        get name(ctx, run: ScriptRun) -> String {
+            Ok(run.get()?.name().to_string())
+        }
+
+        /// Go on to the last step; nothing happens if it is reached.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let stops = 1;
+        /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2, checkpoint_every: 0,
+        ///     on_step: |e| if stops == 1 { stops = 0; "stop" } });
+        /// run.resume();
+        /// assert_eq([run.status, run.step], ["done", 2]);
+        /// ```
+        fn resume(ctx, run: ScriptRun) {
+            run.go(ctx, None)
+        }
+
+        /// Make `n` steps more; a run that is at its end is lengthened, which stretches its schedule.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
+        /// run.advance(1);
+        /// assert_eq(run.step, 2);
+        /// ```
+        fn advance(ctx, run: ScriptRun, n: usize) {
+            run.go(ctx, Some(n))
+        }
+
+        /// Change a setting from the next step on; the change is recorded with its step.
+        ///
+        /// `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`, `checkpoint_every`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, schedule: "constant", checkpoint_every: 0 });
+        /// run.set("lr", 0.5);
+        /// run.advance(1);
+        /// assert_eq(run.history.lr[1], 0.5);
+        /// ```
+        fn set(ctx, run: ScriptRun, name: String, value: Dynamic) {
+            match json_from(&value) {
+                Some(value) => run.get_mut()?.set(&name, &value),
+                None => fail!("set: the value of {name} must be a number or ()"),
+            }
+        }
+
+        /// Save the whole state; `train::load` continues it bit for bit, `model::load` reads its model.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
+        /// run.save("half.safetensors");
+        /// let again = train::load("half.safetensors", #{ data: data });
+        /// again.advance(1);
+        /// assert_eq(again.step, 2);
+        /// ```
+        fn save(ctx, run: ScriptRun, path: String) {
+            run.get()?.save(ctx.session().output_path(&path)?)
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! `train::` and the methods of runs.
+
+mod closures;
+mod methods;
+mod settings;
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::rc::Rc;
+
+use super::{Data, Model};
+use crate::data::Distort;
+use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+use crate::train::{Objective, Run, Status, TrainConfig};
+use closures::Closures;
+use settings::Settings;
+
+/// A training run in scripts: a handle, with the closures it calls.
+#[derive(Clone)]
+pub struct ScriptRun {
+    run: Rc<RefCell<Run>>,
+    closures: Rc<Closures>,
+}
+
+impl ScriptRun {
+    /// The run for reading; an error while it is at work (inside one of its closures).
+    pub fn get(&self) -> Result<Ref<'_, Run>> {
+        match self.run.try_borrow() {
+            Ok(run) => Ok(run),
+            Err(_) => fail!("the run is at work; inside its closures use the event's step, loss, lr and metrics"),
+        }
+    }
+
+    fn get_mut(&self) -> Result<RefMut<'_, Run>> {
+        match self.run.try_borrow_mut() {
+            Ok(run) => Ok(run),
+            Err(_) => fail!("the run is at work; it cannot be continued or changed from inside its closures"),
+        }
+    }
+
+    /// Go on: `n` steps, or to the end.
+    fn go(&self, ctx: &Call, n: Option<usize>) -> Result<()> {
+        let mut run = self.get_mut()?;
+        let model = Model(run.model().clone());
+        let outcome = self
+            .closures
+            .with_hooks(ctx, &model, run.config().seed, |hooks| match n {
+                Some(n) => run.advance(n, hooks),
+                None => run.resume(hooks),
+            });
+        if run.status() == Status::Paused && ctx.session().cancelled() {
+            let text = format!(
+                "{}: paused at step {} of {}; resume() goes on",
+                run.name(),
+                run.step(),
+                run.steps()
+            );
+            ctx.session().print(&text);
+        }
+        outcome
+    }
+}
+
+impl ScriptType for ScriptRun {
+    const NAME: &'static str = "Run";
+    const DOC: &'static str = "A training run with its whole state: it can be resumed, advanced, changed and saved.";
+    fn display(&self) -> String {
+        match self.get() {
+            Ok(run) => format!(
+                "{}: {}, step {} of {}, loss {:.4}",
+                run.name(),
+                run.status().name(),
+                run.step(),
+                run.steps(),
+                run.loss()
+            ),
+            Err(_) => "a run at work".into(),
+        }
+    }
+    fn brief(&self) -> String {
+        format!("Run {}", self.display())
+    }
+}
+
+/// Make a run and go to its end.
+fn start(
+    ctx: &Call,
+    model: &Model,
+    data: &Data,
+    val: Option<Data>,
+    config: &TrainConfig,
+    closures: Closures,
+) -> Result<ScriptRun> {
+    let val = val.map(|v| v.set().cloned()).transpose()?;
+    let run = Run::new(ctx.session(), model.0.clone(), data.set()?.clone(), val, config)?;
+    let run = ScriptRun {
+        run: Rc::new(RefCell::new(run)),
+        closures: Rc::new(closures),
+    };
+    run.go(ctx, None)?;
+    Ok(run)
+}
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace(
+        "train",
+        "Train networks: pretrain, fine-tune, any loss.",
+        constructors(),
+    );
+    table.script_type::<ScriptRun>();
+    table.methods::<ScriptRun>("Run", methods::entries());
+}
+
+fn constructors() -> Vec<Entry> {
+    entries! {
+        /// Pretrain a network with the pixel contrastive loss: all of it but the classifier.
+        ///
+        /// Each image and a colour-distorted view of it go through the network in one batch; the loss compares the projected
+        /// features of the two under one label map. Without options: variant `"within_image"`, temperature 0.07, SGD with learning
+        /// rate 0.03, momentum 0.9 and weight decay 4e-5, cosine with a warm-up of 30 steps (our settings, not the paper's).
+        /// The run folder gets `pretrain/config.json`, `history.csv` and `last.safetensors`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::pretrain(net, data, #{ loss: #{ variant: "within_image", temperature: 0.1 }, steps: 1, batch_size: 2,
+        ///     optimizer: #{ lr: 0.1 }, schedule: "constant", checkpoint_every: 0 });
+        /// assert_eq(run.status, "done");
+        /// assert_eq(run.history.temperature, [0.1]);
+        /// ```
+        fn pretrain(ctx, model: Model, data: Data,
+            /// Options of `loss::pixel_contrast`. `temperature` may also be a closure of the step, `"learnable"`,
+            /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`.
+            loss: Options = Options::default(),
+            /// How many steps (or give `epochs`).
+            steps: Option<usize> = None,
+            /// How often to go through the data.
+            epochs: Option<usize> = None,
+            /// Images per step.
+            batch_size: usize = 8,
+            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
+            optimizer: Options = Options::default(),
+            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
+            schedule: Dynamic = Dynamic::UNIT,
+            /// Largest norm of all gradients together.
+            clip: Option<f64> = None,
+            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
+            augment: Option<Options> = None,
+            /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
+            distort: Option<Options> = None,
+            /// Seed of everything random in the run; the session's if absent.
+            seed: Option<u64> = None,
+            /// `"f32"`.
+            precision: String = "f32".into(),
+            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
+            /// apart, if 0.
+            checkpoint_every: Option<usize> = None,
+            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
+            on_step: Option<FnPtr> = None,
+            /// Told the same at the end of each epoch; may answer "stop".
+            on_epoch: Option<FnPtr> = None
+        ) -> ScriptRun {
+            let mut loss = loss;
+            let (start_temperature, temperature, closure) = settings::temperature(ctx.function(), &mut loss)?;
+            let mut options = loss.fill(&format!("{}: loss", ctx.function()), &PixelContrastOptions::default())?;
+            options.temperature = start_temperature.unwrap_or(options.temperature);
+            let mut config = TrainConfig::pretrain(options.clone());
+            config.objective = Objective::PixelContrast { options: Box::new(options), temperature };
+            let (config, mut closures) = Settings {
+                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every,
+                eval_every: None, on_step, on_epoch,
+            }.apply(ctx, config)?;
+            closures.temperature = closure;
+            let distort = distort.unwrap_or_default().fill(&format!("{}: distort", ctx.function()), &Distort::default())?;
+            start(ctx, &model, &data, None, &TrainConfig { distort: Some(distort), ..config }, closures)
+        }
+
+        /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
+        ///
+        /// Without options: SGD with learning rate 0.01, momentum 0.9, weight decay 4e-5, poly 0.9 (DeepLab's; a network that starts
+        /// from random numbers bears 0.05). With `val` the history gets `val_miou` and `val_pixel_accuracy`.
+        /// The run folder gets `finetune/config.json`, `history.csv` and `last.safetensors`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48], val_count: 1 });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2, optimizer: #{ lr: 0.05, groups: #{ "segmentation_head": 10.0 } },
+        ///     val: data.val, checkpoint_every: 0 });
+        /// assert_eq(run.history.step, [0.0, 1.0]);
+        /// assert(run.history.val_miou[1] < 1.0);
+        /// ```
+        fn finetune(ctx, model: Model, data: Data,
+            /// Options of `loss::cross_entropy`: `#{ ignore_label: 255, class_weights, label_smoothing }`.
+            loss: Options = Options::default(),
+            /// How many steps (or give `epochs`).
+            steps: Option<usize> = None,
+            /// How often to go through the data.
+            epochs: Option<usize> = None,
+            /// Images per step.
+            batch_size: usize = 8,
+            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
+            optimizer: Options = Options::default(),
+            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
+            schedule: Dynamic = Dynamic::UNIT,
+            /// Largest norm of all gradients together.
+            clip: Option<f64> = None,
+            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
+            augment: Option<Options> = None,
+            /// Seed of everything random in the run; the session's if absent.
+            seed: Option<u64> = None,
+            /// `"f32"`.
+            precision: String = "f32".into(),
+            /// Validation images.
+            val: Option<Data> = None,
+            /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
+            eval_every: Option<usize> = None,
+            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
+            /// apart, if 0.
+            checkpoint_every: Option<usize> = None,
+            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
+            on_step: Option<FnPtr> = None,
+            /// Told the same at the end of each epoch; may answer "stop".
+            on_epoch: Option<FnPtr> = None
+        ) -> ScriptRun {
+            let options = loss.fill(&format!("{}: loss", ctx.function()), &CrossEntropyOptions::default())?;
+            let (config, closures) = Settings {
+                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every, eval_every,
+                on_step, on_epoch,
+            }.apply(ctx, TrainConfig::finetune(options))?;
+            start(ctx, &model, &data, val, &config, closures)
+        }
+
+        /// Train a network with any loss written in the script: `|model, batch| loss`, a tensor of one number.
+        ///
+        /// The batch is a map of `images`, `distorted` (with `distort`), `labels`, `names`, `indices`, `epoch`. Parameters that
+        /// receive no gradient stay as they are.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::fit(net, data, |model, batch| model.forward(batch.images).sqr().mean(),
+        ///     #{ steps: 2, batch_size: 2, optimizer: #{ lr: 0.01 }, checkpoint_every: 0 });
+        /// assert_eq(run.step, 2);
+        /// ```
+        fn fit(ctx, model: Model, data: Data,
+            /// The loss: `|model, batch| ..`.
+            loss: FnPtr,
+            /// How many steps (or give `epochs`).
+            steps: Option<usize> = None,
+            /// How often to go through the data.
+            epochs: Option<usize> = None,
+            /// Images per step.
+            batch_size: usize = 8,
+            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
+            optimizer: Options = Options::default(),
+            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
+            schedule: Dynamic = Dynamic::UNIT,
+            /// Largest norm of all gradients together.
+            clip: Option<f64> = None,
+            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
+            augment: Option<Options> = None,
+            /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
+            distort: Option<Options> = None,
+            /// Seed of everything random in the run; the session's if absent.
+            seed: Option<u64> = None,
+            /// `"f32"`.
+            precision: String = "f32".into(),
+            /// Validation images.
+            val: Option<Data> = None,
+            /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
+            eval_every: Option<usize> = None,
+            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
+            /// apart, if 0.
+            checkpoint_every: Option<usize> = None,
+            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
+            on_step: Option<FnPtr> = None,
+            /// Told the same at the end of each epoch; may answer "stop".
+            on_epoch: Option<FnPtr> = None
+        ) -> ScriptRun {
+            let (config, mut closures) = Settings {
+                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every, eval_every,
+                on_step, on_epoch,
+            }.apply(ctx, TrainConfig::fit())?;
+            closures.loss = Some(loss);
+            let path = format!("{}: distort", ctx.function());
+            let distort = distort.map(|d| d.fill(&path, &Distort::default())).transpose()?;
+            start(ctx, &model, &data, val, &TrainConfig { distort, ..config }, closures)
+        }
+
+        /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
+        ///
+        /// To go on it needs its data set again (the same images), and whatever closures it had.
+        /// ```
+        /// try { train::load("no/such/file.safetensors"); } catch (e) { assert(e.contains("file.safetensors")); }
+        /// ```
+        fn load(ctx, path: String,
+            /// The data set it was trained on.
+            data: Option<Data> = None,
+            /// Its validation images.
+            val: Option<Data> = None,
+            /// The loss of `train::fit`.
+            loss: Option<FnPtr> = None,
+            /// The schedule, if it was a closure.
+            schedule: Option<FnPtr> = None,
+            /// The temperature, if it was a closure.
+            temperature: Option<FnPtr> = None,
+            /// Told of each step.
+            on_step: Option<FnPtr> = None,
+            /// Told of each epoch.
+            on_epoch: Option<FnPtr> = None
+        ) -> ScriptRun {
+            let set = |data: Option<Data>| data.map(|d| d.set().cloned()).transpose();
+            let saved = ctx.session().output_path(&path)?;
+            let path = if !std::path::Path::new(&path).exists() && saved.exists() { saved } else { path.into() };
+            let run = Run::load(ctx.session(), path, set(data)?, set(val)?)?;
+            let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
+            Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
+        }
+    }
+}
