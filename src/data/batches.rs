@@ -1,7 +1,7 @@
 //! Batches prepared ahead of the step by worker threads, with the same result for any number of threads.
 //!
 //! The work is cut by sample: each worker takes the next sample of the next batch that is wanted, loads and augments it, and the
-//! one that finishes a batch's last sample puts the batch together. Workers sleep while [`AHEAD`] batches are ready.
+//! one that finishes a batch's last sample puts the batch together. Workers sleep while two batches are ready.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -154,8 +154,11 @@ pub fn labels_from_file(path: &Path, map: &LabelMap) -> Result<Labels> {
     let mut bytes = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
     let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
     let rows = bytes.chunks_exact(frame.line_size).take(height);
-    let mut labels: Vec<u8> = match depth {
-        png::BitDepth::Eight => rows.flat_map(|row| &row[..width]).copied().collect(),
+    let mut labels = match depth {
+        png::BitDepth::Eight => {
+            bytes.truncate(height * width);
+            bytes
+        }
         png::BitDepth::Sixteen => narrowed(path, map, width, rows)?,
         packed => {
             let bits = packed as usize;
