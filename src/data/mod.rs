@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: a list of samples and its views (`take`, `spread`, `subset`, `resize`, ...) |
-//! | `scenes/` | [`scenes`]: street scenes drawn by code |
+//! | `scenes/` | [`scenes()`]: street scenes drawn by code |
 //! | `camvid`, `voc2012`, `cityscapes`, `folder` | one reader each: lists the files, nothing is decoded before it is asked for |
 //! | `pairs` | what the readers share: an image file with its label file as a [`Source`] |
 //! | `decode` | image and label files to memory, with errors that name the file and the pixel |
