@@ -225,7 +225,7 @@ impl Plan<'_> {
             bottom = ticks + self.categories.as_ref().map_or(tall, |c| c.height);
             left = left.max(self.categories.as_ref().map_or(0.0, |c| c.overhang));
             if !self.panel.x.is_empty() || !self.x.note.is_empty() {
-                bottom += label;
+                bottom += label + style.gap * 0.4;
             }
         }
         if let Some((legend, Spot::Below)) = &self.legend {
@@ -239,6 +239,23 @@ impl Plan<'_> {
             top += style.size * (CAP + DEPTH) + style.gap * 0.8;
         }
         [left, right, top, bottom]
+    }
+
+    /// Scattered points in all layers.
+    pub(super) fn points(&self) -> usize {
+        let count = |l: &Layer| match l {
+            Layer::Line { x, joined: false, .. } => x.len(),
+            _ => 0,
+        };
+        self.panel.layers.iter().map(count).sum()
+    }
+
+    /// Height of a legend below the axis, which comes on top of the usual height.
+    pub(super) fn below(&self) -> f64 {
+        match &self.legend {
+            Some((legend, Spot::Below)) => legend.size[1],
+            _ => 0.0,
+        }
     }
 
     /// The corner or side that covers the least data, else below the axis.
@@ -417,7 +434,7 @@ impl Plan<'_> {
                 y += cap;
             }
         }
-        self.draw_x_label(canvas, area, y + style.gap, style);
+        self.draw_x_label(canvas, area, y + style.gap * 1.4, style);
     }
 
     fn draw_x_label(&self, canvas: &mut Canvas, area: Area, top: f64, style: &Style) {

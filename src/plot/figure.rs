@@ -522,3 +522,14 @@ impl Figure {
         Ok(&mut self.panels[self.current])
     }
 }
+
+impl std::fmt::Display for Figure {
+    /// `Figure of 2 x 3 panels, 6 filled`, or what the only panel holds.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        if let [panel] = self.panels.as_slice() {
+            return write!(f, "Figure with {} layers", panel.layers.len());
+        }
+        let filled = self.panels.iter().filter(|p| !p.layers.is_empty()).count();
+        write!(f, "Figure of {} x {} panels, {filled} filled", self.rows, self.columns)
+    }
+}

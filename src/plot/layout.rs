@@ -189,9 +189,10 @@ impl<'a> Layout<'a> {
         let fixed = match (self.figure.options.size, self.only_axes()) {
             (Some(size), _) => Some(size[1] * 72.0),
             (None, true) => {
-                let rows = self.figure.heights.iter().sum::<f64>();
-                let share = if rows > 1.0 { 0.8 } else { 1.0 };
-                Some(self.figure.options.preset.size()[1] * 72.0 * rows * share + foot)
+                let panels = self.figure.heights.iter().sum::<f64>();
+                let share = if panels > 1.0 { 0.8 } else { 1.0 };
+                let legends: f64 = (0..rows).map(|r| self.legends_below(r)).sum();
+                Some(self.figure.options.preset.size()[1] * 72.0 * panels * share + foot + legends)
             }
             (None, false) => None,
         };
@@ -215,6 +216,12 @@ impl<'a> Layout<'a> {
             self.figure.columns
         );
         Ok(())
+    }
+
+    fn legends_below(&self, row: usize) -> f64 {
+        let plans = &self.plans[row * self.figure.columns..(row + 1) * self.figure.columns];
+        let height = |p: &Plan| if let Plan::Axes(p) = p { p.below() } else { 0.0 };
+        plans.iter().map(height).fold(0.0, f64::max)
     }
 
     fn only_axes(&self) -> bool {

@@ -233,7 +233,7 @@ fn draw_line(
             }
         }
     }
-    let many = points.len() > 1000 && !joined;
+    let many = !joined && plan.points() > 1500;
     let radius = if many {
         style.marker * 0.5
     } else if joined {

@@ -135,7 +135,7 @@ pub fn curves(runs: &[CurveData], preset: Preset) -> Result<Figure> {
     Ok(figure)
 }
 
-/// The mean over a centred window of a fiftieth of the values (narrower at the ends).
+/// The mean over a centred window of a fiftieth of the values, cut off at the ends.
 fn smoothed(values: &[f64]) -> Vec<f64> {
     let half = values.len() / 100;
     let mut sums = vec![0.0];
@@ -143,8 +143,8 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
         sums.push(sums[sums.len() - 1] + v);
     }
     let mean = |i: usize| {
-        let reach = half.min(i).min(values.len() - 1 - i);
-        (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1) as f64
+        let (from, to) = (i.saturating_sub(half), (i + half + 1).min(values.len()));
+        (sums[to] - sums[from]) / (to - from) as f64
     };
     (0..values.len()).map(mean).collect()
 }

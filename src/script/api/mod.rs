@@ -5,6 +5,7 @@ mod eval;
 mod math;
 mod model;
 mod optim;
+mod plot;
 mod session;
 mod tensor;
 mod train;
@@ -14,6 +15,7 @@ use super::table::Table;
 pub use data::{Data, DataBatches, batch_map};
 pub use eval::ScriptScore;
 pub use model::{Model, Parameters};
+pub use plot::Figure;
 pub use session::whos;
 pub use tensor::{Gradients, device_name};
 pub use train::ScriptRun;
@@ -30,6 +32,7 @@ pub fn table() -> Table {
         optim::declare,
         train::declare,
         eval::declare,
+        plot::declare,
     ] {
         declare(&mut table);
     }

@@ -1,0 +1,168 @@
+//! What plots take from scripts: numbers from arrays or tensors, spreads, pictures, label maps, palettes.
+
+use candle_core::DType;
+use rhai::Array;
+
+use crate::plot::{Picture, Spread};
+use crate::script::prelude::*;
+use crate::script::values::describe;
+
+/// Numbers for an axis: an array (where `()` is a gap) or a tensor of one dimension.
+pub struct Numbers(pub Vec<f64>);
+
+impl Arg for Numbers {
+    fn kind() -> String {
+        "[float] or Tensor".into()
+    }
+    fn wanted() -> String {
+        "an array of numbers or a tensor of one dimension".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if let Some(tensor) = value.read_lock::<Tensor>() {
+            return (tensor.rank() == 1).then(|| flat(&tensor).map(Numbers)).flatten();
+        }
+        let array = value.read_lock::<Array>()?;
+        let number = |v: &Dynamic| if v.is_unit() { Some(f64::NAN) } else { f64::convert(v) };
+        array.iter().map(number).collect::<Option<_>>().map(Numbers)
+    }
+}
+
+/// A band or error bars: half widths, or `[low, high]` with the ends.
+pub struct Ends(pub Spread);
+
+impl Arg for Ends {
+    fn kind() -> String {
+        "[float] or Tensor or [low, high]".into()
+    }
+    fn wanted() -> String {
+        "half widths (an array of numbers or a tensor), or [low, high] with two of these".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if let Some(Numbers(half)) = Numbers::convert(value) {
+            return Some(Ends(Spread::Around(half)));
+        }
+        let array = value.read_lock::<Array>()?;
+        match array.as_slice() {
+            [low, high] => {
+                let (low, high) = (Numbers::convert(low)?, Numbers::convert(high)?);
+                Some(Ends(Spread::Between(low.0, high.0)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A matrix: a tensor of two dimensions or an array of rows.
+pub struct Matrix {
+    /// Row by row.
+    pub values: Vec<f64>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+}
+
+impl Arg for Matrix {
+    fn kind() -> String {
+        "[[float]] or Tensor".into()
+    }
+    fn wanted() -> String {
+        "a tensor of two dimensions or an array of rows of equal length".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        if let Some(tensor) = value.read_lock::<Tensor>() {
+            let (rows, columns) = tensor.dims2().ok()?;
+            return Some(Matrix {
+                values: flat(&tensor)?,
+                rows,
+                columns,
+            });
+        }
+        let array = value.read_lock::<Array>()?;
+        let rows: Vec<Vec<f64>> = array
+            .iter()
+            .map(|r| Numbers::convert(r).map(|n| n.0))
+            .collect::<Option<_>>()?;
+        let columns = rows.first()?.len();
+        rows.iter().all(|r| r.len() == columns).then(|| Matrix {
+            values: rows.concat(),
+            rows: rows.len(),
+            columns,
+        })
+    }
+}
+
+/// Colours of the classes: `[[red, green, blue], ..]`, 0 to 255.
+pub struct Palette(pub Vec<[u8; 3]>);
+
+impl Arg for Palette {
+    fn kind() -> String {
+        "[[int; 3]]".into()
+    }
+    fn wanted() -> String {
+        "an array of colours [red, green, blue], each 0 to 255 (data.palette is one)".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let colours = Vec::<Vec<u32>>::convert(value)?;
+        let colour = |c: Vec<u32>| -> Option<[u8; 3]> {
+            let bytes: Vec<u8> = c.into_iter().map(|v| u8::try_from(v).ok()).collect::<Option<_>>()?;
+            bytes.try_into().ok()
+        };
+        colours.into_iter().map(colour).collect::<Option<_>>().map(Palette)
+    }
+}
+
+/// Every number of a tensor of any type, row-major.
+fn flat(tensor: &Tensor) -> Option<Vec<f64>> {
+    tensor
+        .flatten_all()
+        .and_then(|t| t.to_dtype(DType::F64))
+        .and_then(|t| t.to_vec1::<f64>())
+        .ok()
+}
+
+/// The picture in a tensor `[3, h, w]` with colours 0 to 1, or bytes 0 to 255 where the tensor has an integer type.
+pub fn picture_from(image: &Tensor) -> Result<Picture> {
+    let [3, height, width] = *image.dims() else {
+        fail!(
+            "the image must be a tensor of shape [3, height, width], found {}",
+            describe(&Dynamic::from(image.clone()))
+        )
+    };
+    let scale = if image.dtype().is_float() { 255.0 } else { 1.0 };
+    let planes = image
+        .permute((1, 2, 0))?
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    if let Some(strange) = planes.iter().find(|v| !(-0.01..=255.0 / scale + 0.01).contains(*v)) {
+        fail!(
+            "the image has the colour {strange}, expected 0 to {}; batches are normalised: use data.get(i).image, which is not",
+            255.0 / scale
+        );
+    }
+    let bytes = planes
+        .iter()
+        .map(|v| (v * scale).round().clamp(0.0, 255.0) as u8)
+        .collect();
+    Picture::new(width, height, bytes)
+}
+
+/// Labels, row by row, and the size `[height, width]` of a label map.
+pub fn labels_from(labels: &Tensor) -> Result<(Vec<u8>, [usize; 2])> {
+    let [height, width] = *labels.dims() else {
+        fail!(
+            "the labels must be a tensor of shape [height, width], found {}",
+            describe(&Dynamic::from(labels.clone()))
+        )
+    };
+    let values = labels.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let byte = |v: &f64| -> Result<u8> {
+        ensure!(
+            v.fract() == 0.0 && (0.0..=255.0).contains(v),
+            "label {v} is not an integer from 0 to 255"
+        );
+        Ok(*v as u8)
+    };
+    Ok((values.iter().map(byte).collect::<Result<_>>()?, [height, width]))
+}

@@ -1,0 +1,88 @@
+//! `plot::` and the methods of figures.
+//!
+//! `figure` holds the builder and its methods, `kinds` the figures of one call, `arguments` what both take.
+
+mod arguments;
+mod figure;
+mod kinds;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use crate::plot;
+use crate::script::prelude::*;
+use crate::session::Session;
+
+/// A figure as scripts hold it: all handles of one figure draw into it.
+#[derive(Clone)]
+pub struct Figure(Rc<RefCell<plot::Figure>>);
+
+impl Figure {
+    /// A handle of its own for this figure.
+    pub fn new(figure: plot::Figure) -> Self {
+        Figure(Rc::new(RefCell::new(figure)))
+    }
+
+    /// Change the figure, then hand it on to the next method of the chain.
+    fn with(self, change: impl FnOnce(&mut plot::Figure) -> Result<()>) -> Result<Self> {
+        change(&mut self.0.borrow_mut())?;
+        Ok(self)
+    }
+
+    /// Save below the run folder; what made the figure goes into the file. Returns the path.
+    fn save(&self, session: &Session, name: &str, dpi: Option<f64>) -> Result<String> {
+        let path = session.output_path(name)?;
+        let mut figure = self.0.borrow_mut();
+        let facts = facts(session);
+        figure
+            .metadata
+            .retain(|(key, _)| !facts.iter().any(|(name, _)| name == key));
+        figure.metadata.extend(facts);
+        figure.save(&path, dpi)?;
+        Ok(path.display().to_string())
+    }
+}
+
+/// What is kept in every file: the program, the seed, the hash of the script.
+fn facts(session: &Session) -> Vec<(String, String)> {
+    let mut facts = vec![
+        ("software".to_string(), format!("seglab {}", env!("CARGO_PKG_VERSION"))),
+        ("seed".to_string(), session.seed().to_string()),
+    ];
+    let script = session.script();
+    if !script.is_empty() {
+        let hash: String = Sha256::digest(script.as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        facts.push(("script".to_string(), format!("sha256:{hash}")));
+    }
+    facts
+}
+
+impl ScriptType for Figure {
+    const NAME: &'static str = "Figure";
+    const DOC: &'static str = "A figure under construction: add to it, then `.save(\"name.png\")`, `.svg` or `.pdf`.";
+
+    fn display(&self) -> String {
+        self.0.borrow().to_string()
+    }
+
+    fn brief(&self) -> String {
+        self.0.borrow().to_string()
+    }
+}
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.script_type::<Figure>();
+    table.namespace(
+        "plot",
+        "Figures for papers and slides: PNG, SVG and PDF.",
+        figure::constructors(),
+    );
+    table.namespace("plot", "", kinds::entries());
+    table.methods::<Figure>("Figure", figure::methods());
+}
