@@ -3,14 +3,90 @@
 use super::Figure;
 use crate::plot::Picture;
 use crate::plot::Preset;
-use crate::plot::kinds::{EfficiencyRow, Example, ExamplesOptions, examples, label_efficiency};
-use crate::script::api::{Data, Model};
+use crate::plot::kinds::{
+    ConfusionData, CurveData, EfficiencyRow, Example, ExamplesOptions, confusion, curves, examples, label_efficiency,
+};
+use crate::script::api::{Data, Model, ScriptRun, ScriptScore};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::train::evaluate::{EvalOptions, predict};
 
+/// One run or several.
+pub struct Runs(Vec<ScriptRun>);
+
+impl Arg for Runs {
+    fn kind() -> String {
+        "[Run]".into()
+    }
+    fn wanted() -> String {
+        "an array of runs, or one".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let one = ScriptRun::convert(value).map(|run| vec![run]);
+        one.or_else(|| Vec::convert(value)).map(Runs)
+    }
+}
+
 pub(super) fn entries() -> Vec<Entry> {
     entries! {
+        /// Show how runs went: the loss, pale as measured and smoothed; below it validation mIoU and learning rate.
+        /// ```
+        /// let scenes = data::scenes(#{ count: 2, size: [32, 32] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: scenes.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, scenes, #{ steps: 3, batch_size: 2 });
+        /// plot::curves([run]).save("curves.png", #{ dpi: 100 });
+        /// ```
+        fn curves(
+            ctx,
+            /// What `train::pretrain`, `train::finetune` and `train::fit` give.
+            runs: Runs,
+            /// Names in the legend; by default those of the runs.
+            labels: Vec<String> = Vec::new(),
+            /// As for `plot::figure`.
+            preset: String = "paper".into(),
+        ) -> Figure {
+            ensure!(
+                labels.is_empty() || labels.len() == runs.0.len(),
+                "plot::curves: {} labels for {} runs",
+                labels.len(),
+                runs.0.len()
+            );
+            let mut data = Vec::new();
+            let mut names = Vec::new();
+            for (i, run) in runs.0.iter().enumerate() {
+                let run = run.get()?;
+                let label = labels.get(i).cloned().unwrap_or_else(|| run.name().to_string());
+                data.push(CurveData { label, columns: run.history().columns().to_vec() });
+                names.push(run.name().to_string());
+            }
+            let mut figure = curves(&data, Preset::parse(&preset)?)?;
+            figure.metadata.push(("runs".to_string(), names.join(", ")));
+            Ok(Figure::new(figure))
+        }
+
+        /// Show a score's confusion matrix: each row in percent of the true pixels of its class.
+        /// ```
+        /// let truth = tensor::from([0, 0, 1, 1]).to_dtype("i64");
+        /// let score = eval::compare(truth, tensor::from([0, 1, 1, 1]).to_dtype("i64"), 2, #{ class_names: ["sky", "road"] });
+        /// plot::confusion(score).save("confusion.svg");
+        /// ```
+        fn confusion(
+            ctx,
+            /// What `eval::segmentation` gives.
+            score: ScriptScore,
+            /// Above the figure.
+            title: String = String::new(),
+            /// As for `plot::figure`.
+            preset: String = "paper".into(),
+        ) -> Figure {
+            let matrix = &score.0.confusion;
+            let class_names = (0..matrix.classes()).map(|c| score.0.class_name(c)).collect();
+            let data = ConfusionData { counts: matrix.rows().concat(), class_names, title };
+            let mut figure = confusion(&data, Preset::parse(&preset)?)?;
+            figure.metadata.push(("protocol".to_string(), score.0.protocol.to_string()));
+            Ok(Figure::new(figure))
+        }
+
         /// Show images with their truth and the model's prediction, one row each, and the classes' colours below.
         /// ```
         /// let scenes = data::scenes(#{ count: 4, size: [32, 48] });
