@@ -1,10 +1,185 @@
-//! Line editor, completion, commands.
+//! Line editor, completion, commands: what a researcher types into.
+//!
+//! `mod.rs` reads and prints, [`evaluate`] runs an input and keeps its variables and functions, [`complete`] and [`highlight`]
+//! help while typing, [`commands`] holds the table of `%commands`: a new one is one line there.
 
-use crate::error::Result;
-use crate::script::Interpreter;
+mod commands;
+mod complete;
+mod evaluate;
+mod highlight;
 
-/// Read, evaluate, print until the end of the input.
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use rustyline::config::{CompletionType, Config};
+use rustyline::error::ReadlineError;
+use rustyline::{Editor, history::FileHistory};
+
+use crate::error::{Error, Result};
+use crate::script::{Interpreter, Report};
+
+use complete::Assistant;
+use evaluate::Evaluator;
+
+/// Seconds from which on time and memory are shown after an input.
+const WORTH_SAYING: f64 = 1.0;
+/// Characters of a value that are shown.
+const LONGEST_VALUE: usize = 4000;
+
+/// Read, evaluate, print until `%quit` or Ctrl-D.
 pub fn run(interpreter: Interpreter) -> Result<()> {
-    let _ = interpreter;
+    interpreter.context().set_interactive(true);
+    let colour = std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none()
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    let mut repl = Repl {
+        evaluator: Evaluator::new(interpreter),
+        colour,
+    };
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .history_ignore_space(true)
+        .auto_add_history(true)
+        .max_history_size(10_000)
+        .map_err(line_error)?
+        .build();
+    let mut editor: Editor<Assistant, FileHistory> = Editor::with_config(config).map_err(line_error)?;
+    let assistant = Assistant::new(repl.evaluator.interpreter().context().table().clone(), colour);
+    let variables = Rc::clone(assistant.variables());
+    editor.set_helper(Some(assistant));
+    let history = history_file();
+    if let Some(path) = &history {
+        // no history yet is no error
+        let _ = editor.load_history(path);
+    }
+    repl.say(&format!(
+        "seglab {}; help() lists the functions, %help the commands, Ctrl-D ends",
+        env!("CARGO_PKG_VERSION")
+    ));
+    loop {
+        *variables.borrow_mut() = repl.evaluator.variables();
+        let prompt = format!("[{}]> ", repl.evaluator.next_number());
+        match editor.readline(&prompt) {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) => {
+                let go_on = repl.input(&line);
+                if let Some(path) = &history {
+                    let _ = editor.append_history(path);
+                }
+                if !go_on {
+                    break;
+                }
+            }
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) => break,
+            Err(e) => return Err(line_error(e)),
+        }
+    }
     Ok(())
+}
+
+/// One running REPL.
+struct Repl {
+    evaluator: Evaluator,
+    colour: bool,
+}
+
+impl Repl {
+    /// Deal with one input; false ends the REPL.
+    fn input(&mut self, text: &str) -> bool {
+        let trimmed = text.trim();
+        if let Some(command) = trimmed.strip_prefix('%') {
+            return commands::run(self, command);
+        }
+        if let Some(name) = trimmed
+            .strip_suffix('?')
+            .filter(|n| n.chars().all(|c| c.is_alphanumeric() || "_:.".contains(c)))
+        {
+            self.describe(name);
+            return true;
+        }
+        self.evaluate(text);
+        true
+    }
+
+    /// Run an input and show what came of it.
+    fn evaluate(&mut self, text: &str) {
+        let start = Instant::now();
+        match self.evaluator.input(text) {
+            Ok(value) => {
+                if !value.is_unit() && !text.trim_end().ends_with(';') {
+                    self.echo(&value);
+                }
+            }
+            Err(report) => self.complain(&report),
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        if seconds >= WORTH_SAYING {
+            let memory = memory()
+                .map(|m| format!(", {:.2} GB in use", m as f64 / 1e9))
+                .unwrap_or_default();
+            self.say(&self.dim(&format!("({seconds:.1} s{memory})")));
+        }
+    }
+
+    /// Show a value, a long one shortened.
+    fn echo(&self, value: &rhai::Dynamic) {
+        let text = self.evaluator.interpreter().display(value);
+        let text = if value.is_string() && !text.contains('\n') {
+            format!("{text:?}")
+        } else {
+            text
+        };
+        match text.char_indices().nth(LONGEST_VALUE) {
+            Some((end, _)) => self.say(&format!("{} ... ({} characters)", &text[..end], text.chars().count())),
+            None => self.say(&text),
+        }
+    }
+
+    /// `name?`: the help on it, or what the variable holds.
+    fn describe(&self, name: &str) {
+        let context = self.evaluator.interpreter().context();
+        if let Some(value) = self.evaluator.value(name) {
+            let type_name = context.table().type_name(value.type_name()).to_string();
+            self.say(&format!("{name}: {type_name}"));
+            self.echo(&value);
+            return;
+        }
+        self.say(&crate::script::help::help(context.table(), name));
+    }
+
+    fn complain(&self, report: &Report) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", report.render(self.colour));
+    }
+
+    fn say(&self, text: &str) {
+        self.evaluator.interpreter().session().print(text);
+    }
+
+    fn dim(&self, text: &str) -> String {
+        if self.colour {
+            format!("\x1b[2m{text}\x1b[0m")
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+/// Where the inputs of all sessions are kept: the user's state folder.
+fn history_file() -> Option<PathBuf> {
+    let folder = dirs::state_dir().or_else(dirs::data_local_dir)?.join("seglab");
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder.join("history.txt"))
+}
+
+/// Bytes that this process holds (Linux).
+fn memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
+}
+
+fn line_error(e: ReadlineError) -> Error {
+    Error::usage(format!("the line editor failed ({e})"))
 }

@@ -1,6 +1,6 @@
 //! What can be said about a script without running it: unknown functions, variables, options, arguments.
 
-use rhai::{AST, ASTNode, Engine, Expr, Map, Position, Scope};
+use rhai::{AST, ASTNode, Expr, Map, Position, Scope};
 
 use super::engine::Interpreter;
 use super::hints::BUILT_IN;
@@ -42,14 +42,10 @@ pub fn arguments(ast: &AST) -> Option<Vec<String>> {
 
 /// Undefined variables, found by the parser in its strict mode.
 fn variables(interpreter: &Interpreter, source: &str, text: &str) -> Option<Report> {
-    let mut strict = Engine::new();
-    strict.set_max_expr_depths(256, 128);
+    let mut strict = super::engine::parser();
     strict.set_strict_variables(true);
-    super::engine::read_eval_as_name(&mut strict);
     let mut scope = Scope::new();
     scope.push_constant("PI", std::f64::consts::PI);
-    let whos = strict.register_custom_syntax(["whos", "()"], false, |_, _| Ok(rhai::Dynamic::UNIT));
-    debug_assert!(whos.is_ok());
     let mut spaces = Vec::new();
     for (name, _) in &interpreter.context().table().namespaces {
         strict.register_static_module(super::engine::rhai_name(name), rhai::Module::new().into());

@@ -25,6 +25,7 @@ struct State {
     session: Session,
     table: Rc<Table>,
     no_grad: Cell<usize>,
+    interactive: Cell<bool>,
     pending: RefCell<Option<Box<EvalAltResult>>>,
     arguments: RefCell<BTreeMap<String, Argument>>,
     sources: RefCell<BTreeMap<String, String>>,
@@ -48,6 +49,7 @@ impl Context {
             session,
             table,
             no_grad: Cell::new(0),
+            interactive: Cell::new(false),
             pending: RefCell::default(),
             arguments: RefCell::default(),
             sources: RefCell::default(),
@@ -67,6 +69,18 @@ impl Context {
     /// Whether gradients are wanted: false inside `tensor::no_grad`, where results are detached and models keep no graph.
     pub fn tracking(&self) -> bool {
         self.0.no_grad.get() == 0
+    }
+
+    /// Whether a person types (the REPL). Where Ctrl-C paused a long function that returns what it has so far, clear the
+    /// session's cancel flag if this is true, so that the input goes on and the person gets the paused thing; in a script leave
+    /// the flag, so that the script ends as interrupted.
+    pub fn interactive(&self) -> bool {
+        self.0.interactive.get()
+    }
+
+    /// Say whether a person types.
+    pub fn set_interactive(&self, interactive: bool) {
+        self.0.interactive.set(interactive);
     }
 
     /// Run `body` with [`Context::tracking`] off.

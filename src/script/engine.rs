@@ -110,10 +110,10 @@ impl Interpreter {
         }));
         match result {
             Ok(Ok(value)) => Ok(value.flatten()),
-            Ok(Err(e)) => Err(Box::new(explain(&self.context, &self.engine, source, scope, *e))),
+            Ok(Err(e)) => Err(Box::new(explain(&self.context, source, scope, *e))),
             Err(panic) => {
                 let error = script_error(panic_error("the script", &*panic));
-                Err(Box::new(explain(&self.context, &self.engine, source, scope, *error)))
+                Err(Box::new(explain(&self.context, source, scope, *error)))
             }
         }
     }
@@ -123,6 +123,11 @@ impl Interpreter {
         let text = read_script(path).map_err(|e| Box::new(Report::plain(e.to_string())))?;
         self.session().set_script(&text);
         self.run(&path.display().to_string(), &text, &mut Scope::new())
+    }
+
+    /// Make a module's functions callable everywhere; a later one hides earlier ones of the same name.
+    pub fn add_module(&mut self, module: Module) {
+        self.engine.register_global_module(module.into());
     }
 
     /// The text that `print` writes for a value.
@@ -165,6 +170,16 @@ fn register(engine: &mut Engine, table: &Table) {
     for (name, module) in spaces {
         engine.register_static_module(rhai_name(name), module.into());
     }
+}
+
+/// An engine that only parses, as the language is here.
+pub fn parser() -> Engine {
+    let mut engine = Engine::new();
+    engine.set_max_expr_depths(256, 128);
+    read_eval_as_name(&mut engine);
+    let whos = engine.register_custom_syntax(["whos", "()"], false, |_, _| Ok(Dynamic::UNIT));
+    debug_assert!(whos.is_ok());
+    engine
 }
 
 /// Let the parser of `engine` take `eval` as the name [`EVAL`] stands for.

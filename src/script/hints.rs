@@ -1,6 +1,6 @@
 //! Rhai's messages in plain words, with suggestions from the function table.
 
-use rhai::{Engine, EvalAltResult, ParseErrorType, Scope};
+use rhai::{EvalAltResult, ParseErrorType, Scope};
 
 use super::context::{Context, count};
 use super::report::Place;
@@ -8,12 +8,7 @@ use super::table::{Kind, Table};
 use crate::error::nearest;
 
 /// Message and hint of a run-time error.
-pub fn runtime(
-    context: &Context,
-    engine: &Engine,
-    scope: &Scope,
-    error: &mut EvalAltResult,
-) -> (String, Option<String>) {
+pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (String, Option<String>) {
     let table = context.table();
     match error {
         EvalAltResult::ErrorRuntime(value, _) => (super::engine::show(table, value, false), None),
@@ -23,8 +18,9 @@ pub fn runtime(
             unknown_variable(table, scope, &super::engine::table_name(name))
         }
         EvalAltResult::ErrorModuleNotFound(name, _) => {
+            let name = super::engine::table_name(name);
             let known = table.namespaces.iter().map(|(n, _)| *n);
-            let hint = nearest(name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
+            let hint = nearest(&name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
             let list: Vec<&str> = known.collect();
             (
                 format!(
@@ -63,7 +59,6 @@ pub fn runtime(
         other => {
             other.clear_position();
             let text = plain_types(table, &other.to_string());
-            let _ = engine;
             (lower_first(&text), None)
         }
     }
@@ -265,10 +260,7 @@ fn unknown_variable(table: &Table, scope: &Scope, name: &str) -> (String, Option
     } else {
         nearest(name, variables.chain(functions)).map(|n| format!("did you mean `{n}`?"))
     };
-    let outer = hint
-        .is_none()
-        .then(|| "functions see no outer variables; pass them as arguments".to_string());
-    (format!("there is no variable `{name}`"), hint.or(outer))
+    (format!("there is no variable `{name}`"), hint)
 }
 
 /// Functions of Rhai itself worth suggesting.

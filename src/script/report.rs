@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use rhai::{Engine, EvalAltResult, ParseError, ParseErrorType, Position, Scope};
+use rhai::{EvalAltResult, ParseError, ParseErrorType, Position, Scope};
 
 use super::context::Context;
 use super::hints;
@@ -123,7 +123,7 @@ impl Report {
 }
 
 /// The report of a run-time error in the script called `source`.
-pub fn explain(context: &Context, engine: &Engine, source: &str, scope: &Scope, error: EvalAltResult) -> Report {
+pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltResult) -> Report {
     let mut chain = Vec::new();
     let mut error = error;
     let mut source = source.to_string();
@@ -154,7 +154,10 @@ pub fn explain(context: &Context, engine: &Engine, source: &str, scope: &Scope, 
     }
     chain.reverse();
     let position = error.position();
-    let (message, hint) = hints::runtime(context, engine, scope, &mut error);
+    let (message, mut hint) = hints::runtime(context, scope, &mut error);
+    if hint.is_none() && !chain.is_empty() && matches!(error, EvalAltResult::ErrorVariableNotFound(..)) {
+        hint = Some("functions see no outer variables; pass them as arguments".into());
+    }
     Report {
         message,
         place: Place::new(context, &source, position),

@@ -1,0 +1,202 @@
+//! The `%commands`, one table.
+
+use std::path::Path;
+use std::process::Command as Process;
+use std::time::Instant;
+
+use super::Repl;
+use crate::error::nearest;
+use crate::script::engine::read_script;
+
+/// One command.
+pub struct Command {
+    /// Its name without `%`.
+    pub name: &'static str,
+    /// What follows the name.
+    arguments: &'static str,
+    /// What it does.
+    doc: &'static str,
+    run: fn(&mut Repl, &str) -> Result<(), String>,
+}
+
+/// All commands.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "help",
+        arguments: "",
+        doc: "list these commands",
+        run: list,
+    },
+    Command {
+        name: "whos",
+        arguments: "",
+        doc: "list the variables",
+        run: whos,
+    },
+    Command {
+        name: "history",
+        arguments: "",
+        doc: "list the inputs of this session",
+        run: history,
+    },
+    Command {
+        name: "save",
+        arguments: "FILE",
+        doc: "write the inputs that worked as a script",
+        run: save,
+    },
+    Command {
+        name: "run",
+        arguments: "FILE",
+        doc: "run a script here; its variables stay",
+        run: run_file,
+    },
+    Command {
+        name: "time",
+        arguments: "EXPR",
+        doc: "run an input and show how long it takes",
+        run: time,
+    },
+    Command {
+        name: "reset",
+        arguments: "",
+        doc: "forget all variables",
+        run: reset,
+    },
+    Command {
+        name: "edit",
+        arguments: "",
+        doc: "edit the last input in $EDITOR, then run it",
+        run: edit,
+    },
+    Command {
+        name: "quit",
+        arguments: "",
+        doc: "end (as Ctrl-D)",
+        run: |_, _| Ok(()),
+    },
+];
+
+/// Run a command line without its `%`; false ends the REPL.
+pub fn run(repl: &mut Repl, line: &str) -> bool {
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
+        let hint = nearest(name, COMMANDS.iter().map(|c| c.name)).map(|n| format!("; did you mean %{n}?"));
+        repl.say(&format!(
+            "error: there is no command %{name}{}; %help lists them",
+            hint.unwrap_or_default()
+        ));
+        return true;
+    };
+    if let Err(text) = (command.run)(repl, argument.trim()) {
+        repl.say(&format!("error: %{name}: {text}"));
+    }
+    name != "quit"
+}
+
+fn list(repl: &mut Repl, _: &str) -> Result<(), String> {
+    for c in COMMANDS {
+        repl.say(&format!("  {:<12} {}", format!("%{} {}", c.name, c.arguments), c.doc));
+    }
+    for (key, doc) in [
+        ("name?", "the help on a function, or what a variable holds"),
+        ("ans", "the last value"),
+        (";", "at the end of an input: do not show its value"),
+        ("TAB", "complete names, methods, options, files"),
+        ("Ctrl-C", "stop what runs; training pauses at its next step"),
+        ("Ctrl-R", "search the inputs of all sessions"),
+    ] {
+        repl.say(&format!("  {key:<12} {doc}"));
+    }
+    Ok(())
+}
+
+fn whos(repl: &mut Repl, _: &str) -> Result<(), String> {
+    repl.say(&repl.evaluator.whos());
+    Ok(())
+}
+
+fn history(repl: &mut Repl, _: &str) -> Result<(), String> {
+    for (i, input) in repl.evaluator.inputs().iter().enumerate() {
+        let mark = if input.worked { "" } else { "   // failed" };
+        repl.say(&format!(
+            "[{}] {}{mark}",
+            i + 1,
+            input.text.trim_end().replace('\n', "\n    ")
+        ));
+    }
+    Ok(())
+}
+
+fn save(repl: &mut Repl, file: &str) -> Result<(), String> {
+    if file.is_empty() {
+        return Err("needs the name of a file".into());
+    }
+    let mut text = String::new();
+    for input in repl.evaluator.inputs().iter().filter(|i| i.worked) {
+        let line = input.text.trim_end();
+        text.push_str(line);
+        text.push_str(if line.ends_with([';', '}']) { "\n" } else { ";\n" });
+    }
+    std::fs::write(file, &text).map_err(|e| format!("{file} cannot be written ({e})"))?;
+    repl.say(&format!("{} lines in {file}", text.lines().count()));
+    Ok(())
+}
+
+fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
+    if file.is_empty() {
+        return Err("needs the name of a script".into());
+    }
+    let text = read_script(Path::new(file)).map_err(|e| e.to_string())?;
+    match repl.evaluator.run(file, &text) {
+        Ok(value) if !value.is_unit() => repl.echo(&value),
+        Ok(_) => {}
+        Err(report) => repl.complain(&report),
+    }
+    Ok(())
+}
+
+fn time(repl: &mut Repl, text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("needs something to run".into());
+    }
+    let start = Instant::now();
+    match repl.evaluator.input(text) {
+        Ok(value) if !value.is_unit() && !text.ends_with(';') => repl.echo(&value),
+        Ok(_) => {}
+        Err(report) => repl.complain(&report),
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    repl.say(&if seconds < 1.0 {
+        format!("{:.3} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.3} s")
+    });
+    Ok(())
+}
+
+fn reset(repl: &mut Repl, _: &str) -> Result<(), String> {
+    repl.evaluator.reset();
+    Ok(())
+}
+
+fn edit(repl: &mut Repl, _: &str) -> Result<(), String> {
+    let editor = std::env::var("EDITOR")
+        .or_else(|_| std::env::var("VISUAL"))
+        .unwrap_or_else(|_| "vi".into());
+    let last = repl.evaluator.inputs().last().map_or(String::new(), |i| i.text.clone());
+    let path = std::env::temp_dir().join(format!("seglab-edit-{}.rhai", std::process::id()));
+    std::fs::write(&path, last).map_err(|e| format!("{} cannot be written ({e})", path.display()))?;
+    let status = Process::new(&editor).arg(&path).status();
+    let text = std::fs::read_to_string(&path);
+    let _ = std::fs::remove_file(&path);
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(format!("{editor} ended with {status}")),
+        Err(e) => return Err(format!("{editor} cannot be started ({e}); set EDITOR")),
+    }
+    let text = text.map_err(|e| format!("{} cannot be read ({e})", path.display()))?;
+    repl.say(text.trim_end());
+    repl.evaluate(&text);
+    Ok(())
+}

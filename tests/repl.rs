@@ -1,0 +1,162 @@
+//! The REPL through a real pseudo-terminal.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use expectrl::process::unix::UnixProcess;
+use expectrl::session::OsStream;
+use expectrl::{Eof, Expect, Session};
+
+type Terminal = Session<UnixProcess, OsStream>;
+
+fn start(folder: &Path) -> Terminal {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seglab"));
+    command
+        .current_dir(folder)
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", folder.join("state"));
+    let mut terminal = Session::spawn(command).unwrap();
+    terminal.set_expect_timeout(Some(Duration::from_secs(30)));
+    terminal.expect("Ctrl-D ends").unwrap();
+    terminal.expect("[1]>").unwrap();
+    terminal
+}
+
+/// Type a line, wait for this output, then for the next prompt.
+fn enter(terminal: &mut Terminal, line: &str, output: &str) {
+    terminal.send_line(line).unwrap();
+    if let Err(e) = terminal.expect(output) {
+        panic!("{line}: no {output:?} ({e})");
+    }
+    terminal.expect("]>").unwrap();
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn values_are_echoed_kept_and_silenced() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(&mut t, "40 + 2", "\n42");
+    enter(&mut t, "ans * 10", "\n420");
+    enter(&mut t, "let m = tensor::ones([2, 3])", "");
+    enter(&mut t, "m.shape", "\n[2, 3]");
+    enter(&mut t, "m * 2", "Tensor f32 [2, 3] cpu");
+    enter(&mut t, "\"quiet\".len;", "");
+    enter(&mut t, "whos()", "bytes");
+    t.send_line("%quit").unwrap();
+    t.expect(Eof).unwrap();
+}
+
+#[test]
+fn an_error_is_reported_and_changes_nothing() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(&mut t, "let a = 5", "");
+    enter(&mut t, "a = 6; tensor::zeroes([2])", "did you mean `tensor::zeros`?");
+    enter(&mut t, "a", "\n5");
+    enter(&mut t, "%hstory", "did you mean %history?");
+}
+
+#[test]
+fn open_brackets_continue_on_the_next_line() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    t.send("fn twice(x) {\r").unwrap();
+    t.send("    2 * x\r").unwrap();
+    t.send("}\r").unwrap();
+    t.expect("[2]>").unwrap();
+    enter(&mut t, "twice(21)", "\n42");
+    enter(&mut t, "let f = |x| twice(x) + 1", "");
+    enter(&mut t, "f.call(1)", "\n3");
+}
+
+#[test]
+fn a_pasted_script_runs_as_one_input() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    t.send("\x1b[200~let a = 1;\nlet b = 2;\na + b\x1b[201~\r").unwrap();
+    t.expect("\n3").unwrap();
+    t.expect("[2]>").unwrap();
+}
+
+#[test]
+fn tab_completes_and_hints_show_the_signature() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    t.send("tensor::zer\t").unwrap();
+    t.expect("tensor::zeros").unwrap();
+    t.send("([2, 3]).sha\t").unwrap();
+    t.expect("shape").unwrap();
+    t.send("\r").unwrap();
+    t.expect("\n[2, 3]").unwrap();
+    t.send("tensor::ones([2]).softmax(#{ tempera\t").unwrap();
+    t.expect("temperature: ").unwrap();
+    t.send("1 }).shape\r").unwrap();
+    t.expect("\n[2]").unwrap();
+    t.send("tensor::full(").unwrap();
+    t.expect("value: float").unwrap();
+}
+
+#[test]
+fn help_is_one_key_away_and_commands_are_listed() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(&mut t, "tensor::zeros?", "Make a tensor of zeros.");
+    enter(&mut t, "help(\"softmax\")", "temperature: float = 1.0");
+    enter(&mut t, "%help", "%history");
+    enter(&mut t, "let a = 7", "");
+    enter(&mut t, "nonsense(", "nonsense(");
+    t.send("\x03").unwrap();
+    t.expect("]>").unwrap();
+    enter(&mut t, "missing + 1", "there is no variable `missing`");
+    enter(&mut t, "%save saved.rhai", "in saved.rhai");
+    let saved = std::fs::read_to_string(folder.path().join("saved.rhai")).unwrap();
+    assert!(saved.contains("let a = 7;") && !saved.contains("missing"), "{saved}");
+    enter(&mut t, "%reset", "");
+    enter(&mut t, "%run saved.rhai", "");
+    enter(&mut t, "a", "\n7");
+    enter(&mut t, "%time a + 1", "ms");
+}
+
+#[test]
+fn ctrl_c_stops_a_loop_and_the_session_goes_on() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(&mut t, "let kept = 11", "");
+    t.send_line("print(\"running\"); loop { }").unwrap();
+    t.expect("\nrunning").unwrap();
+    let pressed = Instant::now();
+    t.send("\x03").unwrap();
+    t.expect("interrupted").unwrap();
+    assert!(pressed.elapsed() < Duration::from_secs(5), "{:?}", pressed.elapsed());
+    t.expect("]>").unwrap();
+    enter(&mut t, "kept", "\n11");
+}
+
+#[test]
+fn history_is_kept_in_the_state_folder() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(&mut t, "1234 + 1", "\n1235");
+    t.send("\x04").unwrap();
+    t.expect(Eof).unwrap();
+    let mut t = start(folder.path());
+    t.send("\x12").unwrap();
+    t.send("1234").unwrap();
+    t.expect("1234 + 1").unwrap();
+    t.send("\r").unwrap();
+    t.expect("\n1235").unwrap();
+    assert!(!folder.path().join("runs").exists());
+}
