@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ensure;
@@ -257,6 +257,15 @@ fn open_cuda(ordinal: usize) -> Result<Device> {
     match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
         Ok(device) => Ok(device?),
         Err(_) => crate::fail!("device: no CUDA driver was found"),
+    }
+}
+
+/// A device's name in scripts and records: `cpu`, `cuda:0`.
+pub fn device_name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
 

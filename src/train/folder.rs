@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::checkpoint;
 use super::run::{DataIdentity, Run};
 use crate::error::{Error, Result};
+use crate::session::device_name;
 
 /// Where the newest checkpoint lies.
 pub(super) fn checkpoint_path(run: &Run) -> Result<PathBuf> {
@@ -46,7 +47,7 @@ fn record(run: &Run) -> Value {
         "name": run.name,
         "status": run.status,
         "step": run.step,
-        "device": format!("{:?}", model.device().location()),
+        "device": device_name(model.device()),
         "threads": rayon::current_num_threads(),
         "session_seed": session.seed(),
         "model": model.config(),

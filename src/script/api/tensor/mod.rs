@@ -19,6 +19,7 @@ use crate::random::Random;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
+pub use crate::session::device_name;
 pub use operators::equal;
 
 /// The gradients that `backward()` gives.
@@ -277,15 +278,6 @@ const DTYPES: &[(&str, DType)] = &[
 /// The element type of this name.
 pub fn dtype_named(name: &str) -> Result<DType> {
     choose("dtype", name, DTYPES)
-}
-
-/// `cpu`, `cuda:0`.
-pub fn device_name(device: &Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".into(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-    }
 }
 
 /// A dimension of `t`; negative ones count from the end.

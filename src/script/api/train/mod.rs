@@ -290,7 +290,9 @@ fn constructors() -> Vec<Entry> {
         ///
         /// To go on it needs its data set again (the same images), and whatever closures it had.
         /// ```
-        /// try { train::load("no/such/file.safetensors"); } catch (e) { assert(e.contains("file.safetensors")); }
+        /// let text = "";
+        /// try { train::load("no/such/file.safetensors"); } catch (e) { text = e; }
+        /// assert(text.contains("file.safetensors"));
         /// ```
         fn load(ctx, path: String,
             /// The data set it was trained on.
