@@ -43,7 +43,7 @@ impl Closures {
             match value.clone().try_cast::<Tensor>() {
                 Some(loss) => Ok(loss),
                 None => fail!(
-                    "{}: the loss closure must return a tensor of one number, found {}",
+                    "{}: the loss must return a tensor of one number, found {}",
                     ctx.function(),
                     describe(&value)
                 ),
@@ -51,20 +51,20 @@ impl Closures {
         };
         let number = |what: &str, closure: &Option<FnPtr>, step: usize| -> Result<f64> {
             let Some(closure) = closure else {
-                fail!("{}: the {what} is a closure; give it again to go on", ctx.function())
+                fail!("{}: {what} is a closure; give it again to go on", ctx.function())
             };
-            let value = ctx.call(closure, (step as i64,))?;
+            let value = ctx.call(closure, (step as i64,)).map_err(|e| named(what, e))?;
             match <f64 as Arg>::convert(&value) {
                 Some(number) => Ok(number),
                 None => fail!(
-                    "{}: the {what} closure must return a number, found {}",
+                    "{}: {what} must return a number, found {}",
                     ctx.function(),
                     describe(&value)
                 ),
             }
         };
-        let mut schedule = |step: usize| number("schedule", &self.schedule, step);
-        let mut temperature = |step: usize| number("temperature", &self.temperature, step);
+        let mut schedule = |step: usize| number("the schedule", &self.schedule, step);
+        let mut temperature = |step: usize| number("the temperature", &self.temperature, step);
         let mut listener = |event: &Event| {
             let (name, closure) = match event.moment {
                 Moment::Step => ("on_step", &self.on_step),
@@ -73,7 +73,7 @@ impl Closures {
             let Some(closure) = closure else {
                 return Ok(Flow::Continue);
             };
-            let answer = ctx.call(closure, (event_map(event),))?;
+            let answer = ctx.call(closure, (event_map(event),)).map_err(|e| named(name, e))?;
             flow(ctx.function(), name, event.moment, &answer)
         };
         let mut hooks = Hooks {
@@ -83,6 +83,14 @@ impl Closures {
             listener: Some(&mut listener),
         };
         body(&mut hooks)
+    }
+}
+
+/// Say which closure has the wrong number of parameters, where a function takes several.
+fn named(name: &str, error: Error) -> Error {
+    match error {
+        Error::Usage(text) => Error::Usage(text.replacen("it calls its closure", &format!("it calls {name}"), 1)),
+        other => other,
     }
 }
 
