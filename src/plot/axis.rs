@@ -157,7 +157,9 @@ fn label_linear(at: &[f64], step: f64) -> (Vec<String>, String) {
     let largest = at.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let (mut offset, mut note) = (0.0, String::new());
     if step < largest * 1e-5 {
-        offset = at[0];
+        // the next lower multiple of a power of ten that is wider than all ticks together
+        let span = 10f64.powf((at[at.len() - 1] - at[0]).max(step).log10().ceil());
+        offset = (at[0] / span).floor() * span;
         note = format!(
             "{} {}",
             if offset < 0.0 { "−" } else { "+" },
@@ -180,7 +182,6 @@ fn label_linear(at: &[f64], step: f64) -> (Vec<String>, String) {
             (s - s.round()).abs() < 1e-6 * s.max(1.0) && s.round() >= 1.0
         })
         .unwrap_or(12) as usize;
-    // an offset itself need not be a multiple of a nicer step, but every rest is one of `step`
     (rest.iter().map(|v| text::fixed(v / unit, decimals)).collect(), note)
 }
 
@@ -342,7 +343,9 @@ mod tests {
         let a = axis(Scale::Linear, [0.0, 2e-9], false);
         assert_eq!(a.note, "×10^{−9}");
         let a = axis(Scale::Linear, [1e6, 1e6 + 1.0], false);
-        assert!(a.note.starts_with("+ 1000000") && labels(&a).contains(&"0.2"), "{a:?}");
+        assert!(a.note == "+ 1000000" && labels(&a).contains(&"0.2"), "{a:?}");
+        let a = axis(Scale::Linear, [1e6 + 0.1, 1e6 + 0.5], false);
+        assert!(a.note == "+ 1000000" && labels(&a).contains(&"0.30"), "{a:?}");
     }
 
     #[test]

@@ -109,7 +109,10 @@ fn overlay(path: &str, json: &mut Value, map: Map, also_valid: &[&str]) -> Resul
             return Err(unknown(
                 path,
                 &name,
-                valid.iter().map(String::as_str).chain(also_valid.iter().copied().filter(|n| !fields.contains_key(*n))),
+                valid
+                    .iter()
+                    .map(String::as_str)
+                    .chain(also_valid.iter().copied().filter(|n| !fields.contains_key(*n))),
             ));
         };
         let inner = format!("{path}: {name}");
