@@ -194,10 +194,11 @@ pub(super) fn backward<T: Element>(
                                 (Some(y), Some(passed)) => {
                                     // SAFETY: as above.
                                     let passed = unsafe { passed.part(at, area) };
-                                    for i in 0..area {
-                                        let d = if y[i] > T::zero() { d[i] } else { T::zero() };
-                                        passed[i] = d;
-                                        to[i] = a * d + b * map[i] + e;
+                                    let maps = to.iter_mut().zip(passed).zip(map).zip(d).zip(y);
+                                    for ((((t, passed), x), d), y) in maps {
+                                        let d = if *y > T::zero() { *d } else { T::zero() };
+                                        *passed = d;
+                                        *t = a * d + b * *x + e;
                                     }
                                 }
                                 (Some(y), None) => {
@@ -231,26 +232,35 @@ pub(super) fn backward<T: Element>(
 #[inline(always)]
 fn sums<T: Element>(x: &[T], y: Option<&[T]>, dy: &[T], centre: T) -> (f64, f64) {
     let (mut sum, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
-    let whole = x.len() / LANES * LANES;
-    let mut add = |x: &[T], y: Option<&[T]>, dy: &[T]| match y {
+    let (xs, x_rest) = x.as_chunks::<LANES>();
+    let (ds, d_rest) = dy.as_chunks::<LANES>();
+    let mut add = |i: usize, x: T, d: T| {
+        sum[i] += d;
+        product[i] += d * (x - centre);
+    };
+    match y {
         Some(y) => {
-            for i in 0..LANES.min(x.len()) {
-                let d = if y[i] > T::zero() { dy[i] } else { T::zero() };
-                sum[i] += d;
-                product[i] += d * (x[i] - centre);
+            let (ys, y_rest) = y.as_chunks::<LANES>();
+            for ((x, d), y) in xs.iter().zip(ds).zip(ys) {
+                for i in 0..LANES {
+                    add(i, x[i], if y[i] > T::zero() { d[i] } else { T::zero() });
+                }
+            }
+            for (i, ((x, d), y)) in x_rest.iter().zip(d_rest).zip(y_rest).enumerate() {
+                add(i, *x, if *y > T::zero() { *d } else { T::zero() });
             }
         }
         None => {
-            for i in 0..LANES.min(x.len()) {
-                sum[i] += dy[i];
-                product[i] += dy[i] * (x[i] - centre);
+            for (x, d) in xs.iter().zip(ds) {
+                for i in 0..LANES {
+                    add(i, x[i], d[i]);
+                }
+            }
+            for (i, (x, d)) in x_rest.iter().zip(d_rest).enumerate() {
+                add(i, *x, *d);
             }
         }
-    };
-    for i in (0..whole).step_by(LANES) {
-        add(&x[i..i + LANES], y.map(|y| &y[i..i + LANES]), &dy[i..i + LANES]);
     }
-    add(&x[whole..], y.map(|y| &y[whole..]), &dy[whole..]);
     let total = |lanes: &[T; LANES]| lanes.iter().map(|v| v.to_f64()).sum::<f64>();
     (total(&sum), total(&product))
 }

@@ -1,0 +1,335 @@
+//! The CPU workloads of `pytorch_bench.py` beside it, by the same names, on this crate.
+//!
+//! ```text
+//! cargo bench --bench versus_pytorch -- [--only PREFIX] [--threads N] [--runs N] [--rounds N] [--json]
+//! SEGLAB_PYTORCH=/path/to/python cargo bench --bench versus_pytorch          # both sides in turn, with their ratio
+//! ```
+//!
+//! Alone it measures this crate. With `SEGLAB_PYTORCH` every workload runs in `--rounds` rounds of two fresh processes, PyTorch's
+//! and ours, and the table gives the median over all rounds of each side, the ratio (theirs / ours; above 1 we are faster) and the
+//! growth of the peak resident memory. Only ratios of one run mean anything: these machines are noisy.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a program for the terminal, which may stop at the first surprise"
+)]
+
+use std::cell::RefCell;
+use std::process::Command;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor, Var};
+use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
+use seglab::random::Random;
+use seglab::train::{Optimizer, OptimizerConfig, Rule};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the command line asks for.
+#[derive(Clone)]
+struct Options {
+    only: String,
+    threads: usize,
+    runs: usize,
+    rounds: usize,
+    json: bool,
+}
+
+fn options() -> Options {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut o = Options {
+        only: String::new(),
+        threads,
+        runs: 5,
+        rounds: 3,
+        json: false,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            arguments
+                .next()
+                .and_then(|v| v.parse().ok())
+                .expect("a number after the option")
+        };
+        match argument.as_str() {
+            "--threads" => o.threads = number(),
+            "--runs" => o.runs = number(),
+            "--rounds" => o.rounds = number(),
+            "--only" => o.only = arguments.next().expect("a prefix after --only"),
+            "--json" => o.json = true,
+            _ => {} // cargo's own `--bench`
+        }
+    }
+    o
+}
+
+/// One workload: its name, what prepares it, and so its step.
+struct Workload {
+    name: String,
+    prepare: Box<dyn Fn() -> Box<dyn FnMut()>>,
+}
+
+fn workload(name: impl Into<String>, prepare: impl Fn() -> Box<dyn FnMut()> + 'static) -> Workload {
+    Workload {
+        name: name.into(),
+        prepare: Box::new(prepare),
+    }
+}
+
+/// A trainable tensor of normal draws.
+fn draw(shape: &[usize]) -> Var {
+    let mut random = Random::new(shape.iter().sum::<usize>() as u64);
+    let data: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal() as f32).collect();
+    Var::from_vec(data, shape, &Device::Cpu).unwrap()
+}
+
+fn labels(shape: &[usize]) -> Tensor {
+    let mut random = Random::new(1);
+    let data: Vec<i64> = (0..shape.iter().product()).map(|_| random.below(19) as i64).collect();
+    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+}
+
+/// Forward and backward of `f()`; candle starts from a gradient of ones, as `out.backward(torch.ones_like(out))`.
+fn through(f: impl Fn() -> Tensor + 'static) -> Box<dyn FnMut()> {
+    Box::new(move || drop(f().backward().unwrap()))
+}
+
+fn conv([n, ci, co, h, w, k, s, d]: [usize; 8], groups: usize, name: String) -> Workload {
+    workload(name, move || {
+        let x = draw(&[n, ci, h, w]);
+        let weight = draw(&[co, ci / groups, k, k]);
+        let o = Conv2dOptions {
+            groups,
+            ..Conv2dOptions::same(k, s, d)
+        };
+        through(move || ops::conv2d(&x, &weight, None, &o).unwrap())
+    })
+}
+
+fn operations() -> Vec<Workload> {
+    let mut list: Vec<Workload> = [
+        [4, 64, 64, 64, 64, 3, 1, 1],
+        [4, 256, 256, 32, 32, 3, 1, 1],
+        [4, 512, 512, 16, 16, 3, 1, 2],
+        [4, 256, 1024, 16, 16, 1, 1, 1],
+        [4, 3, 64, 256, 256, 7, 2, 1],
+        [4, 1024, 256, 16, 16, 3, 1, 12],
+    ]
+    .into_iter()
+    .map(|c| {
+        let [n, ci, co, h, w, k, s, d] = c;
+        conv(c, 1, format!("conv2d_{n}x{ci}x{h}x{w}_to{co}_k{k}_s{s}_d{d}"))
+    })
+    .collect();
+    let depthwise = [4, 2048, 2048, 16, 16, 3, 1, 12];
+    list.push(conv(
+        depthwise,
+        2048,
+        "conv2d_depthwise_4x2048x16x16_k3_d12".to_string(),
+    ));
+    list.push(workload("batch_norm_relu_4x256x64x64", || {
+        let x = draw(&[4, 256, 64, 64]);
+        let (weight, bias, mean, var) = (draw(&[256]), draw(&[256]), draw(&[256]), draw(&[256]));
+        let o = BatchNormOptions {
+            relu: true,
+            ..Default::default()
+        };
+        through(move || {
+            ops::batch_norm(&x, &weight, &bias, BatchNormState { mean: &mean, var: &var }, None, &o).unwrap()
+        })
+    }));
+    list.push(workload("max_pool2d_4x64x128x128_k3_s2", || {
+        let x = draw(&[4, 64, 128, 128]);
+        through(move || ops::max_pool2d(&x, [3, 3], [2, 2], [1, 1]).unwrap())
+    }));
+    list.push(workload("resize_bilinear_4x256_16to64", || {
+        let x = draw(&[4, 256, 16, 16]);
+        through(move || ops::resize_bilinear(&x, [64, 64], true).unwrap())
+    }));
+    list.push(workload("cross_entropy_4x19x256x256", || {
+        let (x, y) = (draw(&[4, 19, 256, 256]), labels(&[4, 256, 256]));
+        Box::new(move || {
+            let loss = ops::cross_entropy(&x, &y, &CrossEntropyOptions::default()).unwrap();
+            drop(loss.backward().unwrap());
+        })
+    }));
+    list
+}
+
+fn network(encoder: EncoderKind, n: usize, size: usize) -> (Segmenter, Tensor) {
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, encoder, 19);
+    let network = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
+    (network, draw(&[n, 3, size, size]).as_detached_tensor())
+}
+
+fn networks() -> Vec<Workload> {
+    let mut list = Vec::new();
+    for (encoder, n, size) in [(EncoderKind::Resnet18, 8, 128), (EncoderKind::Resnet50, 2, 256)] {
+        let name = encoder.name();
+        list.push(workload(format!("train_step_{name}_{n}x3x{size}x{size}"), move || {
+            let (network, x) = network(encoder, n, size);
+            let y = labels(&[n, size, size]);
+            let parameters = network
+                .parameters("")
+                .into_iter()
+                .filter(|p| !p.name.starts_with("projection"));
+            let config = OptimizerConfig {
+                name: Rule::Sgd,
+                lr: Some(0.01),
+                momentum: Some(0.9),
+                weight_decay: Some(1e-4),
+                ..Default::default()
+            };
+            let mut optimizer = Optimizer::new(parameters.map(|p| (p.name, p.var)).collect(), &config).unwrap();
+            let random = RefCell::new(Random::new(0));
+            Box::new(move || {
+                let out = network.forward(&x, &Pass::training(&random)).unwrap();
+                let loss = ops::cross_entropy(&out, &y, &CrossEntropyOptions::default()).unwrap();
+                drop(out);
+                optimizer.step(&loss.backward().unwrap(), 1.0).unwrap();
+            })
+        }));
+        list.push(workload(format!("inference_{name}_{n}x3x{size}x{size}"), move || {
+            let (network, x) = network(encoder, n, size);
+            Box::new(move || drop(network.forward(&x, &Pass::evaluation()).unwrap()))
+        }));
+    }
+    list
+}
+
+/// Processor time of all threads of this process so far (Linux; 0 elsewhere).
+fn cpu_ms() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let run = |task: std::fs::DirEntry| -> Option<f64> {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    tasks.filter_map(run).sum::<f64>() / 1e6
+}
+
+/// The largest resident set so far, in MiB (Linux; 0 elsewhere).
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line
+        .and_then(|l| l.split_whitespace().next())
+        .and_then(|v| v.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Measure one workload in this process; prints one JSON line in the format of `pytorch_bench.py`.
+fn measure(w: &Workload, o: &Options) {
+    let base = peak_mib();
+    let mut step = (w.prepare)();
+    for _ in 0..2 {
+        step();
+    }
+    let cpu = cpu_ms();
+    let mut times: Vec<f64> = (0..o.runs)
+        .map(|_| {
+            let start = Instant::now();
+            step();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    let cpu = (cpu_ms() - cpu) / o.runs as f64;
+    let median = median(&mut times);
+    let line = serde_json::json!({
+        "side": "seglab", "name": w.name, "device": "cpu", "dtype": "f32", "threads": o.threads, "median_ms": median,
+        "min_ms": times[0], "max_ms": times[times.len() - 1], "cpu_ms": cpu, "peak_mib": peak_mib() - base,
+    });
+    println!("{line}");
+}
+
+/// Medians of time and processor time, and peaks, of one side over the rounds.
+#[derive(Default)]
+struct Side {
+    medians: Vec<f64>,
+    cpu: Vec<f64>,
+    peaks: Vec<f64>,
+}
+
+impl Side {
+    /// Run `command` and keep what it says about the workload `name`.
+    fn run(&mut self, command: &mut Command, name: &str) {
+        let output = command.output().expect("the other side can be started");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else {
+                continue;
+            };
+            if value["name"] == name {
+                self.medians.extend(value["median_ms"].as_f64());
+                self.cpu.extend(value["cpu_ms"].as_f64());
+                self.peaks.extend(value["peak_mib"].as_f64());
+            }
+        }
+    }
+}
+
+/// Both sides in turn, each workload and round in processes of their own.
+fn versus(python: &str, names: &[String], o: &Options) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_bench.py");
+    let numbers = [("--threads", o.threads.to_string()), ("--runs", o.runs.to_string())];
+    if !o.json {
+        println!(
+            "{:44} {:>9} {:>9} {:>6} {:>6} {:>9} {:>9}",
+            "workload, ms", "ours", "PyTorch", "ratio", "cpu", "MiB", "PyTorch"
+        );
+    }
+    for name in names {
+        let (mut ours, mut theirs) = (Side::default(), Side::default());
+        for _ in 0..o.rounds {
+            let mut command = Command::new(python);
+            command.arg(script).args(["--only", name]);
+            let mut own = Command::new(std::env::current_exe().expect("this program's path"));
+            own.args(["--only", name]).env_remove("SEGLAB_PYTORCH");
+            for (key, value) in &numbers {
+                command.args([key, value.as_str()]);
+                own.args([key, value.as_str()]);
+            }
+            theirs.run(&mut command, name);
+            ours.run(&mut own, name);
+        }
+        let (a, b) = (median(&mut ours.medians), median(&mut theirs.medians));
+        let (cpu_a, cpu_b) = (median(&mut ours.cpu), median(&mut theirs.cpu));
+        let (peak_a, peak_b) = (median(&mut ours.peaks), median(&mut theirs.peaks));
+        if o.json {
+            let line = serde_json::json!({
+                "name": name, "threads": o.threads, "ours_ms": a, "pytorch_ms": b, "ratio": b / a, "ratio_of_cpu": cpu_b / cpu_a,
+                "ours_peak_mib": peak_a, "pytorch_peak_mib": peak_b,
+            });
+            println!("{line}");
+        } else {
+            println!(
+                "{name:44} {a:9.2} {b:9.2} {:6.2} {:6.2} {peak_a:9.1} {peak_b:9.1}",
+                b / a,
+                cpu_b / cpu_a
+            );
+        }
+    }
+}
+
+fn main() {
+    let o = options();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(o.threads)
+        .build_global()
+        .expect("the pool starts once");
+    let mut list = operations();
+    list.extend(networks());
+    list.retain(|w| w.name.starts_with(&o.only));
+    match std::env::var("SEGLAB_PYTORCH") {
+        Ok(python) => versus(&python, &list.iter().map(|w| w.name.clone()).collect::<Vec<_>>(), &o),
+        Err(_) => list.iter().for_each(|w| measure(w, &o)),
+    }
+}
