@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
-use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Tape};
 use seglab::random::Random;
 use seglab::train::{Optimizer, OptimizerConfig, Rule};
 
@@ -188,10 +188,13 @@ fn networks() -> Vec<Workload> {
             let mut optimizer = Optimizer::new(parameters.map(|p| (p.name, p.var)).collect(), &config).unwrap();
             let random = RefCell::new(Random::new(0));
             Box::new(move || {
-                let out = network.forward(&x, &Pass::training(&random)).unwrap();
-                let loss = ops::cross_entropy(&out, &y, &CrossEntropyOptions::default()).unwrap();
+                let tape = Tape::new();
+                let out = network.forward(&x, &Pass::training(&random).on(&tape)).unwrap();
+                let loss = Graph::on(&tape)
+                    .cross_entropy(&out, &y, &CrossEntropyOptions::default())
+                    .unwrap();
                 drop(out);
-                optimizer.step(&loss.backward().unwrap(), 1.0).unwrap();
+                optimizer.step(&tape.backward(&loss).unwrap(), 1.0).unwrap();
             })
         }));
         list.push(workload(format!("inference_{name}_{n}x3x{size}x{size}"), move || {

@@ -135,6 +135,7 @@ impl Case {
             training: true,
             track: true,
             random: None,
+            tape: None,
         };
         let logits = model.forward(&self.images(dtype), &pass).unwrap();
         let output = error(&sample(&logits, 256), &values(self.golden("train")));

@@ -1,13 +1,12 @@
 //! Atrous spatial pyramid pooling (Chen et al. 2017): the same map seen through convolutions of several dilations.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
 use super::layer::{ConvNorm, ConvSpec, SeparableConvNorm, dropout};
 use super::param::Builder;
 use super::pass::Pass;
 use crate::ensure;
 use crate::error::Result;
-use crate::ops;
 
 /// One atrous branch: 3x3 with a dilation, ReLU after batch norm.
 enum Branch {
@@ -90,10 +89,11 @@ impl Aspp {
                 Branch::Separable(conv) => conv.forward(x, pass)?,
             });
         }
-        let pooled = x.flatten_from(2)?.mean_keepdim(D::Minus1)?.unsqueeze(D::Minus1)?;
+        let whole = [height, width];
+        let pooled = pass.graph().avg_pool2d(x, whole, whole, [0, 0])?;
         let pooled = self.pool.forward(&pooled, pass)?;
-        maps.push(ops::resize_bilinear(&pooled, [height, width], false)?);
-        let joined = Tensor::cat(&maps, 1)?;
+        maps.push(pass.graph().resize_bilinear(&pooled, [height, width], false)?);
+        let joined = pass.graph().concat(&maps.iter().collect::<Vec<_>>(), 1)?;
         drop(maps);
         dropout(self.project.forward(&joined, pass)?, self.dropout, pass)
     }

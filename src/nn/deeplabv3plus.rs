@@ -9,7 +9,6 @@ use super::param::Builder;
 use super::pass::Pass;
 use super::resnet::Pyramid;
 use crate::error::Result;
-use crate::ops;
 
 /// Channels to which the stride-4 map is reduced before it joins (the paper's choice).
 const LOW_LEVEL_CHANNELS: usize = 48;
@@ -57,8 +56,8 @@ impl DeepLabV3Plus {
     pub(super) fn forward(&self, pyramid: &Pyramid, pass: &Pass) -> Result<Tensor> {
         let coarse = self.smooth.forward(&self.aspp.forward(&pyramid.layer4, pass)?, pass)?;
         let (_, _, height, width) = pyramid.layer1.dims4()?;
-        let coarse = ops::resize_bilinear(&coarse, [height, width], true)?;
+        let coarse = pass.graph().resize_bilinear(&coarse, [height, width], true)?;
         let fine = self.low_level.forward(&pyramid.layer1, pass)?;
-        self.fuse.forward(&Tensor::cat(&[coarse, fine], 1)?, pass)
+        self.fuse.forward(&pass.graph().concat(&[&coarse, &fine], 1)?, pass)
     }
 }

@@ -8,7 +8,6 @@ use super::layer::{BatchNorm, Conv2d, ConvSpec};
 use super::param::Builder;
 use super::pass::Pass;
 use crate::error::Result;
-use crate::ops;
 
 /// One convolution to the classes, then bilinear to the size asked for.
 pub(super) struct Classifier {
@@ -36,7 +35,7 @@ impl Classifier {
         if [height, width] == size {
             return Ok(logits);
         }
-        ops::resize_bilinear(&logits, size, self.align_corners)
+        pass.graph().resize_bilinear(&logits, size, self.align_corners)
     }
 }
 
@@ -85,7 +84,7 @@ impl Projection {
             x = conv.forward(&x, pass)?;
             x = match norm {
                 Some(norm) => norm.forward(&x, None, true, pass)?,
-                None => ops::relu(&x)?,
+                None => pass.graph().relu(&x)?,
             };
         }
         self.last.forward(&x, pass)

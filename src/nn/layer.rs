@@ -9,7 +9,7 @@ use super::param::{Builder, Slot};
 use super::pass::Pass;
 use crate::error::Result;
 use crate::fail;
-use crate::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions};
+use crate::ops::{BatchNormOptions, BatchNormState, Conv2dOptions};
 
 /// What a convolution is: square kernel, padding so that stride 1 keeps the size.
 #[derive(Clone, Copy)]
@@ -69,7 +69,8 @@ impl Conv2d {
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.tensor(pass));
-        ops::conv2d(x, &self.weight.tensor(pass), bias.as_ref(), &self.options)
+        pass.graph()
+            .conv2d(x, &self.weight.tensor(pass), bias.as_ref(), &self.options)
     }
 
     /// Number of output channels.
@@ -110,7 +111,7 @@ impl BatchNorm {
             var: &self.var.var,
         };
         let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
-        ops::batch_norm(x, &weight, &bias, state, residual, &options)
+        pass.graph().batch_norm(x, &weight, &bias, state, residual, &options)
     }
 }
 
@@ -183,7 +184,7 @@ pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
         return Ok(x);
     }
     match pass.random {
-        Some(random) => ops::dropout(&x, p, &mut random.borrow_mut()),
+        Some(random) => pass.graph().dropout(&x, p, &mut random.borrow_mut()),
         None => fail!("forward: dropout {p} in training mode needs a random state; pass one, or set dropout to 0"),
     }
 }

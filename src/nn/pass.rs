@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use crate::ops::{Graph, Tape};
 use crate::random::Random;
 
 /// How one forward pass runs: the mode of batch norm and dropout, gradients or none, and where dropout draws from.
@@ -13,6 +14,8 @@ pub struct Pass<'a> {
     pub track: bool,
     /// Where dropout draws from; needed only when training a model whose dropout is not 0.
     pub random: Option<&'a RefCell<Random>>,
+    /// Where the operations are recorded: on a tape (a training loop, whose `Tape::backward` is cheaper), or in candle's graph.
+    pub tape: Option<&'a Tape>,
 }
 
 impl<'a> Pass<'a> {
@@ -22,6 +25,7 @@ impl<'a> Pass<'a> {
             training: false,
             track: false,
             random: None,
+            tape: None,
         }
     }
 
@@ -31,6 +35,20 @@ impl<'a> Pass<'a> {
             training: true,
             track: true,
             random: Some(random),
+            tape: None,
         }
+    }
+
+    /// The same pass recorded on `tape`; take the gradients by its `backward`.
+    pub fn on(self, tape: &'a Tape) -> Self {
+        Pass {
+            tape: Some(tape),
+            ..self
+        }
+    }
+
+    /// Where this pass records its operations.
+    pub(super) fn graph(&self) -> Graph<'a> {
+        self.tape.map(Graph::on).unwrap_or_default()
     }
 }

@@ -8,7 +8,6 @@ use super::layer::{ConvNorm, ConvSpec};
 use super::param::Builder;
 use super::pass::Pass;
 use crate::error::Result;
-use crate::ops;
 
 /// The maps of an encoder, from fine to coarse.
 pub(super) struct Pyramid {
@@ -153,7 +152,7 @@ impl ResNet {
     /// Images [n, 3, h, w] -> the five maps; each side is the image's divided by the stride, rounded up.
     pub(super) fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Pyramid> {
         let stem = self.stem.forward(images, pass)?;
-        let pooled = ops::max_pool2d(&stem, [3, 3], [2, 2], [1, 1])?;
+        let pooled = pass.graph().max_pool2d(&stem, [3, 3], [2, 2], [1, 1])?;
         let stage = |index: usize, x: &Tensor| -> Result<Tensor> {
             let mut x = x.clone();
             for block in &self.stages[index] {

@@ -17,7 +17,6 @@ use super::resnet::ResNet;
 use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
-use crate::ops;
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -131,7 +130,8 @@ impl Segmenter {
 
     /// The embedding of every position: `project(features(images))` divided by its Euclidean norm over the channels.
     pub fn embed(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        ops::normalize(&self.project(&self.features(images, pass)?, pass)?, 1, 1e-12)
+        pass.graph()
+            .normalize(&self.project(&self.features(images, pass)?, pass)?, 1, 1e-12)
     }
 
     fn check_images(&self, images: &Tensor) -> Result<[usize; 2]> {

@@ -9,7 +9,6 @@ use super::param::Builder;
 use super::pass::Pass;
 use super::resnet::Pyramid;
 use crate::error::Result;
-use crate::ops;
 
 /// Five blocks from coarse to fine: resize to the next finer map (nearest), join with it, two 3x3 convolutions.
 pub(super) struct Unet {
@@ -50,10 +49,10 @@ impl Unet {
             x = match skips.get(i) {
                 Some(skip) => {
                     let (_, _, height, width) = skip.dims4()?;
-                    let x = ops::resize_nearest(&x, [height, width])?;
-                    Tensor::cat(&[&x, *skip], 1)?
+                    let x = pass.graph().resize_nearest(&x, [height, width])?;
+                    pass.graph().concat(&[&x, *skip], 1)?
                 }
-                None => ops::resize_nearest(&x, size)?,
+                None => pass.graph().resize_nearest(&x, size)?,
             };
             x = second.forward(&first.forward(&x, pass)?, pass)?;
         }

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::graph::record;
 use super::kernel::cpu::buffer;
 use super::kernel::{View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 use crate::random::Random;
@@ -21,43 +21,50 @@ const CHUNK: usize = 16_384;
 /// # Errors
 /// `p` outside 0..=1.
 pub fn dropout(input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
-    ensure!(
-        (0.0..=1.0).contains(&p),
-        "dropout: the probability is {p}, expected 0 to 1"
-    );
-    if p == 0.0 {
-        return Ok(input.clone());
-    }
-    let input = input.contiguous()?;
-    let seed = random.bits();
-    let limit = (p * 2f64.powi(32)) as u64;
-    let kept: Vec<u8> = buffer(input.elem_count(), |mask| {
-        mask.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
-            let mut draws = Random::derived(seed, &[i as u64]);
-            for pair in chunk.chunks_mut(2) {
-                let bits = draws.bits();
-                for (m, half) in pair.iter_mut().zip([bits & 0xFFFF_FFFF, bits >> 32]) {
-                    *m = u8::from(half >= limit);
+    Graph::default().dropout(input, p, random)
+}
+
+impl Graph<'_> {
+    /// [`dropout`], recorded in this graph.
+    pub fn dropout(self, input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
+        ensure!(
+            (0.0..=1.0).contains(&p),
+            "dropout: the probability is {p}, expected 0 to 1"
+        );
+        if p == 0.0 {
+            return Ok(input.clone());
+        }
+        let input = input.contiguous()?;
+        let seed = random.bits();
+        let limit = (p * 2f64.powi(32)) as u64;
+        let kept: Vec<u8> = buffer(input.elem_count(), |mask| {
+            mask.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
+                let mut draws = Random::derived(seed, &[i as u64]);
+                for pair in chunk.chunks_mut(2) {
+                    let bits = draws.bits();
+                    for (m, half) in pair.iter_mut().zip([bits & 0xFFFF_FFFF, bits >> 32]) {
+                        *m = u8::from(half >= limit);
+                    }
                 }
-            }
+            });
         });
-    });
-    let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
-    Ok(by_dtype!(input, "dropout", T => {
-        let masked = move |values: &[T], kept: &[u8]| {
-            let factors = [0.0, scale as T];
-            super::kernel::cpu::fill_by(values.len(), |at, out: &mut [T]| {
-                for ((o, v), k) in out.iter_mut().zip(&values[at..]).zip(&kept[at..]) {
-                    *o = *v * factors[*k as usize & 1];
-                }
+        let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+        Ok(by_dtype!(input, "dropout", T => {
+            let masked = move |values: &[T], kept: &[u8]| {
+                let factors = [0.0, scale as T];
+                super::kernel::cpu::fill_by(values.len(), |at, out: &mut [T]| {
+                    for ((o, v), k) in out.iter_mut().zip(&values[at..]).zip(&kept[at..]) {
+                        *o = *v * factors[*k as usize & 1];
+                    }
+                })
+            };
+            let result = masked(&View::<T>::of(&input)?, &kept);
+            self.record("dropout", &[&input], output(result, input.shape()), move |_, result, gradient| {
+                let dx = masked(&View::<T>::of(gradient)?, &kept);
+                Ok(vec![Some(plain(dx, result.shape()))])
             })
-        };
-        let result = masked(&View::<T>::of(&input)?, &kept);
-        record("dropout", &[&input], output(result, input.shape()), move |_, result, gradient| {
-            let dx = masked(&View::<T>::of(gradient)?, &kept);
-            Ok(vec![Some(plain(dx, result.shape()))])
-        })
-    })?)
+        })?)
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //!
 //! One operation is one file, or one folder `ops/<op>/{mod,cpu}.rs` once it has kernels of its own: `mod.rs` holds the
 //! function, its documentation (formula, shapes) and its backward, `cpu.rs` the loops (the only place with `unsafe`).
-//! [`graph::record`] puts a result into candle's graph. To add an operation: its file, a `mod` line, a `pub use` line, a golden
+//! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop). To add an operation: its file, a `mod` line, a `pub use` line, a golden
 //! case or an oracle in `tests/golden.rs`, a finite-difference case in `tests/gradients.rs`.
 //!
 //! All take tensors with any strides, f32 or f64.
 
 mod batch_norm;
+mod concat;
 mod conv2d;
 mod cross_entropy;
 mod depthwise;
@@ -20,8 +21,10 @@ pub mod pixel_contrast;
 mod pool;
 mod relu;
 mod resize;
+mod tape;
 
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
+pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use cross_entropy::{CrossEntropyOptions, cross_entropy};
 pub use dropout::dropout;
@@ -29,3 +32,4 @@ pub use normalize::normalize;
 pub use pool::{avg_pool2d, max_pool2d};
 pub use relu::relu;
 pub use resize::{resize_bilinear, resize_labels, resize_nearest};
+pub use tape::{Graph, Tape};

@@ -2,31 +2,38 @@
 
 use candle_core::Tensor;
 
-use super::graph::record;
 use super::kernel::cpu::fill_by;
 use super::kernel::{View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::error::Result;
 
 /// `max(x, 0)`, element by element; the gradient at 0 is 0, as PyTorch's. Any shape.
 pub fn relu(input: &Tensor) -> Result<Tensor> {
-    let input = input.contiguous()?;
-    Ok(by_dtype!(input, "relu", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            fill_by(x.len(), |at, out: &mut [T]| {
-                for (o, v) in out.iter_mut().zip(&x[at..]) {
-                    *o = if *v < 0.0 { 0.0 } else { *v };
-                }
+    Graph::default().relu(input)
+}
+
+impl Graph<'_> {
+    /// [`relu`], recorded in this graph.
+    pub fn relu(self, input: &Tensor) -> Result<Tensor> {
+        let input = input.contiguous()?;
+        Ok(by_dtype!(input, "relu", T => {
+            let result = {
+                let x = View::<T>::of(&input)?;
+                fill_by(x.len(), |at, out: &mut [T]| {
+                    for (o, v) in out.iter_mut().zip(&x[at..]) {
+                        *o = if *v < 0.0 { 0.0 } else { *v };
+                    }
+                })
+            };
+            self.record("relu", &[&input], output(result, input.shape()), |_, result, gradient| {
+                let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
+                let dx = fill_by(y.len(), |at, out: &mut [T]| {
+                    for ((o, y), d) in out.iter_mut().zip(&y[at..]).zip(&dy[at..]) {
+                        *o = if *y > 0.0 { *d } else { 0.0 };
+                    }
+                });
+                Ok(vec![Some(plain(dx, result.shape()))])
             })
-        };
-        record("relu", &[&input], output(result, input.shape()), |_, result, gradient| {
-            let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
-            let dx = fill_by(y.len(), |at, out: &mut [T]| {
-                for ((o, y), d) in out.iter_mut().zip(&y[at..]).zip(&dy[at..]) {
-                    *o = if *y > 0.0 { *d } else { 0.0 };
-                }
-            });
-            Ok(vec![Some(plain(dx, result.shape()))])
-        })
-    })?)
+        })?)
+    }
 }

@@ -4,8 +4,8 @@ mod cpu;
 
 use candle_core::{Result as EngineResult, Tensor, Var};
 
-use super::graph::record;
 use super::kernel::{Element, View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 
@@ -61,46 +61,61 @@ pub fn batch_norm(
     residual: Option<&Tensor>,
     o: &BatchNormOptions,
 ) -> Result<Tensor> {
-    let dims = input.dims();
-    ensure!(
-        dims.len() >= 2,
-        "batch_norm: the input has shape {dims:?}, expected [images, channels, height, width]"
-    );
-    let parts = [
-        ("weight", weight),
-        ("bias", bias),
-        ("running mean", state.mean),
-        ("running variance", state.var),
-    ];
-    for (name, part) in parts {
+    Graph::default().batch_norm(input, weight, bias, state, residual, o)
+}
+
+impl Graph<'_> {
+    /// [`batch_norm`], recorded in this graph.
+    pub fn batch_norm(
+        self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        state: BatchNormState,
+        residual: Option<&Tensor>,
+        o: &BatchNormOptions,
+    ) -> Result<Tensor> {
+        let dims = input.dims();
         ensure!(
-            part.dims() == [dims[1]],
-            "batch_norm: the {name} has shape {:?}, expected [{}] for input {dims:?}",
-            part.dims(),
-            dims[1]
+            dims.len() >= 2,
+            "batch_norm: the input has shape {dims:?}, expected [images, channels, height, width]"
         );
-    }
-    if let Some(residual) = residual {
+        let parts = [
+            ("weight", weight),
+            ("bias", bias),
+            ("running mean", state.mean),
+            ("running variance", state.var),
+        ];
+        for (name, part) in parts {
+            ensure!(
+                part.dims() == [dims[1]],
+                "batch_norm: the {name} has shape {:?}, expected [{}] for input {dims:?}",
+                part.dims(),
+                dims[1]
+            );
+        }
+        if let Some(residual) = residual {
+            ensure!(
+                residual.dims() == dims,
+                "batch_norm: the residual has shape {:?}, expected that of the input, {dims:?}",
+                residual.dims()
+            );
+        }
+        let layout = Layout {
+            images: dims[0],
+            channels: dims[1],
+            area: dims[2..].iter().product(),
+        };
         ensure!(
-            residual.dims() == dims,
-            "batch_norm: the residual has shape {:?}, expected that of the input, {dims:?}",
-            residual.dims()
-        );
-    }
-    let layout = Layout {
-        images: dims[0],
-        channels: dims[1],
-        area: dims[2..].iter().product(),
-    };
-    ensure!(
-        !o.training || layout.images * layout.area > 1,
-        "batch_norm: input {dims:?} has one value per channel, training needs more to estimate a variance; \
+            !o.training || layout.images * layout.area > 1,
+            "batch_norm: input {dims:?} has one value per channel, training needs more to estimate a variance; \
          use a larger batch or map, or evaluation mode"
-    );
-    let input = input.contiguous()?;
-    let residual = residual.map(Tensor::contiguous).transpose()?;
-    let affine = [weight.contiguous()?, bias.contiguous()?];
-    Ok(by_dtype!(input, "batch_norm", T => typed::<T>(layout, &input, &affine, state, residual.as_ref(), o))?)
+        );
+        let input = input.contiguous()?;
+        let residual = residual.map(Tensor::contiguous).transpose()?;
+        let affine = [weight.contiguous()?, bias.contiguous()?];
+        Ok(by_dtype!(input, "batch_norm", T => typed::<T>(self, layout, &input, &affine, state, residual.as_ref(), o))?)
+    }
 }
 
 /// Sizes of the batch: `[images, channels, area]`.
@@ -112,6 +127,7 @@ struct Layout {
 }
 
 fn typed<T: Element>(
+    graph: Graph,
     layout: Layout,
     input: &Tensor,
     [weight, bias]: &[Tensor; 2],
@@ -142,7 +158,7 @@ fn typed<T: Element>(
     let mut arguments = vec![input, weight, bias];
     arguments.extend(residual);
     let (training, relu) = (o.training, o.relu);
-    record(
+    graph.record(
         "batch_norm",
         &arguments,
         output(result, input.shape()),

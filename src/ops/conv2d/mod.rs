@@ -5,8 +5,8 @@ mod cpu;
 use candle_core::{Result as EngineResult, Tensor};
 
 use super::depthwise;
-use super::graph::record;
 use super::kernel::{Element, View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 
@@ -197,14 +197,27 @@ impl Geometry {
 /// # Errors
 /// Shapes that do not fit one another, stride or dilation 0, groups that do not divide the channels.
 pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
-    let geometry = Geometry::new(input, weight, bias, o)?;
-    let input = input.contiguous()?;
-    let weight = weight.contiguous()?;
-    let bias = bias.map(Tensor::contiguous).transpose()?;
-    Ok(by_dtype!(input, "conv2d", T => typed::<T>(geometry, &input, &weight, bias.as_ref()))?)
+    Graph::default().conv2d(input, weight, bias, o)
 }
 
-fn typed<T: Element>(g: Geometry, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> EngineResult<Tensor> {
+impl Graph<'_> {
+    /// [`conv2d`], recorded in this graph.
+    pub fn conv2d(self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
+        let geometry = Geometry::new(input, weight, bias, o)?;
+        let input = input.contiguous()?;
+        let weight = weight.contiguous()?;
+        let bias = bias.map(Tensor::contiguous).transpose()?;
+        Ok(by_dtype!(input, "conv2d", T => typed::<T>(self, geometry, &input, &weight, bias.as_ref()))?)
+    }
+}
+
+fn typed<T: Element>(
+    graph: Graph,
+    g: Geometry,
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> EngineResult<Tensor> {
     let result = {
         let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
         let b = bias.map(View::<T>::of).transpose()?;
@@ -217,7 +230,7 @@ fn typed<T: Element>(g: Geometry, input: &Tensor, weight: &Tensor, bias: Option<
     let shape = (g.images, g.outputs, g.out_size[0], g.out_size[1]);
     let mut arguments = vec![input, weight];
     arguments.extend(bias);
-    record(
+    graph.record(
         "conv2d",
         &arguments,
         output(result, shape),

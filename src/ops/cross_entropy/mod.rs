@@ -4,8 +4,8 @@ mod cpu;
 
 use candle_core::{DType, Result as EngineResult, Tensor};
 
-use super::graph::record;
 use super::kernel::{Element, View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::error::Result;
 use crate::{ensure, fail};
 
@@ -52,63 +52,70 @@ struct Problem {
 /// # Errors
 /// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
-    let (dims, label_dims) = (logits.dims(), labels.dims());
-    ensure!(
-        dims.len() >= 2
-            && label_dims.len() + 1 == dims.len()
-            && label_dims[0] == dims[0]
-            && label_dims[1..] == dims[2..],
-        "cross_entropy: logits have shape {dims:?} and labels {label_dims:?}, expected [images, classes, height, width] and \
+    Graph::default().cross_entropy(logits, labels, o)
+}
+
+impl Graph<'_> {
+    /// [`cross_entropy`], recorded in this graph.
+    pub fn cross_entropy(self, logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
+        let (dims, label_dims) = (logits.dims(), labels.dims());
+        ensure!(
+            dims.len() >= 2
+                && label_dims.len() + 1 == dims.len()
+                && label_dims[0] == dims[0]
+                && label_dims[1..] == dims[2..],
+            "cross_entropy: logits have shape {dims:?} and labels {label_dims:?}, expected [images, classes, height, width] and \
          [images, height, width]; resize the logits or the labels to the same size"
-    );
-    ensure!(
-        labels.dtype().is_int(),
-        "cross_entropy: the labels are {}, expected an integer type; convert with to_dtype",
-        labels.dtype().as_str()
-    );
-    let classes = dims[1];
-    if let Some(weights) = &o.class_weights {
-        ensure!(
-            weights.len() == classes,
-            "cross_entropy: {} class weights for {classes} classes; give one for each class",
-            weights.len()
         );
         ensure!(
-            weights.iter().all(|w| *w >= 0.0 && w.is_finite()),
-            "cross_entropy: class weights {weights:?} must be finite and not negative"
+            labels.dtype().is_int(),
+            "cross_entropy: the labels are {}, expected an integer type; convert with to_dtype",
+            labels.dtype().as_str()
         );
-    }
-    ensure!(
-        (0.0..=1.0).contains(&o.label_smoothing),
-        "cross_entropy: label_smoothing is {}, expected 0 to 1",
-        o.label_smoothing
-    );
-    let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    if let Some(at) = truth
-        .iter()
-        .position(|&y| y != o.ignore_label && !(0..classes as i64).contains(&y))
-    {
-        fail!(
-            "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {}; \
+        let classes = dims[1];
+        if let Some(weights) = &o.class_weights {
+            ensure!(
+                weights.len() == classes,
+                "cross_entropy: {} class weights for {classes} classes; give one for each class",
+                weights.len()
+            );
+            ensure!(
+                weights.iter().all(|w| *w >= 0.0 && w.is_finite()),
+                "cross_entropy: class weights {weights:?} must be finite and not negative"
+            );
+        }
+        ensure!(
+            (0.0..=1.0).contains(&o.label_smoothing),
+            "cross_entropy: label_smoothing is {}, expected 0 to 1",
+            o.label_smoothing
+        );
+        let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+        if let Some(at) = truth
+            .iter()
+            .position(|&y| y != o.ignore_label && !(0..classes as i64).contains(&y))
+        {
+            fail!(
+                "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {}; \
              check the number of classes and ignore_label",
-            truth[at],
-            position(at, label_dims),
-            o.ignore_label
-        );
+                truth[at],
+                position(at, label_dims),
+                o.ignore_label
+            );
+        }
+        let problem = Problem {
+            images: dims[0],
+            classes,
+            area: dims[2..].iter().product(),
+            ignore: o.ignore_label,
+            weights: match &o.class_weights {
+                Some(weights) => weights.iter().map(|w| f64::from(*w)).collect(),
+                None => vec![1.0; classes],
+            },
+            smoothing: o.label_smoothing,
+        };
+        let logits = logits.contiguous()?;
+        Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth))?)
     }
-    let problem = Problem {
-        images: dims[0],
-        classes,
-        area: dims[2..].iter().product(),
-        ignore: o.ignore_label,
-        weights: match &o.class_weights {
-            Some(weights) => weights.iter().map(|w| f64::from(*w)).collect(),
-            None => vec![1.0; classes],
-        },
-        smoothing: o.label_smoothing,
-    };
-    let logits = logits.contiguous()?;
-    Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(&problem, &logits, &truth))?)
 }
 
 /// `at` in reading order as "[image, row, column]".
@@ -126,10 +133,10 @@ fn position(mut at: usize, dims: &[usize]) -> String {
     format!("{place:?}")
 }
 
-fn typed<T: Element>(problem: &Problem, logits: &Tensor, truth: &[i64]) -> EngineResult<Tensor> {
+fn typed<T: Element>(graph: Graph, problem: &Problem, logits: &Tensor, truth: &[i64]) -> EngineResult<Tensor> {
     let (loss, gradient) = cpu::loss::<T>(problem, &View::<T>::of(logits)?, truth, logits.track_op());
     let gradient = gradient.map(|data| plain(data, logits.shape()));
-    record(
+    graph.record(
         "cross_entropy",
         &[logits],
         output(vec![T::from_f64(loss)], ()),

@@ -4,8 +4,8 @@ mod cpu;
 
 use candle_core::Tensor;
 
-use super::graph::record;
 use super::kernel::{View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 
@@ -72,20 +72,33 @@ impl Window {
 /// # Errors
 /// A shape that is not 4-dimensional, a kernel larger than the padded map, padding over half the kernel.
 pub fn max_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
-    let window = Window::new("max_pool2d", input, kernel, stride, padding)?;
-    let input = input.contiguous()?;
-    let dims = input.dims();
-    let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
-    Ok(by_dtype!(input, "max_pool2d", T => {
-        let (result, places) = {
-            let x = View::<T>::of(&input)?;
-            cpu::max_forward(window, &x)
-        };
-        record("max_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
-            let dy = View::<T>::of(gradient)?;
-            Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), arguments[0].shape()))])
-        })
-    })?)
+    Graph::default().max_pool2d(input, kernel, stride, padding)
+}
+
+impl Graph<'_> {
+    /// [`max_pool2d`], recorded in this graph.
+    pub fn max_pool2d(
+        self,
+        input: &Tensor,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<Tensor> {
+        let window = Window::new("max_pool2d", input, kernel, stride, padding)?;
+        let input = input.contiguous()?;
+        let dims = input.dims();
+        let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+        Ok(by_dtype!(input, "max_pool2d", T => {
+            let (result, places) = {
+                let x = View::<T>::of(&input)?;
+                cpu::max_forward(window, &x)
+            };
+            self.record("max_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+                let dy = View::<T>::of(gradient)?;
+                Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), arguments[0].shape()))])
+            })
+        })?)
+    }
 }
 
 /// The mean over windows; zeros outside the map count (PyTorch's default).
@@ -95,20 +108,33 @@ pub fn max_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], paddin
 /// # Errors
 /// As [`max_pool2d`].
 pub fn avg_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
-    let window = Window::new("avg_pool2d", input, kernel, stride, padding)?;
-    let input = input.contiguous()?;
-    let dims = input.dims();
-    let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
-    Ok(by_dtype!(input, "avg_pool2d", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::mean_forward(window, &x)
-        };
-        record("avg_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
-            let dy = View::<T>::of(gradient)?;
-            Ok(vec![Some(plain(cpu::mean_backward(window, &dy), arguments[0].shape()))])
-        })
-    })?)
+    Graph::default().avg_pool2d(input, kernel, stride, padding)
+}
+
+impl Graph<'_> {
+    /// [`avg_pool2d`], recorded in this graph.
+    pub fn avg_pool2d(
+        self,
+        input: &Tensor,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<Tensor> {
+        let window = Window::new("avg_pool2d", input, kernel, stride, padding)?;
+        let input = input.contiguous()?;
+        let dims = input.dims();
+        let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+        Ok(by_dtype!(input, "avg_pool2d", T => {
+            let result = {
+                let x = View::<T>::of(&input)?;
+                cpu::mean_forward(window, &x)
+            };
+            self.record("avg_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+                let dy = View::<T>::of(gradient)?;
+                Ok(vec![Some(plain(cpu::mean_backward(window, &dy), arguments[0].shape()))])
+            })
+        })?)
+    }
 }
 
 #[cfg(test)]

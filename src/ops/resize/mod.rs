@@ -4,8 +4,8 @@ mod cpu;
 
 use candle_core::{DType, Tensor};
 
-use super::graph::record;
 use super::kernel::{View, by_dtype, output, plain};
+use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 
@@ -77,24 +77,31 @@ fn resized(input: &Tensor, size: [usize; 2]) -> Vec<usize> {
 /// # Errors
 /// A shape that is not 4-dimensional, an empty map, a size of 0.
 pub fn resize_bilinear(input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-    let [count, height, width] = planes("resize_bilinear", input, 4..=4, size)?;
-    if [height, width] == size {
-        return Ok(input.clone());
+    Graph::default().resize_bilinear(input, size, align_corners)
+}
+
+impl Graph<'_> {
+    /// [`resize_bilinear`], recorded in this graph.
+    pub fn resize_bilinear(self, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
+        let [count, height, width] = planes("resize_bilinear", input, 4..=4, size)?;
+        if [height, width] == size {
+            return Ok(input.clone());
+        }
+        let input = input.contiguous()?;
+        let rows = bilinear_taps(height, size[0], align_corners);
+        let columns = bilinear_taps(width, size[1], align_corners);
+        Ok(by_dtype!(input, "resize_bilinear", T => {
+            let result = {
+                let x = View::<T>::of(&input)?;
+                cpu::bilinear(count, [height, width], &rows, &columns, &x)
+            };
+            self.record("resize_bilinear", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
+                let dy = View::<T>::of(gradient)?;
+                let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
+                Ok(vec![Some(plain(dx, arguments[0].shape()))])
+            })
+        })?)
     }
-    let input = input.contiguous()?;
-    let rows = bilinear_taps(height, size[0], align_corners);
-    let columns = bilinear_taps(width, size[1], align_corners);
-    Ok(by_dtype!(input, "resize_bilinear", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::bilinear(count, [height, width], &rows, &columns, &x)
-        };
-        record("resize_bilinear", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
-            let dy = View::<T>::of(gradient)?;
-            let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
-            Ok(vec![Some(plain(dx, arguments[0].shape()))])
-        })
-    })?)
 }
 
 /// Nearest-neighbour interpolation to `size`, equal to PyTorch's `interpolate(size=size, mode="nearest")`: `source = floor(at h / h')`.
@@ -104,20 +111,27 @@ pub fn resize_bilinear(input: &Tensor, size: [usize; 2], align_corners: bool) ->
 /// # Errors
 /// As [`resize_bilinear`].
 pub fn resize_nearest(input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    let [count, height, width] = planes("resize_nearest", input, 4..=4, size)?;
-    let input = input.contiguous()?;
-    let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
-    Ok(by_dtype!(input, "resize_nearest", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::nearest(count, [height, width], &rows, &columns, &x)
-        };
-        record("resize_nearest", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
-            let dy = View::<T>::of(gradient)?;
-            let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
-            Ok(vec![Some(plain(dx, arguments[0].shape()))])
-        })
-    })?)
+    Graph::default().resize_nearest(input, size)
+}
+
+impl Graph<'_> {
+    /// [`resize_nearest`], recorded in this graph.
+    pub fn resize_nearest(self, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+        let [count, height, width] = planes("resize_nearest", input, 4..=4, size)?;
+        let input = input.contiguous()?;
+        let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
+        Ok(by_dtype!(input, "resize_nearest", T => {
+            let result = {
+                let x = View::<T>::of(&input)?;
+                cpu::nearest(count, [height, width], &rows, &columns, &x)
+            };
+            self.record("resize_nearest", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
+                let dy = View::<T>::of(gradient)?;
+                let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
+                Ok(vec![Some(plain(dx, arguments[0].shape()))])
+            })
+        })?)
+    }
 }
 
 /// Resize label maps `[n, h, w]` (or `[h, w]`) of an integer type by "nearest"; labels are never mixed.

@@ -33,6 +33,7 @@ impl Model {
             training,
             track: ctx.tracking(),
             random: random.as_ref(),
+            tape: None,
         };
         body(&model, &pass)
     }

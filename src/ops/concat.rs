@@ -1,0 +1,78 @@
+//! Joining maps along a dimension.
+
+use candle_core::Tensor;
+
+use super::kernel::cpu::buffer;
+use super::kernel::{View, by_dtype, output, plain};
+use super::tape::Graph;
+use crate::ensure;
+use crate::error::Result;
+use rayon::prelude::*;
+
+/// The tensors one behind the other along `dim`; all other dimensions must be equal. The gradient is cut up again.
+///
+/// # Errors
+/// No tensor, a dimension that does not exist, other dimensions that differ.
+pub fn concat(tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
+    Graph::default().concat(tensors, dim)
+}
+
+impl Graph<'_> {
+    /// [`concat`], recorded in this graph.
+    pub fn concat(self, tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
+        let shapes: Vec<&[usize]> = tensors.iter().map(|t| t.dims()).collect();
+        ensure!(
+            shapes.first().is_some_and(|first| dim < first.len()),
+            "concat: tensors of shapes {shapes:?} cannot be joined along dimension {dim}"
+        );
+        let others = |shape: &[usize]| -> Vec<usize> { [&shape[..dim], &shape[dim + 1..]].concat() };
+        ensure!(
+            shapes
+                .iter()
+                .all(|s| s.len() == shapes[0].len() && others(s) == others(shapes[0])),
+            "concat: the shapes {shapes:?} must be equal but for dimension {dim}"
+        );
+        let outer: usize = shapes[0][..dim].iter().product();
+        let inner: usize = shapes[0][dim + 1..].iter().product();
+        let widths: Vec<usize> = shapes.iter().map(|s| s[dim] * inner).collect();
+        let whole: usize = widths.iter().sum();
+        let mut shape = shapes[0].to_vec();
+        shape[dim] = shapes.iter().map(|s| s[dim]).sum();
+        let parts: Vec<Tensor> = tensors
+            .iter()
+            .map(|t| t.contiguous())
+            .collect::<candle_core::Result<_>>()?;
+        let parts: Vec<&Tensor> = parts.iter().collect();
+        Ok(by_dtype!(parts[0], "concat", T => {
+            let result = {
+                let views = parts.iter().map(|t| View::<T>::of(t)).collect::<candle_core::Result<Vec<_>>>()?;
+                buffer(outer * whole, |out| {
+                    out.par_chunks_mut(whole.max(1)).enumerate().for_each(|(i, row)| {
+                        let mut at = 0;
+                        for (view, width) in views.iter().zip(&widths) {
+                            row[at..at + width].copy_from_slice(&view[i * width..][..*width]);
+                            at += width;
+                        }
+                    });
+                })
+            };
+            self.record("concat", &parts, output(result, shape), move |arguments, _, gradient| {
+                let dy = View::<T>::of(gradient)?;
+                let mut at = 0;
+                let cut = |(argument, width): (&&Tensor, &usize)| {
+                    let start = at;
+                    at += width;
+                    argument.track_op().then(|| {
+                        let part = buffer(outer * width, |out| {
+                            out.par_chunks_mut((*width).max(1)).enumerate().for_each(|(i, row)| {
+                                row.copy_from_slice(&dy[i * whole + start..][..*width]);
+                            });
+                        });
+                        plain(part, argument.shape())
+                    })
+                };
+                Ok(arguments.iter().zip(&widths).map(cut).collect())
+            })
+        })?)
+    }
+}

@@ -1,0 +1,182 @@
+//! Where results are recorded: in candle's graph, or on a [`Tape`] that runs backward with less work and less memory.
+//!
+//! candle's own backward makes, for every argument of every node, a tensor of zeros and a sum, and keeps the whole graph until
+//! the end. A tape hands gradients on as they are, adds only where a value was used twice, and drops each step (with what it
+//! kept) as soon as it has run. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
+//!
+//! ```text
+//! let tape = Tape::new();
+//! let y = Graph::on(&tape).conv2d(&x, &weight, None, &options)?;     // a network passes its Graph on to every layer
+//! let gradients = tape.backward(&loss(y))?;                          // a GradStore, as Tensor::backward's
+//! ```
+
+use std::cell::RefCell;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result as EngineResult, Tensor, TensorId};
+
+use super::graph::{Backward, Output, record};
+use super::kernel::cpu::fill_by;
+use super::kernel::{View, by_dtype, plain};
+use crate::error::Result;
+
+/// The graph that an operation's result joins; a cheap handle. The default is candle's, as with the free functions.
+#[derive(Clone, Copy, Default)]
+pub struct Graph<'a> {
+    tape: Option<&'a Tape>,
+}
+
+impl<'a> Graph<'a> {
+    /// Record on `tape`.
+    pub fn on(tape: &'a Tape) -> Self {
+        Graph { tape: Some(tape) }
+    }
+
+    /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked.
+    pub(crate) fn record(
+        self,
+        name: &'static str,
+        arguments: &[&Tensor],
+        output: Output,
+        backward: impl Backward,
+    ) -> EngineResult<Tensor> {
+        match self.tape {
+            Some(tape) if arguments.iter().any(|t| t.track_op()) => Ok(tape.push(arguments, output, backward)),
+            _ => record(name, arguments, output, backward),
+        }
+    }
+}
+
+/// One recorded operation.
+struct Step {
+    arguments: Vec<Tensor>,
+    result: Tensor,
+    backward: Box<dyn Backward>,
+}
+
+/// The operations of one forward pass, in order.
+#[derive(Default)]
+pub struct Tape {
+    steps: RefCell<Vec<Step>>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn push(&self, arguments: &[&Tensor], output: Output, backward: impl Backward) -> Tensor {
+        let none = candle_core::op::BackpropOp::none();
+        let result = Tensor::from_storage(output.storage, output.shape, none, true);
+        self.steps.borrow_mut().push(Step {
+            arguments: arguments.iter().map(|t| (*t).clone()).collect(),
+            result: result.clone(),
+            backward: Box::new(backward),
+        });
+        result
+    }
+
+    /// The gradients of `loss` by every variable it depends on, through candle's graph and this tape, which is empty afterwards.
+    ///
+    /// # Errors
+    /// Those of the operations' backward passes; a loss on a device without kernels.
+    pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
+        let mut gradients = loss.backward()?;
+        loop {
+            let Some(step) = self.steps.borrow_mut().pop() else {
+                return Ok(gradients);
+            };
+            let Some(gradient) = gradients.remove(&step.result) else {
+                continue;
+            };
+            let gradient = gradient.contiguous()?;
+            let arguments: Vec<&Tensor> = step.arguments.iter().collect();
+            let parts = (step.backward)(&arguments, &step.result, &gradient)?;
+            drop(gradient);
+            for (argument, part) in arguments.iter().zip(parts) {
+                let Some(part) = part.filter(|_| argument.track_op()) else {
+                    continue;
+                };
+                if argument.is_variable() {
+                    accumulate(&mut gradients, argument.id(), part)?;
+                } else {
+                    // A candle operation stands between: its graph ends at variables and results of earlier steps.
+                    let further = (*argument * part)?.sum_all()?.backward()?;
+                    for id in further.get_ids() {
+                        if let Some(part) = further.get_id(*id) {
+                            accumulate(&mut gradients, *id, part.clone())?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Add `part` to the gradient of `id`.
+fn accumulate(gradients: &mut GradStore, id: TensorId, part: Tensor) -> Result<()> {
+    let sum = match gradients.get_id(id) {
+        None => part,
+        Some(old) => {
+            let (a, b) = (old.contiguous()?, part.contiguous()?);
+            by_dtype!(a, "backward", T => {
+                let (x, y) = (View::<T>::of(&a)?, View::<T>::of(&b)?);
+                let sum = fill_by(x.len(), |at, out: &mut [T]| {
+                    for ((o, x), y) in out.iter_mut().zip(&x[at..]).zip(&y[at..]) {
+                        *o = *x + *y;
+                    }
+                });
+                Ok::<_, candle_core::Error>(plain(sum, a.shape()))
+            })?
+        }
+    };
+    gradients.insert_id(id, sum);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{self, Conv2dOptions};
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn the_tape_gives_the_gradients_of_candles_graph() {
+        let x = Var::randn(0f64, 1.0, (2, 3, 6, 5), &Device::Cpu).unwrap();
+        let w = Var::randn(0f64, 1.0, (3, 3, 3, 3), &Device::Cpu).unwrap();
+        let b = Var::randn(0f64, 1.0, 3, &Device::Cpu).unwrap();
+        let o = Conv2dOptions::same(3, 1, 1);
+        // a weight used twice, a residual, a candle operation in between and behind, a value that leads nowhere
+        let network = |graph: Graph| -> Tensor {
+            let once = graph.conv2d(&x, &w, Some(&b), &o).unwrap();
+            let _unused = graph.relu(&once).unwrap();
+            let between = (graph.relu(&once).unwrap() + &once).unwrap().transpose(2, 3).unwrap();
+            let twice = graph.conv2d(&between, &w, None, &o).unwrap();
+            let joined = graph
+                .concat(&[&twice, &between.contiguous().unwrap(), &twice], 1)
+                .unwrap();
+            (graph.resize_bilinear(&joined, [7, 9], true).unwrap().sqr().unwrap() * 0.5)
+                .unwrap()
+                .mean_all()
+                .unwrap()
+        };
+        let expected = network(Graph::default()).backward().unwrap();
+        let tape = Tape::new();
+        let found = tape.backward(&network(Graph::on(&tape))).unwrap();
+        for var in [&x, &w, &b] {
+            let (a, b) = (expected.get(var).unwrap(), found.get(var).unwrap());
+            let error = (a - b)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .max_all()
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap();
+            assert!(error < 1e-12, "{error}");
+        }
+        assert!(tape.steps.borrow().is_empty());
+        assert!(ops::relu(&x).unwrap().track_op());
+    }
+}
