@@ -2,7 +2,7 @@
 
 use super::{BatchNormOptions, Layout};
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 
 /// Mean, biased variance and `1 / sqrt(var + eps)` of each channel, as used by the forward pass.
 pub(super) struct Statistics {
@@ -57,16 +57,18 @@ fn moments<'a, T: Element>(maps: impl Iterator<Item = &'a [T]>) -> (f64, f64) {
     (mean, spread)
 }
 
+wide! {
 /// The normalised batch and the statistics used; `given` are the running ones for evaluation.
 pub(super) fn forward<T: Element>(
     layout: Layout,
     x: &[T],
-    [w, b]: [&[T]; 2],
+    affine: [&[T]; 2],
     residual: Option<&[T]>,
     given: Option<(Vec<f64>, Vec<f64>)>,
     o: &BatchNormOptions,
 ) -> (Vec<T>, Statistics) {
     let Layout { images, channels, area } = layout;
+    let [w, b] = affine;
     let count = (images * area) as f64;
     let mut statistics = Statistics {
         mean: vec![0.0; channels],
@@ -84,7 +86,7 @@ pub(super) fn forward<T: Element>(
     let result = buffer(x.len(), |out| {
         let out = Shared::new(out);
         for_ranges(channels, per_task(images * area), |range| {
-            vectorised(|| {
+            {
                 for c in range {
                     // SAFETY: this task alone handles channel `c`.
                     let (mean, var, scale) = unsafe {
@@ -114,10 +116,11 @@ pub(super) fn forward<T: Element>(
                         }
                     }
                 }
-            });
+            }
         });
     });
     (result, statistics)
+}
 }
 
 #[inline(always)]
@@ -134,11 +137,11 @@ fn each2<T: Element>(to: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
     }
 }
 
+wide! {
 /// The gradients, from the input `x`, the gradient `dy` and, with the rectifier, the result `y`.
 ///
 /// With `d` = `dy` where the rectifier passed: `bias = sum d`, `weight = sum d xhat`,
 /// `input = weight scale (d - (sum d + xhat sum d xhat) / count)`, without the bracket's second part in evaluation.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn backward<T: Element>(
     layout: Layout,
     x: &[T],
@@ -159,7 +162,7 @@ pub(super) fn backward<T: Element>(
         let dx = Shared::new(dx);
         let run = |passed: Option<Shared<T>>| {
             for_ranges(channels, per_task(images * area), |range| {
-                vectorised(|| {
+                {
                     for c in range {
                         let (mean, scale) = (statistics.mean[c], statistics.scale[c]);
                         let centre = T::from_f64(mean);
@@ -211,7 +214,7 @@ pub(super) fn backward<T: Element>(
                             }
                         }
                     }
-                });
+                }
             });
         };
         if want_residual {
@@ -226,6 +229,7 @@ pub(super) fn backward<T: Element>(
         bias,
         residual,
     }
+}
 }
 
 /// `sum d` and `sum d (x - centre)` over a block, `d` = `dy` where `y > 0`.

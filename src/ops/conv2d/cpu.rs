@@ -5,21 +5,22 @@ use rayon::prelude::*;
 
 use super::Geometry;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
 
 /// Elements of a tile of columns: half of a second-level cache of 1 MiB.
 const TILE: usize = 128 * 1024;
 
 /// A matrix in memory: start, distance between rows, distance between columns.
 #[derive(Clone, Copy)]
-struct Matrix<T> {
+pub(crate) struct Matrix<T> {
     start: *const T,
     row: usize,
     column: usize,
 }
 
 impl<T> Matrix<T> {
-    fn of(data: &[T], row: usize, column: usize) -> Self {
+    /// `data` with the distances from row to row and from column to column.
+    pub(crate) fn of(data: &[T], row: usize, column: usize) -> Self {
         Matrix {
             start: data.as_ptr(),
             row,
@@ -32,7 +33,14 @@ impl<T> Matrix<T> {
 ///
 /// # Safety
 /// The matrices lie within live buffers and nobody else touches `out`.
-unsafe fn product<T: Element>([m, n, k]: [usize; 3], out: *mut T, row: usize, add: bool, a: Matrix<T>, b: Matrix<T>) {
+pub(crate) unsafe fn product<T: Element>(
+    [m, n, k]: [usize; 3],
+    out: *mut T,
+    row: usize,
+    add: bool,
+    a: Matrix<T>,
+    b: Matrix<T>,
+) {
     // SAFETY: by the caller's promise.
     unsafe {
         gemm::gemm(
@@ -96,6 +104,7 @@ fn cut_columns<T: Element>(g: &Geometry, image: &[T], rows: std::ops::Range<usiz
     }
 }
 
+wide! {
 /// Add `columns` [channels x taps, out pixels] of a whole map back to where they came from in `image` [channels, h, w].
 fn add_columns<T: Element>(g: &Geometry, columns: &[T], image: &mut [T]) {
     let taps = g.kernel[0] * g.kernel[1];
@@ -121,6 +130,7 @@ fn add_columns<T: Element>(g: &Geometry, columns: &[T], image: &mut [T]) {
             }
         }
     }
+}
 }
 
 /// The convolution of `x` [n, c, h, w] with `w` [o, c/groups, kh, kw]; returns [n, o, h', w'].
@@ -226,7 +236,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
                         };
                     });
                     target.fill(T::zero());
-                    vectorised(|| add_columns(g, &columns, target));
+                    add_columns(g, &columns, target);
                 }
             }
         });

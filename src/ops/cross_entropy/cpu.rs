@@ -4,13 +4,14 @@ use rayon::prelude::*;
 
 use super::Problem;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, wide};
 
 /// Pixels handled at once; with 19 classes of f32 a strip is 19 KiB.
 const STRIP: usize = 256;
 /// Strips per task.
 const STRIPS_PER_TASK: usize = 16;
 
+wide! {
 /// The mean loss and, when `wanted`, its gradient.
 pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted: bool) -> (f64, Option<Vec<T>>) {
     let counted = truth.iter().filter(|y| **y != p.ignore);
@@ -31,7 +32,7 @@ pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted:
                     let labels = &truth[image * p.area + start..][..pixels];
                     let logits = &logits[image * p.classes * p.area + start..];
                     let gradient = gradient.map(|g| (g, image * p.classes * p.area + start));
-                    sum += vectorised(|| strip_loss(p, logits, labels, factor, gradient, &mut scratch));
+                    sum += strip_loss(p, logits, labels, factor, gradient, &mut scratch);
                 }
                 sum
             })
@@ -44,6 +45,7 @@ pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted:
     let mut total = 0.0;
     let gradient = buffer(logits.len(), |g| total = run(Some(Shared::new(g))));
     (total, Some(gradient))
+}
 }
 
 /// Per-pixel numbers of one strip.

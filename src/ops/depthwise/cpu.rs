@@ -2,7 +2,7 @@
 
 use crate::ops::conv2d::Geometry;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 
 /// Call `body(tap, output row, first output column, input row, first input column, columns)` for every output row segment
 /// that some tap sees inside the map.
@@ -23,6 +23,7 @@ fn for_segments(g: &Geometry, mut body: impl FnMut(usize, usize, usize, usize, u
     }
 }
 
+wide! {
 /// `out[n, o] = bias[o] + weight[o] * x[n, o / multiplier]`.
 pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
@@ -31,7 +32,7 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
     buffer(g.images * g.outputs * out_area, |out| {
         let out = Shared::new(out);
         for_ranges(g.images * g.outputs, per_task(out_area), |planes| {
-            vectorised(|| {
+            {
                 for plane in planes {
                     let (image, o) = (plane / g.outputs, plane % g.outputs);
                     let from = &x[(image * g.inputs + o / multiplier) * area..][..area];
@@ -54,11 +55,13 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
                         }
                     });
                 }
-            });
+            }
         });
     })
 }
+}
 
+wide! {
 /// The gradient of the input: every tap sends its share back.
 pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
@@ -67,7 +70,7 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
     buffer(g.images * g.inputs * area, |dx| {
         let dx = Shared::new(dx);
         for_ranges(g.images * g.inputs, per_task(area), |planes| {
-            vectorised(|| {
+            {
                 for plane in planes {
                     let (image, c) = (plane / g.inputs, plane % g.inputs);
                     // SAFETY: this task alone writes this map.
@@ -92,11 +95,13 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
                         });
                     }
                 }
-            });
+            }
         });
     })
 }
+}
 
+wide! {
 /// The gradient of the weight: for every tap the product of the two maps it joins, summed over the images in order.
 pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
@@ -105,7 +110,7 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
     buffer(g.outputs * taps, |dw| {
         let dw = Shared::new(dw);
         for_ranges(g.outputs, per_task(out_area * g.images), |channels| {
-            vectorised(|| {
+            {
                 for o in channels {
                     // SAFETY: this task alone writes this kernel.
                     let sums = unsafe { dw.part(o * taps, taps) };
@@ -124,9 +129,10 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
                         });
                     }
                 }
-            });
+            }
         });
     })
+}
 }
 
 /// The scalar product, in eight running sums.

@@ -46,6 +46,15 @@ impl<T> Shared<T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
+    /// The elements from `start` on.
+    pub(crate) fn from(&self, start: usize) -> Self {
+        debug_assert!(start <= self.len);
+        Shared {
+            start: self.start.wrapping_add(start),
+            len: self.len - start,
+        }
+    }
+
     /// The address of element `at`, for kernels that take pointers.
     #[inline(always)]
     pub(crate) fn at(&self, at: usize) -> *mut T {
@@ -54,23 +63,36 @@ impl<T> Shared<T> {
     }
 }
 
-/// Run `kernel` compiled for AVX2 where the processor has it, else as it is; the result is the same to the bit, as
-/// multiplications and additions are not contracted.
-#[inline(always)]
-pub(crate) fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-        unsafe fn wide<R>(kernel: impl FnOnce() -> R) -> R {
-            kernel()
-        }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            // SAFETY: the features were found on this processor.
-            return unsafe { wide(kernel) };
-        }
-    }
-    kernel()
+/// Whether this processor has the vector instructions that [`wide!`] compiles for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_wide() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
 }
+
+/// A function compiled twice, closures included: for AVX2 (used where the processor has it), and as it is. The results are the
+/// same to the bit, as multiplications and additions are not contracted.
+macro_rules! wide {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name<T: Element>($($arg: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+                #[allow(clippy::too_many_arguments)]
+                fn wide<T: Element>($($arg: $type),*) $(-> $result)? $body
+                if $crate::ops::kernel::cpu::has_wide() {
+                    // SAFETY: the features were found on this processor.
+                    return unsafe { wide::<T>($($arg),*) };
+                }
+            }
+            #[allow(clippy::too_many_arguments)]
+            fn narrow<T: Element>($($arg: $type),*) $(-> $result)? $body
+            narrow::<T>($($arg),*)
+        }
+    };
+}
+pub(crate) use wide;
 
 /// `0..count` in order-preserving tasks of `per_task` indices each, over rayon's pool; `task` gets its range.
 pub(crate) fn for_ranges(count: usize, per_task: usize, task: impl Fn(std::ops::Range<usize>) + Sync + Send) {
@@ -91,15 +113,15 @@ pub(crate) fn per_task(size: usize) -> usize {
     (16_384 / size.max(1)).max(1)
 }
 
-/// `out = map(range)` in parallel pieces of at least 16 Ki elements, in vector code.
+/// A vector filled in parallel pieces of 16 Ki elements; `fill` gets the place of its first element and the piece.
 pub(crate) fn fill_by<T: Copy + Send>(len: usize, fill: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
     buffer(len, |out| {
         if len <= 32_768 {
-            vectorised(|| fill(0, out));
+            fill(0, out);
         } else {
             out.par_chunks_mut(16_384)
                 .enumerate()
-                .for_each(|(i, part)| vectorised(|| fill(i * 16_384, part)));
+                .for_each(|(i, part)| fill(i * 16_384, part));
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use super::Around;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 
 /// Inner positions handled at once.
 const STRIP: usize = 64;
@@ -11,15 +11,14 @@ const STRIP: usize = 64;
 fn for_strips(a: Around, body: impl Fn(usize, usize, usize) + Sync + Send) {
     let strips = a.inner.div_ceil(STRIP);
     for_ranges(a.outer * strips, per_task(a.length * a.inner.min(STRIP)), |range| {
-        vectorised(|| {
-            for strip in range {
-                let start = strip % strips * STRIP;
-                body(strip / strips, start, STRIP.min(a.inner - start));
-            }
-        });
+        for strip in range {
+            let start = strip % strips * STRIP;
+            body(strip / strips, start, STRIP.min(a.inner - start));
+        }
     });
 }
 
+wide! {
 /// The unit vectors, and the lengths before (at least `eps`).
 pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<T>) {
     let eps = T::from_f64(eps);
@@ -67,7 +66,9 @@ pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<
     });
     (result, lengths)
 }
+}
 
+wide! {
 /// `(dy - y (y . dy)) / length`, or `dy / eps` where the length was cut off at `eps`.
 pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], dy: &[T]) -> Vec<T> {
     let eps = T::from_f64(eps);
@@ -115,4 +116,5 @@ pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], 
             }
         });
     })
+}
 }

@@ -2,8 +2,9 @@
 
 use super::Window;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 
+wide! {
 /// The maxima and where in its map each came from.
 pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
@@ -22,12 +23,13 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
                             places.part(plane * out_area, out_area),
                         )
                     };
-                    vectorised(|| max_of_map(g, map, out, places));
+                    max_of_map(g, map, out, places);
                 }
             });
         });
     });
     (result, places)
+}
 }
 
 #[inline(always)]

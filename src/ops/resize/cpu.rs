@@ -2,18 +2,20 @@
 
 use super::Tap;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, vectorised};
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 use candle_core::WithDType;
 
+wide! {
 /// The resized maps.
-pub(super) fn bilinear<T: Element>(count: usize, [h, w]: [usize; 2], rows: &[Tap], columns: &[Tap], x: &[T]) -> Vec<T> {
+pub(super) fn bilinear<T: Element>(count: usize, size: [usize; 2], rows: &[Tap], columns: &[Tap], x: &[T]) -> Vec<T> {
+    let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     let shares: Vec<T> = columns.iter().map(|t| T::from_f64(t.share)).collect();
     buffer(count * out_area, |out| {
         let out = Shared::new(out);
         for_ranges(count, per_task(out_area), |planes| {
             let mut blended = vec![T::zero(); w];
-            vectorised(|| {
+            {
                 for plane in planes {
                     let map = &x[plane * area..][..area];
                     // SAFETY: this task alone writes this map.
@@ -30,26 +32,29 @@ pub(super) fn bilinear<T: Element>(count: usize, [h, w]: [usize; 2], rows: &[Tap
                         }
                     }
                 }
-            });
+            }
         });
     })
 }
+}
 
+wide! {
 /// The transposed operation: every output sends its gradient to its four sources.
 pub(super) fn bilinear_gradient<T: Element>(
     count: usize,
-    [h, w]: [usize; 2],
+    size: [usize; 2],
     rows: &[Tap],
     columns: &[Tap],
     dy: &[T],
 ) -> Vec<T> {
+    let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     let shares: Vec<T> = columns.iter().map(|t| T::from_f64(t.share)).collect();
     buffer(count * area, |dx| {
         let dx = Shared::new(dx);
         for_ranges(count, per_task(out_area), |planes| {
             let mut gathered = vec![T::zero(); w];
-            vectorised(|| {
+            {
                 for plane in planes {
                     // SAFETY: this task alone writes this map.
                     let map = unsafe { dx.part(plane * area, area) };
@@ -73,19 +78,21 @@ pub(super) fn bilinear_gradient<T: Element>(
                         }
                     }
                 }
-            });
+            }
         });
     })
+}
 }
 
 /// Each output takes the value at its place.
 pub(super) fn nearest<T: WithDType>(
     count: usize,
-    [h, w]: [usize; 2],
+    size: [usize; 2],
     rows: &[usize],
     columns: &[usize],
     x: &[T],
 ) -> Vec<T> {
+    let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     buffer(count * out_area, |out| {
         let out = Shared::new(out);
@@ -107,11 +114,12 @@ pub(super) fn nearest<T: WithDType>(
 /// Each output sends its gradient to its place.
 pub(super) fn nearest_gradient<T: Element>(
     count: usize,
-    [h, w]: [usize; 2],
+    size: [usize; 2],
     rows: &[usize],
     columns: &[usize],
     dy: &[T],
 ) -> Vec<T> {
+    let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     buffer(count * area, |dx| {
         let dx = Shared::new(dx);

@@ -1,0 +1,406 @@
+//! Transforms in lanes of 16 tiles (or channels), and the matrix products between them.
+
+use rayon::prelude::*;
+
+use super::{Tile, tiles};
+use crate::ops::conv2d::Geometry;
+use crate::ops::conv2d::cpu::{Matrix, product};
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
+
+/// Tiles or channels transformed side by side.
+const LANES: usize = 16;
+/// Points of the transformed tile.
+const POINTS: usize = 36;
+/// Elements of the transformed patches held at once (16 MiB of f32).
+const HELD: usize = 4 << 20;
+/// Elements of the transformed kernels and results of one task: within a second-level cache of 1 MiB.
+const TASK: usize = 192 * 1024;
+
+type Lanes<T> = [[T; LANES]; POINTS];
+
+/// `f` along both axes of a square of `A` points: `B` points each way.
+#[inline(always)]
+fn both<T: Element, const A: usize, const B: usize>(from: &Lanes<T>, to: &mut Lanes<T>, f: impl Fn([T; A]) -> [T; B]) {
+    let mut half = [[T::zero(); LANES]; POINTS];
+    for j in 0..A {
+        for l in 0..LANES {
+            let v = f(std::array::from_fn(|i| from[i * A + j][l]));
+            for k in 0..B {
+                half[k * A + j][l] = v[k];
+            }
+        }
+    }
+    for k in 0..B {
+        for l in 0..LANES {
+            let v = f(std::array::from_fn(|j| half[k * A + j][l]));
+            for m in 0..B {
+                to[k * B + m][l] = v[m];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn number<T: Element>(v: f64) -> T {
+    T::from_f64(v)
+}
+
+/// `B' d`.
+#[inline(always)]
+fn patch<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 6] {
+    let (two, four, five) = (number::<T>(2.0), number::<T>(4.0), number::<T>(5.0));
+    let (even, odd) = (e - four * c, d - four * b);
+    let (near, far) = (e - c, two * (d - b));
+    [
+        four * a - five * c + e,
+        even + odd,
+        even - odd,
+        near + far,
+        near - far,
+        four * b - five * d + f,
+    ]
+}
+
+/// `A' m`.
+#[inline(always)]
+fn result<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 4] {
+    let (two, four, eight) = (number::<T>(2.0), number::<T>(4.0), number::<T>(8.0));
+    let (p, q, r, s) = (b + c, b - c, d + e, d - e);
+    [a + p + r, q + two * s, p + four * r, q + eight * s + f]
+}
+
+/// `A dy`.
+#[inline(always)]
+fn result_gradient<T: Element>([a, b, c, d]: [T; 4]) -> [T; 6] {
+    let (two, four, eight) = (number::<T>(2.0), number::<T>(4.0), number::<T>(8.0));
+    let (p, q, r, s) = (a + c, b + d, a + four * c, two * b + eight * d);
+    [a, p + q, p - q, r + s, r - s, d]
+}
+
+/// `G w`.
+#[inline(always)]
+fn kernel<T: Element>([a, b, c]: [T; 3]) -> [T; 6] {
+    let (p, q) = (number::<T>(-1.0 / 6.0) * (a + c), number::<T>(1.0 / 6.0) * b);
+    let (r, s) = (
+        number::<T>(1.0 / 24.0) * a + number::<T>(1.0 / 6.0) * c,
+        number::<T>(1.0 / 12.0) * b,
+    );
+    [number::<T>(0.25) * a, p - q, p + q, r + s, r - s, c]
+}
+
+/// `G' u`.
+#[inline(always)]
+fn kernel_gradient<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 3] {
+    let sixth = number::<T>(1.0 / 6.0);
+    let (p, q, r, s) = (sixth * (b + c), sixth * (c - b), d + e, d - e);
+    [
+        number::<T>(0.25) * a - p + number::<T>(1.0 / 24.0) * r,
+        q + number::<T>(1.0 / 12.0) * s,
+        sixth * r - p + f,
+    ]
+}
+
+/// Maps of one image with zeros around: `before` of them above and left, so that every patch lies inside.
+struct Padded<T> {
+    data: Vec<T>,
+    width: usize,
+    plane: usize,
+    before: usize,
+}
+
+impl<T: Element> Padded<T> {
+    fn new(g: &Geometry, before: usize, after: usize, planes: usize) -> Self {
+        let width = g.size[1] + before + after;
+        let plane = width * (g.size[0] + before + after);
+        Padded {
+            data: vec![T::zero(); plane * planes],
+            width,
+            plane,
+            before,
+        }
+    }
+
+    #[inline(always)]
+    fn load(&mut self, g: &Geometry, index: usize, map: &[T]) {
+        let start = index * self.plane + self.before * self.width + self.before;
+        for (y, row) in map.chunks_exact(g.size[1]).enumerate() {
+            self.data[start + y * self.width..][..row.len()].copy_from_slice(row);
+        }
+    }
+
+    /// Put the `SIDE` x `SIDE` patch of `tile` into lane `lane`.
+    #[inline(always)]
+    fn gather<const SIDE: usize>(&self, g: &Geometry, index: usize, tile: Tile, lane: usize, to: &mut Lanes<T>) {
+        let step = g.dilation[0];
+        let start = index * self.plane + tile.row * self.width + tile.column;
+        for i in 0..SIDE {
+            let row = &self.data[start + i * step * self.width..][..(SIDE - 1) * step + 1];
+            for j in 0..SIDE {
+                to[i * SIDE + j][lane] = row[j * step];
+            }
+        }
+    }
+}
+
+/// The images of the batch in groups whose transformed patches fit [`HELD`].
+fn groups(g: &Geometry, all: &[Tile], channels: usize) -> Vec<Vec<Tile>> {
+    let per_image = all.len() / g.images.max(1);
+    let images = (HELD / (POINTS * channels * per_image).max(1)).clamp(1, g.images.max(1));
+    all.chunks((images * per_image).max(1)).map(<[Tile]>::to_vec).collect()
+}
+
+/// Channels of one task, whose kernels (`channels` each) and results (`count` tiles each) fit [`TASK`].
+fn block(outputs: usize, channels: usize, count: usize) -> usize {
+    let fits = TASK / (POINTS * (channels + count));
+    let shared = outputs.div_ceil(rayon::current_num_threads());
+    fits.min(shared).clamp(8, 64)
+}
+
+wide! {
+/// Patches of `SIDE` x `SIDE` of every channel of `x`, transformed: `[POINTS, channels, padded tiles]`.
+fn transform_tiles<T: Element>(g: &Geometry, x: &[T], channels: std::ops::Range<usize>, of: usize, list: &[Tile], gradient: bool, into: Shared<T>, stride: usize) {
+    let count = list.len().next_multiple_of(LANES);
+    let step = g.dilation[0];
+    let (before, after) = if gradient { (0, 3 * step) } else { (step, 4 * step) };
+    let first_image = list.first().map_or(0, |t| t.image);
+    let images = list.last().map_or(0, |t| t.image + 1) - first_image;
+    let mut padded = Padded::<T>::new(g, before, after, images);
+    let mut from = [[T::zero(); LANES]; POINTS];
+    let mut to = [[T::zero(); LANES]; POINTS];
+    for (index, c) in channels.enumerate() {
+        for i in 0..images {
+            padded.load(g, i, &x[((first_image + i) * of + c) * g.area()..][..g.area()]);
+        }
+        for (strip, lanes) in list.chunks(LANES).enumerate() {
+            for (lane, tile) in lanes.iter().enumerate() {
+                if gradient {
+                    padded.gather::<4>(g, tile.image - first_image, *tile, lane, &mut from);
+                } else {
+                    padded.gather::<6>(g, tile.image - first_image, *tile, lane, &mut from);
+                }
+            }
+            if gradient {
+                both(&from, &mut to, result_gradient::<T>);
+            } else {
+                both(&from, &mut to, patch::<T>);
+            }
+            for (point, values) in to.iter_mut().enumerate() {
+                values[lanes.len()..].fill(T::zero());
+                // SAFETY: the caller gives each task its own channels.
+                unsafe { into.part(point * stride + index * count + strip * LANES, LANES) }.copy_from_slice(values);
+            }
+        }
+    }
+}
+}
+
+wide! {
+/// Patches of every tile in lanes of channels: `[POINTS, tiles, inputs]`, for the tiles `range`.
+fn transform_channels<T: Element>(g: &Geometry, x: &[T], list: &[Tile], range: std::ops::Range<usize>, into: Shared<T>) {
+    let step = g.dilation[0];
+    let mut padded = Padded::<T>::new(g, step, 4 * step, LANES);
+    let mut from = [[T::zero(); LANES]; POINTS];
+    let mut to = [[T::zero(); LANES]; POINTS];
+    for strip in range {
+        let c = strip * LANES;
+        let mut loaded = usize::MAX;
+        for (t, tile) in list.iter().enumerate() {
+            if loaded != tile.image {
+                loaded = tile.image;
+                for lane in 0..LANES {
+                    padded.load(g, lane, &x[(tile.image * g.inputs + c + lane) * g.area()..][..g.area()]);
+                }
+            }
+            for lane in 0..LANES {
+                padded.gather::<6>(g, lane, *tile, lane, &mut from);
+            }
+            both(&from, &mut to, patch::<T>);
+            for (point, values) in to.iter().enumerate() {
+                // SAFETY: the caller gives each task its own channels.
+                unsafe { into.part((point * list.len() + t) * g.inputs + c, LANES) }.copy_from_slice(values);
+            }
+        }
+    }
+}
+}
+
+wide! {
+/// The kernels of outputs `range`, transformed: `[POINTS, range, inputs]`. With `turned`, output and input change places and the
+/// kernel is turned by half a circle.
+fn transform_kernels<T: Element>(w: &[T], inputs: usize, outputs: usize, range: std::ops::Range<usize>, turned: bool, into: &mut [T]) {
+    let stride = range.len() * inputs;
+    let mut from = [[T::zero(); LANES]; POINTS];
+    let mut to = [[T::zero(); LANES]; POINTS];
+    for (index, o) in range.enumerate() {
+        for c in (0..inputs).step_by(LANES) {
+            for lane in 0..LANES {
+                if turned {
+                    let taps = &w[((c + lane) * outputs + o) * 9..][..9];
+                    for k in 0..9 {
+                        from[k][lane] = taps[8 - k];
+                    }
+                } else {
+                    let taps = &w[(o * inputs + c + lane) * 9..][..9];
+                    for k in 0..9 {
+                        from[k][lane] = taps[k];
+                    }
+                }
+            }
+            both(&from, &mut to, kernel::<T>);
+            for (point, values) in to.iter().enumerate() {
+                into[point * stride + index * inputs + c..][..LANES].copy_from_slice(values);
+            }
+        }
+    }
+}
+}
+
+wide! {
+/// `m` [POINTS, channels, padded tiles] transformed back into the maps `first..` of `out`, plus the bias.
+fn results<T: Element>(g: &Geometry, m: &[T], of: usize, range: std::ops::Range<usize>, list: &[Tile], bias: Option<&[T]>, out: Shared<T>) {
+    let count = list.len().next_multiple_of(LANES);
+    let stride = range.len() * count;
+    let step = g.dilation[0];
+    let mut from = [[T::zero(); LANES]; POINTS];
+    let mut to = [[T::zero(); LANES]; POINTS];
+    for (index, o) in range.enumerate() {
+        let add = bias.map_or(T::zero(), |b| b[o]);
+        for (strip, lanes) in list.chunks(LANES).enumerate() {
+            for (point, values) in from.iter_mut().enumerate() {
+                values.copy_from_slice(&m[point * stride + index * count + strip * LANES..][..LANES]);
+            }
+            both(&from, &mut to, result::<T>);
+            for (lane, tile) in lanes.iter().enumerate() {
+                // SAFETY: the caller gives each task its own maps.
+                let map = unsafe { out.part((tile.image * of + o) * g.area(), g.area()) };
+                for i in 0..4 {
+                    let y = tile.row + i * step;
+                    if y >= g.size[0] {
+                        break;
+                    }
+                    let row = &mut map[y * g.size[1]..][..g.size[1]];
+                    for j in 0..4 {
+                        let x = tile.column + j * step;
+                        if x < g.size[1] {
+                            row[x] = to[i * 4 + j][lane] + add;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+}
+
+/// The convolution of `x` [n, inputs, h, w] with transformed kernels of `w`.
+fn convolve<T: Element>(
+    g: &Geometry,
+    x: &[T],
+    w: &[T],
+    [inputs, outputs]: [usize; 2],
+    turned: bool,
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let all = tiles(g);
+    buffer(g.images * outputs * g.area(), |out| {
+        let out = Shared::new(out);
+        for list in groups(g, &all, inputs) {
+            let count = list.len().next_multiple_of(LANES);
+            let patches = buffer(POINTS * inputs * count, |v| {
+                let v = Shared::new(v);
+                for_ranges(inputs, 4, |range| {
+                    // SAFETY (of the writes inside): each range of channels is one task's own.
+                    let own = v.from(range.start * count);
+                    transform_tiles(g, x, range, inputs, &list, false, own, inputs * count);
+                });
+            });
+            for_ranges(outputs, block(outputs, inputs, count), |range| {
+                let kernels = buffer(POINTS * range.len() * inputs, |u| {
+                    transform_kernels(w, inputs, outputs, range.clone(), turned, u);
+                });
+                let products = buffer(POINTS * range.len() * count, |m| {
+                    for (point, m) in m.chunks_exact_mut(range.len() * count).enumerate() {
+                        let u = Matrix::of(&kernels[point * range.len() * inputs..], inputs, 1);
+                        let v = Matrix::of(&patches[point * inputs * count..], count, 1);
+                        // SAFETY: all three are live slices of the sizes given, `m` is this task's own.
+                        unsafe { product([range.len(), count, inputs], m.as_mut_ptr(), count, false, u, v) };
+                    }
+                });
+                results(g, &products, outputs, range, &list, bias, out);
+            });
+        }
+    })
+}
+
+/// The convolution of `x` with `w`; as `conv2d::cpu::forward`.
+pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+    convolve(g, x, w, [g.inputs, g.outputs], false, bias)
+}
+
+/// The gradient of the input: the convolution of `dy` with the kernels turned round.
+pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
+    convolve(g, dy, w, [g.outputs, g.inputs], true, None)
+}
+
+wide! {
+/// Add the transformed-back `sums` [POINTS, range, inputs] to the kernels `dw` [range, inputs, 3, 3].
+fn add_kernels<T: Element>(sums: &[T], inputs: usize, count: usize, dw: &mut [T]) {
+    let stride = count * inputs;
+    let mut from = [[T::zero(); LANES]; POINTS];
+    let mut to = [[T::zero(); LANES]; POINTS];
+    for (strip, kernels) in dw.chunks_exact_mut(9 * LANES).enumerate() {
+        for (point, values) in from.iter_mut().enumerate() {
+            values.copy_from_slice(&sums[point * stride + strip * LANES..][..LANES]);
+        }
+        both(&from, &mut to, kernel_gradient::<T>);
+        for (lane, taps) in kernels.chunks_exact_mut(9).enumerate() {
+            for (k, t) in taps.iter_mut().enumerate() {
+                *t += to[k][lane];
+            }
+        }
+    }
+}
+}
+
+/// The gradient of the weight.
+pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+    let all = tiles(g);
+    let mut dw = vec![T::zero(); g.outputs * g.inputs * 9];
+    for list in groups(g, &all, g.inputs) {
+        let (used, count) = (list.len(), list.len().next_multiple_of(LANES));
+        let patches = buffer(POINTS * used * g.inputs, |v| {
+            let v = Shared::new(v);
+            for_ranges(g.inputs / LANES, 1, |range| transform_channels(g, x, &list, range, v));
+        });
+        let per_task = block(g.outputs, g.inputs, count);
+        dw.par_chunks_mut(per_task * g.inputs * 9)
+            .enumerate()
+            .for_each(|(task, dw)| {
+                let first = task * per_task;
+                let size = per_task.min(g.outputs - first);
+                let gradients = buffer(POINTS * size * count, |m| {
+                    transform_tiles(
+                        g,
+                        dy,
+                        first..first + size,
+                        g.outputs,
+                        &list,
+                        true,
+                        Shared::new(m),
+                        size * count,
+                    );
+                });
+                let sums = buffer(POINTS * size * g.inputs, |u| {
+                    for (point, u) in u.chunks_exact_mut(size * g.inputs).enumerate() {
+                        let m = Matrix::of(&gradients[point * size * count..], count, 1);
+                        let v = Matrix::of(&patches[point * used * g.inputs..], g.inputs, 1);
+                        // SAFETY: all three are live slices of the sizes given, `u` is this task's own.
+                        unsafe { product([size, g.inputs, used], u.as_mut_ptr(), g.inputs, false, m, v) };
+                    }
+                });
+                add_kernels(&sums, g.inputs, size, dw);
+            });
+    }
+    dw
+}
