@@ -22,6 +22,7 @@ mod pool;
 mod relu;
 mod resize;
 mod tape;
+mod taps;
 mod winograd;
 
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};

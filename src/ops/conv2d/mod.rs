@@ -6,7 +6,7 @@ use candle_core::{Result as EngineResult, Tensor};
 
 use super::kernel::{Element, View, by_dtype, output, plain};
 use super::tape::Graph;
-use super::{depthwise, winograd};
+use super::{depthwise, taps, winograd};
 use crate::ensure;
 use crate::error::Result;
 
@@ -45,6 +45,15 @@ impl Conv2dOptions {
             groups: 1,
         }
     }
+}
+
+/// The kernels to choose from.
+#[derive(Clone, Copy)]
+enum Way {
+    Depthwise,
+    Winograd,
+    Taps,
+    Columns,
 }
 
 /// Every size of one convolution.
@@ -163,9 +172,17 @@ impl Geometry {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// Whether each output channel sees one input channel.
-    pub(crate) fn is_depthwise(&self) -> bool {
-        self.groups > 1 && self.group_inputs() == 1
+    /// The kernels that are fastest for these sizes.
+    fn way(&self) -> Way {
+        if self.groups > 1 && self.group_inputs() == 1 {
+            Way::Depthwise
+        } else if winograd::suits(self) {
+            Way::Winograd
+        } else if taps::suits(self) {
+            Way::Taps
+        } else {
+            Way::Columns
+        }
     }
 
     /// The outputs `low..high` along `axis` whose tap `tap` falls inside the map, and the input coordinate of output `low`.
@@ -193,7 +210,7 @@ impl Geometry {
 /// `h' = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1`.
 ///
 /// Computed as a matrix product over columns that are cut out tile by tile (a tile stays in the second-level cache); 3x3 at stride 1
-/// with 32 channels or more by Winograd's F(4x4, 3x3) with a quarter of the multiplications; 1x1
+/// with 32 channels or more by Winograd's F(4x4, 3x3) with a quarter of the multiplications; taps that mostly fall outside (large dilation) one by one; 1x1
 /// convolutions need no columns, depthwise ones have direct kernels.
 ///
 /// # Errors
@@ -220,15 +237,15 @@ fn typed<T: Element>(
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> EngineResult<Tensor> {
+    let way = g.way();
     let result = {
         let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
         let b = bias.map(View::<T>::of).transpose()?;
-        if g.is_depthwise() {
-            depthwise::forward(&g, &x, &w, b.as_deref())
-        } else if winograd::suits(&g) {
-            winograd::forward(&g, &x, &w, b.as_deref())
-        } else {
-            cpu::forward(&g, &x, &w, b.as_deref())
+        match way {
+            Way::Depthwise => depthwise::forward(&g, &x, &w, b.as_deref()),
+            Way::Winograd => winograd::forward(&g, &x, &w, b.as_deref()),
+            Way::Taps => taps::forward(&g, &x, &w, b.as_deref()),
+            Way::Columns => cpu::forward(&g, &x, &w, b.as_deref()),
         }
     };
     let shape = (g.images, g.outputs, g.out_size[0], g.out_size[1]);
@@ -242,22 +259,20 @@ fn typed<T: Element>(
             let (input, weight) = (arguments[0], arguments[1]);
             let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
             let input_gradient = input.track_op().then(|| {
-                let data = if g.is_depthwise() {
-                    depthwise::input_gradient(&g, &w, &dy)
-                } else if winograd::suits(&g) {
-                    winograd::input_gradient(&g, &w, &dy)
-                } else {
-                    cpu::input_gradient(&g, &w, &dy)
+                let data = match way {
+                    Way::Depthwise => depthwise::input_gradient(&g, &w, &dy),
+                    Way::Winograd => winograd::input_gradient(&g, &w, &dy),
+                    Way::Taps => taps::input_gradient(&g, &w, &dy),
+                    Way::Columns => cpu::input_gradient(&g, &w, &dy),
                 };
                 plain(data, input.shape())
             });
             let weight_gradient = weight.track_op().then(|| {
-                let data = if g.is_depthwise() {
-                    depthwise::weight_gradient(&g, &x, &dy)
-                } else if winograd::suits(&g) {
-                    winograd::weight_gradient(&g, &x, &dy)
-                } else {
-                    cpu::weight_gradient(&g, &x, &dy)
+                let data = match way {
+                    Way::Depthwise => depthwise::weight_gradient(&g, &x, &dy),
+                    Way::Winograd => winograd::weight_gradient(&g, &x, &dy),
+                    Way::Taps => taps::weight_gradient(&g, &x, &dy),
+                    Way::Columns => cpu::weight_gradient(&g, &x, &dy),
                 };
                 plain(data, weight.shape())
             });

@@ -32,28 +32,56 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
 }
 }
 
+/// Tap by tap over whole output rows, which become vector code; the first of equal values wins, as the taps come in reading order.
 #[inline(always)]
 fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32]) {
+    let width = g.out_size[1];
     for y in 0..g.out_size[0] {
         let (top, bottom) = g.span(0, y);
-        for x in 0..g.out_size[1] {
-            let (left, right) = g.span(1, x);
-            let mut place = top * g.size[1] + left;
-            let mut best = map[place];
-            for row in top..bottom {
-                let first = row * g.size[1] + left;
-                for (at, &v) in (first..).zip(&map[first..][..right - left]) {
-                    // The second comparison is true for NaN only.
-                    if v > best || v.partial_cmp(&v).is_none() {
-                        best = v;
-                        place = at;
+        let (best, place) = (&mut out[y * width..][..width], &mut places[y * width..][..width]);
+        best.fill(T::from_f64(f64::NEG_INFINITY));
+        for (x, p) in place.iter_mut().enumerate() {
+            *p = (top * g.size[1] + g.span(1, x).0) as u32;
+        }
+        for row in top..bottom {
+            for j in 0..g.kernel[1] {
+                let (low, high) = g.inside(j);
+                if low >= high {
+                    continue;
+                }
+                let first = row * g.size[1] + low * g.stride[1] + j - g.padding[1];
+                let (best, place) = (&mut best[low..high], &mut place[low..high]);
+                let (stride, from) = (g.stride[1], &map[first..(row + 1) * g.size[1]]);
+                if stride == 2 {
+                    take_larger::<T, 2>(best, place, from, first);
+                } else if stride == 1 {
+                    take_larger::<T, 1>(best, place, from, first);
+                } else {
+                    for (x, (b, p)) in best.iter_mut().zip(place).enumerate() {
+                        larger(b, p, from[x * stride], first + x * stride);
                     }
                 }
             }
-            out[y * g.out_size[1] + x] = best;
-            places[y * g.out_size[1] + x] = place as u32;
         }
     }
+}
+
+/// Every `STRIDE`-th value of `from`, the first of which lies at `first` in its map, against the best so far.
+#[inline(always)]
+fn take_larger<T: Element, const STRIDE: usize>(best: &mut [T], place: &mut [u32], from: &[T], first: usize) {
+    let from = &from[..(best.len() - 1) * STRIDE + 1];
+    for (x, (b, p)) in best.iter_mut().zip(place).enumerate() {
+        larger(b, p, from[x * STRIDE], first + x * STRIDE);
+    }
+}
+
+/// Take `v` (at `at`) if it is larger than the best so far, or NaN.
+#[inline(always)]
+fn larger<T: Element>(best: &mut T, place: &mut u32, v: T, at: usize) {
+    #[allow(clippy::eq_op)]
+    let taken = v > *best || v != v;
+    *best = if taken { v } else { *best };
+    *place = if taken { at as u32 } else { *place };
 }
 
 /// Each gradient goes to the place of its maximum.

@@ -54,6 +54,14 @@ impl Window {
         })
     }
 
+    /// The output columns whose tap in column `tap` of the kernel falls inside the map.
+    fn inside(&self, tap: usize) -> (usize, usize) {
+        let (stride, padding) = (self.stride[1], self.padding[1]);
+        let low = padding.saturating_sub(tap).div_ceil(stride);
+        let high = (self.size[1] + padding).saturating_sub(tap).div_ceil(stride);
+        (low, high.min(self.out_size[1]))
+    }
+
     /// The input coordinates that output `at` sees along `axis`.
     fn span(&self, axis: usize, at: usize) -> (usize, usize) {
         let start = at * self.stride[axis];

@@ -1,0 +1,196 @@
+//! One matrix product per tap and image.
+
+use crate::ops::conv2d::Geometry;
+use crate::ops::conv2d::cpu::{Matrix, product};
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::{Shared, buffer, for_ranges};
+
+/// What one tap joins: output rows and columns, and the input pixel of the first of them.
+struct Joint {
+    tap: usize,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    row: usize,
+    column: usize,
+}
+
+impl Joint {
+    fn pixels(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
+
+    /// The rows of a rectangle of this size whose first pixel is (`row`, `column`) of a map `width` wide, as ranges of the map.
+    fn lines(&self, row: usize, column: usize, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (height, length) = (self.rows.len(), self.columns.len());
+        (row..row + height).map(move |y| y * width + column..y * width + column + length)
+    }
+}
+
+/// The taps that see anything.
+fn joints(g: &Geometry) -> Vec<Joint> {
+    let mut list = Vec::new();
+    for i in 0..g.kernel[0] {
+        for j in 0..g.kernel[1] {
+            let (top, bottom, row) = g.inside(0, i);
+            let (left, right, column) = g.inside(1, j);
+            if top < bottom && left < right {
+                list.push(Joint {
+                    tap: i * g.kernel[1] + j,
+                    rows: top..bottom,
+                    columns: left..right,
+                    row,
+                    column,
+                });
+            }
+        }
+    }
+    list
+}
+
+/// The pixels `lines` of `count` maps, one map behind the other.
+fn cut<T: Element>(maps: &[T], area: usize, count: usize, lines: impl Fn() -> Vec<std::ops::Range<usize>>) -> Vec<T> {
+    let lines = lines();
+    let mut pixels = Vec::with_capacity(count * lines.iter().map(ExactSizeIterator::len).sum::<usize>());
+    for map in maps.chunks_exact(area).take(count) {
+        for line in &lines {
+            pixels.extend_from_slice(&map[line.clone()]);
+        }
+    }
+    pixels
+}
+
+/// The convolution of `x` [n, inputs, h, w] with `kernels` [taps, outputs, inputs].
+fn convolve<T: Element>(
+    g: &Geometry,
+    x: &[T],
+    kernels: &[T],
+    [inputs, outputs]: [usize; 2],
+    bias: Option<&[T]>,
+) -> Vec<T> {
+    let (list, area, width) = (joints(g), g.area(), g.size[1]);
+    let parts = (rayon::current_num_threads() * 2)
+        .div_ceil(g.images.max(1))
+        .min(outputs);
+    let per_part = outputs.div_ceil(parts);
+    let parts = outputs.div_ceil(per_part);
+    buffer(g.images * outputs * area, |out| {
+        let out = Shared::new(out);
+        for_ranges(g.images * parts, 1, |range| {
+            for task in range {
+                let (image, first) = (task / parts, task % parts * per_part);
+                let count = per_part.min(outputs - first);
+                // SAFETY: this task alone writes these maps.
+                let maps = unsafe { out.part((image * outputs + first) * area, count * area) };
+                for (o, map) in maps.chunks_exact_mut(area).enumerate() {
+                    map.fill(bias.map_or(T::zero(), |b| b[first + o]));
+                }
+                let seen = &x[image * inputs * area..][..inputs * area];
+                for joint in &list {
+                    let pixels = joint.pixels();
+                    let columns = cut(seen, area, inputs, || {
+                        joint.lines(joint.row, joint.column, width).collect()
+                    });
+                    let kernel = Matrix::of(&kernels[(joint.tap * outputs + first) * inputs..], inputs, 1);
+                    let sums = buffer(count * pixels, |sums: &mut [T]| {
+                        let columns = Matrix::of(&columns, pixels, 1);
+                        // SAFETY: all three are live slices of the sizes given, `sums` is this task's own.
+                        unsafe {
+                            product(
+                                [count, pixels, inputs],
+                                sums.as_mut_ptr(),
+                                pixels,
+                                false,
+                                kernel,
+                                columns,
+                            )
+                        };
+                    });
+                    for (map, sums) in maps.chunks_exact_mut(area).zip(sums.chunks_exact(pixels)) {
+                        let lines = joint.lines(joint.rows.start, joint.columns.start, width);
+                        for (line, sums) in lines.zip(sums.chunks_exact(joint.columns.len())) {
+                            for (t, s) in map[line].iter_mut().zip(sums) {
+                                *t += *s;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    })
+}
+
+/// `w` [outputs, inputs, taps] as [taps, outputs, inputs], or with `turned` as [taps backwards, inputs, outputs].
+fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
+    let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
+    let (rows, length) = if turned { (inputs, outputs) } else { (outputs, inputs) };
+    buffer(w.len(), |to| {
+        let to = Shared::new(to);
+        for_ranges(rows, 16, |range| {
+            for row in range {
+                for at in 0..length {
+                    let from = if turned { at * inputs + row } else { row * inputs + at };
+                    for (tap, v) in w[from * taps..][..taps].iter().enumerate() {
+                        let tap = if turned { taps - 1 - tap } else { tap };
+                        // SAFETY: this task alone writes this row of every tap.
+                        unsafe { to.part((tap * rows + row) * length + at, 1) }
+                        [0] = *v;
+                    }
+                }
+            }
+        });
+    })
+}
+
+/// The convolution of `x` with `w`; as `conv2d::cpu::forward`.
+pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+    convolve(g, x, &by_tap(g, w, false), [g.inputs, g.outputs], bias)
+}
+
+/// The gradient of the input: the convolution of `dy` with the kernel turned round.
+pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
+    convolve(g, dy, &by_tap(g, w, true), [g.outputs, g.inputs], None)
+}
+
+/// The gradient of the weight: for each tap the product of the two rectangles it joins, summed over the images in order.
+pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+    let (list, area, width) = (joints(g), g.area(), g.size[1]);
+    let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
+    let per_part = outputs.div_ceil((rayon::current_num_threads() * 2).min(outputs));
+    buffer(outputs * inputs * taps, |dw| {
+        let dw = Shared::new(dw);
+        for_ranges(outputs, per_part, |range| {
+            let (first, count) = (range.start, range.len());
+            // SAFETY: this task alone writes these kernels.
+            let kernels = unsafe { dw.part(first * inputs * taps, count * inputs * taps) };
+            kernels.fill(T::zero());
+            let mut sums = vec![T::zero(); count * inputs];
+            for joint in &list {
+                let pixels = joint.pixels();
+                for image in 0..g.images {
+                    let from = &dy[(image * outputs + first) * area..][..count * area];
+                    let seen = &x[image * inputs * area..][..inputs * area];
+                    let place = (joint.rows.start, joint.columns.start);
+                    let gradient = cut(from, area, count, || joint.lines(place.0, place.1, width).collect());
+                    let columns = cut(seen, area, inputs, || {
+                        joint.lines(joint.row, joint.column, width).collect()
+                    });
+                    let (gradient, columns) = (Matrix::of(&gradient, pixels, 1), Matrix::of(&columns, 1, pixels));
+                    // SAFETY: all three are live slices of the sizes given, `sums` is this task's own.
+                    unsafe {
+                        product(
+                            [count, inputs, pixels],
+                            sums.as_mut_ptr(),
+                            inputs,
+                            image > 0,
+                            gradient,
+                            columns,
+                        )
+                    };
+                }
+                for (kernel, sum) in kernels.chunks_exact_mut(taps).zip(&sums) {
+                    kernel[joint.tap] = *sum;
+                }
+            }
+        });
+    })
+}

@@ -1,0 +1,53 @@
+//! Convolutions whose taps mostly fall outside the map (dilation near the map's size), tap by tap. Called by `conv2d`.
+//!
+//! Each tap joins a rectangle of the output with a rectangle of the input: one matrix product over exactly these pixels, so that
+//! nothing is multiplied by the zeros around the map.
+
+mod cpu;
+
+pub(super) use cpu::{forward, input_gradient, weight_gradient};
+
+use super::conv2d::Geometry;
+
+/// Whether the map keeps its size and more than half of the products would be with zeros outside it.
+pub(super) fn suits(g: &Geometry) -> bool {
+    let inside = |axis: usize| -> usize {
+        let spans = (0..g.kernel[axis]).map(|tap| g.inside(axis, tap));
+        spans.map(|(low, high, _)| high - low).sum()
+    };
+    g.stride == [1, 1]
+        && g.groups == 1
+        && (0..2).all(|i| g.kernel[i] % 2 == 1 && g.padding[i] == g.dilation[i] * (g.kernel[i] - 1) / 2)
+        && 2 * inside(0) * inside(1) < g.kernel[0] * g.kernel[1] * g.out_area()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Conv2dOptions;
+    use candle_core::{Device, Tensor};
+
+    #[test]
+    fn equals_the_product_over_columns() {
+        for (h, w, d) in [(7, 9, 6), (5, 5, 4), (4, 6, 9)] {
+            let draw = |shape: &[usize]| Tensor::randn(0f64, 1.0, shape, &Device::Cpu).unwrap();
+            let (x, weight, dy) = (draw(&[2, 5, h, w]), draw(&[3, 5, 3, 3]), draw(&[2, 3, h, w]));
+            let g = Geometry::new(&x, &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
+            assert!(suits(&g), "{h} {w} {d}");
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let (x, weight, dy) = (flat(&x), flat(&weight), flat(&dy));
+            let oracle = crate::ops::conv2d::by_columns(&g, &x, &weight, &dy);
+            let close = |found: Vec<f64>, expected: Vec<f64>| {
+                assert!(
+                    found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12)
+                );
+            };
+            close(forward(&g, &x, &weight, Some(&[1.0, 2.0, 3.0])), {
+                let bias = |i: usize| (i / (h * w) % 3 + 1) as f64;
+                oracle.0.iter().enumerate().map(|(i, v)| v + bias(i)).collect()
+            });
+            close(input_gradient(&g, &weight, &dy), oracle.1);
+            close(weight_gradient(&g, &x, &dy), oracle.2);
+        }
+    }
+}
