@@ -192,7 +192,7 @@ fn attempt(
             run.session.warn(&format!("{}: step {}: {warning}", run.name, run.step));
         }
     }
-    let gradients = computed.loss.backward()?;
+    let gradients = computed.tape.backward(&computed.loss)?;
     // The graph holds every intermediate map; nothing below needs it.
     drop(computed.loss);
     let norm = run.optimizer.gradient_norm(&gradients)?;

@@ -10,12 +10,14 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast};
 use crate::nn::{Pass, Segmenter};
-use crate::ops;
+use crate::ops::{Graph, Tape};
 use crate::random::Random;
 
 /// A loss with its graph, and what else came out of the pass.
 pub(super) struct Computed {
     pub(super) loss: Tensor,
+    /// Where the network's pass is recorded (empty for a loss that a script computed).
+    pub(super) tape: Tape,
     /// Numbers worth recording.
     pub(super) metrics: Vec<(String, f64)>,
     /// What the user should know.
@@ -29,6 +31,7 @@ impl Computed {
     pub(super) fn new(loss: Tensor) -> Self {
         Computed {
             loss,
+            tape: Tape::new(),
             metrics: Vec::new(),
             warnings: Vec::new(),
             keys: None,
@@ -44,22 +47,23 @@ pub(super) fn compute(
     random: &RefCell<Random>,
 ) -> Result<Computed> {
     let model = run.model.borrow();
-    let pass = Pass::training(random);
-    match &run.config.objective {
+    let tape = Tape::new();
+    let pass = Pass::training(random).on(&tape);
+    let computed = match &run.config.objective {
         Objective::PixelContrast { options, .. } => {
             let mut options = PixelContrastOptions::clone(options);
             options.temperature = temperature.unwrap_or(options.temperature);
-            contrast(run, &model, batch, &options, &pass, random)
+            contrast(run, &model, batch, &options, &pass, random)?
         }
         Objective::CrossEntropy(options) => {
             let (_, height, width) = batch.labels.dims3()?;
             let features = model.features(&batch.images, &pass)?;
             let logits = model.classify(&features, [height, width], &pass)?;
-            let loss = ops::cross_entropy(&logits, &batch.labels, options)?;
-            Ok(Computed::new(loss))
+            Computed::new(Graph::on(&tape).cross_entropy(&logits, &batch.labels, options)?)
         }
         Objective::Custom => crate::fail!("{}: the loss is a function; give it again to go on", run.name),
-    }
+    };
+    Ok(Computed { tape, ..computed })
 }
 
 /// Both views go through the network as one batch, so that batch norm sees them together; the loss compares the halves.
@@ -109,6 +113,7 @@ fn contrast(
     ];
     let keys = distorted.as_ref().unwrap_or(&features).detach();
     Ok(Computed {
+        tape: Tape::new(),
         loss: output.loss,
         metrics: metrics.map(|(n, v)| (n.to_string(), v)).into(),
         warnings: output.warnings,

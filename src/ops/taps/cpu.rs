@@ -132,8 +132,8 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
                     for (tap, v) in w[from * taps..][..taps].iter().enumerate() {
                         let tap = if turned { taps - 1 - tap } else { tap };
                         // SAFETY: this task alone writes this row of every tap.
-                        unsafe { to.part((tap * rows + row) * length + at, 1) }
-                        [0] = *v;
+                        let place = unsafe { to.part((tap * rows + row) * length + at, 1) };
+                        place[0] = *v;
                     }
                 }
             }

@@ -3,7 +3,7 @@
 //! A tile of 4x4 outputs needs 36 multiplications per pair of channels instead of 144: `out = A' [(G w G') . (B' d B)] A`, where `d` is the
 //! 6x6 patch that the tile sees. The products over channels are 36 matrix products. The gradients are those of the same
 //! formula: `dd` is the same convolution with the kernel turned round, `dw = G' [sum_tiles (A dy A') . (B' d B)] G`. A dilated
-//! convolution is one on every `dilation`-th row and column. In f32 the error is about ten times that of the direct sum (some 1e-6 of
+//! convolution is one on every `dilation`-th row and column. In f32 the error is a few times that of the direct sum (below 1e-6 of
 //! the largest value). Source: Lavin, Gray, "Fast algorithms for convolutional neural networks", 2016.
 
 mod cpu;
@@ -15,7 +15,12 @@ use super::conv2d::Geometry;
 /// Whether the tiles fit: a 3x3 kernel that keeps the size, enough channels, and not too many outputs beyond the map.
 pub(super) fn suits(g: &Geometry) -> bool {
     let shape = g.kernel == [3, 3] && g.stride == [1, 1] && g.padding == g.dilation && g.dilation[0] == g.dilation[1];
-    if !shape || g.groups != 1 || g.inputs % 16 != 0 || g.outputs % 16 != 0 || g.inputs.min(g.outputs) < 32 {
+    if !shape
+        || g.groups != 1
+        || !g.inputs.is_multiple_of(16)
+        || !g.outputs.is_multiple_of(16)
+        || g.inputs.min(g.outputs) < 32
+    {
         return false;
     }
     let covered = tiles(g).len() * 16;
@@ -75,7 +80,7 @@ mod tests {
                     .iter()
                     .zip(expected)
                     .fold(0f64, |m, (a, b)| m.max((f64::from(*a) - b).abs()));
-                assert!(error < 1e-5 * scale, "{error} of {scale}");
+                assert!(error < 3e-6 * scale, "{error} of {scale}");
             };
             let oracle = crate::ops::conv2d::by_columns::<f64>(&g, &x64, &weight64, &dy64);
             let with_bias: Vec<f64> = oracle.0.iter().map(|v| v + 0.5).collect();
