@@ -21,9 +21,9 @@ const SMALLEST_BLOCK: usize = 64;
 /// At most this many logits are held at the same time (128 MiB in f32), unless the smallest block has more.
 const PANEL: usize = 32 << 20;
 /// Anchors of one task of the first half.
-const TASK_ANCHORS: usize = 64;
+const TASK_ANCHORS: usize = 128;
 /// Keys of one task of the second half.
-const TASK_KEYS: usize = 512;
+const TASK_KEYS: usize = 1024;
 /// Largest range of logits for which their bound `1 / temperature` serves as the shift, instead of the row's maximum.
 const SAFE_RANGE: f64 = 60.0;
 
@@ -182,7 +182,7 @@ impl Block<'_> {
                 .par_chunks_mut(TASK_KEYS * dim)
                 .enumerate()
                 .for_each(|(i, target)| {
-                    let columns = Matrix::new(&panel[strip.at + i * TASK_KEYS..], count, target.len() / dim, width);
+                    let columns = Matrix::new(&panel[strip.at + i * share..], count, target.len() / dim, width);
                     multiply(target, dim, true, T::of(1.0), columns.transposed(), scaled);
                 });
         }
