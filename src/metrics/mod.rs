@@ -4,6 +4,7 @@
 //! To add one: a file named after it, its `mod` line below.
 
 mod confusion;
+pub mod embedding;
 mod score;
 
 pub use confusion::Confusion;

@@ -20,6 +20,7 @@
 mod memory;
 mod options;
 mod pairs;
+mod probe;
 mod sampling;
 
 use candle_core::{DType, Device, Tensor};
@@ -31,6 +32,7 @@ use crate::ops::pixel_contrast::pixel_contrast as contrast;
 use crate::random::Random;
 pub use memory::{Memory, MemoryOptions};
 pub use options::{KeySampling, PixelContrastOptions, Reduction, Sampling, Variant};
+pub use probe::{ProbeInput, ProbeRow, probe};
 use sampling::ClassMap;
 
 /// What the loss is computed from.
