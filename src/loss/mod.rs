@@ -14,6 +14,6 @@ pub use crate::ops::{CrossEntropyOptions, cross_entropy};
 pub use dice::{DiceOptions, dice};
 pub use focal::{FocalOptions, focal};
 pub use pixel_contrast::{
-    KeySampling, PixelContrastInput, PixelContrastOptions, PixelContrastOutput, ProbeInput, ProbeRow,
-    Sampling, Variant, pixel_contrast, probe,
+    KeySampling, PixelContrastInput, PixelContrastOptions, PixelContrastOutput, ProbeInput, ProbeRow, Sampling,
+    Variant, pixel_contrast, probe,
 };

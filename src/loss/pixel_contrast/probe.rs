@@ -115,13 +115,29 @@ mod tests {
         let data: Vec<f64> = (0..2 * 6 * 16).map(|_| random.normal()).collect();
         let z = Tensor::from_vec(data, (2, 6, 4, 4), &Device::Cpu).unwrap();
         let labels = Tensor::from_vec((0..32).map(|i| i % 3).collect::<Vec<i64>>(), (2, 4, 4), &Device::Cpu).unwrap();
-        let input = ProbeInput { features: &z, distorted: Some(&z), labels: &labels, predictions: None, seed: 0 };
-        let options = |temperature| PixelContrastOptions { temperature, ..Default::default() };
-        let supcon = PixelContrastOptions { variant: Variant::Supcon, ..options(0.07) };
+        let input = ProbeInput {
+            features: &z,
+            distorted: Some(&z),
+            labels: &labels,
+            predictions: None,
+            seed: 0,
+        };
+        let options = |temperature| PixelContrastOptions {
+            temperature,
+            ..Default::default()
+        };
+        let supcon = PixelContrastOptions {
+            variant: Variant::Supcon,
+            ..options(0.07)
+        };
         let rows = probe(&input, &[options(0.07), options(0.5), options(0.500001), supcon]).unwrap();
         assert!(rows[0].gradient_norm > rows[1].gradient_norm && rows[1].gradient_norm_distorted > 0.0);
         let slope = (rows[2].value - rows[1].value) / 1e-6;
-        assert!((slope - rows[1].temperature_slope).abs() < 1e-4 * slope.abs(), "{slope} {}", rows[1].temperature_slope);
+        assert!(
+            (slope - rows[1].temperature_slope).abs() < 1e-4 * slope.abs(),
+            "{slope} {}",
+            rows[1].temperature_slope
+        );
         assert_eq!((rows[0].anchors, rows[3].gradient_norm_distorted), (32, 0.0));
     }
 }

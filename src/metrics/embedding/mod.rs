@@ -63,10 +63,17 @@ pub fn diagnose(features: &[f32], dim: usize, labels: &[i64]) -> Result<Embeddin
     // the mean cosine to the mean direction is the length of the mean; the pairs' cosines add up to |sum|^2 - n
     let classes: Vec<ClassSpread> = sums
         .iter()
-        .map(|(&label, (count, sum))| ClassSpread { label, pixels: *count, intra: norm(sum) / *count as f64 })
+        .map(|(&label, (count, sum))| ClassSpread {
+            label,
+            pixels: *count,
+            intra: norm(sum) / *count as f64,
+        })
         .collect();
     let pairs: f64 = sums.values().map(|(count, _)| (count * (count - 1)) as f64).sum();
-    let cosines: f64 = sums.values().map(|(count, sum)| norm(sum).powi(2) - *count as f64).sum();
+    let cosines: f64 = sums
+        .values()
+        .map(|(count, sum)| norm(sum).powi(2) - *count as f64)
+        .sum();
     let means: Vec<Vec<f64>> = sums
         .values()
         .filter(|(_, sum)| norm(sum) > 0.0)
@@ -74,7 +81,11 @@ pub fn diagnose(features: &[f32], dim: usize, labels: &[i64]) -> Result<Embeddin
         .collect();
     let mut between = Vec::new();
     for (i, a) in means.iter().enumerate() {
-        between.extend(means[..i].iter().map(|b| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>()));
+        between.extend(
+            means[..i]
+                .iter()
+                .map(|b| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>()),
+        );
     }
     Ok(EmbeddingDiagnostics {
         pixels: n,
@@ -101,13 +112,19 @@ fn directions(features: &[f32], dim: usize, labels: &[i64]) -> Result<(Vec<f32>,
     let mut kept = Vec::with_capacity(labels.len());
     for (row, &label) in features.chunks_exact(dim).zip(labels) {
         let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        ensure!(norm.is_finite(), "embedding: features that are not finite; has the network diverged?");
+        ensure!(
+            norm.is_finite(),
+            "embedding: features that are not finite; has the network diverged?"
+        );
         if norm > 0.0 {
             rows.extend(row.iter().map(|x| (f64::from(*x) / norm) as f32));
             kept.push(label);
         }
     }
-    ensure!(!kept.is_empty(), "embedding: no pixel with features other than 0; are all labels ignored?");
+    ensure!(
+        !kept.is_empty(),
+        "embedding: no pixel with features other than 0; are all labels ignored?"
+    );
     Ok((rows, kept))
 }
 
@@ -131,8 +148,16 @@ fn uniformity(rows: &[f32], dim: usize) -> Result<Option<f64>> {
 fn effective_rank(rows: &[f32], dim: usize) -> f64 {
     let n = rows.len() / dim;
     let mut mean = vec![0.0f64; dim];
-    rows.chunks_exact(dim).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x) / n as f64));
-    let centred: Vec<f64> = rows.iter().zip(mean.iter().cycle()).map(|(x, m)| f64::from(*x) - m).collect();
+    rows.chunks_exact(dim).for_each(|row| {
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(m, x)| *m += f64::from(*x) / n as f64)
+    });
+    let centred: Vec<f64> = rows
+        .iter()
+        .zip(mean.iter().cycle())
+        .map(|(x, m)| f64::from(*x) - m)
+        .collect();
     let values = spectrum::eigenvalues(spectrum::gram(&centred, n, dim));
     let total: f64 = values.iter().map(|v| v.max(0.0)).sum();
     if total <= 1e-12 {
@@ -168,7 +193,11 @@ mod tests {
         let mut random = crate::random::Random::new(0);
         let cloud: Vec<f32> = (0..4000 * 6).map(|_| random.normal() as f32).collect();
         let d = diagnose(&cloud, 6, &vec![0; 4000][..]).unwrap();
-        assert!(d.effective_rank > 5.9 && d.effective_rank <= 6.0 + 1e-9, "{}", d.effective_rank);
+        assert!(
+            d.effective_rank > 5.9 && d.effective_rank <= 6.0 + 1e-9,
+            "{}",
+            d.effective_rank
+        );
         let few = diagnose(&cloud[..18], 6, &[0; 3]).unwrap(); // three points span a plane
         assert!(few.effective_rank <= 2.0 + 1e-6);
     }

@@ -59,9 +59,12 @@ pub fn project(features: &[f32], dim: usize, projection: Projection) -> Result<V
 fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
     let n = rows.len() as f64;
     let mut mean = vec![0.0f64; dim];
-    rows.iter().for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x) / n));
-    let centred: Vec<Vec<f64>> =
-        rows.iter().map(|row| row.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m).collect()).collect();
+    rows.iter()
+        .for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x) / n));
+    let centred: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|row| row.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m).collect())
+        .collect();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let mut found: Vec<Vec<f64>> = Vec::new();
     for axis in 0..2 {
@@ -84,13 +87,19 @@ fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
             }
             v = next.into_iter().map(|x| x / norm).collect();
         }
-        let largest = v.iter().copied().fold(0.0, |m: f64, x| if x.abs() > m.abs() { x } else { m });
+        let largest = v
+            .iter()
+            .copied()
+            .fold(0.0, |m: f64, x| if x.abs() > m.abs() { x } else { m });
         if largest < 0.0 {
             v.iter_mut().for_each(|x| *x = -*x);
         }
         found.push(v);
     }
-    centred.iter().map(|row| [dot(row, &found[0]), dot(row, &found[1])]).collect()
+    centred
+        .iter()
+        .map(|row| [dot(row, &found[0]), dot(row, &found[1])])
+        .collect()
 }
 
 /// t-SNE from a small copy of the plane.
@@ -104,7 +113,10 @@ fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]]) -> Vec<[f64; 2]> {
         .initial_embedding(start)
         .barnes_hut(0.5, distance)
         .embedding();
-    points.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect()
+    points
+        .chunks_exact(2)
+        .map(|p| [f64::from(p[0]), f64::from(p[1])])
+        .collect()
 }
 
 #[cfg(test)]
@@ -116,7 +128,11 @@ mod tests {
         let mut random = crate::random::Random::new(2);
         let mut features = Vec::new();
         for i in 0..40 {
-            let centre = if i < 20 { [3.0, 0.0, 0.0, 0.0, 1.0] } else { [0.0, 0.0, 3.0, 0.0, 1.0] };
+            let centre = if i < 20 {
+                [3.0, 0.0, 0.0, 0.0, 1.0]
+            } else {
+                [0.0, 0.0, 3.0, 0.0, 1.0]
+            };
             features.extend(centre.map(|c: f64| (c + 0.1 * random.normal()) as f32));
         }
         features
@@ -125,7 +141,11 @@ mod tests {
     fn gap(points: &[[f64; 2]]) -> f64 {
         let mean = |part: &[[f64; 2]], i: usize| part.iter().map(|p| p[i]).sum::<f64>() / part.len() as f64;
         let (a, b) = points.split_at(20);
-        let spread = a.iter().map(|p| ((p[0] - mean(a, 0)).powi(2) + (p[1] - mean(a, 1)).powi(2)).sqrt()).sum::<f64>() / 20.0;
+        let spread = a
+            .iter()
+            .map(|p| ((p[0] - mean(a, 0)).powi(2) + (p[1] - mean(a, 1)).powi(2)).sqrt())
+            .sum::<f64>()
+            / 20.0;
         ((mean(a, 0) - mean(b, 0)).powi(2) + (mean(a, 1) - mean(b, 1)).powi(2)).sqrt() / spread
     }
 
@@ -133,7 +153,11 @@ mod tests {
     fn both_projections_keep_two_groups_apart_and_repeat() {
         for projection in [Projection::Pca, Projection::Tsne] {
             let points = project(&groups(), 5, projection).unwrap();
-            assert!(points.len() == 40 && gap(&points) > 3.0, "{projection:?}: {}", gap(&points));
+            assert!(
+                points.len() == 40 && gap(&points) > 3.0,
+                "{projection:?}: {}",
+                gap(&points)
+            );
             assert_eq!(points, project(&groups(), 5, projection).unwrap());
         }
         assert!(project(&[1.0; 10], 5, Projection::Pca).is_err());

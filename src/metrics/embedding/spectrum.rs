@@ -7,7 +7,10 @@ pub(super) fn gram(x: &[f64], n: usize, dim: usize) -> Vec<Vec<f64>> {
     if n <= dim {
         let row = |i: usize| &x[i * dim..(i + 1) * dim];
         let product = |i, j| row(i).iter().zip(row(j)).map(|(a, b)| a * b).sum();
-        return (0..n).into_par_iter().map(|i| (0..n).map(|j| product(i, j)).collect()).collect();
+        return (0..n)
+            .into_par_iter()
+            .map(|i| (0..n).map(|j| product(i, j)).collect())
+            .collect();
     }
     let line = |i: usize| {
         let mut line = vec![0.0; dim];
@@ -37,8 +40,10 @@ pub(super) fn eigenvalues(mut a: Vec<Vec<f64>>) -> Vec<f64> {
         }
         v.iter_mut().for_each(|x| *x /= norm);
         // reflect the rest on both sides: A - 2 v w^T - 2 w v^T, w = A v - (v^T A v) v
-        let mut w: Vec<f64> =
-            a[k + 1..].iter().map(|row| row[k + 1..].iter().zip(&v).map(|(x, y)| x * y).sum()).collect();
+        let mut w: Vec<f64> = a[k + 1..]
+            .iter()
+            .map(|row| row[k + 1..].iter().zip(&v).map(|(x, y)| x * y).sum())
+            .collect();
         let along: f64 = w.iter().zip(&v).map(|(x, y)| x * y).sum();
         w.iter_mut().zip(&v).for_each(|(w, v)| *w -= along * v);
         for (i, row) in a[k + 1..].iter_mut().enumerate() {

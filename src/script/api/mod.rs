@@ -2,6 +2,7 @@
 
 mod data;
 mod eval;
+mod loss;
 mod math;
 mod model;
 mod optim;
@@ -29,6 +30,7 @@ pub fn table() -> Table {
         tensor::declare,
         data::declare,
         model::declare,
+        loss::declare,
         optim::declare,
         train::declare,
         eval::declare,

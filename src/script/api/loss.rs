@@ -1,0 +1,252 @@
+//! `loss::`: the segmentation losses.
+
+use crate::loss::pixel_contrast::{
+    KeySampling, PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow, Sampling, Variant,
+};
+use crate::loss::{self, CrossEntropyOptions, DiceOptions, FocalOptions};
+use crate::random::Random;
+use crate::script::prelude::*;
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace("loss", "Segmentation losses.", supervised());
+    table.namespace("loss", "Segmentation losses.", contrastive());
+}
+
+fn supervised() -> Vec<crate::script::table::Entry> {
+    entries! {
+        /// The cross-entropy of logits `[n, c, h, w]` and labels `[n, h, w]`, mean over the pixels that count.
+        /// ```
+        /// let logits = tensor::zeros([1, 4, 2, 2]);
+        /// let labels = tensor::from([[[0, 1], [3, 255]]]);
+        /// assert_close(loss::cross_entropy(logits, labels).item(), log(4.0));
+        /// ```
+        fn cross_entropy(
+            ctx,
+            logits: Tensor,
+            labels: Tensor,
+            /// Pixels with this label do not count.
+            ignore_label: i64 = 255,
+            /// Weight of each class; 1 each if not given.
+            class_weights: Option<Vec<f32>> = None,
+            /// Share of the target spread evenly over all classes, 0 to 1.
+            label_smoothing: f64 = 0.0,
+        ) -> Tensor {
+            loss::cross_entropy(&logits, &labels, &CrossEntropyOptions { ignore_label, class_weights, label_smoothing })
+        }
+
+        /// The dice loss: one minus the overlap of prediction and truth, mean over the classes present.
+        /// ```
+        /// let logits = tensor::from([[[[50.0, 0.0]], [[0.0, 50.0]]]]);
+        /// let labels = tensor::from([[[0, 1]]]);
+        /// assert_close(loss::dice(logits, labels).item(), 0.0);
+        /// assert(loss::dice(logits, tensor::from([[[1, 0]]])).item() > 0.6);
+        /// ```
+        fn dice(
+            ctx,
+            logits: Tensor,
+            labels: Tensor,
+            /// Pixels with this label do not count.
+            ignore_label: i64 = 255,
+            /// Added above and below the fraction bar.
+            smooth: f64 = 1.0,
+        ) -> Tensor {
+            loss::dice(&logits, &labels, &DiceOptions { ignore_label, smooth })
+        }
+
+        /// The focal loss: cross-entropy in which pixels that are right already count little.
+        /// ```
+        /// let logits = tensor::zeros([1, 2, 1, 1]);
+        /// let labels = tensor::from([[[0]]]);
+        /// assert_close(loss::focal(logits, labels).item(), 0.25 * log(2.0));
+        /// assert_close(loss::focal(logits, labels, #{ gamma: 0 }).item(), log(2.0));
+        /// ```
+        fn focal(
+            ctx,
+            logits: Tensor,
+            labels: Tensor,
+            /// Pixels with this label do not count.
+            ignore_label: i64 = 255,
+            /// How fast right pixels lose weight; 0 is cross-entropy.
+            gamma: f64 = 2.0,
+            /// Weight of each class; 1 each if not given.
+            class_weights: Option<Vec<f64>> = None,
+        ) -> Tensor {
+            loss::focal(&logits, &labels, &FocalOptions { ignore_label, gamma, class_weights })
+        }
+    }
+}
+
+fn contrastive() -> Vec<crate::script::table::Entry> {
+    entries! {
+        /// The pixel contrastive loss: features `[n, d, h, w]` of pixels of one class attract, those of other classes repel.
+        ///
+        /// Exact over all pairs of pixels, in memory that grows with the pixels, not with their square. Features may have any
+        /// norm; labels `[n, h', w']` are brought to their size by nearest neighbour. Variants: `"within_image"`, `"cross_image"`,
+        /// `"batch"` (the paper's), `"released_within_image"`, `"released_cross_image"` (its code's), `"own_positive"`
+        /// (ContrastiveSeg), `"supcon"`; the last two do without the distorted view (`()`).
+        /// ```
+        /// let z = tensor::variable(tensor::from([[[[1.0, 0.9, 0.0, 0.1]], [[0.0, 0.1, 1.0, 0.9]]]]));
+        /// let right = loss::pixel_contrast(z, z, tensor::from([[[0, 0, 1, 1]]]), #{ temperature: 0.5 });
+        /// let wrong = loss::pixel_contrast(z, z, tensor::from([[[0, 1, 1, 0]]]), #{ temperature: 0.5 });
+        /// assert(right.item() < wrong.item());
+        /// let tau = tensor::variable(tensor::from(0.5));
+        /// let g = loss::pixel_contrast(z, (), tensor::from([[[0, 0, 1, 1]]]), #{ variant: "supcon", temperature: tau }).backward();
+        /// assert_eq(g.of(z).shape, z.shape);
+        /// assert(g.of(tau).item() > 0.0);
+        /// ```
+        fn pixel_contrast(
+            ctx,
+            features: Tensor,
+            /// The features of the distorted images, or `()`.
+            distorted: Option<Tensor>,
+            labels: Tensor,
+            /// Which pixels are contrasted with which.
+            variant: String = "within_image".into(),
+            /// A number, or a scalar tensor (a variable is learnt).
+            temperature: Dynamic = Dynamic::from_float(0.07),
+            /// The loss is multiplied by temperature / base_temperature (`"own_positive"`, `"supcon"`).
+            base_temperature: Option<f64> = None,
+            /// The partner of each image (cross-image variants); a random derangement if not given.
+            partners: Option<Vec<usize>> = None,
+            /// Pixels with this label take no part.
+            ignore_label: i64 = 255,
+            /// Bring features and labels to this size first.
+            resize: Option<[usize; 2]> = None,
+            /// Which pixels become anchors: `"all"`, `"uniform"`, `"class_balanced"`, `"hard"` or `"boundary"`.
+            sampling: String = "all".into(),
+            /// At most this many anchors per image.
+            max_anchors: Option<usize> = None,
+            /// At most this many anchors per class and image.
+            per_class: Option<usize> = None,
+            /// With `"hard"`: the share of wrongly predicted pixels.
+            hard_fraction: f64 = 0.5,
+            /// With `"boundary"`: how far from another class, in pixels of the features.
+            radius: usize = 2,
+            /// At most this many keys per image.
+            max_keys: Option<usize> = None,
+            /// Which pixels become keys then: `"uniform"` or `"class_balanced"`.
+            key_sampling: String = "uniform".into(),
+            /// Weight of each class's anchors, by label.
+            class_weights: Option<Vec<f64>> = None,
+            /// Predicted labels, for `"hard"`.
+            predictions: Option<Tensor> = None,
+            /// Where samples and partners come from; the session's random state if not given.
+            seed: Option<u64> = None,
+        ) -> Tensor {
+            let (number, tensor) = match (f64::convert(&temperature), Tensor::convert(&temperature)) {
+                (Some(number), _) => (number, None),
+                (None, Some(tensor)) => (1.0, Some(tensor)),
+                (None, None) => fail!(
+                    "loss::pixel_contrast: `temperature` must be a number or a scalar tensor, found {}",
+                    crate::script::values::describe(&temperature)
+                ),
+            };
+            let options = PixelContrastOptions {
+                variant: Variant::parse(&variant)?,
+                temperature: number,
+                base_temperature,
+                partners,
+                ignore_label,
+                resize,
+                sampling: Sampling::parse(&sampling)?,
+                max_anchors,
+                per_class,
+                hard_fraction,
+                radius,
+                max_keys,
+                key_sampling: KeySampling::parse(&key_sampling)?,
+                class_weights,
+                memory: None,
+            };
+            let mut random = seed.map_or_else(|| ctx.session().random(), Random::new);
+            let input = PixelContrastInput {
+                features: &features,
+                distorted: distorted.as_ref(),
+                labels: &labels,
+                predictions: predictions.as_ref(),
+                temperature: tensor.as_ref(),
+                memory: None,
+                random: &mut random,
+            };
+            let out = loss::pixel_contrast(input, &options)?;
+            out.warnings.iter().for_each(|warning| ctx.session().warn(warning));
+            Ok(out.loss)
+        }
+
+        /// Many settings of the pixel contrastive loss on one frozen batch: a row of facts for each.
+        ///
+        /// A row holds `variant`, `temperature`, `sampling`, `value`, `gradient_norm`, `gradient_norm_distorted`, `temperature_slope`,
+        /// `anchors`, `anchors_without_positive`, `positive_logit`, `negative_logit`, `alignment` and `milliseconds`; `table(rows)` prints them.
+        /// ```
+        /// let z = tensor::randn([2, 8, 6, 6]);
+        /// let labels = tensor::from([0, 1, 2]).reshape([1, 1, 3]).broadcast([2, 6, 3]);
+        /// let labels = tensor::cat([labels, labels], 2);
+        /// let rows = loss::probe(z, z, labels, [#{ temperature: 0.07 }, #{ temperature: 0.5 }, #{ variant: "supcon" }]);
+        /// assert_eq(rows.len, 3);
+        /// assert(rows[0].gradient_norm > rows[1].gradient_norm);
+        /// ```
+        fn probe(
+            ctx,
+            features: Tensor,
+            /// The features of the distorted images, or `()`.
+            distorted: Option<Tensor>,
+            labels: Tensor,
+            /// The sets of options, each as for `loss::pixel_contrast`.
+            options: Vec<Options>,
+            /// Predicted labels, for sampling `"hard"`.
+            predictions: Option<Tensor> = None,
+            /// Where samples and partners come from, the same for every row.
+            seed: u64 = 0,
+        ) -> Array {
+            let base = PixelContrastOptions::default();
+            let list = options.into_iter().enumerate();
+            let list = list.map(|(i, options)| options.fill(&format!("loss::probe: options {i}"), &base));
+            let list: Vec<PixelContrastOptions> = list.collect::<Result<_>>()?;
+            let input = ProbeInput {
+                features: &features,
+                distorted: distorted.as_ref(),
+                labels: &labels,
+                predictions: predictions.as_ref(),
+                seed,
+            };
+            let mut table = Array::new();
+            for options in &list {
+                ctx.session().check_cancel()?;
+                for found in loss::probe(&input, std::slice::from_ref(options))? {
+                    found.warnings.iter().for_each(|warning| ctx.session().warn(warning));
+                    table.push(row(options, &found).into());
+                }
+            }
+            Ok(table)
+        }
+    }
+}
+
+/// One row of the probe as a script's map.
+fn row(options: &PixelContrastOptions, found: &ProbeRow) -> Map {
+    let optional = |value: Option<f64>| value.map_or(Dynamic::UNIT, Dynamic::from_float);
+    let sampling = Sampling::ALL
+        .iter()
+        .find(|(_, s)| *s == options.sampling)
+        .map_or("", |(name, _)| name);
+    let facts: [(&str, Dynamic); 13] = [
+        ("variant", options.variant.name().into()),
+        ("temperature", options.temperature.into()),
+        ("sampling", sampling.into()),
+        ("value", found.value.into()),
+        ("gradient_norm", found.gradient_norm.into()),
+        ("gradient_norm_distorted", found.gradient_norm_distorted.into()),
+        ("temperature_slope", found.temperature_slope.into()),
+        ("anchors", (found.anchors as i64).into()),
+        (
+            "anchors_without_positive",
+            (found.anchors_without_positive as i64).into(),
+        ),
+        ("positive_logit", optional(found.positive_logit)),
+        ("negative_logit", optional(found.negative_logit)),
+        ("alignment", optional(found.alignment)),
+        ("milliseconds", found.milliseconds.into()),
+    ];
+    facts.into_iter().map(|(name, value)| (name.into(), value)).collect()
+}
