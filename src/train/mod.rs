@@ -9,12 +9,14 @@
 //! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
 //! | `history`, `folder`, `checkpoint` | the recorded columns; `config.json`, `history.csv`, `last.safetensors` |
 //! | `evaluate`, `predict` | the score of a data set with its protocol; label maps |
+//! | `embedding` | pixels as the projection head sees them, and their diagnostics |
 //!
 //! A run is continued by its position: order of the images, augmentation, dropout and sampling are drawn from the seed and the
 //! number of the step, never from a generator that would have to be saved.
 
 mod checkpoint;
 pub mod config;
+pub mod embedding;
 pub mod evaluate;
 pub mod event;
 mod fit;

@@ -1,6 +1,7 @@
 //! The script functions, one file per namespace: convert the arguments, one call, done. A new file is listed in [`table`].
 
 mod data;
+mod embedding;
 mod eval;
 mod loss;
 mod math;
@@ -35,6 +36,7 @@ pub fn table() -> Table {
         train::declare,
         eval::declare,
         plot::declare,
+        embedding::declare,
     ] {
         declare(&mut table);
     }

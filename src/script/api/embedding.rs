@@ -1,0 +1,68 @@
+//! `eval::embedding`: what the projection head has learnt.
+
+use super::{Data, Model};
+use crate::metrics::embedding::EmbeddingDiagnostics;
+use crate::script::prelude::*;
+use crate::train::embedding::embedded_pixels;
+
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace("eval", "Scores, predictions, diagnostics.", diagnostics());
+}
+
+fn diagnostics() -> Vec<crate::script::table::Entry> {
+    entries! {
+        /// Judge the embedding of a model's pixels: do classes form tight, separate groups?
+        ///
+        /// The result holds `alignment` (mean squared distance within a class, lower is better), `uniformity` (log mean
+        /// e^(-2 d^2), lower is more even), `intra` (mean cosine to the class mean, higher is tighter), `inter` and `inter_largest`
+        /// (cosines between class means, lower is better), `effective_rank` (directions in use), `pixels`, and `classes`:
+        /// for each its `name`, `pixels`, `intra`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// let found = eval::embedding(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ pixels: 60 });
+        /// assert(found.effective_rank >= 1.0 && found.effective_rank <= 8.0);
+        /// assert(found.alignment >= 0.0 && found.alignment <= 4.0);
+        /// ```
+        fn embedding(
+            ctx,
+            model: Model,
+            data: Data,
+            /// How many pixels to look at, the same number from every image.
+            pixels: usize = 2000,
+            /// Which pixels.
+            seed: u64 = 0,
+        ) -> Map {
+            let set = data.set()?;
+            let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
+            Ok(facts(&found.diagnose()?, set.class_names()))
+        }
+    }
+}
+
+/// The diagnostics as a script's map.
+fn facts(found: &EmbeddingDiagnostics, names: &[String]) -> Map {
+    let optional = |value: Option<f64>| value.map_or(Dynamic::UNIT, Dynamic::from_float);
+    let classes = found.classes.iter().map(|class| {
+        let name = usize::try_from(class.label).ok().and_then(|label| names.get(label));
+        let facts: [(&str, Dynamic); 3] = [
+            ("name", name.cloned().unwrap_or_else(|| class.label.to_string()).into()),
+            ("pixels", (class.pixels as i64).into()),
+            ("intra", class.intra.into()),
+        ];
+        let map: Map = facts.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Dynamic::from_map(map)
+    });
+    let classes: Array = classes.collect();
+    let facts: [(&str, Dynamic); 8] = [
+        ("pixels", (found.pixels as i64).into()),
+        ("alignment", optional(found.alignment)),
+        ("uniformity", optional(found.uniformity)),
+        ("intra", found.intra.into()),
+        ("inter", optional(found.inter)),
+        ("inter_largest", optional(found.inter_largest)),
+        ("effective_rank", found.effective_rank.into()),
+        ("classes", classes.into()),
+    ];
+    facts.into_iter().map(|(name, value)| (name.into(), value)).collect()
+}

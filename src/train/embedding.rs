@@ -1,0 +1,80 @@
+//! Pixels of a data set as the projection head sees them, and what can be said of them.
+
+use candle_core::{Device, Tensor};
+
+use crate::data::{self, Dataset, IGNORED};
+use crate::ensure;
+use crate::error::Result;
+use crate::metrics::embedding::{EmbeddingDiagnostics, diagnose};
+use crate::nn::{Pass, Segmenter};
+use crate::ops;
+use crate::random::Random;
+use crate::session::Session;
+
+/// Embedded pixels with their labels.
+#[derive(Clone, Debug)]
+pub struct EmbeddedPixels {
+    /// Row by row, unit norm.
+    pub features: Vec<f32>,
+    /// Channels of a row.
+    pub dim: usize,
+    /// One per row.
+    pub labels: Vec<i64>,
+}
+
+impl EmbeddedPixels {
+    /// Alignment, uniformity, spread of the classes, effective rank.
+    pub fn diagnose(&self) -> Result<EmbeddingDiagnostics> {
+        diagnose(&self.features, self.dim, &self.labels)
+    }
+}
+
+/// Up to `pixels` valid pixels of `data`, the same number from every image, drawn from `seed`; embedded by the model in
+/// evaluation, labels at the size of its features.
+///
+/// # Errors
+/// An empty data set, fewer than 2 pixels asked for, a file that cannot be read, [`crate::error::Error::Interrupted`]
+/// between two images.
+pub fn embedded_pixels(
+    session: &Session,
+    model: &Segmenter,
+    data: &Dataset,
+    pixels: usize,
+    seed: u64,
+) -> Result<EmbeddedPixels> {
+    ensure!(!data.is_empty(), "embedding: the data set {} has no images", data.name());
+    ensure!(pixels >= 2, "embedding: {pixels} pixels, expected at least 2 (2000 is usual)");
+    let mut found = EmbeddedPixels { features: Vec::new(), dim: 0, labels: Vec::new() };
+    let mut progress = session.progress("embed", data.len() as u64);
+    for i in 0..data.len() {
+        session.check_cancel()?;
+        let wanted = pixels * (i + 1) / data.len() - pixels * i / data.len();
+        if wanted == 0 {
+            continue;
+        }
+        let sample = data.get(i)?;
+        let [height, width] = sample.size();
+        let image = data::image_tensor(&sample)?.to_device(model.device())?.unsqueeze(0)?;
+        let map = model.embed(&data::normalise_colours(&image)?, &Pass::evaluation())?;
+        let (_, dim, h, w) = map.dims4()?;
+        let labels = Tensor::from_slice(&sample.labels, (1, height, width), &Device::Cpu)?;
+        let labels: Vec<u8> = ops::resize_labels(&labels, [h, w])?.flatten_all()?.to_vec1()?;
+        let mut valid: Vec<usize> = (0..h * w).filter(|&p| labels[p] != IGNORED).collect();
+        Random::derived(seed, &[0xE1BED, i as u64]).shuffle(&mut valid);
+        valid.truncate(wanted);
+        let rows: Vec<f32> = map.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+        for pixel in valid {
+            found.features.extend((0..dim).map(|d| rows[d * h * w + pixel]));
+            found.labels.push(i64::from(labels[pixel]));
+        }
+        found.dim = dim;
+        progress.at(i as u64 + 1, "");
+    }
+    ensure!(
+        found.labels.len() >= 2,
+        "embedding: {} labelled pixels in {}, expected at least 2; are all of them ignored?",
+        found.labels.len(),
+        data.name()
+    );
+    Ok(found)
+}
