@@ -1,6 +1,6 @@
 //! Pixels of a data set as the projection head sees them, and what can be said of them.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::data::{self, Dataset, IGNORED};
 use crate::ensure;
@@ -12,9 +12,9 @@ use crate::random::Random;
 use crate::session::Session;
 
 /// Embedded pixels with their labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EmbeddedPixels {
-    /// Row by row, unit norm.
+    /// Row by row, of any norm.
     pub features: Vec<f32>,
     /// Channels of a row.
     pub dim: usize,
@@ -23,6 +23,48 @@ pub struct EmbeddedPixels {
 }
 
 impl EmbeddedPixels {
+    /// Up to `pixels` valid pixels of a batch: features `[n, d, h, w]` of any norm, labels `[n, h', w']`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn of_batch(
+        features: &Tensor,
+        labels: &Tensor,
+        ignore_label: i64,
+        pixels: usize,
+        random: &mut Random,
+    ) -> Result<EmbeddedPixels> {
+        let mut found = EmbeddedPixels::default();
+        found.add(features, labels, ignore_label, pixels, random)?;
+        Ok(found)
+    }
+
+    fn add(
+        &mut self,
+        features: &Tensor,
+        labels: &Tensor,
+        ignore_label: i64,
+        pixels: usize,
+        random: &mut Random,
+    ) -> Result<()> {
+        let (n, dim, h, w) = features.dims4()?;
+        let area = h * w;
+        let labels = ops::resize_labels(labels, [h, w])?.to_dtype(DType::I64)?;
+        let labels: Vec<i64> = labels.flatten_all()?.to_vec1()?;
+        let mut valid: Vec<usize> = (0..n * area).filter(|&p| labels[p] != ignore_label).collect();
+        random.shuffle(&mut valid);
+        valid.truncate(pixels);
+        let map = features.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let map: Vec<f32> = map.flatten_all()?.to_vec1()?;
+        for pixel in valid {
+            let from = pixel / area * dim * area + pixel % area;
+            self.features.extend((0..dim).map(|d| map[from + d * area]));
+            self.labels.push(labels[pixel]);
+        }
+        self.dim = dim;
+        Ok(())
+    }
+
     /// Alignment, uniformity, spread of the classes, effective rank.
     pub fn diagnose(&self) -> Result<EmbeddingDiagnostics> {
         diagnose(&self.features, self.dim, &self.labels)
@@ -42,9 +84,20 @@ pub fn embedded_pixels(
     pixels: usize,
     seed: u64,
 ) -> Result<EmbeddedPixels> {
-    ensure!(!data.is_empty(), "embedding: the data set {} has no images", data.name());
-    ensure!(pixels >= 2, "embedding: {pixels} pixels, expected at least 2 (2000 is usual)");
-    let mut found = EmbeddedPixels { features: Vec::new(), dim: 0, labels: Vec::new() };
+    ensure!(
+        !data.is_empty(),
+        "embedding: the data set {} has no images",
+        data.name()
+    );
+    ensure!(
+        pixels >= 2,
+        "embedding: {pixels} pixels, expected at least 2 (2000 is usual)"
+    );
+    let mut found = EmbeddedPixels {
+        features: Vec::new(),
+        dim: 0,
+        labels: Vec::new(),
+    };
     let mut progress = session.progress("embed", data.len() as u64);
     for i in 0..data.len() {
         session.check_cancel()?;
@@ -56,18 +109,15 @@ pub fn embedded_pixels(
         let [height, width] = sample.size();
         let image = data::image_tensor(&sample)?.to_device(model.device())?.unsqueeze(0)?;
         let map = model.embed(&data::normalise_colours(&image)?, &Pass::evaluation())?;
-        let (_, dim, h, w) = map.dims4()?;
         let labels = Tensor::from_slice(&sample.labels, (1, height, width), &Device::Cpu)?;
-        let labels: Vec<u8> = ops::resize_labels(&labels, [h, w])?.flatten_all()?.to_vec1()?;
-        let mut valid: Vec<usize> = (0..h * w).filter(|&p| labels[p] != IGNORED).collect();
-        Random::derived(seed, &[0xE1BED, i as u64]).shuffle(&mut valid);
-        valid.truncate(wanted);
-        let rows: Vec<f32> = map.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
-        for pixel in valid {
-            found.features.extend((0..dim).map(|d| rows[d * h * w + pixel]));
-            found.labels.push(i64::from(labels[pixel]));
-        }
-        found.dim = dim;
+        let ignored = i64::from(IGNORED);
+        found.add(
+            &map,
+            &labels,
+            ignored,
+            wanted,
+            &mut Random::derived(seed, &[0xE1BED, i as u64]),
+        )?;
         progress.at(i as u64 + 1, "");
     }
     ensure!(

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use candle_core::Tensor;
 
 use super::config::Objective;
+use super::embedding::EmbeddedPixels;
 use super::run::Run;
 use crate::data::Batch;
 use crate::error::Result;
@@ -12,6 +13,13 @@ use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_cont
 use crate::nn::{Pass, Segmenter};
 use crate::ops::{Graph, Tape};
 use crate::random::Random;
+
+/// Steps between two judgements of the embedding.
+const DIAGNOSE_EVERY: usize = 20;
+/// Pixels of the batch that are looked at.
+const DIAGNOSED_PIXELS: usize = 256;
+/// The random stream that chooses them.
+const DIAGNOSE: u64 = 0xD1A6;
 
 /// A loss with its graph, and what else came out of the pass.
 pub(super) struct Computed {
@@ -103,7 +111,7 @@ fn contrast(
         options,
     )?;
     let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
-    let metrics = [
+    let facts = [
         ("temperature", output.temperature),
         ("anchors", output.anchors as f64),
         ("anchors_without_positive", output.anchors_without_positive as f64),
@@ -111,14 +119,41 @@ fn contrast(
         ("negative_logit", number(output.negative_logit)),
         ("alignment", number(output.alignment)),
     ];
+    let mut metrics: Vec<(String, f64)> = facts.map(|(n, v)| (n.to_string(), v)).into();
+    metrics.extend(
+        output
+            .classes
+            .iter()
+            .map(|c| (format!("anchors_of_{}", c.label), c.anchors as f64)),
+    );
+    if run.step % DIAGNOSE_EVERY == 0 {
+        metrics.extend(diagnostics(run, &features, batch, options.ignore_label)?);
+    }
     let keys = distorted.as_ref().unwrap_or(&features).detach();
     Ok(Computed {
         tape: Tape::new(),
         loss: output.loss,
-        metrics: metrics.map(|(n, v)| (n.to_string(), v)).into(),
+        metrics,
         warnings: output.warnings,
         keys: run.memory.is_some().then(|| (keys, batch.labels.clone())),
     })
+}
+
+/// The light form of the embedding's diagnostics, on some pixels of the batch; nothing where it cannot be judged.
+fn diagnostics(run: &Run, features: &Tensor, batch: &Batch, ignore_label: i64) -> Result<Vec<(String, f64)>> {
+    let mut random = Random::derived(run.config.seed, &[DIAGNOSE, run.step as u64]);
+    let pixels = EmbeddedPixels::of_batch(features, &batch.labels, ignore_label, DIAGNOSED_PIXELS, &mut random)?;
+    let Ok(found) = pixels.diagnose() else {
+        return Ok(Vec::new()); // no valid pixel, or features that are not finite: the loss itself says so
+    };
+    let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
+    let facts = [
+        ("uniformity", number(found.uniformity)),
+        ("intra", found.intra),
+        ("inter", number(found.inter)),
+        ("effective_rank", found.effective_rank),
+    ];
+    Ok(facts.map(|(n, v)| (n.to_string(), v)).into())
 }
 
 /// The classifier's present opinion at the size of the features, for samplers that look for wrong pixels.

@@ -104,7 +104,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             /// Which pixels are contrasted with which.
             variant: String = "within_image".into(),
             /// A number, or a scalar tensor (a variable is learnt).
-            temperature: Dynamic = Dynamic::from_float(0.07),
+            temperature: Dynamic = 0.07.into(),
             /// The loss is multiplied by temperature / base_temperature (`"own_positive"`, `"supcon"`).
             base_temperature: Option<f64> = None,
             /// The partner of each image (cross-image variants); a random derangement if not given.
