@@ -38,8 +38,7 @@ fn terms<'a>(variant: Variant, images: usize, partners: &'a [usize]) -> Vec<Obvi
             group,
         });
     };
-    for b in 0..images {
-        let j = partners[b];
+    for (b, &j) in partners.iter().enumerate().take(images) {
         match variant {
             Variant::WithinImage => term(
                 b,

@@ -126,7 +126,7 @@ fn contrast(
             .iter()
             .map(|c| (format!("anchors_of_{}", c.label), c.anchors as f64)),
     );
-    if run.step % DIAGNOSE_EVERY == 0 {
+    if run.step.is_multiple_of(DIAGNOSE_EVERY) {
         metrics.extend(diagnostics(run, &features, batch, options.ignore_label)?);
     }
     let keys = distorted.as_ref().unwrap_or(&features).detach();

@@ -35,7 +35,7 @@ impl Projection {
 /// Fewer than 8 rows, numbers that are not finite, or a length that is no multiple of `dim`.
 pub fn project(features: &[f32], dim: usize, projection: Projection) -> Result<Vec<[f64; 2]>> {
     ensure!(
-        dim > 0 && features.len() % dim == 0 && features.len() / dim >= 8,
+        dim > 0 && features.len().is_multiple_of(dim) && features.len() / dim >= 8,
         "embedding: {} numbers in rows of {dim}, expected at least 8 whole rows",
         features.len()
     );

@@ -1,13 +1,62 @@
-//! `eval::embedding`: what the projection head has learnt.
+//! `eval::embedding`, `plot::embedding`: what the projection head has learnt.
 
+use super::plot::Figure;
 use super::{Data, Model};
-use crate::metrics::embedding::EmbeddingDiagnostics;
+use crate::metrics::embedding::{EmbeddingDiagnostics, Projection, project};
+use crate::plot::Preset;
+use crate::plot::kinds::{self, EmbeddingData};
 use crate::script::prelude::*;
 use crate::train::embedding::embedded_pixels;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
     table.namespace("eval", "Scores, predictions, diagnostics.", diagnostics());
+    table.namespace("plot", "Figures.", pictures());
+}
+
+fn pictures() -> Vec<crate::script::table::Entry> {
+    entries! {
+        /// Show embedded pixels as points in the plane, coloured by class.
+        ///
+        /// `"pca"` shows the two directions of largest variance; `"tsne"` keeps neighbours together, its distances mean nothing.
+        /// ```
+        /// let scenes = data::scenes(#{ count: 2, size: [32, 32] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// plot::embedding(net, scenes, #{ pixels: 60 }).save("embedding.svg");
+        /// ```
+        fn embedding(
+            ctx,
+            model: Model,
+            data: Data,
+            /// `"pca"` or `"tsne"`.
+            method: String = "pca".into(),
+            /// How many pixels, the same number from every image.
+            pixels: usize = 1500,
+            /// Which pixels.
+            seed: u64 = 0,
+            /// Above the figure.
+            title: String = String::new(),
+            /// As for `plot::figure`.
+            preset: String = "paper".into(),
+        ) -> Figure {
+            let projection = Projection::parse(&method)?;
+            let set = data.set()?;
+            let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
+            let axes = match projection {
+                Projection::Pca => ["first principal component", "second principal component"],
+                Projection::Tsne => ["t-SNE 1", "t-SNE 2"],
+            };
+            let shown = EmbeddingData {
+                points: project(&found.features, found.dim, projection)?,
+                labels: found.labels.iter().filter_map(|&label| usize::try_from(label).ok()).collect(),
+                class_names: set.class_names().to_vec(),
+                palette: set.palette().to_vec(),
+                title,
+                axes: axes.map(String::from),
+            };
+            Ok(Figure::new(kinds::embedding(&shown, Preset::parse(&preset)?)?))
+        }
+    }
 }
 
 fn diagnostics() -> Vec<crate::script::table::Entry> {
