@@ -17,7 +17,7 @@ pub struct ConfusionData {
 }
 
 /// Each row in percent of the true pixels of its class, which are written beside the name; a class that does not occur
-/// has an empty row. Twice as wide for more than eight classes.
+/// has an empty row. Wider for more than eight classes, at most about two columns.
 pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
     let n = data.class_names.len();
     check_names("confusion", &data.class_names)?;
@@ -39,7 +39,11 @@ pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
         .iter()
         .zip(&totals)
         .map(|(name, total)| format!("{name} ({})", pixels(*total)));
-    let width = preset.size()[0] * if n > 8 && preset != Preset::Slides { 2.05 } else { 1.0 };
+    let wider = if preset == Preset::Slides {
+        1.0
+    } else {
+        (1.0 + 0.08 * (n as f64 - 8.0)).clamp(1.0, 2.05)
+    };
     let mut figure = Figure::new(FigureOptions {
         preset,
         title: data.title.clone(),
@@ -47,7 +51,7 @@ pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
         y: "truth (pixels)".to_string(),
         ..FigureOptions::default()
     })?;
-    figure.width = Some(width);
+    figure.width = Some(preset.size()[0] * wider);
     let options = HeatmapOptions {
         rows: rows.collect(),
         columns: data.class_names.clone(),
