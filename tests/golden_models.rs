@@ -217,9 +217,10 @@ fn single_precision_is_as_good_as_pytorchs() {
             "{}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}); PyTorch {}",
             case.name, case.rounding
         );
-        // rounding errors are random: a factor of 5, and never asked to be below 1e-5 (1e-4 for a gradient)
+        // rounding errors are random: a factor of 5, and never asked to be below 1e-5; one rectifier that rounds to the other side
+        // of 0 moves a gradient by some 1e-3 (in double precision, above, all gradients agree)
         let limit = |what: &str, least: f64| (5.0 * case.rounding[what].as_f64().unwrap()).max(least);
-        if eval > 1e-5 || output > limit("train", 1e-5) || gradient > limit("gradients", 1e-4) {
+        if eval > 1e-5 || output > limit("train", 1e-5) || gradient > limit("gradients", 2e-3) {
             findings.push(case.name);
         }
     }
