@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rhai::Engine;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
@@ -13,9 +12,9 @@ use rustyline::{Context, Helper};
 
 use super::commands::COMMANDS;
 use super::highlight::{KEYWORDS, Kind, pieces};
-use crate::script::Table;
 use crate::script::report::is_incomplete;
 use crate::script::table::Entry;
+use crate::script::{Engine, Table};
 
 /// A variable as completion sees it.
 #[derive(Clone, Debug)]

@@ -1,9 +1,7 @@
 //! Inputs one after another: variables and functions stay, an input that fails changes nothing.
 
-use rhai::{AST, Dynamic, Module, Scope};
-
 use super::complete::Variable;
-use crate::script::{Interpreter, Report};
+use crate::script::{AST, Dynamic, Interpreter, Map, Module, Report, Scope};
 
 /// The state that inputs share.
 pub struct Evaluator {
@@ -64,7 +62,7 @@ impl Evaluator {
                 name: name.to_string(),
                 kind: table.type_name(value.type_name()).to_string(),
                 keys: value
-                    .read_lock::<rhai::Map>()
+                    .read_lock::<Map>()
                     .map(|m| m.keys().map(ToString::to_string).collect())
                     .unwrap_or_default(),
             }
@@ -105,6 +103,7 @@ impl Evaluator {
         let ast = self.interpreter.compile(source, text, &self.scope)?;
         let value = self.interpreter.run_ast(source, &ast, &mut self.scope)?;
         self.keep_functions(source, &ast);
+        self.interpreter.keep_imports(&ast);
         Ok(value)
     }
 

@@ -18,7 +18,7 @@ use rustyline::error::ReadlineError;
 use rustyline::{Editor, history::FileHistory};
 
 use crate::error::{Error, Result};
-use crate::script::{Interpreter, Report};
+use crate::script::{Dynamic, Interpreter, Report};
 
 use complete::Assistant;
 use evaluate::Evaluator;
@@ -125,7 +125,7 @@ impl Repl {
     }
 
     /// Show a value, a long one shortened.
-    fn echo(&self, value: &rhai::Dynamic) {
+    fn echo(&self, value: &Dynamic) {
         let text = self.evaluator.interpreter().display(value);
         let text = if value.is_string() && !text.contains('\n') {
             format!("{text:?}")

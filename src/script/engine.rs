@@ -5,11 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, RhaiFunc, Scope, Token};
+use rhai::{
+    AST, ASTNode, Dynamic, Engine, EvalAltResult, Expr, FuncRegistration, Module, NativeCallContext, Position,
+    RhaiFunc, Scope, Stmt, Token,
+};
 
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
-use super::resolver::ScriptResolver;
+use super::resolver::{ScriptResolver, SharedResolver};
 use super::table::{Entry, Kind, Table};
 use super::values::Values;
 use crate::error::{Error, Result};
@@ -28,6 +31,7 @@ const EVAL: (&str, &str) = ("eval", "eval_");
 pub struct Interpreter {
     engine: Engine,
     context: Context,
+    resolver: SharedResolver,
 }
 
 impl Interpreter {
@@ -45,7 +49,8 @@ impl Interpreter {
         engine.set_max_call_levels(200);
         engine.set_max_expr_depths(256, 128);
         engine.set_default_tag(Dynamic::from(context.clone()));
-        engine.set_module_resolver(ScriptResolver::new(context.clone()));
+        let resolver = SharedResolver(Rc::new(ScriptResolver::new(context.clone())));
+        engine.set_module_resolver(resolver.clone());
         let printer = context.session().clone();
         engine.on_print(move |text| printer.print(text));
         let printer = context.session().clone();
@@ -67,7 +72,11 @@ impl Interpreter {
         for hook in &table.hooks {
             hook(&mut engine);
         }
-        Interpreter { engine, context }
+        Interpreter {
+            engine,
+            context,
+            resolver,
+        }
     }
 
     /// Rhai's engine.
@@ -128,6 +137,24 @@ impl Interpreter {
     /// Make a module's functions callable everywhere; a later one hides earlier ones of the same name.
     pub fn add_module(&mut self, module: Module) {
         self.engine.register_global_module(module.into());
+    }
+
+    /// Keep the modules that a script imported under a name known to later ones.
+    pub fn keep_imports(&mut self, ast: &AST) {
+        let mut imports: Vec<(String, String)> = Vec::new();
+        ast.walk(&mut |path| {
+            if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last() {
+                if let Expr::StringConstant(file, _) = &import.0 {
+                    imports.push((file.to_string(), import.1.name.to_string()));
+                }
+            }
+            true
+        });
+        for (file, name) in imports.into_iter().filter(|(_, name)| !name.is_empty()) {
+            if let Ok(module) = self.resolver.0.load(&self.engine, None, &file, Position::NONE) {
+                self.engine.register_static_module(name, module);
+            }
+        }
     }
 
     /// The text that `print` writes for a value.

@@ -227,7 +227,7 @@ fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
     // "Unknown property 'shap' - a getter is not registered for type 'Tensor'"
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     match quoted.as_slice() {
-        [property, receiver] => property_error(table, property, table.type_name(receiver)),
+        [property, receiver, ..] => property_error(table, property, table.type_name(receiver)),
         _ => (lower_first(&plain_types(table, text)), None),
     }
 }

@@ -48,6 +48,7 @@
 //! - `ctx` is a [`Call`]: `ctx.session()` (device, `random()`, `output_path()`, `progress()`, `check_cancel()`), `ctx.tracking()` (false inside
 //!   `tensor::no_grad`: run models with `track: false`), `ctx.function()` (name for messages), `ctx.call(&closure, (a, b))`
 //!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
+//! - A function that Ctrl-C can pause clears the cancel flag if `ctx.interactive()`, so that the person gets the paused thing; a script ends.
 //! - Nested options: `options.fill("train::finetune: optimizer", &SgdConfig::default())?` fills a serde struct, nested structs
 //!   included, refusing unknown names; `options.take::<f64>(path, "lr")?` .. `options.finish(path)?` by hand.
 //! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
@@ -70,7 +71,7 @@ pub use context::{Argument, Call, Context};
 pub use engine::Interpreter;
 pub use options::Options;
 pub use report::Report;
-pub use rhai::Scope;
+pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
 pub use table::{Iterable, Table};
 pub use values::{Arg, Dims, Pair, Reply, ScriptType};
 

@@ -65,8 +65,19 @@ impl ScriptResolver {
     }
 }
 
-impl ModuleResolver for ScriptResolver {
+/// A resolver that the engine and its owner share.
+#[derive(Clone)]
+pub struct SharedResolver(pub Rc<ScriptResolver>);
+
+impl ModuleResolver for SharedResolver {
     fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
+        self.0.load(engine, source, path, pos)
+    }
+}
+
+impl ScriptResolver {
+    /// The module `path` as seen from `source`.
+    pub fn load(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
         let failed = |text: String| -> Box<EvalAltResult> {
             EvalAltResult::ErrorRuntime(format!("import \"{path}\": {text}").into(), pos).into()
         };

@@ -310,21 +310,20 @@ pub fn float(t: &Tensor) -> Result<Tensor> {
 /// Refuse shapes that no memory holds, before an allocation ends the process.
 pub fn affordable(shape: &[usize], dtype: DType) -> Result<()> {
     let bytes = shape.iter().try_fold(dtype.size_in_bytes(), |n, d| n.checked_mul(*d));
-    let limit = 1_usize << 33;
     match bytes {
-        Some(bytes) if bytes <= limit || bytes <= memory() => Ok(()),
+        Some(bytes) if bytes <= 1 << 30 || bytes <= memory() => Ok(()),
         Some(bytes) => fail!(
-            "a tensor of shape {shape:?} needs {:.1} GB, more than the machine has",
+            "a tensor of shape {shape:?} needs {:.1} GB, more than the memory that is free",
             bytes as f64 / 1e9
         ),
         None => fail!("a tensor of shape {shape:?} is larger than any memory"),
     }
 }
 
-/// Bytes of memory of this machine (Linux; elsewhere unknown and taken as 64 GB).
+/// Bytes of free memory (Linux; elsewhere unknown and taken as 64 GB).
 fn memory() -> usize {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"));
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
     kib.map_or(64 << 30, |k| k << 10)
 }

@@ -57,6 +57,10 @@ impl ScriptRun {
                 run.steps()
             );
             ctx.session().print(&text);
+            if ctx.interactive() {
+                // the person gets the paused run; a script ends as interrupted
+                ctx.session().clear_cancel();
+            }
         }
         outcome
     }
