@@ -29,6 +29,7 @@ const STACK: usize = 1 << 30;
 #[derive(Parser)]
 #[command(
     name = "seglab",
+    disable_help_subcommand = true,
     version,
     about = "A research sandbox for label-efficient semantic segmentation"
 )]
@@ -67,7 +68,7 @@ enum Command {
         /// The script
         file: PathBuf,
         /// Values for arg("name", default)
-        #[arg(value_name = "name=value", allow_hyphen_values = true)]
+        #[arg(value_name = "name=value")]
         pairs: Vec<String>,
     },
     /// Parse scripts and resolve names without running

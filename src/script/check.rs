@@ -10,9 +10,14 @@ use crate::error::nearest;
 
 /// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
 pub fn check(interpreter: &Interpreter, source: &str, text: &str) -> Vec<Report> {
-    let ast = match interpreter.compile(source, text, &Scope::new()) {
-        Ok(ast) => ast,
-        Err(report) => return vec![*report],
+    if let Err(report) = interpreter.compile(source, text, &Scope::new()) {
+        return vec![*report];
+    }
+    // what can never run is checked as well
+    let mut parser = super::engine::parser();
+    parser.set_optimization_level(rhai::OptimizationLevel::None);
+    let Ok(ast) = parser.compile(text) else {
+        return Vec::new();
     };
     let mut findings = calls(interpreter, source, &ast);
     findings.extend(variables(interpreter, source, text));
