@@ -1,6 +1,6 @@
 //! Joining maps along a dimension.
 
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor};
 
 use super::kernel::cpu::buffer;
 use super::kernel::{View, by_dtype, output, plain};
@@ -56,22 +56,25 @@ impl Graph<'_> {
                     });
                 })
             };
-            self.record("concat", &parts, output(result, shape), move |arguments, _, gradient| {
+            let tracked: Vec<Option<(usize, Shape)>> =
+                parts.iter().zip(&widths).map(|(t, w)| t.track_op().then(|| (*w, t.shape().clone()))).collect();
+            self.record_light("concat", &parts, output(result, shape), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
                 let mut at = 0;
-                let cut = |(argument, width): (&&Tensor, &usize)| {
+                let mut list = Vec::with_capacity(tracked.len());
+                for (wanted, width) in tracked.iter().zip(&widths) {
                     let start = at;
                     at += width;
-                    argument.track_op().then(|| {
+                    list.push(wanted.as_ref().map(|(width, shape)| {
                         let part = buffer(outer * width, |out| {
                             out.par_chunks_mut((*width).max(1)).enumerate().for_each(|(i, row)| {
                                 row.copy_from_slice(&dy[i * whole + start..][..*width]);
                             });
                         });
-                        plain(part, argument.shape())
-                    })
-                };
-                Ok(arguments.iter().zip(&widths).map(cut).collect())
+                        plain(part, shape)
+                    }));
+                }
+                Ok(list)
             })
         })?)
     }

@@ -59,9 +59,9 @@ impl Graph<'_> {
                 })
             };
             let result = masked(&View::<T>::of(&input)?, &kept);
-            self.record("dropout", &[&input], output(result, input.shape()), move |_, result, gradient| {
+            self.record_light("dropout", &[&input], output(result, input.shape()), move |gradient| {
                 let dx = masked(&View::<T>::of(gradient)?, &kept);
-                Ok(vec![Some(plain(dx, result.shape()))])
+                Ok(vec![Some(plain(dx, gradient.shape()))])
             })
         })?)
     }

@@ -11,6 +11,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result as EngineResult, Tensor, TensorId};
@@ -41,17 +42,59 @@ impl<'a> Graph<'a> {
         backward: impl Backward,
     ) -> EngineResult<Tensor> {
         match self.tape {
-            Some(tape) if arguments.iter().any(|t| t.track_op()) => Ok(tape.push(arguments, output, backward)),
+            Some(tape) if arguments.iter().any(|t| t.track_op()) => {
+                let kept: Vec<Tensor> = arguments.iter().map(|t| (*t).clone()).collect();
+                Ok(tape.push(arguments, output, |result| {
+                    let result = result.clone();
+                    Box::new(move |gradient| backward(&kept.iter().collect::<Vec<_>>(), &result, gradient))
+                }))
+            }
             _ => record(name, arguments, output, backward),
+        }
+    }
+
+    /// As [`Graph::record`] for a backward pass that needs no values: a tape then keeps neither arguments nor result.
+    pub(crate) fn record_light(
+        self,
+        name: &'static str,
+        arguments: &[&Tensor],
+        output: Output,
+        backward: impl Fn(&Tensor) -> EngineResult<Vec<Option<Tensor>>> + Send + Sync + 'static,
+    ) -> EngineResult<Tensor> {
+        match self.tape {
+            Some(tape) if arguments.iter().any(|t| t.track_op()) => {
+                Ok(tape.push(arguments, output, |_| Box::new(backward)))
+            }
+            _ => record(name, arguments, output, move |_, _, gradient| backward(gradient)),
         }
     }
 }
 
 /// One recorded operation.
 struct Step {
-    arguments: Vec<Tensor>,
-    result: Tensor,
-    backward: Box<dyn Backward>,
+    arguments: Vec<Argument>,
+    result: TensorId,
+    backward: Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>,
+}
+
+/// Where the gradient of one argument goes.
+enum Argument {
+    /// Nowhere.
+    Untracked,
+    /// To a variable or the result of an earlier step.
+    Leaf(TensorId),
+    /// Through candle's graph, which a candle operation between two steps has made.
+    Candle(Tensor),
+}
+
+impl Argument {
+    fn of(t: &Tensor) -> Self {
+        match (t.track_op(), t.is_variable()) {
+            (false, _) => Argument::Untracked,
+            (true, true) => Argument::Leaf(t.id()),
+            (true, false) => Argument::Candle(t.clone()),
+        }
+    }
 }
 
 /// The operations of one forward pass, in order.
@@ -66,13 +109,18 @@ impl Tape {
         Self::default()
     }
 
-    fn push(&self, arguments: &[&Tensor], output: Output, backward: impl Backward) -> Tensor {
+    fn push(
+        &self,
+        arguments: &[&Tensor],
+        output: Output,
+        backward: impl FnOnce(&Tensor) -> Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>,
+    ) -> Tensor {
         let none = candle_core::op::BackpropOp::none();
         let result = Tensor::from_storage(output.storage, output.shape, none, true);
         self.steps.borrow_mut().push(Step {
-            arguments: arguments.iter().map(|t| (*t).clone()).collect(),
-            result: result.clone(),
-            backward: Box::new(backward),
+            arguments: arguments.iter().map(|t| Argument::of(t)).collect(),
+            result: result.id(),
+            backward: backward(&result),
         });
         result
     }
@@ -82,41 +130,49 @@ impl Tape {
     /// # Errors
     /// Those of the operations' backward passes; a loss on a device without kernels.
     pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
-        let mut gradients = loss.backward()?;
+        let mut gradients = HashMap::new();
+        merge(&mut gradients, &loss.backward()?)?;
         loop {
             let Some(step) = self.steps.borrow_mut().pop() else {
-                return Ok(gradients);
+                break;
             };
             let Some(gradient) = gradients.remove(&step.result) else {
                 continue;
             };
-            let gradient = gradient.contiguous()?;
-            let arguments: Vec<&Tensor> = step.arguments.iter().collect();
-            let parts = (step.backward)(&arguments, &step.result, &gradient)?;
+            let parts = (step.backward)(&gradient.contiguous()?)?;
             drop(gradient);
-            for (argument, part) in arguments.iter().zip(parts) {
-                let Some(part) = part.filter(|_| argument.track_op()) else {
-                    continue;
-                };
-                if argument.is_variable() {
-                    accumulate(&mut gradients, argument.id(), part)?;
-                } else {
-                    // A candle operation stands between: its graph ends at variables and results of earlier steps.
-                    let further = (*argument * part)?.sum_all()?.backward()?;
-                    for id in further.get_ids() {
-                        if let Some(part) = further.get_id(*id) {
-                            accumulate(&mut gradients, *id, part.clone())?;
-                        }
+            for (argument, part) in step.arguments.iter().zip(parts) {
+                let Some(part) = part else { continue };
+                match argument {
+                    Argument::Untracked => {}
+                    Argument::Leaf(id) => accumulate(&mut gradients, *id, part)?,
+                    Argument::Candle(t) => {
+                        merge(&mut gradients, &(t * part)?.sum_all()?.backward()?)?;
                     }
                 }
             }
         }
+        let mut store = GradStore::default();
+        for (id, gradient) in gradients {
+            store.insert_id(id, gradient);
+        }
+        Ok(store)
     }
 }
 
+/// Add the gradients of `store`.
+fn merge(gradients: &mut HashMap<TensorId, Tensor>, store: &GradStore) -> Result<()> {
+    for id in store.get_ids() {
+        if let Some(part) = store.get_id(*id) {
+            accumulate(gradients, *id, part.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// Add `part` to the gradient of `id`.
-fn accumulate(gradients: &mut GradStore, id: TensorId, part: Tensor) -> Result<()> {
-    let sum = match gradients.get_id(id) {
+fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Tensor) -> Result<()> {
+    let sum = match gradients.get(&id) {
         None => part,
         Some(old) => {
             let (a, b) = (old.contiguous()?, part.contiguous()?);
@@ -131,7 +187,7 @@ fn accumulate(gradients: &mut GradStore, id: TensorId, part: Tensor) -> Result<(
             })?
         }
     };
-    gradients.insert_id(id, sum);
+    gradients.insert(id, sum);
     Ok(())
 }
 

@@ -101,9 +101,10 @@ impl Graph<'_> {
                 let x = View::<T>::of(&input)?;
                 cpu::max_forward(window, &x)
             };
-            self.record("max_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+            let input_shape = input.shape().clone();
+            self.record_light("max_pool2d", &[&input], output(result, shape), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
-                Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), arguments[0].shape()))])
+                Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), &input_shape))])
             })
         })?)
     }
@@ -137,9 +138,10 @@ impl Graph<'_> {
                 let x = View::<T>::of(&input)?;
                 cpu::mean_forward(window, &x)
             };
-            self.record("avg_pool2d", &[&input], output(result, shape), move |arguments, _, gradient| {
+            let input_shape = input.shape().clone();
+            self.record_light("avg_pool2d", &[&input], output(result, shape), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
-                Ok(vec![Some(plain(cpu::mean_backward(window, &dy), arguments[0].shape()))])
+                Ok(vec![Some(plain(cpu::mean_backward(window, &dy), &input_shape))])
             })
         })?)
     }

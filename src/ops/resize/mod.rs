@@ -95,10 +95,11 @@ impl Graph<'_> {
                 let x = View::<T>::of(&input)?;
                 cpu::bilinear(count, [height, width], &rows, &columns, &x)
             };
-            self.record("resize_bilinear", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
+            let input_shape = input.shape().clone();
+            self.record_light("resize_bilinear", &[&input], output(result, resized(&input, size)), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
                 let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
-                Ok(vec![Some(plain(dx, arguments[0].shape()))])
+                Ok(vec![Some(plain(dx, &input_shape))])
             })
         })?)
     }
@@ -125,10 +126,11 @@ impl Graph<'_> {
                 let x = View::<T>::of(&input)?;
                 cpu::nearest(count, [height, width], &rows, &columns, &x)
             };
-            self.record("resize_nearest", &[&input], output(result, resized(&input, size)), move |arguments, _, gradient| {
+            let input_shape = input.shape().clone();
+            self.record_light("resize_nearest", &[&input], output(result, resized(&input, size)), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
                 let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
-                Ok(vec![Some(plain(dx, arguments[0].shape()))])
+                Ok(vec![Some(plain(dx, &input_shape))])
             })
         })?)
     }

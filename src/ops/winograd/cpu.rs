@@ -12,8 +12,8 @@ use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
 const LANES: usize = 16;
 /// Points of the transformed tile.
 const POINTS: usize = 36;
-/// Elements of the transformed patches held at once (16 MiB of f32).
-const HELD: usize = 4 << 20;
+/// Elements of the transformed patches held at once (8 MiB of f32).
+const HELD: usize = 2 << 20;
 /// Elements of the transformed kernels and results of one task: within a second-level cache of 1 MiB.
 const TASK: usize = 192 * 1024;
 
