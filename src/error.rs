@@ -67,7 +67,12 @@ macro_rules! fail {
 /// Return a usage error built by `format!` unless the condition holds.
 #[macro_export]
 macro_rules! ensure {
-    ($condition:expr, $($text:tt)*) => { if !$condition { $crate::fail!($($text)*) } };
+    ($condition:expr, $($text:tt)*) => {{
+        let holds: bool = $condition;
+        if !holds {
+            $crate::fail!($($text)*)
+        }
+    }};
 }
 
 /// The name in `known` nearest to `name` (edit distance at most a third of its length, at least one), for "did you mean".

@@ -18,18 +18,16 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// A package and the only modules whose code may name it.
-const BRACKETS: [(&str, &[&str]); 11] = [
+const BRACKETS: [(&str, &[&str]); 9] = [
     ("rand_chacha", &["random"]),
     ("indicatif", &["session"]),
     ("gemm", &["ops"]),
     ("image", &["data"]),
-    ("plotters", &["plot"]),
     ("resvg", &["plot"]),
     ("krilla", &["plot"]),
     ("rhai", &["script", "repl", "main"]),
     ("rustyline", &["repl"]),
     ("clap", &["main"]),
-    ("ariadne", &["script", "repl"]),
 ];
 
 const LONGEST_FILE: usize = 600;
