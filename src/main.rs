@@ -225,20 +225,20 @@ fn run(common: &Common, file: &Path, pairs: &[String]) -> u8 {
         Err(report) => return finish(&session, Err(report)),
     };
     let asked = check::arguments(&ast);
-    if let Some(asked) = &asked {
-        if let Some(stranger) = arguments.keys().find(|n| !asked.contains(n)) {
-            let hint = nearest(stranger, asked.iter().map(String::as_str));
-            let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
-            let list = if asked.is_empty() {
-                "it reads none".into()
-            } else {
-                format!("it reads {}", asked.join(", "))
-            };
-            complain(&format!(
-                "error: {source} reads no argument `{stranger}` ({list}){hint}"
-            ));
-            return USAGE;
-        }
+    if let Some(asked) = &asked
+        && let Some(stranger) = arguments.keys().find(|n| !asked.contains(n))
+    {
+        let hint = nearest(stranger, asked.iter().map(String::as_str));
+        let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
+        let list = if asked.is_empty() {
+            "it reads none".into()
+        } else {
+            format!("it reads {}", asked.join(", "))
+        };
+        complain(&format!(
+            "error: {source} reads no argument `{stranger}` ({list}){hint}"
+        ));
+        return USAGE;
     }
     interpreter.context().set_arguments(arguments);
     let result = interpreter.run_ast(&source, &ast, &mut scope);

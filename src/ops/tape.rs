@@ -70,11 +70,14 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// The gradients of a step's arguments from that of its result.
+type StepBackward = Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>;
+
 /// One recorded operation.
 struct Step {
     arguments: Vec<Argument>,
     result: TensorId,
-    backward: Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>,
+    backward: StepBackward,
 }
 
 /// Where the gradient of one argument goes.

@@ -362,7 +362,7 @@ fn shared_entries(figure: &Figure) -> Vec<Entry> {
 fn shared_range(figure: &Figure, column: usize) -> Option<[f64; 2]> {
     let panels = figure.panels.iter().skip(column).step_by(figure.columns);
     panels
-        .filter_map(|p| cartesian::x_range(p))
+        .filter_map(cartesian::x_range)
         .reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
 }
 

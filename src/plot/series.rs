@@ -86,19 +86,18 @@ pub(super) fn draw(canvas: &mut Canvas, plan: &Plan, area: Area, style: &Style) 
             options,
             joined,
         } = layer
+            && let Some(band) = &options.band
         {
-            if let Some(band) = &options.band {
-                draw_band(
-                    canvas,
-                    plan,
-                    area,
-                    x,
-                    y,
-                    band,
-                    look(y, *joined, *turn, options).colour,
-                    style.band,
-                );
-            }
+            draw_band(
+                canvas,
+                plan,
+                area,
+                x,
+                y,
+                band,
+                look(y, *joined, *turn, options).colour,
+                style.band,
+            );
         }
     }
     for layer in &plan.panel.layers {

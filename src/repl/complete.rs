@@ -102,10 +102,10 @@ impl Assistant {
                 matching(COMMANDS.iter().map(|c| format!("%{}", c.name)), &before[start..]),
             );
         }
-        if let Some(rest) = before.trim_start().strip_prefix('%') {
-            if ["run", "save"].iter().any(|c| rest.starts_with(c)) {
-                return files(before, before.rfind(' ').map_or(0, |i| i + 1));
-            }
+        if let Some(rest) = before.trim_start().strip_prefix('%')
+            && ["run", "save"].iter().any(|c| rest.starts_with(c))
+        {
+            return files(before, before.rfind(' ').map_or(0, |i| i + 1));
         }
         let start = before
             .rfind(|c: char| !c.is_alphanumeric() && c != '_')

@@ -184,18 +184,18 @@ impl<'a> Call<'a> {
         match closure.call_raw(self.native, None, values) {
             Ok(value) => Ok(value.flatten()),
             Err(error) => {
-                if let EvalAltResult::ErrorFunctionNotFound(name, _) = &*error {
-                    if name.split(' ').next() == Some(closure.fn_name()) {
-                        fail!(
-                            "{}: it calls its closure with {}, but the closure takes another number of parameters; write |{}| ...",
-                            self.function,
-                            count(given, "argument"),
-                            ["a", "b", "c", "d", "e", "f"]
-                                .get(..given)
-                                .unwrap_or_default()
-                                .join(", ")
-                        );
-                    }
+                if let EvalAltResult::ErrorFunctionNotFound(name, _) = &*error
+                    && name.split(' ').next() == Some(closure.fn_name())
+                {
+                    fail!(
+                        "{}: it calls its closure with {}, but the closure takes another number of parameters; write |{}| ...",
+                        self.function,
+                        count(given, "argument"),
+                        ["a", "b", "c", "d", "e", "f"]
+                            .get(..given)
+                            .unwrap_or_default()
+                            .join(", ")
+                    );
                 }
                 let interrupted = matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(..));
                 self.set_aside(error);
@@ -228,10 +228,10 @@ impl Call<'_> {
             Error::Interrupted => return self.take_pending().unwrap_or_else(|| script_error(error)),
             other => other.to_string(),
         };
-        if text.ends_with(CLOSURE_FAILED) {
-            if let Some(inner) = self.take_pending() {
-                return inner;
-            }
+        if text.ends_with(CLOSURE_FAILED)
+            && let Some(inner) = self.take_pending()
+        {
+            return inner;
         }
         let bare = self.function.rsplit("::").next().unwrap_or(&self.function);
         let named = text.starts_with(&self.function) || text.starts_with(bare);

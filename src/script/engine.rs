@@ -143,10 +143,10 @@ impl Interpreter {
     pub fn keep_imports(&mut self, ast: &AST) {
         let mut imports: Vec<(String, String)> = Vec::new();
         ast.walk(&mut |path| {
-            if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last() {
-                if let Expr::StringConstant(file, _) = &import.0 {
-                    imports.push((file.to_string(), import.1.name.to_string()));
-                }
+            if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last()
+                && let Expr::StringConstant(file, _) = &import.0
+            {
+                imports.push((file.to_string(), import.1.name.to_string()));
             }
             true
         });
@@ -324,10 +324,9 @@ pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
         .types
         .iter()
         .find(|t| t.rust_name == value.type_name() || t.name == value.type_name())
+        && let Some(text) = if quoted { (t.brief)(value) } else { (t.display)(value) }
     {
-        if let Some(text) = if quoted { (t.brief)(value) } else { (t.display)(value) } {
-            return text;
-        }
+        return text;
     }
     if let Some(array) = value.read_lock::<rhai::Array>() {
         let items: Vec<String> = array.iter().map(|item| show(table, item, true)).collect();

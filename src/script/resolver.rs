@@ -88,10 +88,10 @@ impl ScriptResolver {
         let changed = std::fs::metadata(&file)
             .and_then(|m| m.modified())
             .unwrap_or(SystemTime::UNIX_EPOCH);
-        if let Some((time, module)) = self.loaded.borrow().get(&file) {
-            if *time == changed {
-                return Ok(module.clone());
-            }
+        if let Some((time, module)) = self.loaded.borrow().get(&file)
+            && *time == changed
+        {
+            return Ok(module.clone());
         }
         let text = super::engine::read_script(&file).map_err(|e| failed(e.to_string()))?;
         let name = file.display().to_string();

@@ -203,6 +203,9 @@ pub type Hook = fn(&mut rhai::Engine);
 /// What iterating over a value gives: an item, or the error that ends the loop.
 pub type Items = Box<dyn Iterator<Item = std::result::Result<Dynamic, Box<EvalAltResult>>>>;
 
+/// Makes the items that a `for` loop over a value of some type sees.
+pub type MakeItems = fn(Dynamic) -> Items;
+
 /// All functions and types of the script language.
 #[derive(Clone, Default)]
 pub struct Table {
@@ -215,7 +218,7 @@ pub struct Table {
     /// Direct registrations.
     pub hooks: Vec<Hook>,
     /// Types a `for` loop runs over.
-    pub iterators: Vec<(TypeId, fn(Dynamic) -> Items)>,
+    pub iterators: Vec<(TypeId, MakeItems)>,
 }
 
 impl Table {

@@ -112,7 +112,7 @@ mod tests {
             overlay: true,
             ..ExamplesOptions::default()
         };
-        let svg = examples(&[row.clone()], &names, &palette, &options)
+        let svg = examples(std::slice::from_ref(&row), &names, &palette, &options)
             .unwrap()
             .svg(None)
             .unwrap();

@@ -96,14 +96,14 @@ pub fn declare(table: &mut Table) {
             /// assert_eq([3, 1.5].min(), 1.5);
             /// ```
             fn min(ctx, numbers: Array) -> Dynamic {
-                Ok(extreme(&numbers, |a, b| a < b)?)
+                extreme(&numbers, |a, b| a < b)
             }
             /// The largest of the numbers.
             /// ```
             /// assert_eq([3, 1.5].max(), 3);
             /// ```
             fn max(ctx, numbers: Array) -> Dynamic {
-                Ok(extreme(&numbers, |a, b| a > b)?)
+                extreme(&numbers, |a, b| a > b)
             }
             /// The standard deviation of the numbers, with n - 1 in the denominator as torch's.
             /// ```

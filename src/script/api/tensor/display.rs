@@ -29,7 +29,7 @@ fn render(t: &Tensor) -> Result<String> {
     let (low, high) = finite
         .filter(|x| *x != 0.0)
         .fold((f64::INFINITY, 0.0_f64), |(l, h), x| (l.min(x.abs()), h.max(x.abs())));
-    let scientific = float && high > 0.0 && (high >= 1e5 || high < 1e-3 || high / low > 1e6);
+    let scientific = float && high > 0.0 && (!(1e-3..1e5).contains(&high) || high / low > 1e6);
     let text = |x: f64| match () {
         () if !float => format!("{x}"),
         () if !x.is_finite() => x.to_string().to_lowercase(),

@@ -217,7 +217,7 @@ fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
     );
     let n = t.elem_count();
     let fits = if open == 1 {
-        known > 0 && n % known == 0
+        known > 0 && n.is_multiple_of(known)
     } else {
         known == n
     };
