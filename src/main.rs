@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
-use indicatif::MultiProgress;
 use seglab::error::nearest;
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
 use seglab::session::{Session, Sink, open_device};
@@ -156,11 +155,7 @@ fn open(common: &Common, script: &str) -> Result<Session, u8> {
     }
     rayon_pool(threads).map_err(usage)?;
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
-    let sink = if common.quiet {
-        Sink::Quiet
-    } else {
-        Sink::Terminal(MultiProgress::new())
-    };
+    let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
     let session = Session::new(device, common.seed, folder, sink);
     handle_interrupts(session.cancel_flag()).map_err(usage)?;
     Ok(session)

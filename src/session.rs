@@ -29,6 +29,13 @@ pub enum Sink {
     Quiet,
 }
 
+impl Sink {
+    /// The terminal, with its progress bars.
+    pub fn terminal() -> Self {
+        Sink::Terminal(MultiProgress::new())
+    }
+}
+
 /// The state shared by everything that runs in one session.
 #[derive(Clone)]
 pub struct Session(Rc<State>);

@@ -238,8 +238,12 @@ fn compare(variant: Variant, shape: (usize, usize, usize, usize), labels: &[i64]
         let (a, b) = (var(&z, dtype), var(&zd, dtype));
         let out = run(&a, &b, &label_map, &temperature, &options);
         let ours = results(&out.loss, [&a, &b, &temperature]);
-        // the loss itself gives the size of what is added up (a difference of two such sums may be close to 0)
-        let scales = [wanted[0][0].abs(), 0.0, 0.0, wanted[0][0].abs() / tau];
+        // The loss is a difference of sums of logits, which are as large as 1/tau: where it is close to 0 (an anchor with a
+        // single key, say) single precision resolves no more than some units of the logits' last place.
+        let size = wanted[0][0].abs().max(0.1 / tau);
+        // So with a pixel's gradient, a difference of keys over tau and the number of anchors.
+        let pixel = 0.1 / (tau * labels.len() as f64);
+        let scales = [size, pixel, pixel, size / tau];
         for (i, (ours, wanted)) in ours.iter().zip(&wanted).enumerate() {
             let scale = wanted.iter().fold(scales[i].max(1e-3), |m, x| m.max(x.abs()));
             let off = ours.iter().zip(wanted).fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / scale;

@@ -61,7 +61,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
 
 fn diagnostics() -> Vec<crate::script::table::Entry> {
     entries! {
-        /// Judge the embedding of a model's pixels: do classes form tight, separate groups?
+        /// Judge by the embedding of a model's pixels whether the classes form tight, separate groups.
         ///
         /// The result holds `alignment` (mean squared distance within a class, lower is better), `uniformity` (log mean
         /// e^(-2 d^2), lower is more even), `intra` (mean cosine to the class mean, higher is tighter), `inter` and `inter_largest`
