@@ -18,7 +18,7 @@ pub fn concat(tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
 }
 
 impl Graph<'_> {
-    /// [`concat`], recorded in this graph.
+    /// [`concat()`], recorded in this graph.
     pub fn concat(self, tensors: &[&Tensor], dim: usize) -> Result<Tensor> {
         let shapes: Vec<&[usize]> = tensors.iter().map(|t| t.dims()).collect();
         ensure!(

@@ -1,7 +1,7 @@
 //! Line editor, completion, commands: what a researcher types into.
 //!
-//! `mod.rs` reads and prints, [`evaluate`] runs an input and keeps its variables and functions, [`complete`] and [`highlight`]
-//! help while typing, [`commands`] holds the table of `%commands`: a new one is one line there.
+//! `mod.rs` reads and prints, `evaluate` runs an input and keeps its variables and functions, `complete` and `highlight`
+//! help while typing, `commands` holds the table of `%commands`: a new one is one line there.
 
 mod commands;
 mod complete;

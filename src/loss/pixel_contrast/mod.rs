@@ -14,7 +14,7 @@
 //! | `supcon` | all pixels of the batch | same class, itself excluded | all others | SupCon |
 //!
 //! Paper: Zhao et al., Contrastive Learning for Label-Efficient Semantic Segmentation, ICCV 2021. ContrastiveSeg: Wang et al.,
-//! ICCV 2021. SupCon: Khosla et al. 2020. `loss = pairs x similarity x reduction`: [`pairs`] says who sees whom and what each
+//! ICCV 2021. SupCon: Khosla et al. 2020. `loss = pairs x similarity x reduction`: `pairs` says who sees whom and what each
 //! anchor weighs, the streamed kernel of [`ops::pixel_contrast`](crate::ops::pixel_contrast) knows cosines and denominators.
 
 mod memory;
