@@ -40,6 +40,8 @@
 //! - A parameter with a default is an option: it may be given by position or in a final map `#{ name: value }`. A parameter
 //!   without one must be given, by position or by name. A final map is always the options, unless its place belongs to a
 //!   parameter without default of a map type ([`Options`], `Map`, `Dynamic`).
+//! - Options that several functions share are a struct made by `shared_options! { struct Settings { /// How many.
+//!   steps: usize = 10 } }`; a declaration takes them behind its own parameters with `..settings: Settings`.
 //! - Argument types ([`Arg`]): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
 //!   is `None`), `Vec<T>`, `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], `Map`, `Dynamic`, `FnPtr` (a closure), [`Options`]
 //!   (a nested map). Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
@@ -79,7 +81,7 @@ pub use values::{Arg, Dims, Pair, Reply, ScriptType};
 pub mod prelude {
     pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Table};
     pub use crate::error::{Error, Result};
-    pub use crate::{ensure, entries, fail};
+    pub use crate::{ensure, entries, fail, shared_options};
     pub use candle_core::Tensor;
     pub use rhai::{Array, Dynamic, FnPtr, Map};
 }

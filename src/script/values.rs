@@ -50,6 +50,14 @@ pub trait Reply {
     fn reply(self, context: &Context) -> Dynamic;
 }
 
+/// Options that several functions share, made by [`shared_options!`](crate::shared_options).
+pub trait Shared: Sized {
+    /// Their parameters.
+    fn params() -> Vec<Param>;
+    /// Their values, in the same order.
+    fn take(values: &mut Values<'_>) -> Result<Self>;
+}
+
 /// Run a declaration's body and hand its result to the script.
 pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Result<Dynamic> {
     body().map(|value| value.reply(call))

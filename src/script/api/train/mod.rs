@@ -137,33 +137,9 @@ fn constructors() -> Vec<Entry> {
             /// Options of `loss::pixel_contrast`. `temperature` may also be a closure of the step, `"learnable"`,
             /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`.
             loss: Options = Options::default(),
-            /// How many steps (or give `epochs`).
-            steps: Option<usize> = None,
-            /// How often to go through the data.
-            epochs: Option<usize> = None,
-            /// Images per step.
-            batch_size: usize = 8,
-            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
-            optimizer: Options = Options::default(),
-            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
-            schedule: Dynamic = Dynamic::UNIT,
-            /// Largest norm of all gradients together.
-            clip: Option<f64> = None,
-            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
-            augment: Option<Options> = None,
             /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
-            distort: Option<Options> = None,
-            /// Seed of everything random in the run; the session's if absent.
-            seed: Option<u64> = None,
-            /// `"f32"`.
-            precision: String = "f32".into(),
-            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
-            /// apart, if 0.
-            checkpoint_every: Option<usize> = None,
-            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
-            on_step: Option<FnPtr> = None,
-            /// Told the same at the end of each epoch; may answer "stop".
-            on_epoch: Option<FnPtr> = None
+            distort: Options = Options::default(),
+            ..settings: Settings
         ) -> ScriptRun {
             let mut loss = loss;
             let (start_temperature, temperature, closure) = settings::temperature(ctx.function(), &mut loss)?;
@@ -171,12 +147,9 @@ fn constructors() -> Vec<Entry> {
             options.temperature = start_temperature.unwrap_or(options.temperature);
             let mut config = TrainConfig::pretrain(options.clone());
             config.objective = Objective::PixelContrast { options: Box::new(options), temperature };
-            let (config, mut closures) = Settings {
-                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every,
-                eval_every: None, on_step, on_epoch,
-            }.apply(ctx, config)?;
+            let (config, mut closures) = settings.apply(ctx, config)?;
             closures.temperature = closure;
-            let distort = distort.unwrap_or_default().fill(&format!("{}: distort", ctx.function()), &Distort::default())?;
+            let distort = distort.fill(&format!("{}: distort", ctx.function()), &Distort::default())?;
             start(ctx, &model, &data, None, &TrainConfig { distort: Some(distort), ..config }, closures)
         }
 
@@ -196,41 +169,14 @@ fn constructors() -> Vec<Entry> {
         fn finetune(ctx, model: Model, data: Data,
             /// Options of `loss::cross_entropy`: `#{ ignore_label: 255, class_weights, label_smoothing }`.
             loss: Options = Options::default(),
-            /// How many steps (or give `epochs`).
-            steps: Option<usize> = None,
-            /// How often to go through the data.
-            epochs: Option<usize> = None,
-            /// Images per step.
-            batch_size: usize = 8,
-            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
-            optimizer: Options = Options::default(),
-            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
-            schedule: Dynamic = Dynamic::UNIT,
-            /// Largest norm of all gradients together.
-            clip: Option<f64> = None,
-            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
-            augment: Option<Options> = None,
-            /// Seed of everything random in the run; the session's if absent.
-            seed: Option<u64> = None,
-            /// `"f32"`.
-            precision: String = "f32".into(),
             /// Validation images.
             val: Option<Data> = None,
             /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
             eval_every: Option<usize> = None,
-            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
-            /// apart, if 0.
-            checkpoint_every: Option<usize> = None,
-            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
-            on_step: Option<FnPtr> = None,
-            /// Told the same at the end of each epoch; may answer "stop".
-            on_epoch: Option<FnPtr> = None
+            ..settings: Settings
         ) -> ScriptRun {
             let options = loss.fill(&format!("{}: loss", ctx.function()), &CrossEntropyOptions::default())?;
-            let (config, closures) = Settings {
-                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every, eval_every,
-                on_step, on_epoch,
-            }.apply(ctx, TrainConfig::finetune(options))?;
+            let (config, closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::finetune(options) })?;
             start(ctx, &model, &data, val, &config, closures)
         }
 
@@ -248,42 +194,15 @@ fn constructors() -> Vec<Entry> {
         fn fit(ctx, model: Model, data: Data,
             /// The loss: `|model, batch| ..`.
             loss: FnPtr,
-            /// How many steps (or give `epochs`).
-            steps: Option<usize> = None,
-            /// How often to go through the data.
-            epochs: Option<usize> = None,
-            /// Images per step.
-            batch_size: usize = 8,
-            /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
-            optimizer: Options = Options::default(),
-            /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
-            schedule: Dynamic = Dynamic::UNIT,
-            /// Largest norm of all gradients together.
-            clip: Option<f64> = None,
-            /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
-            augment: Option<Options> = None,
             /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
             distort: Option<Options> = None,
-            /// Seed of everything random in the run; the session's if absent.
-            seed: Option<u64> = None,
-            /// `"f32"`.
-            precision: String = "f32".into(),
             /// Validation images.
             val: Option<Data> = None,
             /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
             eval_every: Option<usize> = None,
-            /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
-            /// apart, if 0.
-            checkpoint_every: Option<usize> = None,
-            /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
-            on_step: Option<FnPtr> = None,
-            /// Told the same at the end of each epoch; may answer "stop".
-            on_epoch: Option<FnPtr> = None
+            ..settings: Settings
         ) -> ScriptRun {
-            let (config, mut closures) = Settings {
-                steps, epochs, batch_size, optimizer, schedule, clip, augment, seed, precision, checkpoint_every, eval_every,
-                on_step, on_epoch,
-            }.apply(ctx, TrainConfig::fit())?;
+            let (config, mut closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::fit() })?;
             closures.loss = Some(loss);
             let path = format!("{}: distort", ctx.function());
             let distort = distort.map(|d| d.fill(&path, &Distort::default())).transpose()?;

@@ -7,21 +7,35 @@ use crate::script::options::Options;
 use crate::script::prelude::*;
 use crate::train::{OptimizerConfig, Schedule, Shape, Temperature, TrainConfig};
 
-/// The options as the script gave them.
-pub(super) struct Settings {
-    pub(super) steps: Option<usize>,
-    pub(super) epochs: Option<usize>,
-    pub(super) batch_size: usize,
-    pub(super) optimizer: Options,
-    pub(super) schedule: Dynamic,
-    pub(super) clip: Option<f64>,
-    pub(super) augment: Option<Options>,
-    pub(super) seed: Option<u64>,
-    pub(super) precision: String,
-    pub(super) checkpoint_every: Option<usize>,
-    pub(super) eval_every: Option<usize>,
-    pub(super) on_step: Option<FnPtr>,
-    pub(super) on_epoch: Option<FnPtr>,
+shared_options! {
+    /// The options as the script gave them.
+    pub(super) struct Settings {
+        /// How many steps (or give `epochs`).
+        steps: Option<usize> = None,
+        /// How often to go through the data.
+        epochs: Option<usize> = None,
+        /// Images per step.
+        batch_size: usize = 8,
+        /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
+        optimizer: Options = Options::default(),
+        /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
+        schedule: Dynamic = Dynamic::UNIT,
+        /// Largest norm of all gradients together.
+        clip: Option<f64> = None,
+        /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
+        augment: Option<Options> = None,
+        /// Seed of everything random in the run; the session's if absent.
+        seed: Option<u64> = None,
+        /// `"f32"`.
+        precision: String = "f32".into(),
+        /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
+        /// apart, if 0.
+        checkpoint_every: Option<usize> = None,
+        /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
+        on_step: Option<FnPtr> = None,
+        /// Told the same at the end of each epoch; may answer "stop".
+        on_epoch: Option<FnPtr> = None,
+    }
 }
 
 impl Settings {
@@ -47,7 +61,6 @@ impl Settings {
             augment: self.augment.map(augment).transpose()?,
             seed: self.seed.unwrap_or(ctx.session().seed()),
             checkpoint_every: self.checkpoint_every,
-            eval_every: self.eval_every,
             ..base
         };
         Ok((config, closures))
