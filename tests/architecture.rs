@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest; a module may import only from lower ones.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["error"],
     &["random"],
+    &["device"],
     &["session"],
     &["ops"],
     &["nn", "loss", "data", "metrics", "plot"],
@@ -135,10 +136,16 @@ fn the_layout_is_kept() {
                     ));
                 }
             }
-            let kernel = own == "ops" && (shown.ends_with("cpu.rs") || shown.ends_with("cuda.rs"));
+            let kernel = ["ops", "device"].contains(&own.as_str())
+                && (shown.ends_with("cpu.rs") || shown.ends_with("cuda.rs") || shown.contains("kernel/cuda/"));
             if line.contains("unsafe ") && !line.contains("unsafe_") && !kernel {
                 findings.push(format!(
-                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs and ops/*/cuda.rs"
+                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs, ops/*/cuda.rs and ops/kernel/cuda/"
+                ));
+            }
+            if line.contains("feature = \"cuda\"") && !kernel && own != "main" {
+                findings.push(format!(
+                    "{shown}:{number}: the feature `cuda` outside ops/*/cuda.rs and device/cuda.rs"
                 ));
             }
             for forbidden in [
