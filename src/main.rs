@@ -331,10 +331,10 @@ fn info(common: &Common) -> String {
         Ok(device) if cfg!(feature = "cuda") && device.is_cpu() && common.device == "auto" => match open_device("cuda")
         {
             Ok(_) => "cpu".into(),
-            Err(e) => format!("cpu ({e})"),
+            Err(e) => format!("cpu, as {}", e.to_string().trim_start_matches("device: ")),
         },
         Ok(device) => seglab::script::api::device_name(&device),
-        Err(e) => e.to_string(),
+        Err(e) => e.to_string().trim_start_matches("device: ").to_string(),
     };
     format!(
         "seglab {}\ndevice: {device}\nfeatures: {features}\nthreads: {} (of {} cores)",

@@ -57,10 +57,10 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|names| names.contains(&module))
 }
 
-/// The lines of a file that are code: no comments, and nothing from the `#[cfg(test)]` module at its end.
+/// The lines of a file that are code: no comments, and nothing from the `#[cfg(test)]` module at its end (or that of the whole file).
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .take_while(|line| !["#[cfg(test)]", "#![cfg(test)]"].contains(line))
         .enumerate()
         .map(|(i, line)| (i + 1, line))
         .filter(|(_, line)| !line.trim_start().starts_with("//"))

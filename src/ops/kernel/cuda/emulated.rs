@@ -1,4 +1,5 @@
 //! Kernels on the processor, for tests: the source compiled by g++ with `emulator.h`, called on tensors in main memory.
+#![cfg(test)]
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_void};

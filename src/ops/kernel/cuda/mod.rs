@@ -11,11 +11,19 @@
 //! tests, in main memory (`emulated.rs`: the same source compiled by g++ and run by `emulator.h`). The kernel's arguments are, in
 //! order, pointers (`read`, `write`, `update`), `i64` (`int`) and `A` (`real`); see `prelude.cuh` for what a source may use.
 
+#![cfg_attr(
+    not(any(test, feature = "cuda")),
+    allow(
+        dead_code,
+        unused_variables,
+        reason = "only a GPU or the emulator runs what is given here"
+    )
+)]
+
 #[cfg(feature = "cuda")]
 mod cudnn;
 #[cfg(feature = "cuda")]
 mod device;
-#[cfg(test)]
 pub(crate) mod emulated;
 
 use candle_core::backend::BackendDevice;
@@ -224,10 +232,7 @@ impl<'a> Launch<'a> {
             Device::Cuda(device) => device::run(device, self.source, self.kernel, real, self.values, geometry),
             #[cfg(test)]
             Device::Cpu => emulated::run(self.source, self.kernel, real, &self.values, geometry),
-            _ => {
-                let _ = (self.kernel, real, geometry);
-                Err(wrong_device())
-            }
+            _ => Err(wrong_device()),
         }
     }
 }
@@ -276,7 +281,6 @@ pub(crate) fn convolve(product: Product, sizes: &Convolution, a: &Tensor, b: &Te
 
 /// The size of a launch.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code))]
 struct Geometry {
     grid: [u32; 3],
     threads: u32,
@@ -303,9 +307,6 @@ fn place(storage: &Storage, bytes: usize) -> Result<u64> {
         Storage::Cuda(storage) => Ok(device::start(storage)? + bytes as u64),
         #[cfg(test)]
         Storage::Cpu(storage) => Ok(emulated::start(storage)? + bytes as u64),
-        _ => {
-            let _ = bytes;
-            Err(wrong_device())
-        }
+        _ => Err(wrong_device()),
     }
 }
