@@ -1,6 +1,6 @@
 //! seglab: a research sandbox for label-efficient semantic segmentation.
 //!
-//! Layers, each importing only from those above it: [`error`], [`random`], [`session`], [`ops`], then [`nn`], [`loss`],
+//! Layers, each importing only from those above it: [`error`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
 //! [`data`], [`metrics`], [`plot`] (which do not import one another), [`train`], [`script`], [`repl`].
 #![cfg_attr(
     test,
@@ -13,6 +13,7 @@
 )]
 
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod loss;
 pub mod metrics;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+use seglab::device::{open_device, set_tf32};
 use seglab::error::nearest;
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
-use seglab::session::{Session, Sink, open_device};
+use seglab::session::{Session, Sink};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,6 +45,9 @@ struct Common {
     /// Where tensors live: cpu, cuda, cuda:N, auto
     #[arg(long, global = true, default_value = "auto")]
     device: String,
+    /// Round the inputs of f32 products on a GPU to TF32
+    #[arg(long, global = true, value_enum, default_value_t = Switch::On)]
+    tf32: Switch,
     /// The seed of everything random
     #[arg(long, global = true, default_value_t = 0)]
     seed: u64,
@@ -56,6 +60,13 @@ struct Common {
     /// Threads for everything (default: all cores)
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
+}
+
+/// An option that is on or off.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Subcommand)]
@@ -149,6 +160,7 @@ fn open(common: &Common, script: &str) -> Result<Session, u8> {
         USAGE
     };
     let device = open_device(&common.device).map_err(|e| usage(e.to_string()))?;
+    set_tf32(common.tf32 == Switch::On);
     let threads = threads(common);
     if threads == 0 {
         return Err(usage("--threads: at least 1".into()));
@@ -315,8 +327,14 @@ fn check_files(files: &[PathBuf]) -> u8 {
 fn info(common: &Common) -> String {
     let features = if cfg!(feature = "cuda") { "cuda" } else { "none" };
     let device = match open_device(&common.device) {
+        // Where a GPU was hoped for, say why there is none.
+        Ok(device) if cfg!(feature = "cuda") && device.is_cpu() && common.device == "auto" => match open_device("cuda")
+        {
+            Ok(_) => "cpu".into(),
+            Err(e) => format!("cpu, as {}", e.to_string().trim_start_matches("device: ")),
+        },
         Ok(device) => seglab::script::api::device_name(&device),
-        Err(e) => e.to_string(),
+        Err(e) => e.to_string().trim_start_matches("device: ").to_string(),
     };
     format!(
         "seglab {}\ndevice: {device}\nfeatures: {features}\nthreads: {} (of {} cores)",

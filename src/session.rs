@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Device, DeviceLocation};
+use candle_core::Device;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ensure;
@@ -239,40 +239,6 @@ impl Session {
             spoken: now,
             first: None,
         }
-    }
-}
-
-/// The device called `cpu`, `cuda`, `cuda:N` or `auto` (a GPU if one can be used, else the processor).
-pub fn open_device(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(open_cuda(0).unwrap_or(Device::Cpu)),
-        "cuda" => open_cuda(0),
-        _ => match name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
-            Some(ordinal) => open_cuda(ordinal),
-            None => crate::fail!("device: \"{name}\" is not known, expected cpu, cuda, cuda:N or auto"),
-        },
-    }
-}
-
-/// The GPU with this number. The driver's library may be missing, which its loader answers with a panic.
-fn open_cuda(ordinal: usize) -> Result<Device> {
-    ensure!(
-        cfg!(feature = "cuda"),
-        "device: this seglab was built without the feature `cuda`"
-    );
-    match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
-        Ok(device) => Ok(device?),
-        Err(_) => crate::fail!("device: no CUDA driver was found"),
-    }
-}
-
-/// A device's name in scripts and records: `cpu`, `cuda:0`.
-pub fn device_name(device: &Device) -> String {
-    match device.location() {
-        DeviceLocation::Cpu => "cpu".into(),
-        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
 

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest; a module may import only from lower ones.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["error"],
     &["random"],
+    &["device"],
     &["session"],
     &["ops"],
     &["nn", "loss", "data", "metrics", "plot"],
@@ -56,10 +57,10 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|names| names.contains(&module))
 }
 
-/// The lines of a file that are code: no comments, and nothing from the `#[cfg(test)]` module at its end.
+/// The lines of a file that are code: no comments, and nothing from the `#[cfg(test)]` module at its end (or that of the whole file).
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .take_while(|line| !["#[cfg(test)]", "#![cfg(test)]"].contains(line))
         .enumerate()
         .map(|(i, line)| (i + 1, line))
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -135,10 +136,16 @@ fn the_layout_is_kept() {
                     ));
                 }
             }
-            let kernel = own == "ops" && (shown.ends_with("cpu.rs") || shown.ends_with("cuda.rs"));
+            let kernel = ["ops", "device"].contains(&own.as_str())
+                && (shown.ends_with("cpu.rs") || shown.ends_with("cuda.rs") || shown.contains("kernel/cuda/"));
             if line.contains("unsafe ") && !line.contains("unsafe_") && !kernel {
                 findings.push(format!(
-                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs and ops/*/cuda.rs"
+                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs, ops/*/cuda.rs and ops/kernel/cuda/"
+                ));
+            }
+            if line.contains("feature = \"cuda\"") && !kernel && own != "main" {
+                findings.push(format!(
+                    "{shown}:{number}: the feature `cuda` outside ops/*/cuda.rs and device/cuda.rs"
                 ));
             }
             for forbidden in [

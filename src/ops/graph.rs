@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 
@@ -238,9 +239,16 @@ impl Hanger {
 fn link(storage: &CpuStorage) -> Result<(CpuStorage, Shape)> {
     let storage = match storage {
         CpuStorage::F64(_) => CpuStorage::F64(vec![0.0]),
+        CpuStorage::BF16(v) => CpuStorage::BF16(vec![Default::default(); v.len().min(1)]),
         _ => CpuStorage::F32(vec![0.0]),
     };
     Ok((storage, Shape::from(1)))
+}
+
+/// As [`link`], on a GPU.
+fn link_on_gpu(storage: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+    let shape = Shape::from(1);
+    Ok((storage.device().zeros_impl(&shape, storage.dtype())?, shape))
 }
 
 impl CustomOp1 for Hanger {
@@ -249,6 +257,9 @@ impl CustomOp1 for Hanger {
     }
     fn cpu_fwd(&self, a: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         link(a)
+    }
+    fn cuda_fwd(&self, a: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        link_on_gpu(a)
     }
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(self.gradient())
@@ -259,8 +270,11 @@ impl CustomOp2 for Hanger {
     fn name(&self) -> &'static str {
         "further argument"
     }
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, b: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        link(b)
+    fn cpu_fwd(&self, chain: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        link(chain)
+    }
+    fn cuda_fwd(&self, chain: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        link_on_gpu(chain)
     }
     fn bwd(
         &self,

@@ -177,6 +177,8 @@ fn merge(gradients: &mut HashMap<TensorId, Tensor>, store: &GradStore) -> Result
 fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Tensor) -> Result<()> {
     let sum = match gradients.get(&id) {
         None => part,
+        // Gradients are outside any graph, so that candle's sum records nothing.
+        Some(old) if old.device().is_cuda() => (old.detach() + part.detach())?,
         Some(old) => {
             let (a, b) = (old.contiguous()?, part.contiguous()?);
             by_dtype!(a, "backward", T => {

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint;
 use super::run::{DataIdentity, Run};
+use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
-use crate::session::device_name;
 
 /// Where the newest checkpoint lies.
 pub(super) fn checkpoint_path(run: &Run) -> Result<PathBuf> {
@@ -48,6 +48,7 @@ fn record(run: &Run) -> Value {
         "status": run.status,
         "step": run.step,
         "device": device_name(model.device()),
+        "tf32": model.device().is_cuda() && tf32(),
         "threads": rayon::current_num_threads(),
         "session_seed": session.seed(),
         "model": model.config(),

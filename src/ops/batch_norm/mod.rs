@@ -1,6 +1,7 @@
 //! Batch normalisation, with the addition of a residual and the rectifier in the same pass.
 
 mod cpu;
+mod cuda;
 
 use candle_core::{Result as EngineResult, Tensor, Var};
 
@@ -114,6 +115,10 @@ impl Graph<'_> {
         let input = input.contiguous()?;
         let residual = residual.map(Tensor::contiguous).transpose()?;
         let affine = [weight.contiguous()?, bias.contiguous()?];
+        if input.device().is_cuda() {
+            let residual = residual.as_ref();
+            return Ok(cuda::batch_norm(self, layout, &input, &affine, state, residual, o)?);
+        }
         Ok(by_dtype!(input, "batch_norm", T => typed::<T>(self, layout, &input, &affine, state, residual.as_ref(), o))?)
     }
 }

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution with stride, padding, dilation, groups and bias.
 
 pub(super) mod cpu;
+mod cuda;
 
 use candle_core::{Result as EngineResult, Tensor};
 
@@ -226,6 +227,9 @@ impl Graph<'_> {
         let input = input.contiguous()?;
         let weight = weight.contiguous()?;
         let bias = bias.map(Tensor::contiguous).transpose()?;
+        if input.device().is_cuda() {
+            return Ok(cuda::conv2d(self, geometry, &input, &weight, bias.as_ref())?);
+        }
         Ok(by_dtype!(input, "conv2d", T => typed::<T>(self, geometry, &input, &weight, bias.as_ref()))?)
     }
 }

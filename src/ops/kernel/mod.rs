@@ -1,6 +1,7 @@
 //! What every CPU kernel shares: the element types, views of tensors, fresh buffers, and a border to vector code.
 
 pub(crate) mod cpu;
+pub(crate) mod cuda;
 
 use candle_core::{CpuStorage, DType, Error, Result, Shape, Storage, StorageRef, Tensor, WithDType};
 

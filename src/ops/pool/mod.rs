@@ -1,6 +1,7 @@
 //! Pooling: maximum and mean over windows.
 
 mod cpu;
+mod cuda;
 
 use candle_core::Tensor;
 
@@ -96,6 +97,9 @@ impl Graph<'_> {
         let input = input.contiguous()?;
         let dims = input.dims();
         let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+        if input.device().is_cuda() {
+            return Ok(cuda::max(self, window, &input, shape)?);
+        }
         Ok(by_dtype!(input, "max_pool2d", T => {
             let (result, places) = {
                 let x = View::<T>::of(&input)?;
@@ -133,6 +137,9 @@ impl Graph<'_> {
         let input = input.contiguous()?;
         let dims = input.dims();
         let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
+        if input.device().is_cuda() {
+            return Ok(cuda::mean(self, window, &input, shape)?);
+        }
         Ok(by_dtype!(input, "avg_pool2d", T => {
             let result = {
                 let x = View::<T>::of(&input)?;

@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
-pub use crate::session::device_name;
+pub use crate::device::device_name;
 pub use operators::equal;
 
 /// The gradients that `backward()` gives.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 
 use super::{device_name, dtype_named};
+use crate::device::open_device;
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::session::open_device;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {

@@ -1,5 +1,7 @@
 //! The rectifier.
 
+mod cuda;
+
 use candle_core::Tensor;
 
 use super::kernel::cpu::fill_by;
@@ -16,6 +18,9 @@ impl Graph<'_> {
     /// [`relu`], recorded in this graph.
     pub fn relu(self, input: &Tensor) -> Result<Tensor> {
         let input = input.contiguous()?;
+        if input.device().is_cuda() {
+            return Ok(cuda::relu(self, &input)?);
+        }
         Ok(by_dtype!(input, "relu", T => {
             let result = {
                 let x = View::<T>::of(&input)?;

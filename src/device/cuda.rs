@@ -1,0 +1,116 @@
+//! Loading the CUDA libraries and opening a GPU, so that one binary runs on machines with and without them.
+
+/// The GPU with this number.
+#[cfg(not(feature = "cuda"))]
+pub(super) fn open(_: usize) -> crate::error::Result<candle_core::Device> {
+    crate::fail!(
+        "device: this seglab was built without CUDA; build it with `cargo build --release --features cuda`, or use \
+         --device cpu"
+    )
+}
+
+#[cfg(feature = "cuda")]
+pub(super) use with_cuda::open;
+
+#[cfg(feature = "cuda")]
+mod with_cuda {
+    use std::ffi::{CString, c_char, c_int, c_void};
+    use std::path::{Path, PathBuf};
+
+    use candle_core::Device;
+    use candle_core::cuda::cudarc::driver::{result, sys};
+
+    use crate::device::libraries::{self, NEEDED};
+    use crate::error::Result;
+    use crate::{ensure, fail};
+
+    unsafe extern "C" {
+        fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    }
+    const NOW_AND_GLOBAL: c_int = 2 | 0x100;
+
+    /// Load a library for the rest of the process's life; whether that worked.
+    fn load(path: &Path) -> bool {
+        let Ok(path) = CString::new(path.as_os_str().as_encoded_bytes()) else {
+            return false;
+        };
+        // SAFETY: the string is terminated; the libraries loaded are NVIDIA's, whose start-up code needs nothing from us.
+        !unsafe { dlopen(path.as_ptr(), NOW_AND_GLOBAL) }.is_null()
+    }
+
+    /// Load everything that candle and cudarc open by bare name later: a library that is loaded already is found by its name
+    /// wherever its file lies. Without this step a missing library would be a panic in the middle of a run.
+    fn load_all() -> Result<()> {
+        ensure!(
+            load(Path::new("libcuda.so.1")),
+            "device: there is no NVIDIA driver: libcuda.so.1 was not found on the loader's path (LD_LIBRARY_PATH, /etc/ld.so.conf); \
+             install the driver, or use --device cpu"
+        );
+        let folders = libraries::folders();
+        let mut missing = Vec::new();
+        for (title, names) in NEEDED {
+            if !names.iter().any(|name| load_one(name, &folders)) {
+                missing.push(format!("{title} ({})", names.join(" or ")));
+            }
+        }
+        let searched: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+        ensure!(
+            missing.is_empty(),
+            "device: the driver is there, but not {}; looked on the loader's path and in [{}]; install the CUDA toolkit and cuDNN, or \
+             `pip install nvidia-cublas nvidia-curand nvidia-cuda-nvrtc nvidia-cudnn-cu13` and set CUDA_PIP_DIR to its site-packages folder",
+            missing.join(", "),
+            searched.join(", ")
+        );
+        Ok(())
+    }
+
+    fn load_one(name: &str, folders: &[PathBuf]) -> bool {
+        // NVRTC opens a second library by bare name when it compiles.
+        if name.starts_with("libnvrtc.") {
+            let beside = folders.iter().find(|f| f.join(name).is_file());
+            for builtins in beside
+                .iter()
+                .flat_map(|f| libraries::children(f, "libnvrtc-builtins.so"))
+            {
+                load(&builtins);
+            }
+        }
+        load(Path::new(name)) || libraries::find(name, folders).is_some_and(|path| load(&path))
+    }
+
+    /// The GPU with this number, with its memory pool kept.
+    pub(in crate::device) fn open(ordinal: usize) -> Result<Device> {
+        load_all()?;
+        // A symbol that a driver older than this build lacks is a panic in cudarc.
+        let opened = std::panic::catch_unwind(|| Device::new_cuda(ordinal));
+        let device = match opened {
+            Ok(Ok(device)) => device,
+            Ok(Err(e)) => fail!("device: GPU {ordinal} cannot be opened: {e}; `nvidia-smi` shows what the driver sees"),
+            Err(_) => {
+                fail!("device: the NVIDIA driver or a CUDA library is too old for this seglab; update the driver")
+            }
+        };
+        keep_pool(&device)?;
+        Ok(device)
+    }
+
+    /// Keep freed memory in the driver's pool: by default every synchronisation gives it back to the system.
+    fn keep_pool(device: &Device) -> Result<()> {
+        let stream = device.as_cuda_device()?.cuda_stream();
+        let mut threshold = u64::MAX;
+        // SAFETY: the device was opened above; the attribute takes a 64-bit number.
+        let set = unsafe {
+            result::device::get_default_mem_pool(stream.context().cu_device()).and_then(|pool| {
+                result::mem_pool::set_attribute(
+                    pool,
+                    sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
+                    (&raw mut threshold).cast(),
+                )
+            })
+        };
+        match set {
+            Ok(()) => Ok(()),
+            Err(e) => fail!("device: the memory pool of the GPU cannot be set up: {e}"),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+// Batch normalisation of [images, channels, area]. Sums are added in one order only, without atomics, so that the same input gives
+// the same bits; every channel is cut into `splits` parts so that few channels fill the GPU too.
+
+// The index of a pack (or, where maps are not packed, an element) within channel c -> its place in the tensor.
+DEVICE i64 place(u32 j, i64 c, i64 channels, i64 area) {
+    u32 image = j / (u32)area;
+    return ((i64)image * channels + c) * area + (j - image * (u32)area);
+}
+
+// Number, mean and sum of squared deviations of part blockIdx.x of channel blockIdx.y. Each thread sums around its own first value;
+// the threads are joined by the formula of Chan, Golub, LeVeque (1979) in double.
+KERNEL batch_norm_sums(const T *x, double *parts, i64 images, i64 channels, i64 area) {
+    i64 c = blockIdx.y;
+    u32 step = gridDim.x * blockDim.x, j = blockIdx.x * blockDim.x + threadIdx.x;
+    A first = 0, sum = 0, square = 0;
+    u32 count = 0;
+    if (packed(area, x)) {
+        i64 packs = area / LANES;
+        for (; j < (u32)(images * packs); j += step) {
+            Pack p = ((const Pack *)x)[place(j, c, channels, packs)];
+            if (count == 0) first = get(p.v[0]);
+            for (int k = 0; k < LANES; k++) {
+                A d = get(p.v[k]) - first;
+                sum += d;
+                square += d * d;
+            }
+            count += LANES;
+        }
+    } else {
+        for (; j < (u32)(images * area); j += step) {
+            A v = get(x[place(j, c, channels, area)]);
+            if (count == 0) first = v;
+            v -= first;
+            sum += v;
+            square += v * v;
+            count++;
+        }
+    }
+    double mean = 0, spread = 0;
+    if (count > 0) {
+        mean = (double)sum / count;
+        spread = (double)square - mean * (double)sum;
+        mean += (double)first;
+    }
+    double n = block_sum((double)count);
+    double all = n > 0 ? block_sum(mean * count) / n : 0;
+    double total = block_sum(spread + (mean - all) * (mean - all) * count);
+    if (threadIdx.x == 0) {
+        double *to = parts + (c * gridDim.x + blockIdx.x) * 3;
+        to[0] = n;
+        to[1] = all;
+        to[2] = total;
+    }
+}
+
+// One thread a channel: the statistics from the parts, or (parts null) the running ones; then x -> x factor + shift.
+// In training the running statistics move towards those of the batch.
+KERNEL batch_norm_finish(const double *parts, const A *weight, const A *bias, A *running_mean, A *running_var, A *mean, A *scale,
+                         A *factor, A *shift, i64 channels, i64 splits, A momentum, A eps) {
+    for EACH(c, channels) {
+        double m = 0, v = 0;
+        if (parts) {
+            double n = 0, spread = 0;
+            for (i64 s = 0; s < splits; s++) {
+                const double *p = parts + (c * splits + s) * 3;
+                if (p[0] == 0) continue;
+                double total = n + p[0], delta = p[1] - m;
+                spread += p[2] + delta * delta * n * p[0] / total;
+                m += delta * p[0] / total;
+                n = total;
+            }
+            v = spread / n;
+            running_mean[c] = (A)(running_mean[c] * (1 - (double)momentum) + m * momentum);
+            running_var[c] = (A)(running_var[c] * (1 - (double)momentum) + spread / (n - 1) * momentum);
+        } else {
+            m = running_mean[c];
+            v = running_var[c];
+        }
+        double r = 1 / sqrt(v + (double)eps);
+        mean[c] = (A)m;
+        scale[c] = (A)r;
+        factor[c] = (A)(weight[c] * r);
+        shift[c] = (A)(bias[c] - m * weight[c] * r);
+    }
+}
+
+DEVICE T normal(T x, A factor, A shift, A residual, bool relu) {
+    A v = get(x) * factor + shift + residual;
+    return put(relu && v < 0 ? (A)0 : v);
+}
+
+KERNEL batch_norm_apply(const T *x, const A *factor, const A *shift, const T *residual, T *y, i64 channels, i64 area, i64 n, i64 relu) {
+    if (packed(area, x, residual, y)) {
+        u32 packs = (u32)(area / LANES);
+        for EACH(i, n / LANES) {
+            u32 c = (u32)i / packs % (u32)channels;
+            Pack p = ((const Pack *)x)[i], r;
+            if (residual) r = ((const Pack *)residual)[i];
+            A f = factor[c], s = shift[c];
+            for (int k = 0; k < LANES; k++) p.v[k] = normal(p.v[k], f, s, residual ? get(r.v[k]) : (A)0, relu);
+            ((Pack *)y)[i] = p;
+        }
+    } else {
+        for EACH(i, n) {
+            u32 c = (u32)i / (u32)area % (u32)channels;
+            y[i] = normal(x[i], factor[c], shift[c], residual ? get(residual[i]) : (A)0, relu);
+        }
+    }
+}
+
+// With d = dy where the rectifier passed (y > 0; y null without one): sum d and sum d (x - mean) of a part of a channel.
+KERNEL batch_norm_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 images, i64 channels, i64 area) {
+    i64 c = blockIdx.y;
+    u32 step = gridDim.x * blockDim.x, j = blockIdx.x * blockDim.x + threadIdx.x;
+    A m = mean[c], sum = 0, product = 0;
+    if (packed(area, x, y, dy)) {
+        i64 packs = area / LANES;
+        for (; j < (u32)(images * packs); j += step) {
+            i64 at = place(j, c, channels, packs);
+            Pack p = ((const Pack *)x)[at], q = ((const Pack *)dy)[at], o;
+            if (y) o = ((const Pack *)y)[at];
+            for (int k = 0; k < LANES; k++) {
+                A d = y && !(get(o.v[k]) > 0) ? (A)0 : get(q.v[k]);
+                sum += d;
+                product += d * (get(p.v[k]) - m);
+            }
+        }
+    } else {
+        for (; j < (u32)(images * area); j += step) {
+            i64 at = place(j, c, channels, area);
+            A d = y && !(get(y[at]) > 0) ? (A)0 : get(dy[at]);
+            sum += d;
+            product += d * (get(x[at]) - m);
+        }
+    }
+    double s = block_sum((double)sum), p = block_sum((double)product);
+    if (threadIdx.x == 0) {
+        parts[(c * gridDim.x + blockIdx.x) * 2] = s;
+        parts[(c * gridDim.x + blockIdx.x) * 2 + 1] = p;
+    }
+}
+
+// One thread a channel: the gradients of weight and bias, and the three numbers of dx = a d + b x + e.
+KERNEL batch_norm_gradient_finish(const double *parts, const A *weight, const A *mean, const A *scale, A *dweight, A *dbias, A *abe,
+                                  i64 channels, i64 splits, i64 count, i64 training) {
+    for EACH(c, channels) {
+        double sum = 0, product = 0;
+        for (i64 s = 0; s < splits; s++) {
+            sum += parts[(c * splits + s) * 2];
+            product += parts[(c * splits + s) * 2 + 1];
+        }
+        double r = scale[c], total = product * r, a = weight[c] * r;
+        double b = training ? -a * r * total / count : 0;
+        double e = training ? -a * sum / count - b * mean[c] : 0;
+        dweight[c] = (A)total;
+        dbias[c] = (A)sum;
+        abe[c * 3] = (A)a;
+        abe[c * 3 + 1] = (A)b;
+        abe[c * 3 + 2] = (A)e;
+    }
+}
+
+// dx, and d itself where `passed` is wanted.
+KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 channels, i64 area, i64 n) {
+    if (packed(area, x, y, dy, dx) && packed(area, passed)) {
+        u32 packs = (u32)(area / LANES);
+        for EACH(i, n / LANES) {
+            u32 c = (u32)i / packs % (u32)channels;
+            Pack p = ((const Pack *)x)[i], q = ((const Pack *)dy)[i], o;
+            if (y) o = ((const Pack *)y)[i];
+            A a = abe[c * 3], b = abe[c * 3 + 1], e = abe[c * 3 + 2];
+            for (int k = 0; k < LANES; k++) {
+                if (y && !(get(o.v[k]) > 0)) q.v[k] = put(0);
+                p.v[k] = put(a * get(q.v[k]) + b * get(p.v[k]) + e);
+            }
+            ((Pack *)dx)[i] = p;
+            if (passed) ((Pack *)passed)[i] = q;
+        }
+    } else {
+        for EACH(i, n) {
+            u32 c = (u32)i / (u32)area % (u32)channels;
+            T d = y && !(get(y[i]) > 0) ? put(0) : dy[i];
+            dx[i] = put(abe[c * 3] * get(d) + abe[c * 3 + 1] * get(x[i]) + abe[c * 3 + 2]);
+            if (passed) passed[i] = d;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+// Stands before every kernel source, on the GPU and in the emulator (emulator.h). Restricted C++: no headers, no libraries.
+//
+// REAL says how the elements of a map are stored: 64 (double), 32 (float) or 16 (bfloat16).
+//   T   an element in memory             A   the type it is computed in: double for double, else float
+//   get(T) -> A, put(A) -> T             Pack: 16 bytes of T, LANES of them
+// Integer arguments of a kernel are all `i64`, real ones all `A`; pointers may be null where the host says so.
+
+// not every kernel uses everything below
+#pragma nv_diag_suppress 177
+
+typedef long long i64;
+typedef unsigned long long u64;
+typedef unsigned int u32;
+typedef unsigned short u16;
+typedef unsigned char u8;
+
+#define KERNEL extern "C" __global__ void
+#define DEVICE static __device__ __forceinline__
+
+#ifndef DYNAMIC_SHARED
+// `name` points to the shared memory that the launch asked for
+#define DYNAMIC_SHARED(type, name) \
+    extern __shared__ __align__(16) unsigned char dynamic_shared[]; \
+    type *name = (type *)dynamic_shared
+#endif
+
+#if REAL == 64
+typedef double T;
+typedef double A;
+DEVICE A get(T v) { return v; }
+DEVICE T put(A v) { return v; }
+#elif REAL == 32
+typedef float T;
+typedef float A;
+DEVICE A get(T v) { return v; }
+DEVICE T put(A v) { return v; }
+#else
+struct T { u16 bits; };
+typedef float A;
+DEVICE A get(T v) { return __uint_as_float((u32)v.bits << 16); }
+// to the nearest, ties to even; NaN stays NaN
+DEVICE T put(A v) {
+    T r;
+    u32 b = __float_as_uint(v);
+    r.bits = v != v ? 0x7fff : (u16)((b + 0x7fff + ((b >> 16) & 1)) >> 16);
+    return r;
+}
+#endif
+
+#define LANES (16 / (int)sizeof(T))
+struct __align__(16) Pack { T v[LANES]; };
+
+// Whether `n` elements at each of these places (null allowed) may be moved as packs.
+DEVICE bool packed(i64 n, const void *a, const void *b = 0, const void *c = 0, const void *d = 0) {
+    return n % LANES == 0 && (((u64)a | (u64)b | (u64)c | (u64)d) & 15) == 0;
+}
+
+// for every i of 0..n, shared out over the threads of the whole grid (1 dimension)
+#define EACH(i, n) (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (i64)gridDim.x * blockDim.x)
+
+// The sum over the 32 threads of a warp; all get it.
+template <typename V> DEVICE V warp_sum(V v) {
+    for (int d = 16; d > 0; d >>= 1) v += __shfl_xor_sync(0xffffffffu, v, d);
+    return v;
+}
+
+// The sum over a block of one dimension, a multiple of 32 threads; all get it, always added in the same order.
+template <typename V> DEVICE V block_sum(V v) {
+    __shared__ V parts[32];
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    v = warp_sum(v);
+    __syncthreads();
+    if (lane == 0) parts[warp] = v;
+    __syncthreads();
+    return warp_sum(lane < (int)(blockDim.x >> 5) ? parts[lane] : V(0));
+}
