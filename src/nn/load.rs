@@ -16,9 +16,12 @@ use crate::fail;
 pub struct LoadOptions {
     /// Refuse the whole file unless every tensor fits; otherwise take what fits.
     pub strict: bool,
-    /// Put in front of every name of the file; `None` finds out whether the encoder's own prefix fits better than none.
+    /// By what the names of file and model differ, with or without the dot at its end: put in front of the file's names, or
+    /// taken away where they begin with it, whichever fits more names of the model. `None` finds out whether the encoder's
+    /// own prefix fits better than none.
     pub prefix: Option<String>,
-    /// (from, to): a name that begins with `from` gets `to` instead, before the prefix; the first pair that fits counts.
+    /// (from, to): a name that begins with `from` gets `to` instead; the first pair that fits counts. Before `prefix` is put in
+    /// front, after it is taken away.
     pub rename: Vec<(String, String)>,
 }
 
@@ -93,26 +96,33 @@ pub(super) fn load(
     map: &HashMap<String, Tensor>,
     options: &LoadOptions,
 ) -> Result<LoadReport> {
-    let renamed: BTreeMap<String, &Tensor> = map.iter().map(|(n, t)| (rename(n, &options.rename), t)).collect();
     let ours: HashMap<&str, &Arc<Slot>> = slots.iter().map(|s| (s.name.as_str(), s)).collect();
-    let prefix = match &options.prefix {
-        Some(prefix) => prefix.clone(),
-        None => {
-            let fits = |prefix: &str| {
-                renamed
-                    .keys()
-                    .filter(|n| ours.contains_key(format!("{prefix}{n}").as_str()))
-                    .count()
-            };
-            let encoder = format!("{}.", conventions.encoder);
-            if fits(&encoder) > fits("") {
-                encoder
-            } else {
-                String::new()
-            }
+    let encoder = format!("{}.", conventions.encoder);
+    let candidates: Vec<(String, String)> = match options.prefix.as_deref() {
+        Some("") => vec![(String::new(), String::new())],
+        Some(prefix) => {
+            let prefix = format!("{}.", prefix.trim_end_matches('.'));
+            vec![
+                (String::new(), prefix.clone()),
+                (prefix.clone(), String::new()),
+                (prefix, encoder),
+            ]
         }
+        None => vec![(String::new(), String::new()), (String::new(), encoder)],
     };
-    let theirs: BTreeMap<String, &Tensor> = renamed.into_iter().map(|(n, t)| (format!("{prefix}{n}"), t)).collect();
+    let named = |(strip, add): &(String, String)| -> BTreeMap<String, &Tensor> {
+        let rest = |n: &str| rename(n.strip_prefix(strip.as_str()).unwrap_or(n), &options.rename);
+        map.iter().map(|(n, t)| (format!("{add}{}", rest(n)), t)).collect()
+    };
+    let mut theirs = BTreeMap::new();
+    let mut best = None;
+    for candidate in &candidates {
+        let names = named(candidate);
+        let fitting = names.keys().filter(|n| ours.contains_key(n.as_str())).count();
+        if best.is_none_or(|most| fitting > most) {
+            (theirs, best) = (names, Some(fitting));
+        }
+    }
 
     let mut report = LoadReport::default();
     let mut fitting = Vec::new();
@@ -232,6 +242,13 @@ mod tests {
                 .iter()
                 .all(|n| n.starts_with("decoder.") || n.starts_with("segmentation_head."))
         );
+        for prefix in ["encoder", "encoder."] {
+            let options = LoadOptions {
+                prefix: Some(prefix.into()),
+                ..options.clone()
+            };
+            assert_eq!(to.load_state(&file, &options).unwrap().loaded.len(), 100, "{prefix}");
+        }
         let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
         assert!(
             text.contains("100 loaded") && text.contains("first: decoder.aspp.0.convs.0.0.weight"),
@@ -280,5 +297,12 @@ mod tests {
         assert!(to.load_state(&file, &options).unwrap().complete());
         let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
         assert!(text.contains("unexpected (first: module."), "{text}");
+        for prefix in ["module", "module."] {
+            let options = LoadOptions {
+                prefix: Some(prefix.into()),
+                ..LoadOptions::default()
+            };
+            assert!(to.load_state(&file, &options).unwrap().complete(), "{prefix}");
+        }
     }
 }

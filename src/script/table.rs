@@ -158,7 +158,15 @@ impl Param {
         if let Some(inner) = inner(&text, "Some(").or_else(|| inner(&text, "String::from(")) {
             return Self::default_text(&inner);
         }
+        if let Some(sides) = inner(&text, "Pair(") {
+            let parts: Vec<&str> = sides.trim_matches(['[', ']']).split(", ").collect();
+            return match parts.as_slice() {
+                [height, width] if height == width => (*height).to_string(),
+                _ => sides,
+            };
+        }
         match text.as_str() {
+            "Dynamic::UNIT" => "()".into(),
             "None" => "()".into(),
             "String::new()" => "\"\"".into(),
             "Vec::new()" | "vec![]" => "[]".into(),
@@ -308,7 +316,7 @@ impl Table {
         let exact = |e: &&Rc<Entry>| {
             (e.full_name() == bare
                 || e.name == bare
-                || (e.kind == Kind::Operator && e.name.split(' ').any(|n| n == bare)))
+                || (e.kind == Kind::Operator && e.name.split(' ').any(|n| n.trim_end_matches("()") == bare)))
                 && (owner.is_empty() || e.receiver.to_lowercase() == owner)
         };
         self.entries.iter().filter(exact).collect()

@@ -29,6 +29,21 @@ pub fn declare(table: &mut Table) {
         /// assert_close(log(8, 2), 3);
         /// ```
         fn log(ctx, x: f64, base: f64 = std::f64::consts::E) -> f64 { Ok(logarithm(x, base)) }
+        /// The decimal logarithm.
+        /// ```
+        /// assert_close(log10(1000), 3);
+        /// ```
+        fn log10(ctx, x: f64) -> f64 { Ok(x.log10()) }
+        /// The logarithm to the base 2.
+        /// ```
+        /// assert_close(log2(8), 3);
+        /// ```
+        fn log2(ctx, x: f64) -> f64 { Ok(x.log2()) }
+        /// The number `x` to the power of `exponent`, as `x ** exponent` but always a float.
+        /// ```
+        /// assert_close(pow(2, 0.5), sqrt(2));
+        /// ```
+        fn pow(ctx, x: f64, exponent: f64) -> f64 { Ok(x.powf(exponent)) }
         /// The sine of an angle in radians.
         /// ```
         /// assert_eq(sin(0), 0);

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::{axis, float};
+use super::{axis, float, in_single};
 use crate::ops;
 use crate::script::prelude::*;
 
@@ -44,7 +44,12 @@ pub fn declare(table: &mut Table) {
                 Ok(match t.dtype() {
                     DType::U8 | DType::U32 => t,
                     DType::I64 => t.maximum(&t.affine(-1.0, 0.0)?)?,
-                    _ => t.abs()?,
+                    // candle's own has the slope 1 at 0; PyTorch's is 0
+                    _ => {
+                        let (value, dtype) = (t.detach(), t.dtype());
+                        let sign = (value.gt(0f64)?.to_dtype(dtype)? - value.lt(0f64)?.to_dtype(dtype)?)?;
+                        (t * sign)?
+                    }
                 })
             }
             /// The square of each element.
@@ -82,7 +87,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq(tensor::from([-1.0, 2.0]).relu(), tensor::from([0.0, 2.0]));
             /// ```
-            fn relu(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.relu()?) }
+            fn relu(ctx, t: Tensor) -> Tensor { in_single(&t, ops::relu) }
             /// The Gaussian error linear unit, x times the normal distribution's probability below x.
             /// ```
             /// assert_close(tensor::from([1.0]).gelu(), [0.841345]);
@@ -101,12 +106,12 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([0.0]).tanh(), tensor::from([0.0]));
             /// ```
             fn tanh(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.tanh()?) }
-            /// Divide by `temperature`, then softmax over `dim`.
+            /// Softmax over `dim`, after division by `temperature`.
             /// ```
             /// let p = tensor::from([1, 2]).softmax(#{ temperature: 0.5 });
             /// assert_close(p.sum().item(), 1.0);
             /// ```
-            fn softmax(ctx, t: Tensor, temperature: f64 = 1.0, dim: i64 = -1) -> Tensor {
+            fn softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
                 let (shifted, dim) = shifted(&t, temperature, dim)?;
                 let e = shifted.exp()?;
                 Ok(e.broadcast_div(&e.sum_keepdim(dim)?)?)
@@ -115,7 +120,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_close(tensor::from([1.0, 1.0]).log_softmax(), [-0.693147, -0.693147]);
             /// ```
-            fn log_softmax(ctx, t: Tensor, temperature: f64 = 1.0, dim: i64 = -1) -> Tensor {
+            fn log_softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
                 let (shifted, dim) = shifted(&t, temperature, dim)?;
                 let total = shifted.exp()?.sum_keepdim(dim)?.log()?;
                 Ok(shifted.broadcast_sub(&total)?)

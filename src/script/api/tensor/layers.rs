@@ -1,6 +1,6 @@
 //! Convolution, pooling and resizing of maps `[n, c, h, w]`.
 
-use super::float;
+use super::in_single;
 use crate::error::choose;
 use crate::ops::{self, Conv2dOptions};
 use crate::script::prelude::*;
@@ -26,21 +26,26 @@ pub fn declare(table: &mut Table) {
             stride: Pair = Pair([1, 1]), padding: Pair = Pair([0, 0]), dilation: Pair = Pair([1, 1]), groups: usize = 1,
         ) -> Tensor {
             let options = Conv2dOptions { stride: stride.0, padding: padding.0, dilation: dilation.0, groups };
-            ops::conv2d(&float(&t)?, &weight, bias.as_ref(), &options)
+            // weight and bias follow the element type that the map is computed in
+            in_single(&t, |x| {
+                let weight = weight.to_dtype(x.dtype())?;
+                let bias = bias.as_ref().map(|b| b.to_dtype(x.dtype())).transpose()?;
+                ops::conv2d(x, &weight, bias.as_ref(), &options)
+            })
         }
         /// The maximum of each window; the stride is the kernel unless given.
         /// ```
         /// assert_eq(tensor::randn([1, 2, 8, 8]).max_pool2d(#{ kernel: 3, stride: 2, padding: 1 }).shape, [1, 2, 4, 4]);
         /// ```
         fn max_pool2d(ctx, t: Tensor, kernel: Pair = Pair([2, 2]), stride: Option<Pair> = None, padding: Pair = Pair([0, 0])) -> Tensor {
-            ops::max_pool2d(&float(&t)?, kernel.0, stride.unwrap_or(kernel).0, padding.0)
+            in_single(&t, |x| ops::max_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
         }
         /// The mean of each window; the stride is the kernel unless given.
         /// ```
         /// assert_eq(tensor::ones([1, 2, 8, 8]).avg_pool2d(#{ kernel: 2 }), tensor::ones([1, 2, 4, 4]));
         /// ```
         fn avg_pool2d(ctx, t: Tensor, kernel: Pair = Pair([2, 2]), stride: Option<Pair> = None, padding: Pair = Pair([0, 0])) -> Tensor {
-            ops::avg_pool2d(&float(&t)?, kernel.0, stride.unwrap_or(kernel).0, padding.0)
+            in_single(&t, |x| ops::avg_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
         }
         /// Resize maps `[n, c, h, w]` to `[height, width]` as torch's `interpolate`; integer labels `[n, h, w]` by the nearest.
         /// ```
@@ -57,8 +62,8 @@ pub fn declare(table: &mut Table) {
                 return ops::resize_labels(&t, size);
             }
             match choose("mode", &mode, &[("bilinear", Mode::Bilinear), ("nearest", Mode::Nearest)])? {
-                Mode::Bilinear => ops::resize_bilinear(&float(&t)?, size, align_corners),
-                Mode::Nearest => ops::resize_nearest(&float(&t)?, size),
+                Mode::Bilinear => in_single(&t, |x| ops::resize_bilinear(x, size, align_corners)),
+                Mode::Nearest => in_single(&t, |x| ops::resize_nearest(x, size)),
             }
         }
     });

@@ -147,7 +147,7 @@ fn construct(table: &mut Table) {
         fn stack(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
             ensure!(!list.is_empty(), "the list of tensors is empty");
             let dim = axis_of(list[0].rank() + 1, dim)?;
-            Ok(Tensor::stack(&list, dim)?)
+            Ok(Tensor::stack(&operators::alike(list)?, dim)?)
         }
         /// Join tensors along an existing dimension.
         /// ```
@@ -156,15 +156,15 @@ fn construct(table: &mut Table) {
         fn cat(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
             ensure!(!list.is_empty(), "the list of tensors is empty");
             let dim = axis(&list[0], dim)?;
-            Ok(Tensor::cat(&list, dim)?)
+            Ok(Tensor::cat(&operators::alike(list)?, dim)?)
         }
         /// Turn labels into vectors with a single one, in a new last dimension.
         /// ```
         /// assert_eq(tensor::one_hot(tensor::from([0, 2]), 3), tensor::from([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]));
         /// ```
         fn one_hot(ctx, labels: Tensor, classes: usize, dtype: String = "f32".into(),
-            /// Labels of this value give zeros only.
-            ignore_label: Option<i64> = None,
+            /// Labels of this value give zeros only, unless it is a class.
+            ignore_label: Option<i64> = Some(255),
         ) -> Tensor {
             one_hot(&labels, classes, dtype_named(&dtype)?, ignore_label)
         }
@@ -307,6 +307,14 @@ pub fn float(t: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// Run an operation whose kernels know `f32` and `f64` only: integers enter as `f32`, halves enter and leave as halves.
+pub fn in_single(t: &Tensor, work: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match t.dtype() {
+        DType::F16 | DType::BF16 => Ok(work(&t.to_dtype(DType::F32)?)?.to_dtype(t.dtype())?),
+        _ => work(&float(t)?),
+    }
+}
+
 /// Refuse shapes that no memory holds, before an allocation ends the process.
 pub fn affordable(shape: &[usize], dtype: DType) -> Result<()> {
     let bytes = shape.iter().try_fold(dtype.size_in_bytes(), |n, d| n.checked_mul(*d));
@@ -384,8 +392,8 @@ fn one_hot(labels: &Tensor, classes: usize, dtype: DType, ignore: Option<i64>) -
     let mut hot = vec![0f32; values.len() * classes];
     for (i, &label) in values.iter().enumerate() {
         match usize::try_from(label) {
-            _ if Some(label) == ignore => {}
             Ok(class) if class < classes => hot[i * classes + class] = 1.0,
+            _ if Some(label) == ignore => {}
             _ => fail!(
                 "label {label} at position {i} does not fit {classes} classes (0 to {})",
                 classes as i64 - 1

@@ -190,6 +190,15 @@ fn together(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((a.to_dtype(wide)?, b.to_dtype(wide)?))
 }
 
+/// All as the widest of their element types.
+pub(super) fn alike(list: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    let Some(first) = list.first().cloned() else {
+        return Ok(list);
+    };
+    let widest = list.iter().try_fold(first, |wide, t| Ok::<_, Error>(together(&wide, t)?.0))?.dtype();
+    list.iter().map(|t| Ok(t.to_dtype(widest)?)).collect()
+}
+
 /// `u8` and `u32` as `i64`, where numbers may become negative or large.
 fn wide(t: Tensor) -> Result<Tensor> {
     if t.dtype().is_float() {
@@ -360,6 +369,7 @@ pub(super) fn select(mask: &Tensor, a: Operand, b: Operand) -> Result<Tensor> {
     let (a, b) = match (a, b) {
         (Operand::Tensor(a), Operand::Tensor(b)) => together(&a, &b)?,
         (a @ Operand::Tensor(_), b) | (a, b @ Operand::Tensor(_)) => pair("where", a, b)?,
+        (Operand::Int(a), Operand::Int(b)) => (Tensor::new(a, mask.device())?, Tensor::new(b, mask.device())?),
         (a, b) => {
             let (x, y) = (number(&a), number(&b));
             (

@@ -74,7 +74,11 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([3.0, 4.0]).norm().item(), 5);
             /// ```
             fn norm(ctx, t: Tensor, dim: Option<Dims> = None, keepdim: bool = false) -> Tensor {
-                Ok(sum(&float(&t)?.sqr()?, dim.as_ref(), keepdim)?.sqrt()?)
+                let squares = sum(&float(&t)?.sqr()?, dim.as_ref(), keepdim)?;
+                // the root's slope at 0 is infinite; as in PyTorch, the norm of zeros has the gradient 0
+                let some = squares.detach().ne(0f64)?.to_dtype(squares.dtype())?;
+                let none = some.affine(-1.0, 1.0)?;
+                Ok(((squares + none)?.sqrt()? * some)?)
             }
         },
     );
