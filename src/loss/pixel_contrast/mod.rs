@@ -114,11 +114,19 @@ pub fn pixel_contrast(input: PixelContrastInput, options: &PixelContrastOptions)
     let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     let mut warnings = Vec::new();
 
-    let labels = label_map("pixel_contrast", "labels", input.labels, images, [height, width])?;
-    let predictions = match input.predictions {
-        Some(p) => Some(label_map("pixel_contrast", "predictions", p, images, [height, width])?),
-        None => None,
+    let at_size = |what: &str, map: &Tensor| match options.resize {
+        // a size that was asked for need not have the labels' aspect ratio
+        Some(size) => label_map(
+            "pixel_contrast",
+            what,
+            &crate::ops::resize_labels(map, size)?,
+            images,
+            size,
+        ),
+        None => label_map("pixel_contrast", what, map, images, [height, width]),
     };
+    let labels = at_size("labels", input.labels)?;
+    let predictions = input.predictions.map(|p| at_size("predictions", p)).transpose()?;
     let memory = input.memory.filter(|memory| memory.ready());
     let map = class_map(
         &labels,

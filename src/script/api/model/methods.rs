@@ -219,7 +219,7 @@ pub(super) fn entries() -> Vec<Entry> {
             path: String,
             /// Refuse the whole file unless every tensor fits.
             strict: bool = true,
-            /// Put in front of the file's names; found by itself if absent.
+            /// By what the file's names differ: put in front of them, or taken away, whichever fits; found by itself if absent.
             prefix: Option<String> = None,
             /// Beginnings of names and what replaces them: `#{ "module.": "" }`.
             rename: Map = Map::new()

@@ -195,7 +195,10 @@ pub(super) fn alike(list: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let Some(first) = list.first().cloned() else {
         return Ok(list);
     };
-    let widest = list.iter().try_fold(first, |wide, t| Ok::<_, Error>(together(&wide, t)?.0))?.dtype();
+    let widest = list
+        .iter()
+        .try_fold(first, |wide, t| Ok::<_, Error>(together(&wide, t)?.0))?
+        .dtype();
     list.iter().map(|t| Ok(t.to_dtype(widest)?)).collect()
 }
 
