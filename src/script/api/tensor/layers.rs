@@ -26,7 +26,7 @@ pub fn declare(table: &mut Table) {
             stride: Pair = Pair([1, 1]), padding: Pair = Pair([0, 0]), dilation: Pair = Pair([1, 1]), groups: usize = 1,
         ) -> Tensor {
             let options = Conv2dOptions { stride: stride.0, padding: padding.0, dilation: dilation.0, groups };
-            ops::conv2d(&float(&t)?, &weight, bias.as_ref(), &options)
+            ops::pieces::conv2d_in_pieces(&float(&t)?, &weight, bias.as_ref(), &options, &|| ctx.session().check_cancel())
         }
         /// The maximum of each window; the stride is the kernel unless given.
         /// ```
