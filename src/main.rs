@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use seglab::device::{open_device, set_tf32};
-use seglab::error::nearest;
+use seglab::error::{Error, nearest};
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
+use seglab::session::sandbox::{Limits, Sandbox};
 use seglab::session::{Session, Sink};
 
 #[global_allocator]
@@ -69,10 +70,46 @@ enum Switch {
     Off,
 }
 
+/// For scripts of others.
+#[derive(Args, Clone)]
+struct LimitArgs {
+    /// Limit operations, time, memory and files, for scripts of others
+    #[arg(long)]
+    sandbox: bool,
+    /// Operations of the interpreter, closures included
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, requires = "sandbox")]
+    max_operations: u64,
+    /// Seconds; in the REPL for each input
+    #[arg(long, value_name = "S", default_value_t = 600.0, requires = "sandbox")]
+    max_seconds: f64,
+    /// Gigabytes for tensors and all else
+    #[arg(long, value_name = "GB", default_value_t = 4.0, requires = "sandbox")]
+    max_memory: f64,
+    /// Files below this folder too, beside the script's folder and the run folder
+    #[arg(long, value_name = "FOLDER", requires = "sandbox")]
+    allow: Vec<PathBuf>,
+}
+
+impl LimitArgs {
+    /// No sandbox.
+    fn none() -> Self {
+        LimitArgs {
+            sandbox: false,
+            max_operations: u64::MAX,
+            max_seconds: f64::MAX,
+            max_memory: f64::MAX,
+            allow: Vec::new(),
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Type and see (the default)
-    Repl,
+    Repl {
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
     /// Run a script; arg("name", default) reads the values
     Run {
         /// The script
@@ -80,6 +117,8 @@ enum Command {
         /// Values for arg("name", default)
         #[arg(value_name = "name=value")]
         pairs: Vec<String>,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// Parse scripts and resolve names without running
     Check {
@@ -129,9 +168,9 @@ fn main() -> std::process::ExitCode {
 
 fn dispatch(cli: Cli) -> u8 {
     match &cli.command {
-        None | Some(Command::Repl) if std::io::stdin().is_terminal() => repl(&cli.common),
-        None | Some(Command::Repl) => piped(&cli.common),
-        Some(Command::Run { file, pairs }) => run(&cli.common, file, pairs),
+        None => typed(&cli.common, &LimitArgs::none()),
+        Some(Command::Repl { limits }) => typed(&cli.common, limits),
+        Some(Command::Run { file, pairs, limits }) => run(&cli.common, limits, file, pairs),
         Some(Command::Check { files }) => check_files(files),
         Some(Command::Help { name }) => {
             let text = help::help(&seglab::script::api::table(), name.as_deref().unwrap_or_default());
@@ -153,8 +192,17 @@ fn dispatch(cli: Cli) -> u8 {
     }
 }
 
-/// A session as the options ask for, and the handler of Ctrl-C.
-fn open(common: &Common, script: &str) -> Result<Session, u8> {
+/// A person's inputs, or a script on standard input.
+fn typed(common: &Common, limits: &LimitArgs) -> u8 {
+    if std::io::stdin().is_terminal() {
+        repl(common, limits)
+    } else {
+        piped(common, limits)
+    }
+}
+
+/// A session as the options ask for, and the handler of Ctrl-C. `home` is the folder of the script.
+fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Result<Session, u8> {
     let usage = |text: String| {
         complain(&format!("error: {text}"));
         USAGE
@@ -168,9 +216,32 @@ fn open(common: &Common, script: &str) -> Result<Session, u8> {
     rayon_pool(threads).map_err(usage)?;
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
     let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
-    let session = Session::new(device, common.seed, folder, sink);
+    let session = Session::new(device, common.seed, folder.clone(), sink);
+    if limits.sandbox {
+        let mut folders = vec![home.to_path_buf(), folder];
+        folders.extend(limits.allow.iter().cloned());
+        confine(&session, limits, &folders).map_err(|e| usage(e.to_string()))?;
+    }
     handle_interrupts(session.cancel_flag()).map_err(usage)?;
     Ok(session)
+}
+
+/// Put the session into a sandbox; what does not answer to its limits ends with the process.
+fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab::error::Result<()> {
+    let numbers = Limits {
+        operations: limits.max_operations,
+        seconds: limits.max_seconds,
+        memory: (limits.max_memory * 1e9) as u64,
+    };
+    let sandbox = Arc::new(Sandbox::new(numbers, folders, session.cancel_flag())?);
+    sandbox
+        .watch(|text| {
+            complain(&format!("error: {text}"));
+            std::process::exit(i32::from(FAILED));
+        })
+        .map_err(|e| Error::usage(format!("--sandbox: no thread could be started ({e})")))?;
+    session.confine(sandbox);
+    Ok(())
 }
 
 fn rayon_pool(threads: usize) -> Result<(), String> {
@@ -203,7 +274,7 @@ fn handle_interrupts(flag: Arc<AtomicBool>) -> Result<(), String> {
     .map_err(|e| format!("Ctrl-C cannot be handled ({e})"))
 }
 
-fn run(common: &Common, file: &Path, pairs: &[String]) -> u8 {
+fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8 {
     let mut arguments = BTreeMap::new();
     for pair in pairs {
         let Some((name, text)) = pair.split_once('=') else {
@@ -215,7 +286,11 @@ fn run(common: &Common, file: &Path, pairs: &[String]) -> u8 {
     let name = file
         .file_stem()
         .map_or("script".into(), |s| s.to_string_lossy().into_owned());
-    let session = match open(common, &name) {
+    let home = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let session = match open(common, limits, &name, home) {
         Ok(session) => session,
         Err(code) => return code,
     };
@@ -258,13 +333,13 @@ fn run(common: &Common, file: &Path, pairs: &[String]) -> u8 {
 }
 
 /// A script on standard input.
-fn piped(common: &Common) -> u8 {
+fn piped(common: &Common, limits: &LimitArgs) -> u8 {
     let mut text = String::new();
     if let Err(e) = std::io::stdin().read_to_string(&mut text) {
         complain(&format!("error: standard input cannot be read ({e})"));
         return FAILED;
     }
-    let session = match open(common, "stdin") {
+    let session = match open(common, limits, "stdin", Path::new(".")) {
         Ok(session) => session,
         Err(code) => return code,
     };
@@ -276,8 +351,8 @@ fn piped(common: &Common) -> u8 {
     )
 }
 
-fn repl(common: &Common) -> u8 {
-    match open(common, "repl") {
+fn repl(common: &Common, limits: &LimitArgs) -> u8 {
+    match open(common, limits, "repl", Path::new(".")) {
         Ok(session) => {
             let interpreter = Interpreter::new(session);
             match seglab::repl::run(interpreter) {

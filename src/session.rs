@@ -3,7 +3,10 @@
 //! A [`Session`] is a cheap handle (clones share the same state). The library prints nothing by itself: text, progress and
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
-use std::cell::{Cell, RefCell};
+pub mod sandbox;
+pub mod screen;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -17,6 +20,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::random::Random;
+use sandbox::Sandbox;
+use screen::Screen;
 
 /// Where the session's output goes.
 #[derive(Clone)]
@@ -50,6 +55,7 @@ struct State {
     script: RefCell<String>,
     warnings: RefCell<Vec<String>>,
     names: RefCell<BTreeMap<String, usize>>,
+    sandbox: OnceCell<Arc<Sandbox>>,
 }
 
 impl Session {
@@ -65,6 +71,7 @@ impl Session {
             script: RefCell::new(String::new()),
             warnings: RefCell::new(Vec::new()),
             names: RefCell::default(),
+            sandbox: OnceCell::new(),
         }))
     }
 
@@ -130,6 +137,16 @@ impl Session {
         }
     }
 
+    /// Hold what runs from now on to these limits; only the first call counts.
+    pub fn confine(&self, sandbox: Arc<Sandbox>) {
+        let _ = self.0.sandbox.set(sandbox);
+    }
+
+    /// The limits, if there are any.
+    pub fn sandbox(&self) -> Option<&Arc<Sandbox>> {
+        self.0.sandbox.get()
+    }
+
     /// The run folder, created if need be.
     pub fn folder(&self) -> Result<PathBuf> {
         let folder = self.0.folder.borrow().clone();
@@ -148,13 +165,52 @@ impl Session {
         let path = if Path::new(name).is_absolute() {
             PathBuf::from(name)
         } else {
-            self.folder()?.join(name)
+            self.0.folder.borrow().join(name)
         };
+        if let Some(sandbox) = self.sandbox() {
+            sandbox.check_path(&path)?;
+        }
+        if !Path::new(name).is_absolute() {
+            self.folder()?;
+        }
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)
                 .map_err(|e| Error::file(parent, format!("the folder cannot be created ({e})")))?;
         }
         Ok(path)
+    }
+
+    /// The path of `name` for reading: as named, or, where nothing is there, below the run folder, where [`Session::output_path`]
+    /// puts it.
+    pub fn input_path(&self, name: &str) -> Result<PathBuf> {
+        let direct = PathBuf::from(name);
+        let written = self.0.folder.borrow().join(name);
+        let path = if !direct.exists() && written.exists() {
+            written
+        } else {
+            direct
+        };
+        if let Some(sandbox) = self.sandbox() {
+            sandbox.check_path(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// The folder `name` for reading all that is in it.
+    pub fn input_folder(&self, name: &str) -> Result<PathBuf> {
+        let path = PathBuf::from(name);
+        if let Some(sandbox) = self.sandbox() {
+            sandbox.check_folder(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// The terminal that text goes to, if pictures can be drawn there.
+    pub fn screen(&self) -> Option<Screen> {
+        match &self.0.sink {
+            Sink::Capture(_) => None,
+            Sink::Terminal(_) | Sink::Quiet => Screen::detect(|name| std::env::var(name).ok()),
+        }
     }
 
     /// A name for something that is kept in the run folder: `wanted`, or `wanted-2`, `wanted-3`, ... the next times.

@@ -175,7 +175,16 @@ const ALL_VARIABLES: &[&str] = &[
     "missing",
 ];
 
-const TENSORS: &[&str] = &["t", "w", "image", "labels", "feature", "feature_labels", "image", "feature"];
+const TENSORS: &[&str] = &[
+    "t",
+    "w",
+    "image",
+    "labels",
+    "feature",
+    "feature_labels",
+    "image",
+    "feature",
+];
 
 fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     from[random.below(from.len())]
@@ -199,8 +208,23 @@ fn value(random: &mut Random, kind: &str, doc: &str) -> String {
         "float" => pick(random, &floats).into(),
         "bool" => pick(random, &["true", "false"]).into(),
         "Tensor" => pick(random, TENSORS).into(),
-        "closure" => pick(random, &["|x| x", "|a, b| a", "|| 1", "|m, b| m.forward(b.images).mean()"]).into(),
-        "map" => pick(random, &["#{}", "map", "#{ lr: 0.1 }", "#{ channels: 8 }", "#{ flip: 0.5 }", "#{ name: \"poly\" }"]).into(),
+        "closure" => pick(
+            random,
+            &["|x| x", "|a, b| a", "|| 1", "|m, b| m.forward(b.images).mean()"],
+        )
+        .into(),
+        "map" => pick(
+            random,
+            &[
+                "#{}",
+                "map",
+                "#{ lr: 0.1 }",
+                "#{ channels: 8 }",
+                "#{ flip: 0.5 }",
+                "#{ name: \"poly\" }",
+            ],
+        )
+        .into(),
         "Dataset" => pick(random, &["data", "data.val", "data.train"]).into(),
         "Model" => "net".into(),
         "Run" | "Run]" => "run".into(),
@@ -211,7 +235,16 @@ fn value(random: &mut Random, kind: &str, doc: &str) -> String {
         "Parameters" => "parameters".into(),
         "string" => {
             let named: Vec<&str> = doc.split('"').skip(1).step_by(2).collect();
-            let usual = ["\"\"", "\"x\"", "\"f64\"", "\"out/x.png\"", "\"x.npz\"", "\"lr\"", "\"encoder\"", "\"../x.svg\""];
+            let usual = [
+                "\"\"",
+                "\"x\"",
+                "\"f64\"",
+                "\"out/x.png\"",
+                "\"x.npz\"",
+                "\"lr\"",
+                "\"encoder\"",
+                "\"../x.svg\"",
+            ];
             if named.is_empty() || random.chance(0.2) {
                 pick(random, &usual).into()
             } else {
@@ -219,8 +252,17 @@ fn value(random: &mut Random, kind: &str, doc: &str) -> String {
             }
         }
         kind if kind.starts_with('[') => {
-            let inner = kind.trim_matches(['[', ']']).split(", ").next().unwrap_or("any").to_string();
-            let count = if kind.contains(',') { kind.split(", ").count() } else { random.below(4) };
+            let inner = kind
+                .trim_matches(['[', ']'])
+                .split(", ")
+                .next()
+                .unwrap_or("any")
+                .to_string();
+            let count = if kind.contains(',') {
+                kind.split(", ").count()
+            } else {
+                random.below(4)
+            };
             let items: Vec<String> = (0..count).map(|_| value(random, &inner, doc)).collect();
             format!("[{}]", items.join(", "))
         }
@@ -283,7 +325,9 @@ fn call(random: &mut Random, table: &Table) -> String {
 
 /// A small expression or statement around calls.
 fn grammar(random: &mut Random, table: &Table) -> String {
-    let operators = ["+", "-", "*", "/", "**", "%", "<", ">=", "==", "!=", "&&", "in", "<<", "..", "??"];
+    let operators = [
+        "+", "-", "*", "/", "**", "%", "<", ">=", "==", "!=", "&&", "in", "<<", "..", "??",
+    ];
     let a = call(random, table);
     match random.below(14) {
         0 => format!("{a} {} {}", pick(random, &operators), any(random)),
@@ -291,7 +335,11 @@ fn grammar(random: &mut Random, table: &Table) -> String {
         2 => format!("({a})[{}]", any(random)),
         3 => format!("({})[[{}, {}]]", pick(random, TENSORS), any(random), any(random)),
         4 => format!("let x = {a}; for i in x {{ i; }} print(x); x = {}; x", any(random)),
-        5 => format!("let x = {a}; x.{} = {}", pick(random, &["shape", "lr", "a", "training"]), any(random)),
+        5 => format!(
+            "let x = {a}; x.{} = {}",
+            pick(random, &["shape", "lr", "a", "training"]),
+            any(random)
+        ),
         6 => format!("let x = {a}; print(`${{x}}`); debug([x, #{{ x: x }}]); x.to_string()"),
         7 => format!("[{a}, {}].map(|x| {})", any(random), call(random, table)),
         8 => format!("tensor::no_grad(|| {a})"),
@@ -302,14 +350,103 @@ fn grammar(random: &mut Random, table: &Table) -> String {
 /// Tokens in any order, or one of the shapes that break parsers.
 fn tokens(random: &mut Random, table: &Table) -> String {
     let vocabulary = [
-        "let ", "x", "fn ", "f", "(", ")", "{", "}", "[", "]", "#{", ":", ";", ",", ".", "::", "=", "==", "+=", "+", "-", "**", "|x|", "||", "if ",
-        "else ", "for ", "in ", "while ", "loop ", "break", "return ", "throw ", "try ", "catch ", "switch ", "=>", "`", "${", "\"", "'", "//",
-        "/*", "*/", "\n", "1", "0x", "1e9", "1e", "..", "..=", "?.", "??", "import ", "as ", "const ", "global::", "this", "eval", "whos()", "\\",
-        "\0", "\u{e9}", "\u{1f600}", "#!", "tensor::", "_", "@", "$", "t[", "t.", "print(",
+        "let ",
+        "x",
+        "fn ",
+        "f",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        "#{",
+        ":",
+        ";",
+        ",",
+        ".",
+        "::",
+        "=",
+        "==",
+        "+=",
+        "+",
+        "-",
+        "**",
+        "|x|",
+        "||",
+        "if ",
+        "else ",
+        "for ",
+        "in ",
+        "while ",
+        "loop ",
+        "break",
+        "return ",
+        "throw ",
+        "try ",
+        "catch ",
+        "switch ",
+        "=>",
+        "`",
+        "${",
+        "\"",
+        "'",
+        "//",
+        "/*",
+        "*/",
+        "\n",
+        "1",
+        "0x",
+        "1e9",
+        "1e",
+        "..",
+        "..=",
+        "?.",
+        "??",
+        "import ",
+        "as ",
+        "const ",
+        "global::",
+        "this",
+        "eval",
+        "whos()",
+        "\\",
+        "\0",
+        "\u{e9}",
+        "\u{1f600}",
+        "#!",
+        "tensor::",
+        "_",
+        "@",
+        "$",
+        "t[",
+        "t.",
+        "print(",
     ];
     if random.chance(0.03) {
         let n = [10, 100, 1000, 20_000][random.below(4)];
-        let unit = pick(random, &["(", "[", "#{a:", "{", "-", "!", "if true {", "|x| ", "x.", "1+", "`${", "f(", "t[", "/*", "x = ", "((", "fn f(x) {"]);
+        let unit = pick(
+            random,
+            &[
+                "(",
+                "[",
+                "#{a:",
+                "{",
+                "-",
+                "!",
+                "if true {",
+                "|x| ",
+                "x.",
+                "1+",
+                "`${",
+                "f(",
+                "t[",
+                "/*",
+                "x = ",
+                "((",
+                "fn f(x) {",
+            ],
+        );
         return unit.repeat(n);
     }
     (0..1 + random.below(14))
@@ -340,7 +477,9 @@ fn mutated(random: &mut Random, seeds: &[String]) -> String {
     pieces.push(word);
     for _ in 0..1 + random.below(3) {
         let at = random.below(pieces.len().max(1));
-        let number = pieces.get(at).is_some_and(|p| p.starts_with(|c: char| c.is_ascii_digit()));
+        let number = pieces
+            .get(at)
+            .is_some_and(|p| p.starts_with(|c: char| c.is_ascii_digit()));
         match random.below(6) {
             0 if pieces.len() > 1 => drop(pieces.remove(at)),
             1 => pieces.insert(at, any(random)),
@@ -349,8 +488,13 @@ fn mutated(random: &mut Random, seeds: &[String]) -> String {
                 pieces.swap(at, other);
             }
             3 => pieces.truncate(at + 1),
-            4 => pieces.insert(at, pick(random, &["(", "}", ",", ";", "\"", ".", "::", "`", "\n"]).to_string()),
-            _ if number => pieces[at] = pick(random, &["0", "-1", "1 << 40", "9223372036854775807", "0.5", "()"]).to_string(),
+            4 => pieces.insert(
+                at,
+                pick(random, &["(", "}", ",", ";", "\"", ".", "::", "`", "\n"]).to_string(),
+            ),
+            _ if number => {
+                pieces[at] = pick(random, &["0", "-1", "1 << 40", "9223372036854775807", "0.5", "()"]).to_string()
+            }
             _ => pieces[at] = any(random),
         }
     }
@@ -359,9 +503,20 @@ fn mutated(random: &mut Random, seeds: &[String]) -> String {
 
 /// What no message may contain.
 fn unfit(text: &str) -> Option<&'static str> {
-    ["internal error", "anon$", "candle", "rhai::", "seglab::", "alloc::", "::script::", "src/", "panicked", "Dynamic"]
-        .into_iter()
-        .find(|bad| text.contains(bad))
+    [
+        "internal error",
+        "anon$",
+        "candle",
+        "rhai::",
+        "seglab::",
+        "alloc::",
+        "::script::",
+        "src/",
+        "panicked",
+        "Dynamic",
+    ]
+    .into_iter()
+    .find(|bad| text.contains(bad))
 }
 
 struct Fuzz {
@@ -428,7 +583,10 @@ impl Fuzz {
 
     fn shown(&self, text: &str, output: &str) {
         if let Some(bad) = unfit(output) {
-            PANICS.lock().unwrap().push(format!("`{bad}` is shown for {text}: {}", output.lines().next().unwrap_or("")));
+            PANICS.lock().unwrap().push(format!(
+                "`{bad}` is shown for {text}: {}",
+                output.lines().next().unwrap_or("")
+            ));
         }
     }
 
@@ -440,7 +598,10 @@ impl Fuzz {
                 let _ = report::is_incomplete(text, &e);
             }
             let found: Vec<Report> = check::check(&self.interpreter, "fuzz", text);
-            found.iter().map(|r| r.render(true).len() + r.one_line().len()).sum::<usize>()
+            found
+                .iter()
+                .map(|r| r.render(true).len() + r.one_line().len())
+                .sum::<usize>()
         }));
         if caught.is_err() {
             let panics = PANICS.lock().unwrap()[before..].join("; ");

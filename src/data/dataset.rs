@@ -184,6 +184,11 @@ impl Dataset {
         self.take(n, seed)
     }
 
+    /// The files that the samples are read from.
+    pub fn files(&self) -> impl Iterator<Item = std::path::PathBuf> + '_ {
+        self.positions.iter().flat_map(|&at| self.source.files(at))
+    }
+
     /// The samples named in a text file, one per line, in the file's order. The first word of a line may be a name (a VOC id,
     /// say), a file name, or a path such as `JPEGImages/2007_000032.jpg` or
     /// `leftImg8bit/train/jena/jena_000078_000019_leftImg8bit.png`; empty lines and lines that start with `#` are passed over.

@@ -97,6 +97,11 @@ pub trait Source: Send + Sync {
     /// The name of sample `i`, known without loading it.
     fn name(&self, i: usize) -> String;
 
+    /// The files that sample `i` is read from; none if it is drawn.
+    fn files(&self, _: usize) -> Vec<std::path::PathBuf> {
+        Vec::new()
+    }
+
     /// Load (decode, draw) sample `i`; the error names the file at fault.
     fn load(&self, i: usize) -> Result<Sample>;
 

@@ -39,6 +39,10 @@ impl Source for Pairs {
         self.pairs[i].name.clone()
     }
 
+    fn files(&self, i: usize) -> Vec<PathBuf> {
+        vec![self.pairs[i].image.clone(), self.pairs[i].labels.clone()]
+    }
+
     fn load(&self, i: usize) -> Result<Sample> {
         let pair = &self.pairs[i];
         let (height, width, pixels) = image_from_file(&pair.image)?;

@@ -15,5 +15,5 @@ pub use dice::{DiceOptions, dice};
 pub use focal::{FocalOptions, focal};
 pub use pixel_contrast::{
     KeySampling, PixelContrastInput, PixelContrastOptions, PixelContrastOutput, ProbeInput, ProbeRow, Sampling,
-    Variant, pixel_contrast, probe,
+    Variant, pixel_contrast, pixel_contrast_until, probe,
 };

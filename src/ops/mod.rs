@@ -17,6 +17,7 @@ pub(crate) mod graph;
 pub(crate) mod kernel;
 mod normalize;
 pub mod optimizer;
+pub mod pieces;
 pub mod pixel_contrast;
 mod pool;
 mod relu;

@@ -62,6 +62,13 @@ impl Figure {
         png::encode(&raster(&svg, size, dpi)?, Some(dpi), &self.metadata)
     }
 
+    /// The figure as pixels.
+    pub fn picture(&self, dpi: f64) -> Result<Picture> {
+        let dpi = check_dpi(dpi)?;
+        let (svg, size) = layout::render(self, dpi)?;
+        raster(&svg, size, dpi)
+    }
+
     /// The figure as a PDF of one page; the font is embedded, text can be selected.
     pub fn pdf(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;

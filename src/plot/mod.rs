@@ -29,6 +29,7 @@ mod png;
 mod series;
 mod style;
 mod svg;
+mod terminal;
 mod text;
 
 pub use figure::{BarOptions, Figure, FigureOptions, HeatmapOptions, LineOptions, Log, Preset, Spread};

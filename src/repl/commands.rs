@@ -132,12 +132,7 @@ fn save(repl: &mut Repl, file: &str) -> Result<(), String> {
     if file.is_empty() {
         return Err("needs the name of a file".into());
     }
-    let mut text = String::new();
-    for input in repl.evaluator.inputs().iter().filter(|i| i.worked) {
-        let line = input.text.trim_end();
-        text.push_str(line);
-        text.push_str(if line.ends_with([';', '}']) { "\n" } else { ";\n" });
-    }
+    let text = super::record::script(repl.evaluator.inputs());
     std::fs::write(file, &text).map_err(|e| format!("{file} cannot be written ({e})"))?;
     repl.say(&format!("{} lines in {file}", text.lines().count()));
     Ok(())
@@ -148,7 +143,7 @@ fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
         return Err("needs the name of a script".into());
     }
     let text = read_script(Path::new(file)).map_err(|e| e.to_string())?;
-    match repl.evaluator.run(file, &text) {
+    match repl.evaluator.run_file(file, &text) {
         Ok(value) if !value.is_unit() => repl.echo(&value),
         Ok(_) => {}
         Err(report) => repl.complain(&report),
@@ -187,7 +182,11 @@ fn edit(repl: &mut Repl, _: &str) -> Result<(), String> {
     let last = repl.evaluator.inputs().last().map_or(String::new(), |i| i.text.clone());
     let path = std::env::temp_dir().join(format!("seglab-edit-{}.rhai", std::process::id()));
     std::fs::write(&path, last).map_err(|e| format!("{} cannot be written ({e})", path.display()))?;
-    let status = Process::new(&editor).arg(&path).status();
+    let mut words = editor.split_whitespace();
+    let status = Process::new(words.next().unwrap_or("vi"))
+        .args(words)
+        .arg(&path)
+        .status();
     let text = std::fs::read_to_string(&path);
     let _ = std::fs::remove_file(&path);
     match status {

@@ -23,8 +23,8 @@ pub struct Variable {
     pub name: String,
     /// The name of its type.
     pub kind: String,
-    /// Its keys if it is a map.
-    pub keys: Vec<String>,
+    /// What is in it if it is a map.
+    pub keys: Vec<Variable>,
 }
 
 /// Methods of Rhai's own types.
@@ -138,52 +138,80 @@ impl Assistant {
         (start, found)
     }
 
-    /// Methods, properties and keys of what stands before the dot.
+    /// Methods, properties and keys of what stands before the dot; nothing where that is unknown.
     fn members(&self, owner: &str) -> Vec<String> {
-        let variables = self.variables.borrow();
-        let kind = match owner.trim_end().chars().last() {
-            Some(')') => self.result_of(owner),
-            Some(']') => Some("Tensor".into()).filter(|_| owner.contains("tensor")),
-            Some('"' | '`') => Some("string".into()),
-            _ => {
-                let name = last_word(owner);
-                let plain = !owner[..owner.len() - name.len()].ends_with('.');
-                match variables.iter().find(|v| plain && v.name == name) {
-                    Some(v) if !v.keys.is_empty() => return v.keys.clone(),
-                    Some(v) => Some(v.kind.clone()),
-                    None => self
-                        .table
-                        .entries
-                        .iter()
-                        .find(|e| !plain && e.name == name)
-                        .map(|e| e.returns.clone()),
-                }
-            }
+        let Some(value) = self.value_of(owner) else {
+            return Vec::new();
         };
-        let all = kind.is_none();
-        let kind = kind.unwrap_or_default();
-        let declared = self
-            .table
-            .entries
-            .iter()
-            .filter(|e| !e.receiver.is_empty() && e.body.is_some());
-        let mut names: Vec<String> = declared
-            .filter(|e| all || e.receiver == kind)
-            .map(|e| e.name.to_string())
-            .collect();
-        let key = if kind.starts_with('[') { "array" } else { kind.as_str() };
+        let mut names: Vec<String> = value.keys.iter().map(|v| v.name.clone()).collect();
+        let declared = self.table.methods_of(&value.kind);
+        names.extend(declared.map(|e| e.name.to_string()));
+        let key = if value.kind.starts_with('[') {
+            "array"
+        } else {
+            value.kind.as_str()
+        };
         if let Some((_, own)) = OWN_METHODS.iter().find(|(k, _)| *k == key) {
             names.extend(own.iter().map(ToString::to_string));
         }
         names
     }
 
-    /// The type that a call ending in `)` returns.
-    fn result_of(&self, text: &str) -> Option<String> {
+    /// What the expression at the end of `text` is, as far as variables and the table tell without running it: a variable, a
+    /// call, a property, a key, an index, and chains of these.
+    fn value_of(&self, text: &str) -> Option<Variable> {
         let text = text.trim_end();
-        let open = super::highlight::partner(text, text.len())?;
-        let entry = self.called(&text[..open])?;
-        (!entry.returns.is_empty()).then(|| entry.returns.clone())
+        let of = |kind: &str| {
+            Some(Variable {
+                name: String::new(),
+                kind: kind.to_string(),
+                keys: Vec::new(),
+            })
+        };
+        match text.chars().last()? {
+            ')' => {
+                let open = super::highlight::partner(text, text.len())?;
+                match self.called(&text[..open]) {
+                    Some(entry) => of(&entry.returns),
+                    // brackets around an expression
+                    None if !text[..open].ends_with(|c: char| c.is_alphanumeric() || c == '_') => {
+                        self.value_of(&text[open + 1..text.len() - 1])
+                    }
+                    None => None,
+                }
+            }
+            ']' => {
+                let open = super::highlight::partner(text, text.len())?;
+                let Some(owner) = self.value_of(&text[..open]) else {
+                    let literal = !text[..open].ends_with(|c: char| c.is_alphanumeric() || ")]_".contains(c));
+                    return if literal { of("array") } else { None };
+                };
+                match owner.kind.strip_prefix('[').and_then(|k| k.strip_suffix(']')) {
+                    Some(item) => of(item),
+                    None if owner.kind == "Tensor" => of("Tensor"),
+                    None => {
+                        let key = text[open + 1..text.len() - 1].trim().trim_matches('"');
+                        owner.keys.into_iter().find(|v| v.name == key)
+                    }
+                }
+            }
+            '"' | '`' => of("string"),
+            _ => {
+                let name = last_word(text);
+                let head = &text[..text.len() - name.len()];
+                if name.starts_with(|c: char| c.is_ascii_digit()) || head.ends_with("::") {
+                    return None;
+                }
+                if let Some(owner) = head.strip_suffix('.') {
+                    let owner = self.value_of(owner)?;
+                    let entry = self.table.methods_of(&owner.kind).find(|e| e.name == name);
+                    let key = owner.keys.into_iter().find(|v| v.name == name);
+                    return key.or_else(|| of(&entry?.returns));
+                }
+                let known = self.variables.borrow().iter().find(|v| v.name == name).cloned();
+                known.or_else(|| self.value_of(bound_here(head, name)?))
+            }
+        }
     }
 
     /// The function named at the end of `text`: `tensor::zeros`, `t.softmax`, `print`.
@@ -203,18 +231,14 @@ impl Assistant {
                 .map(AsRef::as_ref);
         }
         if let Some(owner) = head.strip_suffix('.') {
-            let variables = self.variables.borrow();
-            let kind = variables
-                .iter()
-                .find(|v| v.name == last_word(owner))
-                .map(|v| v.kind.clone());
+            let kind = self.value_of(owner).map(|v| v.kind);
             let fits =
                 |e: &&Rc<Entry>| e.name == name && kind.as_ref().map_or(!e.receiver.is_empty(), |k| e.receiver == *k);
             return entries.iter().find(fits).map(AsRef::as_ref);
         }
         entries
             .iter()
-            .find(|e| e.namespace.is_empty() && e.name == name && e.body.is_some())
+            .find(|e| e.namespace.is_empty() && e.receiver.is_empty() && e.name == name && e.body.is_some())
             .map(AsRef::as_ref)
     }
 
@@ -272,6 +296,28 @@ impl Assistant {
             Err(e) => is_incomplete(text, &e),
         }
     }
+}
+
+/// The expression that `let name = ..;` binds in `text`, the last one.
+fn bound_here<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (at, _) = text
+        .match_indices("let ")
+        .filter(|(at, word)| {
+            let rest = text[at + word.len()..].trim_start();
+            rest.strip_prefix(name).is_some_and(|r| r.trim_start().starts_with('='))
+        })
+        .last()?;
+    let value = text[at..].split_once('=')?.1;
+    let mut depth = 0_i32;
+    for piece in pieces(value).into_iter().filter(|p| p.kind == Kind::Other) {
+        match &value[piece.start..piece.end] {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            ";" if depth == 0 => return Some(&value[..piece.start]),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The names that begin with `word`, sorted.
@@ -404,7 +450,18 @@ mod tests {
             Variable {
                 name: "batch".into(),
                 kind: "map".into(),
-                keys: vec!["images".into(), "labels".into()],
+                keys: ["images", "labels"]
+                    .map(|name| Variable {
+                        name: name.into(),
+                        kind: "Tensor".into(),
+                        keys: vec![],
+                    })
+                    .to_vec(),
+            },
+            Variable {
+                name: "scenes".into(),
+                kind: "Dataset".into(),
+                keys: vec![],
             },
         ]);
         a
@@ -426,6 +483,17 @@ mod tests {
         assert_eq!(complete("weights.softmax(#{ temperature: 1, "), ["dim: "]);
         assert_eq!(complete("tensor::load(\"Cargo.to"), ["Cargo.toml"]);
         assert_eq!(complete("%hi"), ["%history"]);
+        // through properties, calls, keys, indices and what the same input defines
+        assert_eq!(complete("scenes.train.class_na"), ["class_names"]);
+        assert_eq!(complete("scenes.train.take(3).class_na"), ["class_names"]);
+        assert_eq!(complete("batch.images.softm"), ["softmax"]);
+        assert_eq!(complete("batch[\"images\"].softm"), ["softmax"]);
+        assert_eq!(complete("weights[0].softm"), ["softmax"]);
+        assert_eq!(complete("(weights).softm"), ["softmax"]);
+        assert_eq!(complete("let w = tensor::zeros([2]); w.softm"), ["softmax"]);
+        assert_eq!(complete("scenes.class_names.le"), ["len"]);
+        assert_eq!(complete("batch.images.class_na"), [""; 0]);
+        assert_eq!(complete("unknown.so"), [""; 0]);
         assert!(complete("weights.softmax(#{ temperature: tem").is_empty());
     }
 

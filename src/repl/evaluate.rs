@@ -1,7 +1,10 @@
 //! Inputs one after another: variables and functions stay, an input that fails changes nothing.
 
 use super::complete::Variable;
-use crate::script::{AST, Dynamic, Interpreter, Map, Module, Report, Scope};
+use crate::script::{AST, Dynamic, Interpreter, Map, Module, Report, Scope, Table};
+
+/// Maps in maps that completion looks into.
+const DEPTH: usize = 4;
 
 /// The state that inputs share.
 pub struct Evaluator {
@@ -16,6 +19,8 @@ pub struct Input {
     pub text: String,
     /// Whether it ran through.
     pub worked: bool,
+    /// Whether `ans` became its value.
+    pub gave_value: bool,
 }
 
 impl Evaluator {
@@ -56,37 +61,43 @@ impl Evaluator {
     /// Names, types and keys of the variables, for completion.
     pub fn variables(&self) -> Vec<Variable> {
         let table = self.interpreter.context().table();
-        let variable = |(name, _, value): (&str, bool, &Dynamic)| {
-            let value = value.clone().flatten();
-            Variable {
-                name: name.to_string(),
-                kind: table.type_name(value.type_name()).to_string(),
-                keys: value
-                    .read_lock::<Map>()
-                    .map(|m| m.keys().map(ToString::to_string).collect())
-                    .unwrap_or_default(),
-            }
-        };
-        self.scope.iter_raw().map(variable).collect()
+        let known = |(name, _, value): (&str, bool, &Dynamic)| variable(table, name, value, 0);
+        self.scope.iter_raw().map(known).collect()
     }
 
     /// Run one input; its value becomes `ans`.
     pub fn input(&mut self, text: &str) -> Result<Dynamic, Box<Report>> {
         let name = format!("in[{}]", self.next_number());
-        let result = self.run(&name, text);
+        self.run_file(&name, text)
+    }
+
+    /// Run a script's text as an input.
+    pub fn run_file(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
+        let result = self.run(source, text);
         self.inputs.push(Input {
             text: text.to_string(),
             worked: result.is_ok(),
+            gave_value: result.as_ref().is_ok_and(|v| !v.is_unit()),
         });
         result
     }
 
-    /// Run a text that belongs to `source`; on failure the variables are as before.
-    pub fn run(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
+    /// Run a text that belongs to `source`; on failure the variables are as before. An input that Ctrl-C paused in training
+    /// has not failed: it ends there and keeps what it has defined, and `ans` is the paused run.
+    fn run(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
         let before = self.scope.clone();
         self.interpreter.session().clear_cancel();
-        let result = self.run_in_scope(source, text);
+        let _ = self.interpreter.context().take_paused();
+        let mut result = self.run_in_scope(source, text);
         self.interpreter.session().clear_cancel();
+        if let Some(paused) = self.interpreter.context().take_paused() {
+            // What Ctrl-C paused is there, whether the input got as far as naming it or not.
+            if matches!(&result, Err(report) if report.interrupted) {
+                self.interpreter.session().print("the rest of the input is left out");
+                result = Ok(Dynamic::UNIT);
+            }
+            self.scope.set_or_push("ans", paused);
+        }
         match &result {
             Ok(value) => {
                 if !value.is_unit() {
@@ -101,10 +112,12 @@ impl Evaluator {
 
     fn run_in_scope(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
         let ast = self.interpreter.compile(source, text, &self.scope)?;
-        let value = self.interpreter.run_ast(source, &ast, &mut self.scope)?;
-        self.keep_functions(source, &ast);
-        self.interpreter.keep_imports(&ast);
-        Ok(value)
+        let result = self.interpreter.run_ast(source, &ast, &mut self.scope);
+        if result.is_ok() || self.interpreter.context().paused() {
+            self.keep_functions(source, &ast);
+            self.interpreter.keep_imports(&ast);
+        }
+        result
     }
 
     /// Later inputs call the functions and closures of this one.
@@ -140,6 +153,19 @@ impl Evaluator {
     /// Forget all variables.
     pub fn reset(&mut self) {
         self.scope = Scope::new();
+    }
+}
+
+/// A value as completion sees it: maps with their keys, down to [`DEPTH`]; nothing is copied.
+fn variable(table: &Table, name: &str, value: &Dynamic, depth: usize) -> Variable {
+    let keys = value.read_lock::<Map>().filter(|_| depth < DEPTH).map(|map| {
+        let below = |(k, v): (&_, &Dynamic)| variable(table, &ToString::to_string(k), v, depth + 1);
+        map.iter().map(below).collect()
+    });
+    Variable {
+        name: name.to_string(),
+        kind: table.type_name(value.type_name()).to_string(),
+        keys: keys.unwrap_or_default(),
     }
 }
 

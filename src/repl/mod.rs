@@ -1,12 +1,13 @@
 //! Line editor, completion, commands: what a researcher types into.
 //!
 //! `mod.rs` reads and prints, `evaluate` runs an input and keeps its variables and functions, `complete` and `highlight`
-//! help while typing, `commands` holds the table of `%commands`: a new one is one line there.
+//! help while typing, `record` makes a script of a session, `commands` holds the table of `%commands`: a new one is one line there.
 
 mod commands;
 mod complete;
 mod evaluate;
 mod highlight;
+mod record;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use rustyline::{Editor, history::FileHistory};
 
 use crate::error::{Error, Result};
 use crate::script::{Dynamic, Interpreter, Report};
+use crate::session::sandbox::memory_in_use;
 
 use complete::Assistant;
 use evaluate::Evaluator;
@@ -117,7 +119,7 @@ impl Repl {
         }
         let seconds = start.elapsed().as_secs_f64();
         if seconds >= WORTH_SAYING {
-            let memory = memory()
+            let memory = memory_in_use()
                 .map(|m| format!(", {:.2} GB in use", m as f64 / 1e9))
                 .unwrap_or_default();
             self.say(&self.dim(&format!("({seconds:.1} s{memory})")));
@@ -172,12 +174,6 @@ fn history_file() -> Option<PathBuf> {
     let folder = dirs::state_dir().or_else(dirs::data_local_dir)?.join("seglab");
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history.txt"))
-}
-
-/// Bytes that this process holds (Linux).
-fn memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
 fn line_error(e: ReadlineError) -> Error {

@@ -27,6 +27,7 @@ struct State {
     no_grad: Cell<usize>,
     interactive: Cell<bool>,
     pending: RefCell<Option<Box<EvalAltResult>>>,
+    paused: RefCell<Option<Dynamic>>,
     arguments: RefCell<BTreeMap<String, Argument>>,
     sources: RefCell<BTreeMap<String, String>>,
 }
@@ -51,6 +52,7 @@ impl Context {
             no_grad: Cell::new(0),
             interactive: Cell::new(false),
             pending: RefCell::default(),
+            paused: RefCell::default(),
             arguments: RefCell::default(),
             sources: RefCell::default(),
         }))
@@ -81,6 +83,22 @@ impl Context {
     /// Say whether a person types.
     pub fn set_interactive(&self, interactive: bool) {
         self.0.interactive.set(interactive);
+    }
+
+    /// Keep what Ctrl-C paused in a person's input. The input goes on to the end of its statement, so that
+    /// `let run = train::fit(..)` gets the paused run, and ends there.
+    pub fn set_paused(&self, value: Dynamic) {
+        *self.0.paused.borrow_mut() = Some(value);
+    }
+
+    /// Whether something was paused and the input must end.
+    pub fn paused(&self) -> bool {
+        self.0.paused.borrow().is_some()
+    }
+
+    /// Take what was paused.
+    pub fn take_paused(&self) -> Option<Dynamic> {
+        self.0.paused.borrow_mut().take()
     }
 
     /// Run `body` with [`Context::tracking`] off.

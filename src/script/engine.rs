@@ -58,11 +58,11 @@ impl Interpreter {
             Some(source) => printer.print(&format!("[{source}:{pos:?}] {text}")),
             None => printer.print(&format!("[{pos:?}] {text}")),
         });
-        let cancel = context.session().cancel_flag();
+        let progress = context.clone();
         engine.on_progress(move |_| {
-            cancel
-                .load(std::sync::atomic::Ordering::Relaxed)
-                .then(|| super::context::INTERRUPTED.into())
+            let session = progress.session();
+            let over = session.sandbox().is_some_and(|sandbox| sandbox.step());
+            (over || session.cancelled() || progress.paused()).then(|| super::context::INTERRUPTED.into())
         });
         read_eval_as_name(&mut engine);
         for t in &table.types {
@@ -112,8 +112,28 @@ impl Interpreter {
         self.run_ast(source, &ast, scope)
     }
 
-    /// Run a parsed script in `scope`.
+    /// Run a parsed script in `scope`, within the session's limits.
     pub fn run_ast(&self, source: &str, ast: &AST, scope: &mut Scope) -> std::result::Result<Dynamic, Box<Report>> {
+        let Some(sandbox) = self.session().sandbox() else {
+            return self.evaluate(source, ast, scope);
+        };
+        sandbox.begin();
+        let result = self.evaluate(source, ast, scope);
+        let Some(limit) = sandbox.end() else { return result };
+        self.session().clear_cancel();
+        let report = match result {
+            Err(report) => *report,
+            Ok(_) => Report::default(),
+        };
+        Err(Box::new(Report {
+            message: limit,
+            hint: None,
+            interrupted: false,
+            ..report
+        }))
+    }
+
+    fn evaluate(&self, source: &str, ast: &AST, scope: &mut Scope) -> std::result::Result<Dynamic, Box<Report>> {
         let result = catch_unwind(AssertUnwindSafe(|| {
             self.engine.eval_ast_with_scope::<Dynamic>(scope, ast)
         }));

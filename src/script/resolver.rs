@@ -61,6 +61,9 @@ impl ScriptResolver {
                 root.display()
             ));
         }
+        if let Some(sandbox) = self.context.session().sandbox() {
+            sandbox.check_path(&found).map_err(|e| e.to_string())?;
+        }
         Ok(found)
     }
 }

@@ -9,7 +9,7 @@ use super::embedding::EmbeddedPixels;
 use super::run::Run;
 use crate::data::Batch;
 use crate::error::Result;
-use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast};
+use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast_until};
 use crate::nn::{Pass, Segmenter};
 use crate::ops::{Graph, Tape};
 use crate::random::Random;
@@ -98,7 +98,7 @@ fn contrast(
         Sampling::Hard => Some(predictions(model, &maps.narrow(0, 0, n)?)?),
         _ => None,
     };
-    let output = pixel_contrast(
+    let output = pixel_contrast_until(
         PixelContrastInput {
             features: &features,
             distorted: distorted.as_ref(),
@@ -109,6 +109,7 @@ fn contrast(
             random: &mut random.borrow_mut(),
         },
         options,
+        &|| run.session.check_cancel(),
     )?;
     let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
     let facts = [

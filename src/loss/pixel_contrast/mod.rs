@@ -28,6 +28,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::ensure;
 use crate::error::Result;
 use crate::loss::labels::{IGNORED, label_map};
+use crate::ops::pieces::Check;
 use crate::ops::pixel_contrast::pixel_contrast as contrast;
 use crate::random::Random;
 pub use memory::{Memory, MemoryOptions};
@@ -95,6 +96,15 @@ pub struct PixelContrastOutput {
 /// # Errors
 /// Shapes, labels or options that do not fit each other; features that are not finite.
 pub fn pixel_contrast(input: PixelContrastInput, options: &PixelContrastOptions) -> Result<PixelContrastOutput> {
+    pixel_contrast_until(input, options, &|| Ok(()))
+}
+
+/// [`pixel_contrast`] that asks `check` between blocks of anchors and ends with its error: a large map takes minutes.
+pub fn pixel_contrast_until(
+    input: PixelContrastInput,
+    options: &PixelContrastOptions,
+    check: Check,
+) -> Result<PixelContrastOutput> {
     options.check()?;
     let variant = options.variant;
     let random = input.random;
@@ -161,6 +171,7 @@ pub fn pixel_contrast(input: PixelContrastInput, options: &PixelContrastOptions)
         &temperature,
         options.base_temperature,
         &grouped.pairs,
+        check,
     )?;
 
     if with == 0 {

@@ -15,6 +15,7 @@ use std::ops::Range;
 use candle_core::{DType, Shape, Storage, Tensor, WithDType};
 
 use super::graph::{Output, record};
+use super::pieces::Check;
 use crate::error::Result;
 use crate::{ensure, fail};
 use cpu::Real;
@@ -145,7 +146,7 @@ pub struct Contrast {
 /// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
 /// f64 on the CPU; `temperature`: a scalar tensor. Differentiable in all three, once. An anchor without positives counts
 /// nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with
-/// gradients (A anchors, K keys). Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// gradients (A anchors, K keys); `check` is asked between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
 /// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite.
@@ -155,6 +156,7 @@ pub fn pixel_contrast(
     temperature: &Tensor,
     base: Option<f64>,
     pairs: &Pairs,
+    check: Check,
 ) -> Result<Contrast> {
     let second = match second {
         Some(second) => second.clone(),
@@ -167,8 +169,8 @@ pub fn pixel_contrast(
         second.dims()
     );
     match first.dtype() {
-        DType::F32 => contrast::<f32>(first, &second, temperature, base, pairs),
-        DType::F64 => contrast::<f64>(first, &second, temperature, base, pairs),
+        DType::F32 => contrast::<f32>(first, &second, temperature, base, pairs, check),
+        DType::F64 => contrast::<f64>(first, &second, temperature, base, pairs, check),
         other => fail!("pixel_contrast: features of type {other:?}, expected f32 or f64"),
     }
 }
@@ -179,6 +181,7 @@ fn contrast<T: Real + WithDType>(
     temperature: &Tensor,
     base: Option<f64>,
     pairs: &Pairs,
+    check: Check,
 ) -> Result<Contrast> {
     let (images, dim, height, width) = first.dims4()?;
     let shape = MapShape {
@@ -225,7 +228,7 @@ fn contrast<T: Real + WithDType>(
             Vec::new()
         });
     }
-    let sums = panel::run(pairs, dim, tau, &rows, &mut gradients, tracked.contains(&true));
+    let sums = panel::run(pairs, dim, tau, &rows, &mut gradients, tracked.contains(&true), check)?;
 
     let factor = base.map_or(1.0, |base| tau / base);
     let mut maps: [Option<Tensor>; 2] = [None, None];

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use super::cpu::{Matrix, Real, multiply};
 use super::rows::{Part, all_keys, own_positive};
 use super::{Denominator, Keys, Pairs, Term};
+use crate::error::Result;
+use crate::ops::pieces::Check;
 
 /// Anchors whose logits are held at the same time.
 const BLOCK: usize = 256;
@@ -74,7 +76,8 @@ pub(super) fn run<T: Real>(
     rows: &[Vec<T>],
     gradients: &mut [Vec<T>],
     slopes: bool,
-) -> Sums {
+    check: Check,
+) -> Result<Sums> {
     let mut sums = Sums::default();
     let mut buffers = Buffers::default();
     for term in &pairs.terms {
@@ -82,6 +85,7 @@ pub(super) fn run<T: Real>(
         let wide = BLOCK.max(TASK_ANCHORS / 2 * rayon::current_num_threads());
         let block = wide.min(PANEL / keys.max(1)).max(SMALLEST_BLOCK);
         for start in (0..term.rows.len()).step_by(block) {
+            check()?;
             let work = Block {
                 term,
                 anchors: start..(start + block).min(term.rows.len()),
@@ -94,7 +98,7 @@ pub(super) fn run<T: Real>(
             sums.add(work.run(rows, gradients, &mut buffers));
         }
     }
-    sums
+    Ok(sums)
 }
 
 /// One block of anchors of a term.

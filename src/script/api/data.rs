@@ -1,5 +1,6 @@
 //! `data::` and the methods of data sets.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use candle_core::Device;
@@ -43,7 +44,7 @@ impl Data {
     }
 
     /// The images, or any part: what is the same for all of them.
-    fn any(&self) -> Result<&Dataset> {
+    pub(super) fn any(&self) -> Result<&Dataset> {
         match &self.parts {
             Some(parts) => Ok(&parts.train),
             None => self.set(),
@@ -186,7 +187,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
         /// assert(text.contains("no such folder"));
         /// ```
         fn camvid(ctx, path: String) -> Data {
-            Ok(Data::parts(data::camvid(path)?))
+            read(ctx, &path, |path| data::camvid(path))
         }
 
         /// Read PASCAL VOC 2012: `path` is `VOC2012`, `VOCdevkit` or the folder that holds either.
@@ -204,7 +205,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
             /// `"SegmentationClass"` or `"SegmentationClassAug"`; the latter where it exists if not given.
             masks: Option<String> = None,
         ) -> Data {
-            Ok(Data::parts(data::voc2012(path, masks.as_deref())?))
+            read(ctx, &path, |path| data::voc2012(path, masks.as_deref()))
         }
 
         /// Read Cityscapes: `path` holds `leftImg8bit` and `gtFine`.
@@ -216,7 +217,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
         /// assert(text.contains("leftImg8bit"));
         /// ```
         fn cityscapes(ctx, path: String) -> Data {
-            Ok(Data::parts(data::cityscapes(path)?))
+            read(ctx, &path, |path| data::cityscapes(path))
         }
 
         /// Read a folder of images and a folder of label maps with the same names.
@@ -250,9 +251,23 @@ fn constructors() -> Vec<crate::script::table::Entry> {
                 fail!("data::folder: found ignore_label {ignore_label}, expected 0 to 255")
             };
             let options = FolderOptions { images, labels, classes, class_names, ignore_label, val, seed };
-            Ok(Data::parts(data::folder(path, &options)?))
+            read(ctx, &path, |path| data::folder(path, &options))
         }
     }
+}
+
+/// What a reader gives for the folder `path`; lists may name files elsewhere, which a sandbox refuses.
+fn read(ctx: &Call, path: &str, reader: impl FnOnce(&Path) -> Result<Splits>) -> Result<Data> {
+    let splits = reader(&ctx.session().input_folder(path)?)?;
+    if let Some(sandbox) = ctx.session().sandbox() {
+        for set in [Some(&splits.train), Some(&splits.val), splits.test.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            set.files().try_for_each(|file| sandbox.check_path(&file))?;
+        }
+    }
+    Ok(Data::parts(splits))
 }
 
 fn facts() -> Vec<crate::script::table::Entry> {
@@ -423,6 +438,7 @@ fn views() -> Vec<crate::script::table::Entry> {
         ) -> Data {
             let choices = [("error", Missing::Refuse), ("skip", Missing::Skip)];
             let missing = crate::error::choose("subset: missing", &missing, &choices)?;
+            let list_file = ctx.session().input_path(&list_file)?;
             data.view(|set| set.subset(&list_file, missing))
         }
 

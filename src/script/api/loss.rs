@@ -169,7 +169,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
                 memory: None,
                 random: &mut random,
             };
-            let out = loss::pixel_contrast(input, &options)?;
+            let out = loss::pixel_contrast_until(input, &options, &|| ctx.session().check_cancel())?;
             out.warnings.iter().for_each(|warning| ctx.session().warn(warning));
             Ok(out.loss)
         }

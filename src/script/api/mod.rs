@@ -9,6 +9,7 @@ mod model;
 mod optim;
 mod plot;
 mod session;
+mod show;
 mod tensor;
 mod train;
 
@@ -36,6 +37,7 @@ pub fn table() -> Table {
         train::declare,
         eval::declare,
         plot::declare,
+        show::declare,
         embedding::declare,
     ] {
         declare(&mut table);

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use super::Model;
 use super::parameters::{Loaded, Parameters};
-use super::{Model, found};
 use crate::nn::{LoadOptions, Segmenter, weights};
 use crate::script::options::dynamic_from;
 use crate::script::prelude::*;
@@ -230,7 +230,7 @@ pub(super) fn entries() -> Vec<Entry> {
             });
             let mut rename = rename.collect::<Result<Vec<_>>>()?;
             rename.sort_by_key(|(from, _)| std::cmp::Reverse(from.len())); // the longest beginning wins
-            let path = found(ctx, &path)?;
+            let path = ctx.session().input_path(&path)?;
             let file = weights::read(&path, ctx.session().device())?;
             let options = LoadOptions { strict, prefix, rename };
             let report = model.0.borrow().load_state(&file.tensors, &options);

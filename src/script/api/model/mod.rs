@@ -4,7 +4,6 @@ mod methods;
 mod parameters;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, ProjectionConfig, Segmenter};
@@ -69,16 +68,6 @@ fn make(ctx: &Call, config: &ModelConfig, seed: Option<u64>) -> Result<Model> {
     let session = ctx.session();
     let seed = seed.unwrap_or_else(|| session.seed());
     Ok(Model::new(Segmenter::new(config, seed, session.device())?))
-}
-
-/// A file to read: as named, or below the run folder, where `save` puts it.
-fn found(ctx: &Call, name: &str) -> Result<PathBuf> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok(path);
-    }
-    let saved = ctx.session().output_path(name)?;
-    Ok(if saved.exists() { saved } else { path })
 }
 
 /// Declare the functions.
@@ -250,7 +239,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn load(ctx, /// A safetensors file.
             path: String) -> Model {
-            Ok(Model::new(Segmenter::load(found(ctx, &path)?, ctx.session().device())?))
+            Ok(Model::new(Segmenter::load(ctx.session().input_path(&path)?, ctx.session().device())?))
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `figure` holds the builder and its methods, `kinds` the figures of one call, `arguments` what both take.
 
-mod arguments;
+pub(super) mod arguments;
 mod figure;
 mod kinds;
 
@@ -23,6 +23,11 @@ impl Figure {
     /// A handle of its own for this figure.
     pub fn new(figure: plot::Figure) -> Self {
         Figure(Rc::new(RefCell::new(figure)))
+    }
+
+    /// The figure as pixels.
+    pub(super) fn picture(&self, dpi: f64) -> Result<plot::Picture> {
+        self.0.borrow().picture(dpi)
     }
 
     /// Change the figure, then hand it on to the next method of the chain.

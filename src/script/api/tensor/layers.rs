@@ -30,7 +30,7 @@ pub fn declare(table: &mut Table) {
             in_single(&t, |x| {
                 let weight = weight.to_dtype(x.dtype())?;
                 let bias = bias.as_ref().map(|b| b.to_dtype(x.dtype())).transpose()?;
-                ops::conv2d(x, &weight, bias.as_ref(), &options)
+                ops::pieces::conv2d_in_pieces(x, &weight, bias.as_ref(), &options, &|| ctx.session().check_cancel())
             })
         }
         /// The maximum of each window; the stride is the kernel unless given.

@@ -86,7 +86,7 @@ fn construct(table: &mut Table) {
         /// ```
         fn zeros(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            affordable(&shape, dtype)?;
+            room(ctx, &shape, dtype)?;
             Ok(Tensor::zeros(shape, dtype, ctx.session().device())?)
         }
         /// Make a tensor of ones.
@@ -95,7 +95,7 @@ fn construct(table: &mut Table) {
         /// ```
         fn ones(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            affordable(&shape, dtype)?;
+            room(ctx, &shape, dtype)?;
             Ok(Tensor::ones(shape, dtype, ctx.session().device())?)
         }
         /// Make a tensor whose elements all are `value`.
@@ -104,7 +104,7 @@ fn construct(table: &mut Table) {
         /// ```
         fn full(ctx, shape: Vec<usize>, value: f64, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            affordable(&shape, DType::F64)?;
+            room(ctx, &shape, DType::F64)?;
             Ok(Tensor::full(value, shape, ctx.session().device())?.to_dtype(dtype)?)
         }
         /// Draw uniformly from [low, high) with the session's random state.
@@ -137,7 +137,7 @@ fn construct(table: &mut Table) {
         /// assert_eq(tensor::eye(2), tensor::from([[1.0, 0.0], [0.0, 1.0]]));
         /// ```
         fn eye(ctx, n: usize, dtype: String = "f32".into()) -> Tensor {
-            affordable(&[n, n], DType::F64)?;
+            room(ctx, &[n, n], DType::F64)?;
             Ok(Tensor::eye(n, dtype_named(&dtype)?, ctx.session().device())?)
         }
         /// Join tensors of one shape along a new dimension.
@@ -328,6 +328,15 @@ pub fn affordable(shape: &[usize], dtype: DType) -> Result<()> {
     }
 }
 
+/// [`affordable`], also to the sandbox.
+fn room(ctx: &Call, shape: &[usize], dtype: DType) -> Result<()> {
+    affordable(shape, dtype)?;
+    match ctx.session().sandbox() {
+        Some(sandbox) => sandbox.check_memory((shape.iter().product::<usize>() * dtype.size_in_bytes()) as u64),
+        None => Ok(()),
+    }
+}
+
 /// Bytes of free memory (Linux; elsewhere unknown and taken as 64 GB).
 fn memory() -> usize {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -343,9 +352,14 @@ fn draw(ctx: &Call, shape: Vec<usize>, dtype: &str, next: impl Fn(&mut Random) -
         "random numbers are floats, found dtype \"{}\"",
         dtype.as_str()
     );
-    affordable(&shape, DType::F64)?;
+    room(ctx, &shape, DType::F64)?;
     let mut random = ctx.session().random();
-    let values: Vec<f64> = (0..shape.iter().product()).map(|_| next(&mut random)).collect();
+    let count: usize = shape.iter().product();
+    let mut values: Vec<f64> = Vec::with_capacity(count);
+    while values.len() < count {
+        ctx.session().check_cancel()?;
+        values.extend((values.len()..count).take(1 << 20).map(|_| next(&mut random)));
+    }
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?
         .to_dtype(dtype)?
         .to_device(ctx.session().device())?)

@@ -4,6 +4,7 @@ use candle_core::DType;
 
 use super::operators::broadcast_shape;
 use super::{affordable, axis, axis_of, device_name, float};
+use crate::ops;
 use crate::script::prelude::*;
 
 /// Declare the methods.
@@ -50,7 +51,7 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(a.matmul(tensor::eye(2)), a);
         /// assert_eq(a.matmul(tensor::from([1.0, 1.0])), tensor::from([3.0, 7.0]));
         /// ```
-        fn matmul(ctx, t: Tensor, other: Tensor) -> Tensor { matmul(&t, &other) }
+        fn matmul(ctx, t: Tensor, other: Tensor) -> Tensor { matmul(ctx, &t, &other) }
         /// The same elements in another shape; one size may be -1.
         /// ```
         /// assert_eq(tensor::arange(6).reshape([2, -1]).shape, [2, 3]);
@@ -229,7 +230,7 @@ fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
     Ok(t.reshape(sizes)?)
 }
 
-fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (mut x, mut y) = (float(a)?, float(b)?);
     let wide = if x.dtype() == y.dtype() { x.dtype() } else { DType::F32 };
     x = x.to_dtype(wide)?;
@@ -260,7 +261,7 @@ fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mut out = if inner == 0 || shape.contains(&0) {
         Tensor::zeros(shape, wide, x.device())?
     } else {
-        x.contiguous()?.broadcast_matmul(&y.contiguous()?)?
+        ops::pieces::matmul(&x.contiguous()?, &y.contiguous()?, &|| ctx.session().check_cancel())?
     };
     if column {
         out = out.squeeze(out.rank() - 1)?;

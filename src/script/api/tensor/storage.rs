@@ -1,7 +1,7 @@
 //! Tensors in files (safetensors, npz, npy), of other types, on other devices, as arrays.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device};
 
@@ -24,7 +24,7 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::load("example.npz").a, tensor::ones([2]));
             /// ```
             fn load(ctx, path: String) -> Map {
-                let path = readable(ctx, &path)?;
+                let path = ctx.session().input_path(&path)?;
                 load(&path, ctx.session().device())
             }
             /// Write a map from names to tensors (`.safetensors`, `.npz`; `.npy` for a single one); relative to the run folder.
@@ -96,16 +96,6 @@ fn nest(dims: &[usize], items: Vec<Dynamic>) -> Dynamic {
         true => items.pop().unwrap_or_default(),
         false => Dynamic::from_array(items),
     }
-}
-
-/// The file in the working folder, else in the run folder.
-fn readable(ctx: &Call, path: &str) -> Result<PathBuf> {
-    let direct = PathBuf::from(path);
-    if direct.exists() || direct.is_absolute() {
-        return Ok(direct);
-    }
-    let written = ctx.session().folder()?.join(path);
-    Ok(if written.exists() { written } else { direct })
 }
 
 fn extension(path: &Path) -> String {

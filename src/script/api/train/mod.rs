@@ -50,17 +50,14 @@ impl ScriptRun {
                 None => run.resume(hooks),
             });
         if run.status() == Status::Paused && ctx.session().cancelled() {
-            let text = format!(
-                "{}: paused at step {} of {}; resume() goes on",
-                run.name(),
-                run.step(),
-                run.steps()
-            );
-            ctx.session().print(&text);
-            if ctx.interactive() {
-                // the person gets the paused run; a script ends as interrupted
+            let mut text = format!("{}: paused at step {} of {}", run.name(), run.step(), run.steps());
+            if ctx.interactive() && !ctx.session().sandbox().is_some_and(|s| s.reached()) {
+                // The person gets the paused run, also where the input does not name it; a script ends as interrupted.
+                text.push_str("; `ans` is the run: .set(name, value), .advance(n), .resume()");
                 ctx.session().clear_cancel();
+                ctx.set_paused(Dynamic::from(self.clone()));
             }
+            ctx.session().print(&text);
         }
         outcome
     }
@@ -234,8 +231,7 @@ fn constructors() -> Vec<Entry> {
             on_epoch: Option<FnPtr> = None
         ) -> ScriptRun {
             let set = |data: Option<Data>| data.map(|d| d.set().cloned()).transpose();
-            let saved = ctx.session().output_path(&path)?;
-            let path = if !std::path::Path::new(&path).exists() && saved.exists() { saved } else { path.into() };
+            let path = ctx.session().input_path(&path)?;
             let run = Run::load(ctx.session(), path, set(data)?, set(val)?)?;
             let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })

@@ -1,0 +1,149 @@
+//! The inputs that worked as a script that runs.
+
+use super::evaluate::Input;
+use super::highlight::{Kind, pieces};
+use crate::script::Engine;
+
+/// The inputs as statements of one script: each ends as a statement must, a value that a later input takes as `ans` is named
+/// so, and of functions defined several times only the last definition stays.
+pub fn script(inputs: &[Input]) -> String {
+    let parser = crate::script::engine::parser();
+    let worked: Vec<&Input> = inputs.iter().filter(|i| i.worked).collect();
+    let mut out = String::new();
+    let mut later_functions: Vec<(String, usize)> = Vec::new();
+    let mut wants_ans = false;
+    for input in worked.into_iter().rev() {
+        let mut text = input.text.trim().to_string();
+        let uses_ans = mentions(&text, "ans");
+        if let Ok(ast) = parser.compile(&text) {
+            for f in ast.iter_functions() {
+                let key = (f.name.to_string(), f.params.len());
+                if later_functions.contains(&key) {
+                    text = without_function(&text, &key.0);
+                } else {
+                    later_functions.push(key);
+                }
+            }
+        }
+        if wants_ans && input.gave_value {
+            text = named(&parser, &text);
+            wants_ans = false;
+        }
+        wants_ans |= uses_ans;
+        if !text.trim().is_empty() {
+            out.insert_str(0, &format!("{}\n", ended(&parser, text.trim())));
+        }
+    }
+    out
+}
+
+/// Whether the text holds this name.
+fn mentions(text: &str, name: &str) -> bool {
+    let found = pieces(text);
+    found
+        .iter()
+        .any(|p| p.kind == Kind::Word && &text[p.start..p.end] == name)
+}
+
+/// The text without the definition of the function `name`.
+fn without_function(text: &str, name: &str) -> String {
+    let all = pieces(text);
+    let is = |i: usize, wanted: &str| all.get(i).is_some_and(|p| &text[p.start..p.end] == wanted);
+    let start = (0..all.len()).find(|&i| is(i, "fn") && is(i + 2, name));
+    let Some(start) = start else { return text.to_string() };
+    let body = (start..all.len()).find(|&i| is(i, "{"));
+    match body.and_then(|i| super::highlight::partner(text, all[i].start)) {
+        Some(end) => format!("{}{}", &text[..all[start].start], &text[end + 1..]),
+        None => text.to_string(),
+    }
+}
+
+/// The text whose last statement gives its value to `ans`.
+fn named(parser: &Engine, text: &str) -> String {
+    let mut depth = 0_i32;
+    let mut starts = vec![0];
+    for piece in pieces(text).into_iter().filter(|p| p.kind == Kind::Other) {
+        match &text[piece.start..piece.end] {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && [";", "}"].contains(&&text[piece.start..piece.end]) {
+            starts.push(piece.end);
+        }
+    }
+    let attempts = starts.into_iter().rev().filter(|at| !text[*at..].trim().is_empty());
+    let mut attempts = attempts.map(|at| format!("{}let ans = {}", spaced(&text[..at]), text[at..].trim_start()));
+    attempts
+        .find(|t| parser.compile(t).is_ok())
+        .unwrap_or_else(|| text.to_string())
+}
+
+fn spaced(head: &str) -> String {
+    if head.is_empty() {
+        String::new()
+    } else {
+        format!("{head} ")
+    }
+}
+
+/// The text with a `;` where another statement could not follow without; it goes before a comment at the end.
+fn ended(parser: &Engine, text: &str) -> String {
+    if parser.compile(format!("{text}\n0")).is_ok() {
+        return text.to_string();
+    }
+    let code = pieces(text)
+        .into_iter()
+        .rev()
+        .find(|p| p.kind != Kind::Comment && !text[p.start..p.end].trim().is_empty());
+    let end = code.map_or(text.len(), |p| p.end);
+    format!("{};{}", &text[..end], &text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(texts: &[&str]) -> String {
+        let input = |text: &&str| Input {
+            text: (*text).to_string(),
+            worked: !text.contains("missing"),
+            gave_value: !text.starts_with("let") && !text.starts_with("fn"),
+        };
+        script(&texts.iter().map(input).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn statements_end_and_failures_are_left_out() {
+        assert_eq!(
+            saved(&[
+                "let a = 1 // one",
+                "missing",
+                "let f = |x| { x }",
+                "if a == 1 { 2 }",
+                "f.call(a);"
+            ]),
+            "let a = 1; // one\nlet f = |x| { x };\nif a == 1 { 2 }\nf.call(a);\n"
+        );
+    }
+
+    #[test]
+    fn the_last_value_is_named_where_it_is_used() {
+        assert_eq!(
+            saved(&["40 + 2", "let b = ans * 10", "b"]),
+            "let ans = 40 + 2;\nlet b = ans * 10;\nb;\n"
+        );
+        assert_eq!(
+            saved(&["let m = 1; #{ a: m }.a", "ans"]),
+            "let m = 1; let ans = #{ a: m }.a;\nans;\n"
+        );
+    }
+
+    #[test]
+    fn a_function_is_defined_once() {
+        assert_eq!(
+            saved(&["fn f(x) { x }", "f(1)", "fn f(x) { 2 * x }"]),
+            "f(1);\nfn f(x) { 2 * x }\n"
+        );
+    }
+}
