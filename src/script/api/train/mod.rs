@@ -155,7 +155,8 @@ fn constructors() -> Vec<Entry> {
             distort: Option<Options> = None,
             /// Seed of everything random in the run; the session's if absent.
             seed: Option<u64> = None,
-            /// `"f32"`.
+            /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
+            /// evaluation) in f32.
             precision: String = "f32".into(),
             /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
             /// apart, if 0.
@@ -212,7 +213,8 @@ fn constructors() -> Vec<Entry> {
             augment: Option<Options> = None,
             /// Seed of everything random in the run; the session's if absent.
             seed: Option<u64> = None,
-            /// `"f32"`.
+            /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
+            /// evaluation) in f32.
             precision: String = "f32".into(),
             /// Validation images.
             val: Option<Data> = None,
@@ -266,7 +268,8 @@ fn constructors() -> Vec<Entry> {
             distort: Option<Options> = None,
             /// Seed of everything random in the run; the session's if absent.
             seed: Option<u64> = None,
-            /// `"f32"`.
+            /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
+            /// evaluation) in f32.
             precision: String = "f32".into(),
             /// Validation images.
             val: Option<Data> = None,

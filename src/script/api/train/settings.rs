@@ -2,6 +2,7 @@
 
 use super::closures::Closures;
 use crate::data::Augment;
+use crate::ops::Precision;
 use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
@@ -28,7 +29,7 @@ impl Settings {
     /// Put them over a task's defaults; the closures are kept apart.
     pub(super) fn apply(self, ctx: &Call, base: TrainConfig) -> Result<(TrainConfig, Closures)> {
         let path = ctx.function();
-        crate::error::choose(&format!("{path}: precision"), &self.precision, &[("f32", ())])?;
+        let precision = crate::error::choose(&format!("{path}: precision"), &self.precision, &Precision::CHOICES)?;
         let mut closures = Closures {
             on_step: self.on_step,
             on_epoch: self.on_epoch,
@@ -46,6 +47,7 @@ impl Settings {
             clip: self.clip,
             augment: self.augment.map(augment).transpose()?,
             seed: self.seed.unwrap_or(ctx.session().seed()),
+            precision,
             checkpoint_every: self.checkpoint_every,
             eval_every: self.eval_every,
             ..base
