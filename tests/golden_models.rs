@@ -15,6 +15,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use seglab::nn::{Architecture, EncoderKind, LoadOptions, ModelConfig, Pass, Segmenter, weights};
+use seglab::ops::Precision;
 use serde_json::Value;
 
 /// Element `i` of the tensor of this name: SplitMix64 of FNV-1a(name) + i, as a number in [-1, 1).
@@ -122,9 +123,10 @@ impl Case {
         &self.golden[&format!("{}/{what}", self.name)]
     }
 
-    fn eval_error(&self, dtype: DType) -> f64 {
+    fn eval_error(&self, dtype: DType, precision: Precision) -> f64 {
         let model = filled(&config(&self.options), dtype);
-        let logits = model.forward(&self.images(dtype), &Pass::evaluation()).unwrap();
+        let pass = Pass::evaluation().at(precision);
+        let logits = model.forward(&self.images(dtype), &pass).unwrap();
         error(&sample(&logits, 256), &values(self.golden("eval")))
     }
 
@@ -136,6 +138,7 @@ impl Case {
             track: true,
             random: None,
             tape: None,
+            precision: Precision::F32,
         };
         let logits = model.forward(&self.images(dtype), &pass).unwrap();
         let output = error(&sample(&logits, 256), &values(self.golden("train")));
@@ -194,7 +197,7 @@ fn cases() -> Vec<Case> {
 fn networks_agree_with_pytorch_in_double_precision() {
     let mut findings = Vec::new();
     for case in cases() {
-        let eval = case.eval_error(DType::F64);
+        let eval = case.eval_error(DType::F64, Precision::F32);
         let (output, (gradient, name), running) = case.train_errors(DType::F64);
         println!(
             "{}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}), running {running:.1e}",
@@ -211,7 +214,7 @@ fn networks_agree_with_pytorch_in_double_precision() {
 fn single_precision_is_as_good_as_pytorchs() {
     let mut findings = Vec::new();
     for case in cases() {
-        let eval = case.eval_error(DType::F32);
+        let eval = case.eval_error(DType::F32, Precision::F32);
         let (output, (gradient, name), _) = case.train_errors(DType::F32);
         println!(
             "{}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}); PyTorch {}",
@@ -254,4 +257,14 @@ fn random_initialisation_has_pytorchs_distributions() {
         }
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn bf16_stays_within_two_hundredths() {
+    for case in cases() {
+        let error = case.eval_error(DType::F32, Precision::Bf16);
+        println!("{}: {error:.1e}", case.name);
+        assert!(error < 2e-2, "{}: {error}", case.name);
+        assert!(error > 1e-4, "{}: {error}: nothing was rounded", case.name);
+    }
 }

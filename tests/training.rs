@@ -17,7 +17,7 @@ use seglab::error::Error;
 use seglab::loss::pixel_contrast::MemoryOptions;
 use seglab::loss::{PixelContrastOptions, Sampling};
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
-use seglab::ops::{CrossEntropyOptions, cross_entropy};
+use seglab::ops::{CrossEntropyOptions, Precision, cross_entropy};
 use seglab::session::Session;
 use seglab::train::evaluate::{EvalOptions, predict, segmentation};
 use seglab::train::{
@@ -215,6 +215,23 @@ fn finetuning_repeats_and_continues_bit_for_bit() {
         clip: Some(1.0),
         ..finetune(6)
     });
+}
+
+#[test]
+fn bf16_repeats_and_continues_bit_for_bit() {
+    let rounded = |config: TrainConfig| TrainConfig {
+        precision: Precision::Bf16,
+        ..config
+    };
+    repeats_and_continues(&rounded(finetune(6)));
+    let (folder, data) = (Folder::new(), data(4));
+    let loss = |config: &TrainConfig| {
+        let mut run = Run::new(&folder.session(), model(1), data.clone(), None, config).unwrap();
+        run.resume(&mut Hooks::default()).unwrap();
+        run.loss()
+    };
+    let (exact, close) = (loss(&finetune(1)), loss(&rounded(finetune(1))));
+    assert!(exact != close && (exact / close - 1.0).abs() < 2e-2, "{exact} {close}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::ops::{Graph, Tape};
+use crate::ops::{Graph, Precision, Tape};
 use crate::random::Random;
 
 /// How one forward pass runs: the mode of batch norm and dropout, gradients or none, and where dropout draws from.
@@ -16,6 +16,8 @@ pub struct Pass<'a> {
     pub random: Option<&'a RefCell<Random>>,
     /// Where the operations are recorded: on a tape (a training loop, whose `Tape::backward` is cheaper), or in candle's graph.
     pub tape: Option<&'a Tape>,
+    /// What the factors of convolutions are rounded to.
+    pub precision: Precision,
 }
 
 impl<'a> Pass<'a> {
@@ -26,6 +28,7 @@ impl<'a> Pass<'a> {
             track: false,
             random: None,
             tape: None,
+            precision: Precision::F32,
         }
     }
 
@@ -36,6 +39,7 @@ impl<'a> Pass<'a> {
             track: true,
             random: Some(random),
             tape: None,
+            precision: Precision::F32,
         }
     }
 
@@ -47,8 +51,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Where this pass records its operations.
+    /// The same pass with convolutions in this precision.
+    pub fn at(self, precision: Precision) -> Self {
+        Pass { precision, ..self }
+    }
+
+    /// Where this pass records its operations, and in which precision.
     pub(super) fn graph(&self) -> Graph<'a> {
-        self.tape.map(Graph::on).unwrap_or_default()
+        self.tape.map(Graph::on).unwrap_or_default().at(self.precision)
     }
 }

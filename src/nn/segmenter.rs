@@ -17,6 +17,7 @@ use super::resnet::ResNet;
 use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
+use crate::ops::Precision;
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -24,7 +25,7 @@ pub const CONFIG_KEY: &str = "seglab.model";
 /// A segmentation network with a classifier for cross-entropy and a projection head for pixel contrast.
 ///
 /// Images come in normalised (the model does not touch colours), [n, 3, h, w], of any size. The mode that [`Segmenter::training`]
-/// reports is a remark for callers; what a forward pass does is said by its [`Pass`].
+/// reports and the precision are remarks for callers; what a forward pass does is said by its [`Pass`].
 pub struct Segmenter {
     config: ModelConfig,
     encoder: ResNet,
@@ -33,6 +34,7 @@ pub struct Segmenter {
     projection: Projection,
     slots: Vec<Arc<Slot>>,
     training: AtomicBool,
+    bf16: AtomicBool,
     dtype: DType,
     device: Device,
 }
@@ -73,6 +75,7 @@ impl Segmenter {
             projection,
             slots: owned.finish()?,
             training: AtomicBool::new(true),
+            bf16: AtomicBool::new(false),
             dtype,
             device: device.clone(),
         })
@@ -196,6 +199,19 @@ impl Segmenter {
     /// What [`Segmenter::set_training`] said last.
     pub fn training(&self) -> bool {
         self.training.load(Ordering::Relaxed)
+    }
+
+    /// Remember in which precision a caller that has no say of its own (a loss written in a script) should run its passes.
+    pub fn set_precision(&self, precision: Precision) {
+        self.bf16.store(precision == Precision::Bf16, Ordering::Relaxed);
+    }
+
+    /// What [`Segmenter::set_precision`] said last; f32 for a new model.
+    pub fn precision(&self) -> Precision {
+        match self.bf16.load(Ordering::Relaxed) {
+            true => Precision::Bf16,
+            false => Precision::F32,
+        }
     }
 
     /// Replace the classifier by a fresh one for `classes` classes. An optimiser made before still holds the old parameters.

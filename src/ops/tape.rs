@@ -1,8 +1,9 @@
 //! Where results are recorded: in candle's graph, or on a [`Tape`] that runs backward with less work and less memory.
 //!
 //! candle's own backward makes, for every argument of every node, a tensor of zeros and a sum, and keeps the whole graph until
-//! the end. A tape hands gradients on as they are, adds only where a value was used twice, and drops each step (with what it
-//! kept) as soon as it has run. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
+//! the end. A tape hands gradients on as they are, adds only where a value was used twice, drops each step (with what it
+//! kept) as soon as it has run, and keeps only what a backward pass reads; a map that one pass over memory gives back (batch norm
+//! and rectifier from the batch norm's input) is computed again instead. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
 //!
 //! ```text
 //! let tape = Tape::new();
@@ -12,6 +13,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result as EngineResult, Tensor, TensorId};
@@ -19,18 +21,28 @@ use candle_core::{Result as EngineResult, Tensor, TensorId};
 use super::graph::{Backward, Output, record};
 use super::kernel::cpu::fill_by;
 use super::kernel::{View, by_dtype, plain};
+use super::precision::Precision;
 use crate::error::Result;
 
 /// The graph that an operation's result joins; a cheap handle. The default is candle's, as with the free functions.
 #[derive(Clone, Copy, Default)]
 pub struct Graph<'a> {
     tape: Option<&'a Tape>,
+    pub(super) precision: Precision,
 }
 
 impl<'a> Graph<'a> {
     /// Record on `tape`.
     pub fn on(tape: &'a Tape) -> Self {
-        Graph { tape: Some(tape) }
+        Graph {
+            tape: Some(tape),
+            ..Graph::default()
+        }
+    }
+
+    /// The same graph, whose convolutions round their factors to `precision`.
+    pub fn at(self, precision: Precision) -> Self {
+        Graph { precision, ..self }
     }
 
     /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked.
@@ -41,15 +53,59 @@ impl<'a> Graph<'a> {
         output: Output,
         backward: impl Backward,
     ) -> EngineResult<Tensor> {
+        let everything = Needs {
+            arguments: usize::MAX,
+            result: true,
+        };
+        self.record_what(name, arguments, everything, output, backward)
+    }
+
+    /// As [`Graph::record`]; a tape keeps only what the backward pass `needs`, and of the results that can be computed again
+    /// ([`Graph::recomputable`]) nothing. What it does not need, `backward` must not read: it gets the gradient in its place.
+    pub(crate) fn record_what(
+        self,
+        name: &'static str,
+        arguments: &[&Tensor],
+        needs: Needs,
+        output: Output,
+        backward: impl Backward,
+    ) -> EngineResult<Tensor> {
         match self.tape {
             Some(tape) if arguments.iter().any(|t| t.track_op()) => {
-                let kept: Vec<Tensor> = arguments.iter().map(|t| (*t).clone()).collect();
+                let kept: Vec<Kept> = arguments
+                    .iter()
+                    .enumerate()
+                    .map(|(i, t)| {
+                        if i < needs.arguments {
+                            tape.keep(t)
+                        } else {
+                            Kept::Nothing
+                        }
+                    })
+                    .collect();
                 Ok(tape.push(arguments, output, |result| {
-                    let result = result.clone();
-                    Box::new(move |gradient| backward(&kept.iter().collect::<Vec<_>>(), &result, gradient))
+                    let result = needs.result.then(|| result.clone());
+                    Box::new(move |gradient| {
+                        let values = kept
+                            .iter()
+                            .map(|k| k.value(gradient))
+                            .collect::<EngineResult<Vec<_>>>()?;
+                        backward(
+                            &values.iter().collect::<Vec<_>>(),
+                            result.as_ref().unwrap_or(gradient),
+                            gradient,
+                        )
+                    })
                 }))
             }
             _ => record(name, arguments, output, backward),
+        }
+    }
+
+    /// Let a tape compute `result` again from what it keeps anyway, instead of keeping it for the operations that follow.
+    pub(crate) fn recomputable(self, result: &Tensor, again: impl Fn() -> EngineResult<Tensor> + 'static) {
+        if let (Some(tape), true) = (self.tape, result.track_op()) {
+            tape.again.borrow_mut().insert(result.id(), Rc::new(again));
         }
     }
 
@@ -66,6 +122,33 @@ impl<'a> Graph<'a> {
                 Ok(tape.push(arguments, output, |_| Box::new(backward)))
             }
             _ => record(name, arguments, output, move |_, _, gradient| backward(gradient)),
+        }
+    }
+}
+
+/// Which values a backward pass reads: the first so many arguments, and perhaps the result.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs {
+    pub(crate) arguments: usize,
+    pub(crate) result: bool,
+}
+
+/// How a result is computed a second time.
+type Again = Rc<dyn Fn() -> EngineResult<Tensor>>;
+
+/// An argument as a tape holds it until the backward pass.
+enum Kept {
+    Value(Tensor),
+    Again(Again),
+    Nothing,
+}
+
+impl Kept {
+    fn value(&self, placeholder: &Tensor) -> EngineResult<Tensor> {
+        match self {
+            Kept::Value(t) => Ok(t.clone()),
+            Kept::Again(again) => again(),
+            Kept::Nothing => Ok(placeholder.clone()),
         }
     }
 }
@@ -104,12 +187,20 @@ impl Argument {
 #[derive(Default)]
 pub struct Tape {
     steps: RefCell<Vec<Step>>,
+    again: RefCell<HashMap<TensorId, Again>>,
 }
 
 impl Tape {
     /// An empty tape.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn keep(&self, t: &Tensor) -> Kept {
+        match self.again.borrow().get(&t.id()) {
+            Some(again) => Kept::Again(again.clone()),
+            None => Kept::Value(t.clone()),
+        }
     }
 
     fn push(
@@ -139,6 +230,7 @@ impl Tape {
             let Some(step) = self.steps.borrow_mut().pop() else {
                 break;
             };
+            self.again.borrow_mut().remove(&step.result);
             let Some(gradient) = gradients.remove(&step.result) else {
                 continue;
             };

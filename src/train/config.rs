@@ -8,7 +8,7 @@ use crate::data::{Augment, Distort};
 use crate::ensure;
 use crate::error::Result;
 use crate::loss::PixelContrastOptions;
-use crate::ops::CrossEntropyOptions;
+use crate::ops::{CrossEntropyOptions, Precision};
 
 /// What a run does, and which parameters it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct TrainConfig {
     pub distort: Option<Distort>,
     /// Order of the images, augmentation, dropout and sampling follow from it.
     pub seed: u64,
+    /// What the factors of the convolutions of a training step are rounded to. Evaluation is always in f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// Evaluate on the validation set every so many steps (and at the end); only at the end if not given.
     pub eval_every: Option<usize>,
     /// Write `last.safetensors` every so many steps (and at the end, at a pause, at a failure). With 0 a run that ends well
@@ -149,6 +152,7 @@ impl TrainConfig {
             augment: None,
             distort: None,
             seed: 0,
+            precision: Precision::F32,
             eval_every: None,
             checkpoint_every: None,
         }

@@ -13,6 +13,7 @@ use super::run::{Run, Status};
 use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::ops::Precision;
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -177,7 +178,12 @@ fn attempt(
     let temperature = temperature(run, hooks)?;
     let random = RefCell::new(Random::derived(run.config.seed, &[STEP, run.step as u64]));
     let computed = match (&mut hooks.loss, &run.config.objective) {
-        (Some(loss), Objective::Custom) => objective::Computed::new(loss(batch, run.step)?),
+        (Some(loss), Objective::Custom) => {
+            run.model.borrow().set_precision(run.config.precision);
+            let value = loss(batch, run.step);
+            run.model.borrow().set_precision(Precision::F32);
+            objective::Computed::new(value?)
+        }
         _ => objective::compute(run, batch, temperature, &random)?,
     };
     let mut facts = Facts {

@@ -56,7 +56,7 @@ pub(super) fn compute(
 ) -> Result<Computed> {
     let model = run.model.borrow();
     let tape = Tape::new();
-    let pass = Pass::training(random).on(&tape);
+    let pass = Pass::training(random).on(&tape).at(run.config.precision);
     let computed = match &run.config.objective {
         Objective::PixelContrast { options, .. } => {
             let mut options = PixelContrastOptions::clone(options);

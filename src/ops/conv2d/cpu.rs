@@ -1,71 +1,15 @@
 //! Convolution as matrix products over columns, cut out tile by tile.
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::Geometry;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, fill_by, for_ranges, wide};
+use crate::ops::precision::Precision;
+use crate::ops::product::{Matrix, product};
 
 /// Elements of a tile of columns: half of a second-level cache of 1 MiB.
 const TILE: usize = 128 * 1024;
-
-/// A matrix in memory: start, distance between rows, distance between columns.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<T> {
-    start: *const T,
-    row: usize,
-    column: usize,
-}
-
-impl<T> Matrix<T> {
-    /// `data` with the distances from row to row and from column to column.
-    pub(crate) fn of(data: &[T], row: usize, column: usize) -> Self {
-        Matrix {
-            start: data.as_ptr(),
-            row,
-            column,
-        }
-    }
-}
-
-/// `out = a b`, or `out += a b` when `add`; `a` is m x k, `b` is k x n, `out` has unit column distance.
-///
-/// # Safety
-/// The matrices lie within live buffers and nobody else touches `out`.
-pub(crate) unsafe fn product<T: Element>(
-    [m, n, k]: [usize; 3],
-    out: *mut T,
-    row: usize,
-    add: bool,
-    a: Matrix<T>,
-    b: Matrix<T>,
-) {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            row as isize,
-            add,
-            a.start,
-            a.column as isize,
-            a.row as isize,
-            b.start,
-            b.column as isize,
-            b.row as isize,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
 
 /// Output rows per tile, so that its columns have about [`TILE`] elements and every thread gets some.
 fn rows_per_tile(g: &Geometry) -> usize {
@@ -134,7 +78,7 @@ fn add_columns<T: Element>(g: &Geometry, columns: &[T], image: &mut [T]) {
 }
 
 /// The convolution of `x` [n, c, h, w] with `w` [o, c/groups, kh, kw]; returns [n, o, h', w'].
-pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T> {
     let (depth, out_area) = (g.depth(), g.out_area());
     let (inputs, outputs) = (g.group_inputs(), g.group_outputs());
     let rows = rows_per_tile(g);
@@ -161,7 +105,7 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
                 if g.is_pointwise() {
                     let seen = Matrix::of(&from[at..], g.area(), 1);
                     // SAFETY: both factors are live slices; this task alone writes these pixels.
-                    unsafe { product(size, out.at(first), out_area, bias.is_some(), weight, seen) };
+                    unsafe { product(size, out.at(first), out_area, bias.is_some(), weight, seen, precision) };
                 } else {
                     let columns = buffer(depth * pixels, |c| cut_columns(g, from, rows, c));
                     // SAFETY: as above.
@@ -173,6 +117,7 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
                             bias.is_some(),
                             weight,
                             Matrix::of(&columns, pixels, 1),
+                            precision,
                         )
                     };
                 }
@@ -182,7 +127,7 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
 }
 
 /// The gradient of the input: `columns = weight' dy`, added back to the places they were cut from.
-pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
+pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T> {
     let (depth, out_area) = (g.depth(), g.out_area());
     let (inputs, outputs) = (g.group_inputs(), g.group_outputs());
     let taps = g.kernel[0] * g.kernel[1];
@@ -219,6 +164,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
                             false,
                             weight,
                             Matrix::of(dy, out_area, 1),
+                            precision,
                         )
                     };
                 } else {
@@ -232,6 +178,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
                                 false,
                                 weight,
                                 Matrix::of(dy, out_area, 1),
+                                precision,
                             )
                         };
                     });
@@ -244,7 +191,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
 }
 
 /// The gradient of the weight: `dy columns'`, summed over images and tiles in a fixed order.
-pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
     let (depth, out_area) = (g.depth(), g.out_area());
     let (inputs, outputs) = (g.group_inputs(), g.group_outputs());
     let rows = rows_per_tile(g);
@@ -271,11 +218,31 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
                     let size = [outputs, depth, pixels];
                     if g.is_pointwise() {
                         // SAFETY: both factors are live slices, `sum` is this worker's own.
-                        unsafe { product(size, target, depth, true, seen_by, Matrix::of(&from[at..], 1, g.area())) };
+                        unsafe {
+                            product(
+                                size,
+                                target,
+                                depth,
+                                true,
+                                seen_by,
+                                Matrix::of(&from[at..], 1, g.area()),
+                                precision,
+                            )
+                        };
                     } else {
                         let columns = buffer(depth * pixels, |c| cut_columns(g, from, rows.clone(), c));
                         // SAFETY: as above.
-                        unsafe { product(size, target, depth, true, seen_by, Matrix::of(&columns, 1, pixels)) };
+                        unsafe {
+                            product(
+                                size,
+                                target,
+                                depth,
+                                true,
+                                seen_by,
+                                Matrix::of(&columns, 1, pixels),
+                                precision,
+                            )
+                        };
                     }
                 }
             }
@@ -304,4 +271,17 @@ pub(super) fn bias_gradient<T: Element>(g: &Geometry, dy: &[T]) -> Vec<T> {
             T::from_f64(total)
         })
         .collect()
+}
+
+/// Every element rounded to bfloat16.
+pub(super) fn rounded<T: Element>(values: &[T]) -> Vec<T> {
+    fill_by(values.len(), |at, out: &mut [T]| round_part(&values[at..], out))
+}
+
+wide! {
+fn round_part<T: Element>(from: &[T], to: &mut [T]) {
+    for (t, v) in to.iter_mut().zip(from) {
+        *t = v.to_bf16();
+    }
+}
 }

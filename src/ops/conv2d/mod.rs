@@ -3,10 +3,13 @@
 pub(super) mod cpu;
 mod cuda;
 
+use std::borrow::Cow;
+
 use candle_core::{Result as EngineResult, Tensor};
 
 use super::kernel::{Element, View, by_dtype, output, plain};
-use super::tape::Graph;
+use super::precision::Precision;
+use super::tape::{Graph, Needs};
 use super::{depthwise, taps, winograd};
 use crate::ensure;
 use crate::error::Result;
@@ -241,60 +244,123 @@ fn typed<T: Element>(
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> EngineResult<Tensor> {
-    let way = g.way();
+    let (way, precision) = (g.way(), graph.precision);
     let result = {
         let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
         let b = bias.map(View::<T>::of).transpose()?;
         match way {
             Way::Depthwise => depthwise::forward(&g, &x, &w, b.as_deref()),
-            Way::Winograd => winograd::forward(&g, &x, &w, b.as_deref()),
-            Way::Taps => taps::forward(&g, &x, &w, b.as_deref()),
-            Way::Columns => cpu::forward(&g, &x, &w, b.as_deref()),
+            Way::Winograd => winograd::forward(&g, &rounded(&x, precision), &rounded(&w, precision), b.as_deref()),
+            Way::Taps => taps::forward(&g, &x, &w, b.as_deref(), precision),
+            Way::Columns => cpu::forward(&g, &x, &w, b.as_deref(), precision),
         }
     };
     let shape = (g.images, g.outputs, g.out_size[0], g.out_size[1]);
     let mut arguments = vec![input, weight];
     arguments.extend(bias);
-    graph.record(
+    let tracked: Vec<bool> = arguments.iter().map(|t| t.track_op()).collect();
+    let needs = Needs {
+        arguments: 2,
+        result: false,
+    };
+    graph.record_what(
         "conv2d",
         &arguments,
+        needs,
         output(result, shape),
         move |arguments, _, gradient| {
             let (input, weight) = (arguments[0], arguments[1]);
             let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
-            let input_gradient = input.track_op().then(|| {
+            let bias_gradient = match tracked.get(2) {
+                Some(true) => Some(plain(cpu::bias_gradient(&g, &dy), g.outputs)),
+                _ => None,
+            };
+            let dy = match way {
+                Way::Winograd => rounded(&dy, precision),
+                _ => Cow::Borrowed(&*dy),
+            };
+            let dy: &[T] = &dy;
+            let input_gradient = tracked[0].then(|| {
                 let data = match way {
-                    Way::Depthwise => depthwise::input_gradient(&g, &w, &dy),
-                    Way::Winograd => winograd::input_gradient(&g, &w, &dy),
-                    Way::Taps => taps::input_gradient(&g, &w, &dy),
-                    Way::Columns => cpu::input_gradient(&g, &w, &dy),
+                    Way::Depthwise => depthwise::input_gradient(&g, &w, dy),
+                    Way::Winograd => winograd::input_gradient(&g, &rounded(&w, precision), dy),
+                    Way::Taps => taps::input_gradient(&g, &w, dy, precision),
+                    Way::Columns => cpu::input_gradient(&g, &w, dy, precision),
                 };
                 plain(data, input.shape())
             });
-            let weight_gradient = weight.track_op().then(|| {
+            let weight_gradient = tracked[1].then(|| {
                 let data = match way {
-                    Way::Depthwise => depthwise::weight_gradient(&g, &x, &dy),
-                    Way::Winograd => winograd::weight_gradient(&g, &x, &dy),
-                    Way::Taps => taps::weight_gradient(&g, &x, &dy),
-                    Way::Columns => cpu::weight_gradient(&g, &x, &dy),
+                    Way::Depthwise => depthwise::weight_gradient(&g, &x, dy),
+                    Way::Winograd => winograd::weight_gradient(&g, &rounded(&x, precision), dy),
+                    Way::Taps => taps::weight_gradient(&g, &x, dy, precision),
+                    Way::Columns => cpu::weight_gradient(&g, &x, dy, precision),
                 };
                 plain(data, weight.shape())
             });
             let mut gradients = vec![input_gradient, weight_gradient];
-            if let Some(bias) = arguments.get(2) {
-                gradients.push(bias.track_op().then(|| plain(cpu::bias_gradient(&g, &dy), g.outputs)));
+            if tracked.len() > 2 {
+                gradients.push(bias_gradient);
             }
             Ok(gradients)
         },
     )
 }
 
+/// The elements as they count in this precision, for kernels whose own arithmetic is f32.
+fn rounded<T: Element>(values: &[T], precision: Precision) -> Cow<'_, [T]> {
+    match precision {
+        Precision::F32 => Cow::Borrowed(values),
+        Precision::Bf16 => Cow::Owned(cpu::rounded(values)),
+    }
+}
+
 /// The convolution and both gradients over columns, whatever kernel [`conv2d`] would choose: the oracle of the faster ones.
 #[cfg(test)]
 pub(super) fn by_columns<T: Element>(g: &Geometry, x: &[T], w: &[T], dy: &[T]) -> (Vec<T>, Vec<T>, Vec<T>) {
     (
-        cpu::forward(g, x, w, None),
-        cpu::input_gradient(g, w, dy),
-        cpu::weight_gradient(g, x, dy),
+        cpu::forward(g, x, w, None, Precision::F32),
+        cpu::input_gradient(g, w, dy, Precision::F32),
+        cpu::weight_gradient(g, x, dy, Precision::F32),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device, Var};
+
+    /// In bf16 every way computes the exact convolution of rounded factors, forward and backward, but for f32 sums.
+    #[test]
+    fn bf16_is_the_convolution_of_rounded_factors() {
+        let cases = [
+            ([2, 32, 12, 13], [48, 32, 3, 3], Conv2dOptions::same(3, 1, 1)), // Winograd
+            ([2, 24, 9, 11], [40, 24, 1, 1], Conv2dOptions::default()),      // pointwise
+            ([1, 3, 16, 15], [8, 3, 7, 7], Conv2dOptions::same(7, 2, 1)),    // columns
+            ([2, 16, 8, 7], [8, 16, 3, 3], Conv2dOptions::same(3, 1, 6)),    // taps
+        ];
+        for (x, w, o) in cases {
+            let draw = |shape: &[usize; 4]| Var::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+            let (x, w) = (draw(&x), draw(&w));
+            let rounded = |t: &Tensor| t.to_dtype(DType::BF16).unwrap().to_dtype(DType::F64).unwrap();
+            let (x64, w64) = (
+                Var::from_tensor(&rounded(&x)).unwrap(),
+                Var::from_tensor(&rounded(&w)).unwrap(),
+            );
+            let found = Graph::default().at(Precision::Bf16).conv2d(&x, &w, None, &o).unwrap();
+            let expected = conv2d(&x64, &w64, None, &o).unwrap();
+            let c = Tensor::randn(0f32, 1.0, found.shape(), &Device::Cpu).unwrap();
+            let error = |a: &Tensor, b: &Tensor| {
+                let largest = |t: Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+                largest((a.to_dtype(DType::F64).unwrap() - b).unwrap()) / largest(b.clone())
+            };
+            assert!(error(&found, &expected) < 3e-6, "{o:?}");
+            let gradients = (found * &c).unwrap().sum_all().unwrap().backward().unwrap();
+            let oracle = (expected * rounded(&c)).unwrap().sum_all().unwrap().backward().unwrap();
+            for (a, b) in [(&x, &x64), (&w, &w64)] {
+                let (a, b) = (gradients.get(a).unwrap(), oracle.get(b).unwrap());
+                assert!(error(a, b) < 3e-6, "{o:?}: {}", error(a, b));
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Fresh buffers, disjoint writes from several threads, and functions compiled for wide vectors.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 /// A vector of `len` elements that `fill` must write completely before it reads any of them.
@@ -63,13 +65,49 @@ impl<T> Shared<T> {
     }
 }
 
-/// Whether this processor has the vector instructions that [`wide!`] compiles for.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_wide() -> bool {
-    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+/// The instruction sets that kernels are written for, each with what the ones before it have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// What every processor of this architecture has.
+    Portable,
+    /// AVX2 and fused multiply-add.
+    Avx2,
+    /// AVX-512 F, BW, DQ, VL.
+    Avx512,
 }
 
-/// A function compiled twice, closures included: for AVX2 (used where the processor has it), and as it is. The results are the
+/// The level of this processor, or a lower one that the environment variable `SEGLAB_CPU` (`portable`, `avx2`) asks for: the results of
+/// another machine can be had on this one, and the tests compare the levels.
+pub(crate) fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        let most = match std::env::var("SEGLAB_CPU").as_deref() {
+            Ok("portable") => Level::Portable,
+            Ok("avx2") => Level::Avx2,
+            _ => Level::Avx512,
+        };
+        found().min(most)
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn found() -> Level {
+    use std::is_x86_feature_detected as has;
+    if !(has!("avx2") && has!("fma") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")) {
+        Level::Portable
+    } else if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+        Level::Avx512
+    } else {
+        Level::Avx2
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn found() -> Level {
+    Level::Portable
+}
+
+/// A function compiled three times, closures included: for AVX-512, for AVX2, and as it is; [`level`] chooses. The results are the
 /// same to the bit, as multiplications and additions are not contracted.
 macro_rules! wide {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
@@ -78,12 +116,19 @@ macro_rules! wide {
         $vis fn $name<T: Element>($($arg: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             {
+                use $crate::ops::kernel::cpu::{Level, level};
+                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
+                fn widest<T: Element>($($arg: $type),*) $(-> $result)? $body
                 #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 #[allow(clippy::too_many_arguments)]
                 fn wide<T: Element>($($arg: $type),*) $(-> $result)? $body
-                if $crate::ops::kernel::cpu::has_wide() {
+                match level() {
                     // SAFETY: the features were found on this processor.
-                    return unsafe { wide::<T>($($arg),*) };
+                    Level::Avx512 => return unsafe { widest::<T>($($arg),*) },
+                    // SAFETY: the features were found on this processor.
+                    Level::Avx2 => return unsafe { wide::<T>($($arg),*) },
+                    Level::Portable => {}
                 }
             }
             #[allow(clippy::too_many_arguments)]

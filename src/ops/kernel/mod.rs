@@ -17,6 +17,8 @@ pub(crate) trait Element: WithDType + Default + std::iter::Sum {
     fn exp(self) -> Self;
     /// The larger one; the other if one is NaN.
     fn larger(self, other: Self) -> Self;
+    /// The nearest bfloat16 (ties to even), in this type.
+    fn to_bf16(self) -> Self;
 }
 
 impl Element for f32 {
@@ -52,6 +54,13 @@ impl Element for f32 {
     fn larger(self, other: Self) -> Self {
         if other > self { other } else { self }
     }
+    #[inline(always)]
+    fn to_bf16(self) -> Self {
+        let bits = self.to_bits();
+        let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
+        // the carry of the rounding would turn some NaNs into infinity or zero
+        f32::from_bits(if self.is_nan() { bits } else { rounded })
+    }
 }
 
 impl Element for f64 {
@@ -70,6 +79,10 @@ impl Element for f64 {
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
         if other > self { other } else { self }
+    }
+    #[inline(always)]
+    fn to_bf16(self) -> Self {
+        f64::from((self as f32).to_bf16())
     }
 }
 
@@ -170,5 +183,21 @@ mod tests {
         }
         assert!(Element::exp(f32::NAN).is_nan());
         assert!(Element::exp(-1000f32) < 1e-37);
+    }
+
+    #[test]
+    fn rounding_to_bfloat16_takes_the_nearest_and_ties_to_even() {
+        let cases = [
+            (1.0f32, 1.0),
+            (1.0 + 1.0 / 256.0, 1.0), // half way between 1 and 1 + 2^-7: to the even fraction
+            (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0), // half way, odd below
+            (-1.0 - 1.01 / 256.0, -1.0 - 2.0 / 256.0),
+            (f32::MAX, f32::INFINITY),
+            (0.0, 0.0),
+        ];
+        for (x, expected) in cases {
+            assert_eq!(x.to_bf16(), expected, "{x}");
+        }
+        assert!(f32::NAN.to_bf16().is_nan() && f32::from_bits(0x7F80_0001).to_bf16().is_nan());
     }
 }

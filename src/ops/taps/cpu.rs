@@ -1,9 +1,10 @@
 //! One matrix product per tap and image.
 
 use crate::ops::conv2d::Geometry;
-use crate::ops::conv2d::cpu::{Matrix, product};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges};
+use crate::ops::precision::Precision;
+use crate::ops::product::{Matrix, product};
 
 /// What one tap joins: output rows and columns, and the input pixel of the first of them.
 struct Joint {
@@ -66,6 +67,7 @@ fn convolve<T: Element>(
     kernels: &[T],
     [inputs, outputs]: [usize; 2],
     bias: Option<&[T]>,
+    precision: Precision,
 ) -> Vec<T> {
     let (list, area, width) = (joints(g), g.area(), g.size[1]);
     let parts = (rayon::current_num_threads() * 2)
@@ -102,6 +104,7 @@ fn convolve<T: Element>(
                                 false,
                                 kernel,
                                 columns,
+                                precision,
                             )
                         };
                     });
@@ -142,17 +145,17 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
 }
 
 /// The convolution of `x` with `w`; as `conv2d::cpu::forward`.
-pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
-    convolve(g, x, &by_tap(g, w, false), [g.inputs, g.outputs], bias)
+pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T> {
+    convolve(g, x, &by_tap(g, w, false), [g.inputs, g.outputs], bias, precision)
 }
 
 /// The gradient of the input: the convolution of `dy` with the kernel turned round.
-pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
-    convolve(g, dy, &by_tap(g, w, true), [g.outputs, g.inputs], None)
+pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T> {
+    convolve(g, dy, &by_tap(g, w, true), [g.outputs, g.inputs], None, precision)
 }
 
 /// The gradient of the weight: for each tap the product of the two rectangles it joins, summed over the images in order.
-pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
     let (list, area, width) = (joints(g), g.area(), g.size[1]);
     let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
     let per_part = outputs.div_ceil((rayon::current_num_threads() * 2).min(outputs));
@@ -184,6 +187,7 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
                             image > 0,
                             gradient,
                             columns,
+                            precision,
                         )
                     };
                 }

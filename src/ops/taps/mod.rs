@@ -24,7 +24,7 @@ pub(super) fn suits(g: &Geometry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Conv2dOptions;
+    use crate::ops::{Conv2dOptions, Precision};
     use candle_core::{Device, Tensor};
 
     #[test]
@@ -42,12 +42,12 @@ mod tests {
                     found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12)
                 );
             };
-            close(forward(&g, &x, &weight, Some(&[1.0, 2.0, 3.0])), {
+            close(forward(&g, &x, &weight, Some(&[1.0, 2.0, 3.0]), Precision::F32), {
                 let bias = |i: usize| (i / (h * w) % 3 + 1) as f64;
                 oracle.0.iter().enumerate().map(|(i, v)| v + bias(i)).collect()
             });
-            close(input_gradient(&g, &weight, &dy), oracle.1);
-            close(weight_gradient(&g, &x, &dy), oracle.2);
+            close(input_gradient(&g, &weight, &dy, Precision::F32), oracle.1);
+            close(weight_gradient(&g, &x, &dy, Precision::F32), oracle.2);
         }
     }
 }

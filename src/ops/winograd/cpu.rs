@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use super::{Tile, tiles};
 use crate::ops::conv2d::Geometry;
-use crate::ops::conv2d::cpu::{Matrix, product};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
+use crate::ops::precision::Precision;
+use crate::ops::product::{Matrix, product};
 
 /// Tiles or channels transformed side by side.
 const LANES: usize = 16;
@@ -342,7 +343,17 @@ fn convolve<T: Element>(
                         let u = Matrix::of(&kernels[point * range.len() * inputs..], inputs, 1);
                         let v = Matrix::of(&patches[point * inputs * count..], count, 1);
                         // SAFETY: all three are live slices of the sizes given, `m` is this task's own.
-                        unsafe { product([range.len(), count, inputs], m.as_mut_ptr(), count, false, u, v) };
+                        unsafe {
+                            product(
+                                [range.len(), count, inputs],
+                                m.as_mut_ptr(),
+                                count,
+                                false,
+                                u,
+                                v,
+                                Precision::F32,
+                            )
+                        };
                     }
                 });
                 results(g, &products, outputs, range, &list, bias, out);
@@ -414,7 +425,17 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
                         let m = Matrix::of(&gradients[point * size * count..], count, 1);
                         let v = Matrix::of(&patches[point * used * g.inputs..], g.inputs, 1);
                         // SAFETY: all three are live slices of the sizes given, `u` is this task's own.
-                        unsafe { product([size, g.inputs, used], u.as_mut_ptr(), g.inputs, false, m, v) };
+                        unsafe {
+                            product(
+                                [size, g.inputs, used],
+                                u.as_mut_ptr(),
+                                g.inputs,
+                                false,
+                                m,
+                                v,
+                                Precision::F32,
+                            )
+                        };
                     }
                 });
                 add_kernels(&sums, g.inputs, size, dw);

@@ -33,6 +33,7 @@ impl Model {
             track: ctx.tracking(),
             random: random.as_ref(),
             tape: None,
+            precision: model.precision(),
         };
         body(&model, &pass)
     }

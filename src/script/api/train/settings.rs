@@ -2,6 +2,7 @@
 
 use super::closures::Closures;
 use crate::data::Augment;
+use crate::ops::Precision;
 use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
@@ -26,7 +27,8 @@ shared_options! {
         augment: Option<Options> = None,
         /// Seed of everything random in the run; the session's if absent.
         seed: Option<u64> = None,
-        /// `"f32"`.
+        /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
+        /// evaluation) in f32.
         precision: String = "f32".into(),
         /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
         /// apart, if 0.
@@ -42,7 +44,7 @@ impl Settings {
     /// Put them over a task's defaults; the closures are kept apart.
     pub(super) fn apply(self, ctx: &Call, base: TrainConfig) -> Result<(TrainConfig, Closures)> {
         let path = ctx.function();
-        crate::error::choose(&format!("{path}: precision"), &self.precision, &[("f32", ())])?;
+        let precision = crate::error::choose(&format!("{path}: precision"), &self.precision, &Precision::CHOICES)?;
         let mut closures = Closures {
             on_step: self.on_step,
             on_epoch: self.on_epoch,
@@ -60,6 +62,7 @@ impl Settings {
             clip: self.clip,
             augment: self.augment.map(augment).transpose()?,
             seed: self.seed.unwrap_or(ctx.session().seed()),
+            precision,
             checkpoint_every: self.checkpoint_every,
             ..base
         };
