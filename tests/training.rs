@@ -244,6 +244,65 @@ fn pretraining_repeats_and_continues_bit_for_bit() {
     repeats_and_continues(&config);
 }
 
+fn pretrain_with_memory(steps: usize, momentum_encoder: Option<f64>) -> TrainConfig {
+    let mut config = pretrain(steps);
+    config.objective = Objective::PixelContrast {
+        options: Box::new(PixelContrastOptions {
+            memory: Some(MemoryOptions {
+                per_class: 8,
+                per_batch: 3,
+                warm_up: 1,
+                momentum_encoder,
+            }),
+            ..PixelContrastOptions::default()
+        }),
+        temperature: Temperature::Fixed,
+    };
+    config
+}
+
+#[test]
+fn a_momentum_encoder_repeats_and_continues_bit_for_bit() {
+    repeats_and_continues(&pretrain_with_memory(6, Some(0.9)));
+}
+
+#[test]
+fn a_momentum_encoder_follows_slowly_and_its_features_are_stored() {
+    let state = |momentum| {
+        let folder = Folder::new();
+        let config = pretrain_with_memory(2, momentum);
+        let mut run = Run::new(&folder.session(), model(3), data(4), None, &config).unwrap();
+        let start = numbers(&run);
+        run.resume(&mut Hooks::default()).unwrap();
+        let path = folder.file("whole.safetensors");
+        run.save(&path).unwrap();
+        let saved = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        let saved = |name: &str| -> Vec<f32> { saved[name].flatten_all().unwrap().to_vec1().unwrap() };
+        let keys = saved("run.memory.keys.0");
+        let average = momentum.map(|_| {
+            ["encoder.conv1.weight", "encoder.bn1.running_mean"].map(|name| {
+                let average = saved(&format!("run.average.{name}"));
+                (start[name].clone(), average, numbers(&run)[name].clone())
+            })
+        });
+        (keys, average)
+    };
+    let (own, nothing) = state(None);
+    let (averaged, parts) = state(Some(0.4));
+    assert!(nothing.is_none() && own != averaged);
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
+    for (start, average, end) in parts.unwrap() {
+        // after two updates with momentum 0.4 it lies between start and end, nearer to the end, and on neither
+        let whole = distance(&start, &end);
+        let (from_start, to_end) = (distance(&start, &average), distance(&average, &end));
+        assert!(to_end > 0.05 * whole && to_end < from_start, "{from_start} {to_end} of {whole}");
+    }
+    let (frozen, parts) = state(Some(0.999));
+    assert_ne!(frozen, averaged);
+    let [(start, average, end), _] = parts.unwrap();
+    assert!(distance(&average, &end) > 0.2 * distance(&start, &end));
+}
+
 #[test]
 fn each_task_trains_its_own_part() {
     let folder = Folder::new();
