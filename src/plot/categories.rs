@@ -42,7 +42,13 @@ impl Categories {
         if let Some(texts) = upright {
             let lines = texts.iter().map(Vec::len).max().unwrap_or(1).max(1);
             let height = size * (CAP + LEADING * (lines - 1) as f64);
-            return Categories { texts, turn: 0.0, size, height, overhang: 0.0 };
+            return Categories {
+                texts,
+                turn: 0.0,
+                size,
+                height,
+                overhang: 0.0,
+            };
         }
         let oblique = size * 1.1 <= slots * slope;
         // two lines of an oblique name stand side by side along the axis
@@ -69,7 +75,13 @@ impl Categories {
             true => (-45.0, (widest + size * CAP) * slope, overhang),
             false => (-90.0, widest, 0.0),
         };
-        Categories { texts, turn, size, height, overhang }
+        Categories {
+            texts,
+            turn,
+            size,
+            height,
+            overhang,
+        }
     }
 
     /// Names that are known to fit side by side.
@@ -156,7 +168,9 @@ mod tests {
     fn long_names_are_not_cut_where_two_lines_have_room() {
         let style = Style::of(Preset::Paper);
         let font = Font::load().unwrap();
-        let names: Vec<String> = ["none", "released_within_image", "released_cross_image"].map(String::from).into();
+        let names: Vec<String> = ["none", "released_within_image", "released_cross_image"]
+            .map(String::from)
+            .into();
         let limit = font.width("released_within", style.small);
         for slot in [style.small * 3.5, style.small * 30.0] {
             let set = Categories::new(&names, slot, limit, &style, &font);
