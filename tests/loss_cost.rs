@@ -6,11 +6,17 @@
     reason = "a measurement prints, and may stop at the first surprise"
 )]
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor, Var};
+use seglab::data::{ScenesOptions, scenes};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, Variant, pixel_contrast};
+use seglab::nn::{Architecture, EncoderKind, ModelConfig, Segmenter};
 use seglab::random::Random;
+use seglab::session::Session;
+use seglab::train::{Hooks, Run, TrainConfig};
 
 struct Batch {
     features: Var,
@@ -95,16 +101,80 @@ fn measure(batch: &Batch, variant: Variant, runs: usize) -> (f64, f64, f64) {
     )
 }
 
+/// Which case `one_case` measures: `images side variant`.
+const CASE: &str = "SEGLAB_LOSS_COST";
+
+/// Every case in a process of its own: memory that an earlier case gave back to the allocator would hide the growth.
 #[test]
 #[ignore = "a measurement"]
 fn speed() {
     for (images, side) in [(2, 64), (1, 128)] {
-        let batch = batch(images, 256, side, side);
-        for (name, variant) in Variant::ALL {
-            let (time, busy, peak) = measure(&batch, variant, 3);
-            let pixels = side * side;
-            println!("{images}x{pixels}x256 {name}: {time:.0} ms ({busy:.0} ms of each thread), peak + {peak:.0} MiB");
+        for (name, _) in Variant::ALL {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            again.args(["--ignored", "--nocapture", "--exact", "one_case"]);
+            let output = again.env(CASE, format!("{images} {side} {name}")).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{text}");
+            println!(
+                "{}",
+                text.lines()
+                    .find(|line| line.contains("MiB"))
+                    .unwrap_or("nothing measured")
+            );
         }
+    }
+}
+
+#[test]
+#[ignore = "a part of `speed`"]
+fn one_case() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    let words: Vec<&str> = case.split(' ').collect();
+    let (images, side) = (words[0].parse().unwrap(), words[1].parse::<usize>().unwrap());
+    let batch = batch(images, 256, side, side);
+    let (time, busy, peak) = measure(&batch, Variant::parse(words[2]).unwrap(), 3);
+    println!(
+        "\n{images}x{}x256 {}: {time:.0} ms ({busy:.0} ms of each thread), peak + {peak:.0} MiB",
+        side * side,
+        words[2]
+    );
+    assert!(side < 128 || peak <= 64.0, "{peak} MiB");
+}
+
+/// The loss at stride 4 in a pretraining step of 8 images of 128 x 128: its time on maps of that size against the step's.
+#[test]
+#[ignore = "a measurement"]
+fn share_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::quiet(folder.path());
+    let options = ScenesOptions {
+        count: 8,
+        size: [128, 128],
+        ..ScenesOptions::default()
+    };
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 9);
+    let batch = batch(8, config.projection.channels, 32, 32);
+    for (name, variant) in Variant::ALL {
+        let alone = measure(&batch, variant, 5).0;
+        let model = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
+        let training = TrainConfig {
+            steps: Some(6),
+            checkpoint_every: Some(0),
+            ..TrainConfig::pretrain(PixelContrastOptions {
+                variant,
+                ..Default::default()
+            })
+        };
+        let data = scenes(&options).unwrap().train;
+        let mut run = Run::new(&session, Rc::new(RefCell::new(model)), data, None, &training).unwrap();
+        run.advance(2, &mut Hooks::default()).unwrap();
+        let now = Instant::now();
+        run.resume(&mut Hooks::default()).unwrap();
+        let whole = now.elapsed().as_secs_f64() * 1e3 / 4.0;
+        println!(
+            "{name}: loss {alone:.0} ms of a step of {whole:.0} ms, {:.0} %",
+            100.0 * alone / whole
+        );
     }
 }
 

@@ -435,3 +435,42 @@ fn half_precision_features_give_close_losses() {
         }
     }
 }
+
+#[test]
+fn half_precision_is_exact_for_the_rounded_features() {
+    let shape = (2, 16, 8, 8);
+    let labels = Tensor::from_vec(labels_of(0, shape, 4), (2, 8, 8), &Device::Cpu).unwrap();
+    for (name, variant) in Variant::ALL {
+        let options = PixelContrastOptions {
+            variant,
+            ..Default::default()
+        };
+        // cold enough that e^(1/tau) overflows every type here, and norms whose squares overflow f16
+        for (tau, norm) in [(0.07, 1.0), (0.01, 1.0), (0.07, 1000.0), (0.01, 1000.0)] {
+            for (dtype, unit) in [(DType::F16, 1.0 / 1024.0), (DType::BF16, 1.0 / 128.0)] {
+                let rounded = |seed| (random_map(shape, seed) * norm).unwrap().to_dtype(dtype).unwrap();
+                let tau = Tensor::new(tau, &Device::Cpu).unwrap();
+                let result = |dtype| {
+                    let a = Var::from_tensor(&rounded(5).to_dtype(dtype).unwrap()).unwrap();
+                    let out = run(&a, &rounded(6).to_dtype(dtype).unwrap(), &labels, &tau, &options);
+                    let gradient = out.loss.backward().unwrap().get(&a).unwrap().clone();
+                    assert_eq!(gradient.dtype(), dtype);
+                    (numbers(&out.loss)[0], numbers(&gradient))
+                };
+                let ((low, g), (exact, wanted)) = (result(dtype), result(DType::F64));
+                assert!(
+                    (low - exact).abs() < 1e-4 * exact.abs().max(1.0),
+                    "{name} {dtype:?}: {low} {exact}"
+                );
+                let scale = wanted.iter().fold(0f64, |m, x| m.max(x.abs()));
+                // what f16 cannot represent at all: steps of 2^-24 near 0
+                let allowed = unit * scale + if dtype == DType::F16 { 6e-8 } else { 0.0 };
+                let off = g.iter().zip(&wanted).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+                assert!(
+                    off <= allowed,
+                    "{name} {dtype:?} {tau} {norm}: gradient off by {off} of {scale}"
+                );
+            }
+        }
+    }
+}

@@ -261,6 +261,74 @@ fn pretraining_repeats_and_continues_bit_for_bit() {
     repeats_and_continues(&config);
 }
 
+fn pretrain_with_memory(steps: usize, momentum_encoder: Option<f64>) -> TrainConfig {
+    let mut config = pretrain(steps);
+    config.objective = Objective::PixelContrast {
+        options: Box::new(PixelContrastOptions {
+            memory: Some(MemoryOptions {
+                per_class: 8,
+                per_batch: 3,
+                warm_up: 1,
+                momentum_encoder,
+            }),
+            ..PixelContrastOptions::default()
+        }),
+        temperature: Temperature::Fixed,
+    };
+    config
+}
+
+#[test]
+fn a_momentum_encoder_repeats_and_continues_bit_for_bit() {
+    repeats_and_continues(&pretrain_with_memory(6, Some(0.9)));
+}
+
+#[test]
+fn a_momentum_encoder_follows_by_its_momentum_and_its_features_are_stored() {
+    // The momentum of the first two updates: 0.4, or that of the start, 1 - 1/2 and 1 - 1/3.
+    for (momentum, used) in [(0.4, [0.4, 0.4]), (0.999, [0.5, 2.0 / 3.0])] {
+        let folder = Folder::new();
+        let config = pretrain_with_memory(2, Some(momentum));
+        let mut run = Run::new(&folder.session(), model(3), data(4), None, &config).unwrap();
+        let path = folder.file("whole.safetensors");
+        let mut expected = numbers(&run);
+        for keep in used {
+            run.advance(1, &mut Hooks::default()).unwrap();
+            run.save(&path).unwrap();
+            let saved = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+            for (name, now) in numbers(&run) {
+                let average = expected.get_mut(&name).unwrap();
+                for (a, b) in average.iter_mut().zip(now) {
+                    *a = (keep * f64::from(*a) + (1.0 - keep) * f64::from(b)) as f32;
+                }
+                let stored: Vec<f32> = saved[&format!("run.average.{name}")]
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1()
+                    .unwrap();
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+                assert!(stored.iter().zip(&*average).all(near), "{name} with {momentum}");
+            }
+        }
+    }
+    let keys = |momentum| {
+        let folder = Folder::new();
+        let config = pretrain_with_memory(2, momentum);
+        let mut run = Run::new(&folder.session(), model(3), data(4), None, &config).unwrap();
+        run.resume(&mut Hooks::default()).unwrap();
+        let path = folder.file("whole.safetensors");
+        run.save(&path).unwrap();
+        let saved = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        saved["run.memory.keys.0"]
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+    };
+    let (own, averaged) = (keys(None), keys(Some(0.4)));
+    assert!(own.len() == averaged.len() && own != averaged);
+}
+
 #[test]
 fn each_task_trains_its_own_part() {
     let folder = Folder::new();

@@ -18,6 +18,7 @@ use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::ops::Precision;
+use crate::ops::optimizer::average_step;
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -306,6 +307,17 @@ impl Segmenter {
         }
         copy.set_training(self.training());
         Ok(copy)
+    }
+
+    /// Move every number (parameters and running statistics) towards those of `model`, a network of the same architecture:
+    /// `own = momentum own + (1 - momentum) model`. Cost: one pass over the numbers.
+    pub fn follow(&self, model: &Segmenter, momentum: f64) -> Result<()> {
+        ensure!(
+            self.slots.len() == model.slots.len(),
+            "follow: the two networks differ in architecture"
+        );
+        let mut pairs = self.slots.iter().zip(&model.slots);
+        pairs.try_for_each(|(own, other)| average_step(&own.var, &other.var.as_detached_tensor(), momentum))
     }
 
     /// Number of trainable values, the frozen ones included, the running statistics not.

@@ -74,6 +74,29 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
     }
 }
 
+/// `target = momentum target + (1 - momentum) source`: a running average of a parameter. Cost: one pass.
+pub fn average_step(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
+    fn elements<T: Real>(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
+        let [keep, new] = [momentum, 1.0 - momentum].map(T::from_f64);
+        read(source, |s: &[T]| {
+            write(target, |t: &mut [T]| {
+                t.par_chunks_mut(CHUNK).zip(s.par_chunks(CHUNK)).for_each(|(t, s)| {
+                    t.iter_mut().zip(s).for_each(|(t, s)| *t = keep * *t + new * *s);
+                });
+                Ok(())
+            })
+        })?
+    }
+    match (target.device().is_cpu(), target.dtype() == f64::DTYPE) {
+        (true, true) => elements::<f64>(target, source, momentum),
+        (true, false) => elements::<f32>(target, source, momentum),
+        (false, _) => {
+            let kept = (target.as_detached_tensor() * momentum)?;
+            Ok(target.set(&(kept + (source * (1.0 - momentum))?)?)?)
+        }
+    }
+}
+
 /// The sum of the squares of all elements, in f64; the same for every number of threads.
 pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
     fn chunks<T: Real>(values: &[T]) -> f64 {

@@ -1,13 +1,19 @@
-//! Names under an axis: upright where there is room, else oblique, else standing.
+//! Names under an axis: upright where there is room (in several lines, if that helps), else oblique, else standing.
 
 use super::palette::INK;
 use super::style::Style;
 use super::svg::{Anchor, Canvas};
 use super::text::{CAP, Font};
 
+/// Distance of two lines of one name, in units of the font size.
+const LEADING: f64 = 1.15;
+/// Most lines of an upright name.
+const MOST_LINES: usize = 3;
+
 /// Names of evenly spaced categories, ready to be drawn below an axis.
 pub(super) struct Categories {
-    texts: Vec<String>,
+    /// The lines of each name.
+    texts: Vec<Vec<String>>,
     turn: f64,
     size: f64,
     /// How far they reach below their upper end.
@@ -21,31 +27,54 @@ impl Categories {
     pub(super) fn new(names: &[String], slot: f64, limit: f64, style: &Style, font: &Font) -> Categories {
         let size = style.small;
         let every = ((size * 0.95) / slot.max(0.01)).ceil().max(1.0) as usize;
-        let cut = |(i, t): (usize, &String)| {
-            if i % every == 0 {
-                font.shorten(t, size, limit)
-            } else {
-                String::new()
-            }
-        };
-        let texts: Vec<String> = names.iter().enumerate().map(cut).collect();
-        let widths: Vec<f64> = texts.iter().map(|t| font.width(t, size)).collect();
-        let widest = widths.iter().copied().fold(0.0, f64::max);
         let slots = slot * every as f64;
+        let shown = |i: usize| i.is_multiple_of(every);
+        let width = |text: &str| font.width(text, size);
         let slope = std::f64::consts::FRAC_1_SQRT_2;
-        let (turn, height) = if widest + size * 0.5 <= slots {
-            (0.0, size * CAP)
-        } else if size * 1.1 <= slots * slope {
-            (-45.0, (widest + size * CAP) * slope)
-        } else {
-            (-90.0, widest)
+
+        let upright = (1..=MOST_LINES).find_map(|lines| {
+            let wrapped = names.iter().enumerate().map(|(i, name)| {
+                let cut = if shown(i) { wrap(name, lines, width) } else { Vec::new() };
+                cut.iter().all(|line| width(line) + size * 0.5 <= slots).then_some(cut)
+            });
+            wrapped.collect::<Option<Vec<_>>>()
+        });
+        if let Some(texts) = upright {
+            let lines = texts.iter().map(Vec::len).max().unwrap_or(1).max(1);
+            let height = size * (CAP + LEADING * (lines - 1) as f64);
+            return Categories {
+                texts,
+                turn: 0.0,
+                size,
+                height,
+                overhang: 0.0,
+            };
+        }
+        let oblique = size * 1.1 <= slots * slope;
+        // two lines of an oblique name stand side by side along the axis
+        let room = if oblique { slots * slope } else { slots };
+        let most = if 2.0 * LEADING * size <= room { 2 } else { 1 };
+        let cut = |(i, name): (usize, &String)| {
+            let lines = match (shown(i), width(name) > limit) {
+                (false, _) => Vec::new(),
+                (true, true) => wrap(name, most, width),
+                (true, false) => vec![name.clone()],
+            };
+            lines.iter().map(|line| font.shorten(line, size, limit)).collect()
         };
-        let reach = |(i, w): (usize, &f64)| match turn {
-            0.0 => w / 2.0 - slot * (i as f64 + 0.5),
-            -45.0 => (w + size * CAP * 0.5) * slope - slot * (i as f64 + 0.5),
-            _ => 0.0,
+        let texts: Vec<Vec<String>> = names.iter().enumerate().map(cut).collect();
+        let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line)).fold(0.0, f64::max);
+        let widths: Vec<f64> = texts.iter().map(longest).collect();
+        let widest = widths.iter().copied().fold(0.0, f64::max);
+        let reach = |(i, w): (usize, &f64)| {
+            let aside = (texts[i].len().max(1) - 1) as f64 * LEADING * size / slope / 2.0;
+            (w + size * CAP * 0.5) * slope + aside - slot * (i as f64 + 0.5)
         };
         let overhang = widths.iter().enumerate().map(reach).fold(0.0, f64::max);
+        let (turn, height, overhang) = match oblique {
+            true => (-45.0, (widest + size * CAP) * slope, overhang),
+            false => (-90.0, widest, 0.0),
+        };
         Categories {
             texts,
             turn,
@@ -58,7 +87,7 @@ impl Categories {
     /// Names that are known to fit side by side.
     pub(super) fn upright(texts: Vec<String>, style: &Style) -> Categories {
         Categories {
-            texts,
+            texts: texts.into_iter().map(|text| vec![text]).collect(),
             turn: 0.0,
             size: style.small,
             height: style.small * CAP,
@@ -68,14 +97,87 @@ impl Categories {
 
     /// Draw name `i` below the point (`x(i)`, `y`).
     pub(super) fn draw(&self, canvas: &mut Canvas, x: impl Fn(usize) -> f64, y: f64) {
-        let cap = self.size * CAP;
-        for (i, text) in self.texts.iter().enumerate() {
-            let (at, anchor) = match self.turn {
-                0.0 => ([x(i), y + cap], Anchor::Middle),
-                -45.0 => ([x(i) + cap * 0.5, y + cap * 0.75], Anchor::End),
-                _ => ([x(i) + cap * 0.5, y], Anchor::End),
-            };
-            canvas.text(at, text, self.size, anchor, self.turn, INK);
+        let (cap, leading) = (self.size * CAP, self.size * LEADING);
+        for (i, lines) in self.texts.iter().enumerate() {
+            for (k, text) in lines.iter().enumerate() {
+                let aside = k as f64 - (lines.len() - 1) as f64 / 2.0;
+                let (at, anchor) = match self.turn {
+                    0.0 => ([x(i), y + cap + k as f64 * leading], Anchor::Middle),
+                    -45.0 => {
+                        let aside = aside * leading * std::f64::consts::SQRT_2;
+                        ([x(i) + cap * 0.5 + aside, y + cap * 0.75], Anchor::End)
+                    }
+                    _ => ([x(i) + cap * 0.5 + aside * leading, y], Anchor::End),
+                };
+                canvas.text(at, text, self.size, anchor, self.turn, INK);
+            }
         }
+    }
+}
+
+/// `name` in at most `lines` lines, broken behind spaces, underscores, hyphens and slashes so that the longest is as short as
+/// possible; a name with markup such as `L_{NCE}` is left whole.
+fn wrap(name: &str, lines: usize, width: impl Fn(&str) -> f64) -> Vec<String> {
+    if name.contains('{') {
+        return vec![name.to_string()];
+    }
+    let pieces: Vec<&str> = name.split_inclusive([' ', '_', '-', '/']).collect();
+    let join = |cut: &[usize]| pieces[cut[0]..cut[1]].concat().trim_end().to_string();
+    let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line)).fold(0.0, f64::max);
+    (1..=lines.min(pieces.len()))
+        .flat_map(|count| partitions(pieces.len(), count))
+        .map(|cuts| cuts.windows(2).map(join).collect::<Vec<String>>())
+        .min_by(|a, b| longest(a).total_cmp(&longest(b)))
+        .unwrap_or_default()
+}
+
+/// The ways to cut `pieces` pieces into `lines` runs: the starts of the runs, and the end.
+fn partitions(pieces: usize, lines: usize) -> Vec<Vec<usize>> {
+    if lines == 1 {
+        return vec![vec![0, pieces]];
+    }
+    (lines - 1..pieces)
+        .flat_map(|last| {
+            partitions(last, lines - 1).into_iter().map(move |mut cuts| {
+                cuts.push(pieces);
+                cuts
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::figure::Preset;
+
+    fn lines(name: &str, n: usize) -> Vec<String> {
+        wrap(name, n, |line| line.chars().count() as f64)
+    }
+
+    #[test]
+    fn names_break_at_separators_into_even_lines() {
+        assert_eq!(lines("released_within_image", 2), ["released_", "within_image"]);
+        assert_eq!(lines("released_within_image", 3), ["released_", "within_", "image"]);
+        assert_eq!(lines("label fraction 1/8", 2), ["label", "fraction 1/8"]);
+        assert_eq!(lines("supcon", 3), ["supcon"]);
+        assert_eq!(lines("L_{NCE} of x", 3), ["L_{NCE} of x"]);
+    }
+
+    #[test]
+    fn long_names_are_not_cut_where_two_lines_have_room() {
+        let style = Style::of(Preset::Paper);
+        let font = Font::load().unwrap();
+        let names: Vec<String> = ["none", "released_within_image", "released_cross_image"]
+            .map(String::from)
+            .into();
+        let limit = font.width("released_within", style.small);
+        for slot in [style.small * 3.5, style.small * 30.0] {
+            let set = Categories::new(&names, slot, limit, &style, &font);
+            let text: Vec<String> = set.texts.iter().map(|lines| lines.concat()).collect();
+            assert_eq!(text, names);
+        }
+        let narrow = Categories::new(&names, style.small * 1.2, limit, &style, &font);
+        assert!(narrow.turn == -90.0 && narrow.texts[1][0].ends_with('…') && narrow.height <= limit);
     }
 }

@@ -15,12 +15,13 @@ use super::run::{self, Change, DataIdentity, Run, Status};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::Memory;
-use crate::nn::{CONFIG_KEY, Segmenter, weights};
+use crate::nn::{CONFIG_KEY, LoadOptions, Segmenter, weights};
 use crate::session::Session;
 
 /// The key of the metadata that holds [`Record`] as JSON.
 const RUN_KEY: &str = "seglab.run";
 const MEMORY: &str = "run.memory.";
+const AVERAGE: &str = "run.average.";
 const OPTIMIZER: &str = "run.optimizer.";
 const HISTORY: &str = "run.history.";
 /// The record's floating-point numbers in order: reading their decimal text may miss the last bit.
@@ -63,6 +64,9 @@ pub(super) fn save(run: &Run, path: &Path) -> Result<()> {
     }
     if let Some(memory) = &run.memory {
         tensors.extend(memory.state()?.into_iter().map(|(n, t)| (format!("{MEMORY}{n}"), t)));
+    }
+    if let Some(average) = &run.average {
+        tensors.extend(average.state()?.into_iter().map(|(n, t)| (format!("{AVERAGE}{n}"), t)));
     }
     let trained: Vec<String> = model.parameters("").into_iter().map(|p| p.name).collect();
     let buffers: Vec<String> = model.buffers().into_iter().map(|p| p.name).collect();
@@ -135,24 +139,33 @@ pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: O
         model.freeze(name);
     }
     let (mut optimizer, temperature) = run::optimizer(&model, &record.config)?;
-    let state: HashMap<String, Tensor> = file
-        .tensors
-        .iter()
-        .filter_map(|(n, t)| Some((n.strip_prefix(OPTIMIZER)?.to_string(), t.clone())))
-        .collect();
+    let below = |prefix: &str| -> HashMap<String, Tensor> {
+        let named = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
+        file.tensors.iter().filter_map(named).collect()
+    };
     optimizer
-        .load_state(&state, record.optimizer_steps)
+        .load_state(&below(OPTIMIZER), record.optimizer_steps)
         .map_err(|e| Error::file(path, e))?;
     if let Some(var) = &temperature {
         var.set(file.tensors.get(TEMPERATURE).ok_or_else(|| missing(TEMPERATURE))?)?;
     }
     let memory = match run::memory_options(&record.config) {
         Some(options) => {
-            let kept = file
-                .tensors
-                .iter()
-                .filter_map(|(n, t)| Some((n.strip_prefix(MEMORY)?.to_string(), t.clone())));
-            Some(Memory::from_state(options, &kept.collect::<Vec<_>>()).map_err(|e| Error::file(path, e))?)
+            let kept: Vec<_> = below(MEMORY).into_iter().collect();
+            Some(Memory::from_state(options, &kept).map_err(|e| Error::file(path, e))?)
+        }
+        None => None,
+    };
+    let average = match run::averaging(&record.config) {
+        Some(_) => {
+            let average = model.copy()?;
+            let kept = below(AVERAGE);
+            let options = LoadOptions {
+                prefix: Some(String::new()),
+                ..LoadOptions::default()
+            };
+            average.load_state(&kept, &options).map_err(|e| Error::file(path, e))?;
+            Some(average)
         }
         None => None,
     };
@@ -174,6 +187,7 @@ pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: O
         optimizer,
         temperature,
         memory,
+        average,
         warned: BTreeSet::new(),
         history: History::from_columns(columns),
         changes: record.changes,

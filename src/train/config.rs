@@ -184,10 +184,6 @@ impl TrainConfig {
         if let Objective::PixelContrast { options, temperature } = &self.objective {
             options.check()?;
             check_temperature(options.temperature, temperature)?;
-            ensure!(
-                options.memory.as_ref().is_none_or(|m| m.momentum_encoder.is_none()),
-                "{name}: the loop keeps no momentum encoder yet; leave memory.momentum_encoder out"
-            );
         }
         self.schedule.check()?;
         let lr = if self.task == Task::Pretrain { 0.03 } else { 0.01 };

@@ -9,7 +9,7 @@ use super::config::{Objective, Temperature};
 use super::event::{Event, Flow, Hooks, Moment};
 use super::folder;
 use super::objective;
-use super::run::{Run, Status};
+use super::run::{self, Run, Status};
 use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -218,8 +218,12 @@ fn attempt(
         run.optimizer.set_lr(base);
         updated?;
         keep_within_bounds(run)?;
+        move_average(run)?;
     }
     if let (Some((features, labels)), Some(memory)) = (&computed.keys, &mut run.memory) {
+        let averaged = run.average.as_ref().map(|a| objective::averaged_keys(a, batch));
+        let averaged = averaged.transpose()?;
+        let features = averaged.as_ref().unwrap_or(features);
         let ignored = match &run.config.objective {
             Objective::PixelContrast { options, .. } => options.ignore_label,
             _ => 255,
@@ -307,6 +311,17 @@ fn keep_within_bounds(run: &Run) -> Result<()> {
     };
     if let Some(var) = &run.temperature {
         var.set(&var.as_detached_tensor().clamp(*min, *max)?)?;
+    }
+    Ok(())
+}
+
+/// The averaged network follows the model. In the first steps with the momentum `1 - 1 / (updates + 1)` of Mean Teacher
+/// (Tarvainen and Valpola 2017), as long as it is smaller: an average that starts at random numbers would remember them
+/// for thousands of steps.
+fn move_average(run: &Run) -> Result<()> {
+    if let (Some(average), Some(momentum)) = (&run.average, run::averaging(&run.config)) {
+        let updates = run.optimizer.steps() as f64;
+        average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
     }
     Ok(())
 }

@@ -140,6 +140,13 @@ fn contrast(
     })
 }
 
+/// The features for the memory as the averaged network sees them: of the distorted view, with its running statistics.
+pub(super) fn averaged_keys(average: &Segmenter, batch: &Batch) -> Result<Tensor> {
+    let pass = Pass::evaluation();
+    let images = batch.distorted.as_ref().unwrap_or(&batch.images);
+    average.project(&average.features(images, &pass)?, &pass)
+}
+
 /// The light form of the embedding's diagnostics, on some pixels of the batch; nothing where it cannot be judged.
 fn diagnostics(run: &Run, features: &Tensor, batch: &Batch, ignore_label: i64) -> Result<Vec<(String, f64)>> {
     let mut random = Random::derived(run.config.seed, &[DIAGNOSE, run.step as u64]);

@@ -82,7 +82,8 @@ impl DataIdentity {
     }
 }
 
-/// One training run. Its whole state is the model's numbers, the optimiser's, the temperature, the history and the position;
+/// One training run. Its whole state is the model's numbers, the optimiser's, the temperature, the memory of past keys
+/// with its averaged network, the history and the position;
 /// every random draw follows from the seed and the step, so a run continued from a checkpoint equals one never interrupted.
 pub struct Run {
     pub(super) session: Session,
@@ -94,6 +95,8 @@ pub struct Run {
     pub(super) optimizer: Optimizer,
     pub(super) temperature: Option<Var>,
     pub(super) memory: Option<Memory>,
+    /// The slowly moving average of the model whose features the memory stores, where it is asked for.
+    pub(super) average: Option<Segmenter>,
     /// Warnings of the loss that were shown already.
     pub(super) warned: BTreeSet<String>,
     pub(super) history: History,
@@ -125,6 +128,10 @@ impl Run {
             check_classes(task, &model.borrow(), val)?;
         }
         let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
+        let average = match averaging(&config) {
+            Some(_) => Some(model.borrow().copy()?),
+            None => None,
+        };
         Ok(Run {
             name: session.claim_name(task),
             session: session.clone(),
@@ -135,6 +142,7 @@ impl Run {
             optimizer,
             temperature,
             memory: memory_options(&config).map(Memory::new).transpose()?,
+            average,
             warned: BTreeSet::new(),
             config,
             history: History::default(),
@@ -379,6 +387,11 @@ pub(super) fn memory_options(config: &TrainConfig) -> Option<&MemoryOptions> {
         Objective::PixelContrast { options, .. } => options.memory.as_ref(),
         _ => None,
     }
+}
+
+/// The momentum of the averaged network, where the memory is to hold its features.
+pub(super) fn averaging(config: &TrainConfig) -> Option<f64> {
+    memory_options(config)?.momentum_encoder
 }
 
 /// Refuse data whose classes are not the model's.

@@ -26,7 +26,7 @@ pub struct MemoryOptions {
     /// Batches to be stored before the memory is used.
     pub warm_up: usize,
     /// Store the features of a slowly moving average of the network (MoCo) with this momentum instead of the network's own;
-    /// it is the training loop that keeps such a network.
+    /// it is the training loop that keeps such a network (parameters and running statistics, moved after each update).
     pub momentum_encoder: Option<f64>,
 }
 

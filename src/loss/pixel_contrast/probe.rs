@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor, Var};
 
-use super::{PixelContrastInput, PixelContrastOptions, pixel_contrast};
+use super::{Memory, PixelContrastInput, PixelContrastOptions, pixel_contrast};
 use crate::error::Result;
 use crate::random::Random;
 
@@ -45,6 +45,8 @@ pub struct ProbeInput<'a> {
     pub labels: &'a Tensor,
     /// Predicted labels (for sampling `hard`).
     pub predictions: Option<&'a Tensor>,
+    /// Past keys, used once they are ready.
+    pub memory: Option<&'a Memory>,
     /// Every row draws its samples and partners from this seed, so that rows differ by their options alone.
     pub seed: u64,
 }
@@ -69,7 +71,7 @@ pub fn probe(input: &ProbeInput, list: &[PixelContrastOptions]) -> Result<Vec<Pr
                 labels: input.labels,
                 predictions: input.predictions,
                 temperature: Some(&temperature),
-                memory: None,
+                memory: input.memory,
                 random: &mut Random::new(input.seed),
             },
             options,
@@ -120,6 +122,7 @@ mod tests {
             distorted: Some(&z),
             labels: &labels,
             predictions: None,
+            memory: None,
             seed: 0,
         };
         let options = |temperature| PixelContrastOptions {

@@ -1,5 +1,6 @@
 //! `loss::`: the segmentation losses.
 
+use super::ScriptMemory;
 use crate::loss::pixel_contrast::{
     KeySampling, PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow, Sampling, Variant,
 };
@@ -131,6 +132,8 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             class_weights: Option<Vec<f64>> = None,
             /// Predicted labels, for `"hard"`.
             predictions: Option<Tensor> = None,
+            /// Past keys as further keys, made by `loss::memory`; used once its warm-up is over.
+            memory: Option<ScriptMemory> = None,
             /// Where samples and partners come from; the session's random state if not given.
             seed: Option<u64> = None,
         ) -> Tensor {
@@ -160,13 +163,14 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
                 memory: None,
             };
             let mut random = seed.map_or_else(|| ctx.session().random(), Random::new);
+            let memory = memory.as_ref().map(ScriptMemory::get);
             let input = PixelContrastInput {
                 features: &features,
                 distorted: distorted.as_ref(),
                 labels: &labels,
                 predictions: predictions.as_ref(),
                 temperature: tensor.as_ref(),
-                memory: None,
+                memory: memory.as_deref(),
                 random: &mut random,
             };
             let out = loss::pixel_contrast_until(input, &options, &|| ctx.session().check_cancel())?;
@@ -201,18 +205,24 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
         ) -> Array {
             let base = PixelContrastOptions::default();
             let list = options.into_iter().enumerate();
-            let list = list.map(|(i, options)| options.fill(&format!("loss::probe: options {i}"), &base));
-            let list: Vec<PixelContrastOptions> = list.collect::<Result<_>>()?;
-            let input = ProbeInput {
-                features: &features,
-                distorted: distorted.as_ref(),
-                labels: &labels,
-                predictions: predictions.as_ref(),
-                seed,
-            };
+            let list = list.map(|(i, mut options)| {
+                let path = format!("loss::probe: options {i}");
+                let memory = options.take::<ScriptMemory>(&path, "memory")?;
+                Ok((options.fill(&path, &base)?, memory))
+            });
+            let list: Vec<(PixelContrastOptions, Option<ScriptMemory>)> = list.collect::<Result<_>>()?;
             let mut table = Array::new();
-            for options in &list {
+            for (options, memory) in &list {
                 ctx.session().check_cancel()?;
+                let memory = memory.as_ref().map(ScriptMemory::get);
+                let input = ProbeInput {
+                    features: &features,
+                    distorted: distorted.as_ref(),
+                    labels: &labels,
+                    predictions: predictions.as_ref(),
+                    memory: memory.as_deref(),
+                    seed,
+                };
                 for found in loss::probe(&input, std::slice::from_ref(options))? {
                     found.warnings.iter().for_each(|warning| ctx.session().warn(warning));
                     table.push(row(options, &found).into());

@@ -5,6 +5,7 @@ mod embedding;
 mod eval;
 mod loss;
 mod math;
+mod memory;
 mod model;
 mod optim;
 mod plot;
@@ -17,6 +18,7 @@ use super::table::Table;
 
 pub use data::{Data, DataBatches, batch_map};
 pub use eval::ScriptScore;
+pub use memory::ScriptMemory;
 pub use model::{Model, Parameters};
 pub use plot::Figure;
 pub use session::whos;
@@ -33,6 +35,7 @@ pub fn table() -> Table {
         data::declare,
         model::declare,
         loss::declare,
+        memory::declare,
         optim::declare,
         train::declare,
         eval::declare,

@@ -132,7 +132,9 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn pretrain(ctx, model: Model, data: Data,
             /// Options of `loss::pixel_contrast`. `temperature` may also be a closure of the step, `"learnable"`,
-            /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`.
+            /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`; `memory` is
+            /// `#{ per_class: 512, per_batch: 64, warm_up: 10, momentum_encoder: 0.999 }` (with `momentum_encoder` the keys are
+            /// those of a slowly moving average of the network).
             loss: Options = Options::default(),
             /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
             distort: Options = Options::default(),
