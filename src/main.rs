@@ -153,19 +153,12 @@ fn open(common: &Common, script: &str) -> Result<Session, u8> {
     if threads == 0 {
         return Err(usage("--threads: at least 1".into()));
     }
-    rayon_pool(threads).map_err(usage)?;
+    seglab::ops::start_threads(threads).map_err(|e| usage(e.to_string()))?;
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
     let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
     let session = Session::new(device, common.seed, folder, sink);
     handle_interrupts(session.cancel_flag()).map_err(usage)?;
     Ok(session)
-}
-
-fn rayon_pool(threads: usize) -> Result<(), String> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|e| format!("--threads: {e}"))
 }
 
 fn threads(common: &Common) -> usize {
