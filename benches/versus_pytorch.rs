@@ -1,7 +1,7 @@
 //! The CPU workloads of `pytorch_bench.py` beside it, by the same names, on this crate.
 //!
 //! ```text
-//! cargo bench --bench versus_pytorch -- [--only PREFIX] [--threads N] [--runs N] [--rounds N] [--json]
+//! cargo bench --bench versus_pytorch -- [--only PREFIX] [--threads N] [--runs N] [--rounds N] [--dtype f32|bf16] [--json]
 //! SEGLAB_PYTORCH=/path/to/python cargo bench --bench versus_pytorch          # both sides in turn, with their ratio
 //! ```
 //!
@@ -47,7 +47,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, pixel_contrast};
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
-use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Tape};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Precision, Tape};
 use seglab::random::Random;
 use seglab::train::{Optimizer, OptimizerConfig, Rule};
 
@@ -61,6 +61,7 @@ struct Options {
     threads: usize,
     runs: usize,
     rounds: usize,
+    precision: Precision,
     json: bool,
 }
 
@@ -71,6 +72,7 @@ fn options() -> Options {
         threads,
         runs: 5,
         rounds: 3,
+        precision: Precision::F32,
         json: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -87,10 +89,19 @@ fn options() -> Options {
             "--rounds" => o.rounds = number(),
             "--only" => o.only = arguments.next().expect("a prefix after --only"),
             "--json" => o.json = true,
+            "--dtype" => {
+                let name = arguments.next().expect("f32 or bf16 after --dtype");
+                o.precision = seglab::error::choose("--dtype", &name, &Precision::CHOICES).expect("f32 or bf16");
+            }
             _ => {} // cargo's own `--bench`
         }
     }
     o
+}
+
+fn dtype(precision: Precision) -> &'static str {
+    let (name, _) = Precision::CHOICES.iter().find(|(_, p)| *p == precision).expect("every precision has a name");
+    name
 }
 
 /// One workload: its name, what prepares it, and so its step.
@@ -119,12 +130,16 @@ fn labels(shape: &[usize]) -> Tensor {
     Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
 }
 
-/// Forward and backward of `f()`; candle starts from a gradient of ones, as `out.backward(torch.ones_like(out))`.
-fn through(f: impl Fn() -> Tensor + 'static) -> Box<dyn FnMut()> {
-    Box::new(move || drop(f().backward().unwrap()))
+/// Forward and backward of `f` on a tape, as a training step has it (candle's graph would add two passes over each gradient); it starts
+/// from a gradient of ones, as `out.backward(torch.ones_like(out))`.
+fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Box<dyn FnMut()> {
+    Box::new(move || {
+        let tape = Tape::new();
+        drop(tape.backward(&f(Graph::on(&tape))).unwrap());
+    })
 }
 
-fn conv([n, ci, co, h, w, k, s, d]: [usize; 8], groups: usize, name: String) -> Workload {
+fn conv([n, ci, co, h, w, k, s, d]: [usize; 8], groups: usize, precision: Precision, name: String) -> Workload {
     workload(name, move || {
         let x = draw(&[n, ci, h, w]);
         let weight = draw(&[co, ci / groups, k, k]);
@@ -132,11 +147,11 @@ fn conv([n, ci, co, h, w, k, s, d]: [usize; 8], groups: usize, name: String) -> 
             groups,
             ..Conv2dOptions::same(k, s, d)
         };
-        through(move || ops::conv2d(&x, &weight, None, &o).unwrap())
+        through(move |graph| graph.at(precision).conv2d(&x, &weight, None, &o).unwrap())
     })
 }
 
-fn operations() -> Vec<Workload> {
+fn operations(precision: Precision) -> Vec<Workload> {
     let mut list: Vec<Workload> = [
         [4, 64, 64, 64, 64, 3, 1, 1],
         [4, 256, 256, 32, 32, 3, 1, 1],
@@ -148,13 +163,14 @@ fn operations() -> Vec<Workload> {
     .into_iter()
     .map(|c| {
         let [n, ci, co, h, w, k, s, d] = c;
-        conv(c, 1, format!("conv2d_{n}x{ci}x{h}x{w}_to{co}_k{k}_s{s}_d{d}"))
+        conv(c, 1, precision, format!("conv2d_{n}x{ci}x{h}x{w}_to{co}_k{k}_s{s}_d{d}"))
     })
     .collect();
     let depthwise = [4, 2048, 2048, 16, 16, 3, 1, 12];
     list.push(conv(
         depthwise,
         2048,
+        precision,
         "conv2d_depthwise_4x2048x16x16_k3_d12".to_string(),
     ));
     list.push(workload("batch_norm_relu_4x256x64x64", || {
@@ -164,23 +180,27 @@ fn operations() -> Vec<Workload> {
             relu: true,
             ..Default::default()
         };
-        through(move || {
-            ops::batch_norm(&x, &weight, &bias, BatchNormState { mean: &mean, var: &var }, None, &o).unwrap()
+        through(move |graph| {
+            let state = BatchNormState { mean: &mean, var: &var };
+            graph.batch_norm(&x, &weight, &bias, state, None, &o).unwrap()
         })
     }));
     list.push(workload("max_pool2d_4x64x128x128_k3_s2", || {
         let x = draw(&[4, 64, 128, 128]);
-        through(move || ops::max_pool2d(&x, [3, 3], [2, 2], [1, 1]).unwrap())
+        through(move |graph| graph.max_pool2d(&x, [3, 3], [2, 2], [1, 1]).unwrap())
     }));
     list.push(workload("resize_bilinear_4x256_16to64", || {
         let x = draw(&[4, 256, 16, 16]);
-        through(move || ops::resize_bilinear(&x, [64, 64], true).unwrap())
+        through(move |graph| graph.resize_bilinear(&x, [64, 64], true).unwrap())
     }));
     list.push(workload("cross_entropy_4x19x256x256", || {
         let (x, y) = (draw(&[4, 19, 256, 256]), labels(&[4, 256, 256]));
         Box::new(move || {
-            let loss = ops::cross_entropy(&x, &y, &CrossEntropyOptions::default()).unwrap();
-            drop(loss.backward().unwrap());
+            let tape = Tape::new();
+            let loss = Graph::on(&tape)
+                .cross_entropy(&x, &y, &CrossEntropyOptions::default())
+                .unwrap();
+            drop(tape.backward(&loss).unwrap());
         })
     }));
     list
@@ -226,7 +246,7 @@ fn network(encoder: EncoderKind, n: usize, size: usize) -> (Segmenter, Tensor) {
     (network, draw(&[n, 3, size, size]).as_detached_tensor())
 }
 
-fn networks() -> Vec<Workload> {
+fn networks(precision: Precision) -> Vec<Workload> {
     let mut list = Vec::new();
     for (encoder, n, size) in [(EncoderKind::Resnet18, 8, 128), (EncoderKind::Resnet50, 2, 256)] {
         let name = encoder.name();
@@ -248,7 +268,7 @@ fn networks() -> Vec<Workload> {
             let random = RefCell::new(Random::new(0));
             Box::new(move || {
                 let tape = Tape::new();
-                let out = network.forward(&x, &Pass::training(&random).on(&tape)).unwrap();
+                let out = network.forward(&x, &Pass::training(&random).on(&tape).at(precision)).unwrap();
                 let loss = Graph::on(&tape)
                     .cross_entropy(&out, &y, &CrossEntropyOptions::default())
                     .unwrap();
@@ -258,7 +278,8 @@ fn networks() -> Vec<Workload> {
         }));
         list.push(workload(format!("inference_{name}_{n}x3x{size}x{size}"), move || {
             let (network, x) = network(encoder, n, size);
-            Box::new(move || drop(network.forward(&x, &Pass::evaluation()).unwrap()))
+            let pass = Pass::evaluation().at(precision);
+            Box::new(move || drop(network.forward(&x, &pass).unwrap()))
         }));
     }
     list
@@ -307,7 +328,7 @@ fn measure(w: &Workload, o: &Options) {
     let cpu = (cpu_ms() - cpu) / o.runs as f64;
     let median = median(&mut times);
     let line = serde_json::json!({
-        "side": "seglab", "name": w.name, "device": "cpu", "dtype": "f32", "threads": o.threads, "median_ms": median,
+        "side": "seglab", "name": w.name, "device": "cpu", "dtype": dtype(o.precision), "threads": o.threads, "median_ms": median,
         "min_ms": times[0], "max_ms": times[times.len() - 1], "cpu_ms": cpu, "peak_mib": peak_mib() - base,
     });
     println!("{line}");
@@ -341,7 +362,11 @@ impl Side {
 /// Both sides in turn, each workload and round in processes of their own.
 fn versus(python: &str, names: &[String], o: &Options) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_bench.py");
-    let numbers = [("--threads", o.threads.to_string()), ("--runs", o.runs.to_string())];
+    let numbers = [
+        ("--threads", o.threads.to_string()),
+        ("--runs", o.runs.to_string()),
+        ("--dtype", dtype(o.precision).to_string()),
+    ];
     if !o.json {
         println!(
             "{:44} {:>9} {:>9} {:>6} {:>6} {:>9} {:>9}",
@@ -383,13 +408,10 @@ fn versus(python: &str, names: &[String], o: &Options) {
 
 fn main() {
     let o = options();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(o.threads)
-        .build_global()
-        .expect("the pool starts once");
-    let mut list = operations();
+    ops::start_threads(o.threads).expect("the pool starts once");
+    let mut list = operations(o.precision);
     list.extend(contrasts());
-    list.extend(networks());
+    list.extend(networks(o.precision));
     list.retain(|w| w.name.starts_with(&o.only));
     match std::env::var("SEGLAB_PYTORCH") {
         Ok(python) => versus(&python, &list.iter().map(|w| w.name.clone()).collect::<Vec<_>>(), &o),

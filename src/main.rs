@@ -213,7 +213,7 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     if threads == 0 {
         return Err(usage("--threads: at least 1".into()));
     }
-    rayon_pool(threads).map_err(usage)?;
+    seglab::ops::start_threads(threads).map_err(|e| usage(e.to_string()))?;
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
     let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
     let session = Session::new(device, common.seed, folder.clone(), sink);
@@ -242,13 +242,6 @@ fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab
         .map_err(|e| Error::usage(format!("--sandbox: no thread could be started ({e})")))?;
     session.confine(sandbox);
     Ok(())
-}
-
-fn rayon_pool(threads: usize) -> Result<(), String> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|e| format!("--threads: {e}"))
 }
 
 fn threads(common: &Common) -> usize {

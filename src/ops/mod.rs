@@ -33,6 +33,7 @@ pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use cross_entropy::{CrossEntropyOptions, cross_entropy};
 pub use dropout::dropout;
+pub use kernel::cpu::start_threads;
 pub use normalize::normalize;
 pub use pool::{avg_pool2d, max_pool2d};
 pub use precision::Precision;

@@ -2,8 +2,8 @@
 //!
 //! candle's own backward makes, for every argument of every node, a tensor of zeros and a sum, and keeps the whole graph until
 //! the end. A tape hands gradients on as they are, adds only where a value was used twice, drops each step (with what it
-//! kept) as soon as it has run, and keeps only what a backward pass reads; a map that one pass over memory gives back (batch norm
-//! and rectifier from the batch norm's input) is computed again instead. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
+//! kept) as soon as it has run, and keeps only what a backward pass reads; a map that little work gives back (batch norm
+//! and rectifier from the batch norm's input, a depthwise convolution from its own) is computed again instead. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
 //!
 //! ```text
 //! let tape = Tape::new();
@@ -102,6 +102,11 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// `t` as a tape holds it: the tensor, or how it is computed again.
+    pub(crate) fn keep(self, t: &Tensor) -> Kept {
+        self.tape.map_or_else(|| Kept::Value(t.clone()), |tape| tape.keep(t))
+    }
+
     /// Let a tape compute `result` again from what it keeps anyway, instead of keeping it for the operations that follow.
     pub(crate) fn recomputable(self, result: &Tensor, again: impl Fn() -> EngineResult<Tensor> + 'static) {
         if let (Some(tape), true) = (self.tape, result.track_op()) {
@@ -137,14 +142,15 @@ pub(crate) struct Needs {
 type Again = Rc<dyn Fn() -> EngineResult<Tensor>>;
 
 /// An argument as a tape holds it until the backward pass.
-enum Kept {
+pub(crate) enum Kept {
     Value(Tensor),
     Again(Again),
     Nothing,
 }
 
 impl Kept {
-    fn value(&self, placeholder: &Tensor) -> EngineResult<Tensor> {
+    /// The tensor; `placeholder` where it is not needed.
+    pub(crate) fn value(&self, placeholder: &Tensor) -> EngineResult<Tensor> {
         match self {
             Kept::Value(t) => Ok(t.clone()),
             Kept::Again(again) => again(),

@@ -101,8 +101,7 @@ pub(super) fn forward<T: Element>(
                         (*mean, *var) = (m, spread / count);
                     }
                     *scale = 1.0 / (*var + o.eps).sqrt();
-                    let factor = T::from_f64(w[c].to_f64() * *scale);
-                    let shift = T::from_f64(b[c].to_f64() - *mean * w[c].to_f64() * *scale);
+                    let (factor, shift) = affine_of(w[c], b[c], *mean, *scale);
                     for n in 0..images {
                         let at = (n * channels + c) * area;
                         let map = &x[at..][..area];
@@ -123,6 +122,48 @@ pub(super) fn forward<T: Element>(
 }
 }
 
+/// The normalisation as one factor and one shift.
+#[inline(always)]
+fn affine_of<T: Element>(w: T, b: T, mean: f64, scale: f64) -> (T, T) {
+    let factor = w.to_f64() * scale;
+    (T::from_f64(factor), T::from_f64(b.to_f64() - mean * factor))
+}
+
+wide! {
+/// The values of [`forward`] without a residual a second time, to the bit.
+pub(super) fn again<T: Element>(layout: Layout, x: &[T], affine: [&[T]; 2], statistics: &Statistics, relu: bool) -> Vec<T> {
+    let Layout { channels, area, .. } = layout;
+    buffer(x.len(), |out| {
+        let out = Shared::new(out);
+        for_ranges(x.len() / area.max(1), per_task(area), |planes| {
+            for plane in planes {
+                let c = plane % channels;
+                let (factor, shift) = affine_of(affine[0][c], affine[1][c], statistics.mean[c], statistics.scale[c]);
+                // SAFETY: this task alone writes this map.
+                let to = unsafe { out.part(plane * area, area) };
+                let map = &x[plane * area..][..area];
+                if relu {
+                    each(to, map, |v| T::zero().larger(v * factor + shift));
+                } else {
+                    each(to, map, |v| v * factor + shift);
+                }
+            }
+        });
+    })
+}
+}
+
+/// Where the gradient passes the rectifier.
+#[derive(Clone, Copy)]
+pub(super) enum Passed<'a, T> {
+    /// Everywhere: there is none.
+    All,
+    /// Where the result is above 0.
+    Result(&'a [T]),
+    /// Where the normalised input is above 0.
+    Input,
+}
+
 #[inline(always)]
 fn each<T: Element>(to: &mut [T], a: &[T], f: impl Fn(T) -> T) {
     for (t, a) in to.iter_mut().zip(a) {
@@ -138,15 +179,15 @@ fn each2<T: Element>(to: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
 }
 
 wide! {
-/// The gradients, from the input `x`, the gradient `dy` and, with the rectifier, the result `y`.
+/// The gradients, from the input `x` and the gradient `dy`.
 ///
 /// With `d` = `dy` where the rectifier passed: `bias = sum d`, `weight = sum d xhat`,
 /// `input = weight scale (d - (sum d + xhat sum d xhat) / count)`, without the bracket's second part in evaluation.
 pub(super) fn backward<T: Element>(
     layout: Layout,
     x: &[T],
-    w: &[T],
-    y: Option<&[T]>,
+    affine: [&[T]; 2],
+    passed: Passed<T>,
     dy: &[T],
     statistics: &Statistics,
     training: bool,
@@ -160,57 +201,64 @@ pub(super) fn backward<T: Element>(
     let mut residual = None;
     let input = buffer(x.len(), |dx| {
         let dx = Shared::new(dx);
-        let run = |passed: Option<Shared<T>>| {
+        let run = |through: Option<Shared<T>>| {
             for_ranges(channels, per_task(images * area), |range| {
-                {
-                    for c in range {
-                        let (mean, scale) = (statistics.mean[c], statistics.scale[c]);
-                        let centre = T::from_f64(mean);
-                        let (mut sum, mut product) = (0.0, 0.0);
-                        for n in 0..images {
-                            let at = (n * channels + c) * area;
-                            for from in (at..at + area).step_by(BLOCK) {
-                                let part = from..(from + BLOCK).min(at + area);
-                                let y = y.map(|y| &y[part.clone()]);
-                                let (s, p) = sums(&x[part.clone()], y, &dy[part], centre);
-                                sum += s;
-                                product += p;
+                for c in range {
+                    let (mean, scale) = (statistics.mean[c], statistics.scale[c]);
+                    let (factor, shift) = affine_of(affine[0][c], affine[1][c], mean, scale);
+                    let centre = T::from_f64(mean);
+                    let (mut sum, mut product) = (0.0, 0.0);
+                    for n in 0..images {
+                        let at = (n * channels + c) * area;
+                        for from in (at..at + area).step_by(BLOCK) {
+                            let part = from..(from + BLOCK).min(at + area);
+                            let (x, dy) = (&x[part.clone()], &dy[part.clone()]);
+                            let (s, p) = match passed {
+                                Passed::All => sums(x, x, dy, centre, |_| true),
+                                Passed::Result(y) => sums(x, &y[part], dy, centre, |y| y > T::zero()),
+                                Passed::Input => sums(x, x, dy, centre, |x| x * factor + shift > T::zero()),
+                            };
+                            sum += s;
+                            product += p;
+                        }
+                    }
+                    let total = product * scale;
+                    // SAFETY: this task alone handles channel `c`.
+                    unsafe {
+                        dw.part(c, 1)[0] = T::from_f64(total);
+                        db.part(c, 1)[0] = T::from_f64(sum);
+                    }
+                    // dx = a d + b x + e
+                    let a = affine[0][c].to_f64() * scale;
+                    let b = if training { -a * scale * total / count } else { 0.0 };
+                    let e = if training { -a * sum / count - b * mean } else { 0.0 };
+                    let (a, b, e) = (T::from_f64(a), T::from_f64(b), T::from_f64(e));
+                    for n in 0..images {
+                        let at = (n * channels + c) * area;
+                        let (map, d) = (&x[at..][..area], &dy[at..][..area]);
+                        // SAFETY: this task alone writes the maps of channel `c`.
+                        let to = unsafe { dx.part(at, area) };
+                        match (passed, through) {
+                            (Passed::All, _) => each2(to, map, d, |x, d| a * d + b * x + e),
+                            (Passed::Input, _) => each2(to, map, d, |x, d| {
+                                let d = if x * factor + shift > T::zero() { d } else { T::zero() };
+                                a * d + b * x + e
+                            }),
+                            (Passed::Result(y), Some(through)) => {
+                                // SAFETY: as above.
+                                let through = unsafe { through.part(at, area) };
+                                let maps = to.iter_mut().zip(through).zip(map).zip(d).zip(&y[at..][..area]);
+                                for ((((t, through), x), d), y) in maps {
+                                    let d = if *y > T::zero() { *d } else { T::zero() };
+                                    *through = d;
+                                    *t = a * d + b * *x + e;
+                                }
                             }
-                        }
-                        let total = product * scale;
-                        // SAFETY: this task alone handles channel `c`.
-                        unsafe {
-                            dw.part(c, 1)[0] = T::from_f64(total);
-                            db.part(c, 1)[0] = T::from_f64(sum);
-                        }
-                        // dx = a d + b x + e
-                        let a = w[c].to_f64() * scale;
-                        let b = if training { -a * scale * total / count } else { 0.0 };
-                        let e = if training { -a * sum / count - b * mean } else { 0.0 };
-                        let (a, b, e) = (T::from_f64(a), T::from_f64(b), T::from_f64(e));
-                        for n in 0..images {
-                            let at = (n * channels + c) * area;
-                            let (map, d) = (&x[at..][..area], &dy[at..][..area]);
-                            // SAFETY: this task alone writes the maps of channel `c`.
-                            let to = unsafe { dx.part(at, area) };
-                            match (y.map(|y| &y[at..][..area]), passed) {
-                                (Some(y), Some(passed)) => {
-                                    // SAFETY: as above.
-                                    let passed = unsafe { passed.part(at, area) };
-                                    let maps = to.iter_mut().zip(passed).zip(map).zip(d).zip(y);
-                                    for ((((t, passed), x), d), y) in maps {
-                                        let d = if *y > T::zero() { *d } else { T::zero() };
-                                        *passed = d;
-                                        *t = a * d + b * *x + e;
-                                    }
+                            (Passed::Result(y), None) => {
+                                for (((t, x), d), y) in to.iter_mut().zip(map).zip(d).zip(&y[at..][..area]) {
+                                    let d = if *y > T::zero() { *d } else { T::zero() };
+                                    *t = a * d + b * *x + e;
                                 }
-                                (Some(y), None) => {
-                                    for (((t, x), d), y) in to.iter_mut().zip(map).zip(d).zip(y) {
-                                        let d = if *y > T::zero() { *d } else { T::zero() };
-                                        *t = a * d + b * *x + e;
-                                    }
-                                }
-                                (None, _) => each2(to, map, d, |x, d| a * d + b * x + e),
                             }
                         }
                     }
@@ -218,7 +266,7 @@ pub(super) fn backward<T: Element>(
             });
         };
         if want_residual {
-            residual = Some(buffer(x.len(), |passed| run(Some(Shared::new(passed)))));
+            residual = Some(buffer(x.len(), |through| run(Some(Shared::new(through)))));
         } else {
             run(None);
         }
@@ -232,38 +280,25 @@ pub(super) fn backward<T: Element>(
 }
 }
 
-/// `sum d` and `sum d (x - centre)` over a block, `d` = `dy` where `y > 0`.
+/// `sum d` and `sum d (x - centre)` over a block, `d` = `dy` where `passed(y)`.
 #[inline(always)]
-fn sums<T: Element>(x: &[T], y: Option<&[T]>, dy: &[T], centre: T) -> (f64, f64) {
+fn sums<T: Element>(x: &[T], y: &[T], dy: &[T], centre: T, passed: impl Fn(T) -> bool) -> (f64, f64) {
     let (mut sum, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
     let (xs, x_rest) = x.as_chunks::<LANES>();
     let (ds, d_rest) = dy.as_chunks::<LANES>();
-    let mut add = |i: usize, x: T, d: T| {
+    let (ys, y_rest) = y.as_chunks::<LANES>();
+    let mut add = |i: usize, x: T, y: T, d: T| {
+        let d = if passed(y) { d } else { T::zero() };
         sum[i] += d;
         product[i] += d * (x - centre);
     };
-    match y {
-        Some(y) => {
-            let (ys, y_rest) = y.as_chunks::<LANES>();
-            for ((x, d), y) in xs.iter().zip(ds).zip(ys) {
-                for i in 0..LANES {
-                    add(i, x[i], if y[i] > T::zero() { d[i] } else { T::zero() });
-                }
-            }
-            for (i, ((x, d), y)) in x_rest.iter().zip(d_rest).zip(y_rest).enumerate() {
-                add(i, *x, if *y > T::zero() { *d } else { T::zero() });
-            }
+    for ((x, d), y) in xs.iter().zip(ds).zip(ys) {
+        for i in 0..LANES {
+            add(i, x[i], y[i], d[i]);
         }
-        None => {
-            for (x, d) in xs.iter().zip(ds) {
-                for i in 0..LANES {
-                    add(i, x[i], d[i]);
-                }
-            }
-            for (i, (x, d)) in x_rest.iter().zip(d_rest).enumerate() {
-                add(i, *x, *d);
-            }
-        }
+    }
+    for (i, ((x, d), y)) in x_rest.iter().zip(d_rest).zip(y_rest).enumerate() {
+        add(i, *x, *y, *d);
     }
     let total = |lanes: &[T; LANES]| lanes.iter().map(|v| v.to_f64()).sum::<f64>();
     (total(&sum), total(&product))

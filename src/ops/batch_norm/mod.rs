@@ -3,12 +3,15 @@
 mod cpu;
 mod cuda;
 
+use std::sync::Arc;
+
 use candle_core::{Result as EngineResult, Tensor, Var};
 
 use super::kernel::{Element, View, by_dtype, output, plain};
-use super::tape::Graph;
+use super::tape::{Graph, Needs};
 use crate::ensure;
 use crate::error::Result;
+use cpu::Passed;
 
 /// The running statistics of one layer, `[channels]` each; training updates them in place.
 #[derive(Clone, Copy)]
@@ -163,43 +166,59 @@ fn typed<T: Element>(
     let mut arguments = vec![input, weight, bias];
     arguments.extend(residual);
     let (training, relu) = (o.training, o.relu);
-    graph.record(
+    let residual = residual.map(Tensor::track_op);
+    // without a residual, where the rectifier passed follows from the input
+    let needs = Needs {
+        arguments: 3,
+        result: relu && residual.is_some(),
+    };
+    let statistics = Arc::new(statistics);
+    let again = {
+        let (kept, statistics) = ([input.clone(), weight.clone(), bias.clone()], statistics.clone());
+        move || -> EngineResult<Tensor> {
+            let [input, weight, bias] = &kept;
+            let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
+            Ok(plain(cpu::again(layout, &x, [&w, &b], &statistics, relu), input.shape()))
+        }
+    };
+    let result = graph.record_what(
         "batch_norm",
         &arguments,
+        needs,
         output(result, input.shape()),
         move |arguments, result, gradient| {
-            let (input, weight) = (arguments[0], arguments[1]);
-            let residual = arguments.get(3).filter(|r| r.track_op());
+            let (input, weight, bias) = (arguments[0], arguments[1], arguments[2]);
             let gradients = {
-                let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
+                let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
                 let dy = View::<T>::of(gradient)?;
-                let y = if relu { Some(View::<T>::of(result)?) } else { None };
-                cpu::backward(
-                    layout,
-                    &x,
-                    &w,
-                    y.as_deref(),
-                    &dy,
-                    &statistics,
-                    training,
-                    relu && residual.is_some(),
-                )
+                let y = if needs.result { Some(View::<T>::of(result)?) } else { None };
+                let passed = match (relu, &y) {
+                    (false, _) => Passed::All,
+                    (true, Some(y)) => Passed::Result(y),
+                    (true, None) => Passed::Input,
+                };
+                let want_residual = needs.result && residual == Some(true);
+                cpu::backward(layout, &x, [&w, &b], passed, &dy, &statistics, training, want_residual)
             };
             let mut list = vec![
                 Some(plain(gradients.input, input.shape())),
                 Some(plain(gradients.weight, layout.channels)),
                 Some(plain(gradients.bias, layout.channels)),
             ];
-            if arguments.len() > 3 {
+            if let Some(tracked) = residual {
                 // Without the rectifier the residual's gradient is the result's.
-                list.push(residual.map(|r| match gradients.residual {
-                    Some(data) => plain(data, r.shape()),
+                list.push(tracked.then(|| match gradients.residual {
+                    Some(data) => plain(data, input.shape()),
                     None => gradient.clone(),
                 }));
             }
             Ok(list)
         },
-    )
+    )?;
+    if residual.is_none() {
+        graph.recomputable(&result, again);
+    }
+    Ok(result)
 }
 
 /// The elements of a short vector, in f64.

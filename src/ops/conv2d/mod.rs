@@ -263,7 +263,18 @@ fn typed<T: Element>(
         arguments: 2,
         result: false,
     };
-    graph.record_what(
+    // little work gives a depthwise result back
+    let again = matches!(way, Way::Depthwise).then(|| {
+        let (g, kept, weight) = (g.clone(), graph.keep(input), weight.clone());
+        let bias = bias.cloned();
+        move || -> EngineResult<Tensor> {
+            let input = kept.value(&weight)?;
+            let (x, w) = (View::<T>::of(&input)?, View::<T>::of(&weight)?);
+            let b = bias.as_ref().map(View::<T>::of).transpose()?;
+            Ok(plain(depthwise::forward(&g, &x, &w, b.as_deref()), shape))
+        }
+    });
+    let result = graph.record_what(
         "conv2d",
         &arguments,
         needs,
@@ -304,7 +315,11 @@ fn typed<T: Element>(
             }
             Ok(gradients)
         },
-    )
+    )?;
+    if let Some(again) = again {
+        graph.recomputable(&result, again);
+    }
+    Ok(result)
 }
 
 /// The elements as they count in this precision, for kernels whose own arithmetic is f32.

@@ -4,6 +4,30 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
+use crate::error::Result;
+use crate::fail;
+
+/// Start the one pool of `threads` threads that all kernels share. Called once, when the program starts.
+///
+/// candle has a pool of its own for element-wise operations, whose threads spin while they wait for work and so take the processors
+/// from ours; it gets no thread beside the caller's, and candle's matrix products get `threads` of ours. candle reads that from the
+/// environment, which is set only while the process has a single thread (elsewhere than on Linux: never).
+pub fn start_threads(threads: usize) -> Result<()> {
+    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
+    if alone {
+        // SAFETY: no other thread reads the environment meanwhile, as there is none.
+        unsafe {
+            std::env::set_var("CANDLE_NUM_THREADS", "1");
+            std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+        }
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    match pool.build_global() {
+        Ok(()) => Ok(()),
+        Err(e) => fail!("--threads: {e}"),
+    }
+}
+
 /// A vector of `len` elements that `fill` must write completely before it reads any of them.
 pub(crate) fn buffer<T: Copy>(len: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
     let mut data: Vec<T> = Vec::with_capacity(len);
@@ -107,8 +131,8 @@ fn found() -> Level {
     Level::Portable
 }
 
-/// A function compiled three times, closures included: for AVX-512, for AVX2, and as it is; [`level`] chooses. The results are the
-/// same to the bit, as multiplications and additions are not contracted.
+/// A function compiled twice, closures included: for AVX2 (used where the processor has it), and as it is. The results are the
+/// same to the bit, as multiplications and additions are not contracted. For AVX-512 the compiler's code is slower than for AVX2.
 macro_rules! wide {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
@@ -117,18 +141,12 @@ macro_rules! wide {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::ops::kernel::cpu::{Level, level};
-                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-                #[allow(clippy::too_many_arguments)]
-                fn widest<T: Element>($($arg: $type),*) $(-> $result)? $body
                 #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
                 #[allow(clippy::too_many_arguments)]
                 fn wide<T: Element>($($arg: $type),*) $(-> $result)? $body
-                match level() {
+                if level() >= Level::Avx2 {
                     // SAFETY: the features were found on this processor.
-                    Level::Avx512 => return unsafe { widest::<T>($($arg),*) },
-                    // SAFETY: the features were found on this processor.
-                    Level::Avx2 => return unsafe { wide::<T>($($arg),*) },
-                    Level::Portable => {}
+                    return unsafe { wide::<T>($($arg),*) };
                 }
             }
             #[allow(clippy::too_many_arguments)]

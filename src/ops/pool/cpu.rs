@@ -14,6 +14,7 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
         places = buffer(g.planes * out_area, |places| {
             let places = Shared::new(places);
             for_ranges(g.planes, per_task(area), |planes| {
+                let (mut column, mut at) = (vec![T::zero(); g.size[1]], vec![0; g.size[1]]);
                 for plane in planes {
                     let map = &x[plane * area..][..area];
                     // SAFETY: this task alone writes this map.
@@ -23,7 +24,7 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
                             places.part(plane * out_area, out_area),
                         )
                     };
-                    max_of_map(g, map, out, places);
+                    max_of_map(g, map, out, places, &mut column, &mut at);
                 }
             });
         });
@@ -32,56 +33,51 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
 }
 }
 
-/// Tap by tap over whole output rows, which become vector code; the first of equal values wins, as the taps come in reading order.
+/// First down each column, in vector code over the whole row, then across: the first of equal values in reading order wins, and the
+/// last NaN.
 #[inline(always)]
-fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32]) {
-    let width = g.out_size[1];
-    for y in 0..g.out_size[0] {
+fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32], column: &mut [T], at: &mut [u32]) {
+    let (width, out_width) = (g.size[1], g.out_size[1]);
+    for (y, (out, places)) in out
+        .chunks_exact_mut(out_width)
+        .zip(places.chunks_exact_mut(out_width))
+        .enumerate()
+    {
         let (top, bottom) = g.span(0, y);
-        let (best, place) = (&mut out[y * width..][..width], &mut places[y * width..][..width]);
-        best.fill(T::from_f64(f64::NEG_INFINITY));
-        for (x, p) in place.iter_mut().enumerate() {
-            *p = (top * g.size[1] + g.span(1, x).0) as u32;
+        column.copy_from_slice(&map[top * width..][..width]);
+        for (x, at) in at.iter_mut().enumerate() {
+            *at = (top * width + x) as u32;
         }
-        for row in top..bottom {
-            for j in 0..g.kernel[1] {
-                let (low, high) = g.inside(j);
-                if low >= high {
-                    continue;
-                }
-                let first = row * g.size[1] + low * g.stride[1] + j - g.padding[1];
-                let (best, place) = (&mut best[low..high], &mut place[low..high]);
-                let (stride, from) = (g.stride[1], &map[first..(row + 1) * g.size[1]]);
-                if stride == 2 {
-                    take_larger::<T, 2>(best, place, from, first);
-                } else if stride == 1 {
-                    take_larger::<T, 1>(best, place, from, first);
-                } else {
-                    for (x, (b, p)) in best.iter_mut().zip(place).enumerate() {
-                        larger(b, p, from[x * stride], first + x * stride);
-                    }
-                }
+        for row in top + 1..bottom {
+            let first = (row * width) as u32;
+            let line = &map[row * width..][..width];
+            for (x, ((best, at), v)) in column.iter_mut().zip(at.iter_mut()).zip(line).enumerate() {
+                let taken = *v > *best || is_nan(*v);
+                *best = if taken { *v } else { *best };
+                *at = if taken { first + x as u32 } else { *at };
             }
         }
+        for (x, (out, place)) in out.iter_mut().zip(places).enumerate() {
+            let (left, right) = g.span(1, x);
+            let (mut best, mut from) = (column[left], at[left]);
+            for (v, at) in column[left + 1..right].iter().zip(&at[left + 1..right]) {
+                let taken = if is_nan(*v) {
+                    !is_nan(best) || *at > from
+                } else {
+                    *v > best || *v == best && *at < from
+                };
+                best = if taken { *v } else { best };
+                from = if taken { *at } else { from };
+            }
+            (*out, *place) = (best, from);
+        }
     }
 }
 
-/// Every `STRIDE`-th value of `from`, the first of which lies at `first` in its map, against the best so far.
 #[inline(always)]
-fn take_larger<T: Element, const STRIDE: usize>(best: &mut [T], place: &mut [u32], from: &[T], first: usize) {
-    let from = &from[..(best.len() - 1) * STRIDE + 1];
-    for (x, (b, p)) in best.iter_mut().zip(place).enumerate() {
-        larger(b, p, from[x * STRIDE], first + x * STRIDE);
-    }
-}
-
-/// Take `v` (at `at`) if it is larger than the best so far, or NaN.
-#[inline(always)]
-fn larger<T: Element>(best: &mut T, place: &mut u32, v: T, at: usize) {
-    #[allow(clippy::eq_op)]
-    let taken = v > *best || v != v;
-    *best = if taken { v } else { *best };
-    *place = if taken { at as u32 } else { *place };
+#[allow(clippy::eq_op, reason = "elements have no is_nan")]
+fn is_nan<T: Element>(v: T) -> bool {
+    v != v
 }
 
 /// Each gradient goes to the place of its maximum.

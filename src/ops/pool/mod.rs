@@ -55,14 +55,6 @@ impl Window {
         })
     }
 
-    /// The output columns whose tap in column `tap` of the kernel falls inside the map.
-    fn inside(&self, tap: usize) -> (usize, usize) {
-        let (stride, padding) = (self.stride[1], self.padding[1]);
-        let low = padding.saturating_sub(tap).div_ceil(stride);
-        let high = (self.size[1] + padding).saturating_sub(tap).div_ceil(stride);
-        (low, high.min(self.out_size[1]))
-    }
-
     /// The input coordinates that output `at` sees along `axis`.
     fn span(&self, axis: usize, at: usize) -> (usize, usize) {
         let start = at * self.stride[axis];
@@ -184,5 +176,41 @@ mod tests {
         let x = Tensor::zeros((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
         let text = max_pool2d(&x, [5, 5], [1, 1], [0, 0]).unwrap_err().to_string();
         assert!(text.contains("max_pool2d") && text.contains("[1, 1, 4, 4]"), "{text}");
+    }
+
+    #[test]
+    fn maxima_and_their_places_are_those_of_a_search_in_reading_order() {
+        for (h, w, k, s, p) in [(7, 9, 3, 2, 1), (6, 5, 2, 2, 0), (5, 8, 3, 1, 1), (9, 9, 4, 3, 2)] {
+            let window = |data: Vec<f32>| {
+                let x = Var::from_vec(data, (1, 1, h, w), &Device::Cpu).unwrap();
+                let y = max_pool2d(&x, [k; 2], [s; 2], [p; 2]).unwrap();
+                let dx = y.sum_all().unwrap().backward().unwrap().get(&x).unwrap().clone();
+                let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                (y.dims()[2..].to_vec(), flat(&y), flat(&dx))
+            };
+            // few different values, so that ties abound
+            let data: Vec<f32> = (0..h * w).map(|i| (i * 7 % 5) as f32 - 6.0).collect();
+            let (size, found, gradient) = window(data.clone());
+            let (mut expected, mut counts) = (Vec::new(), vec![0f32; h * w]);
+            for at in 0..size[0] * size[1] {
+                let span = |start: usize, size: usize| start.saturating_sub(p)..(start + k - p).min(size);
+                let mut best: Option<usize> = None;
+                for i in span(at / size[1] * s, h) {
+                    for j in span(at % size[1] * s, w) {
+                        if best.is_none_or(|b| data[i * w + j] > data[b]) {
+                            best = Some(i * w + j);
+                        }
+                    }
+                }
+                expected.push(data[best.unwrap()]);
+                counts[best.unwrap()] += 1.0;
+            }
+            assert_eq!((found, gradient), (expected, counts), "{h} {w} {k} {s} {p}");
+        }
+        let mut data = vec![1f32; 16];
+        data[5] = f32::NAN;
+        let x = Tensor::from_vec(data, (1, 1, 4, 4), &Device::Cpu).unwrap();
+        let y = max_pool2d(&x, [2, 2], [2, 2], [0, 0]).unwrap().flatten_all().unwrap();
+        assert!(y.to_vec1::<f32>().unwrap()[0].is_nan());
     }
 }
