@@ -100,7 +100,10 @@ fn options() -> Options {
 }
 
 fn dtype(precision: Precision) -> &'static str {
-    let (name, _) = Precision::CHOICES.iter().find(|(_, p)| *p == precision).expect("every precision has a name");
+    let (name, _) = Precision::CHOICES
+        .iter()
+        .find(|(_, p)| *p == precision)
+        .expect("every precision has a name");
     name
 }
 
@@ -163,7 +166,12 @@ fn operations(precision: Precision) -> Vec<Workload> {
     .into_iter()
     .map(|c| {
         let [n, ci, co, h, w, k, s, d] = c;
-        conv(c, 1, precision, format!("conv2d_{n}x{ci}x{h}x{w}_to{co}_k{k}_s{s}_d{d}"))
+        conv(
+            c,
+            1,
+            precision,
+            format!("conv2d_{n}x{ci}x{h}x{w}_to{co}_k{k}_s{s}_d{d}"),
+        )
     })
     .collect();
     let depthwise = [4, 2048, 2048, 16, 16, 3, 1, 12];
@@ -268,7 +276,9 @@ fn networks(precision: Precision) -> Vec<Workload> {
             let random = RefCell::new(Random::new(0));
             Box::new(move || {
                 let tape = Tape::new();
-                let out = network.forward(&x, &Pass::training(&random).on(&tape).at(precision)).unwrap();
+                let out = network
+                    .forward(&x, &Pass::training(&random).on(&tape).at(precision))
+                    .unwrap();
                 let loss = Graph::on(&tape)
                     .cross_entropy(&out, &y, &CrossEntropyOptions::default())
                     .unwrap();

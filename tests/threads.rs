@@ -1,9 +1,5 @@
 //! Results do not depend on the number of threads or on the instruction set beyond rounding, and repeat to the bit for a fixed one.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! Label maps as the losses need them: plain numbers, at the size of the features.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
 use crate::ops::resize_labels;
@@ -40,10 +40,11 @@ pub(crate) fn label_map(
         size[0],
         size[1]
     );
+    let labels = labels.to_device(&Device::Cpu)?; // once per batch, where they lie on a GPU
     let labels = if [h, w] == size {
-        labels.clone()
+        labels
     } else {
-        resize_labels(labels, size)?
+        resize_labels(&labels, size)?
     };
     Ok(labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?)
 }

@@ -111,14 +111,14 @@ fn contrast(
         options,
         &|| run.session.check_cancel(),
     )?;
-    let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
+    let number = |v: &Option<Tensor>| v.as_ref().map_or(Ok(f64::NAN), Tensor::to_scalar::<f64>);
     let facts = [
         ("temperature", output.temperature),
         ("anchors", output.anchors as f64),
         ("anchors_without_positive", output.anchors_without_positive as f64),
-        ("positive_logit", number(output.positive_logit)),
-        ("negative_logit", number(output.negative_logit)),
-        ("alignment", number(output.alignment)),
+        ("positive_logit", number(&output.positive_logit)?),
+        ("negative_logit", number(&output.negative_logit)?),
+        ("alignment", number(&output.alignment)?),
     ];
     let mut metrics: Vec<(String, f64)> = facts.map(|(n, v)| (n.to_string(), v)).into();
     metrics.extend(

@@ -124,24 +124,33 @@ impl Memory {
         for (pixel, &label) in labels.iter().enumerate().filter(|(_, label)| **label != ignore_label) {
             places.entry(label).or_default().push(pixel);
         }
-        let data = features
-            .detach()
-            .to_device(&Device::Cpu)?
-            .to_dtype(DType::F32)?
-            .contiguous()?;
-        let data: Vec<f32> = data.flatten_all()?.to_vec1()?;
-        for (label, mut places) in places {
-            random.shuffle(&mut places);
-            places.truncate(self.options.per_batch.min(self.options.per_class));
+        let most = self.options.per_batch.min(self.options.per_class);
+        for places in places.values_mut() {
+            random.shuffle(places);
+            places.truncate(most);
+        }
+        // only the chosen pixels leave the device
+        let chosen = places.values().flatten().flat_map(|pixel| {
+            let from = pixel / area * dim * area + pixel % area;
+            (0..dim).map(move |d| (from + d * area) as i64)
+        });
+        let chosen: Vec<i64> = chosen.collect();
+        let data = if chosen.is_empty() {
+            Vec::new()
+        } else {
+            let places = Tensor::from_slice(&chosen, chosen.len(), features.device())?;
+            let found = features.detach().flatten_all()?.index_select(&places, 0)?;
+            found.to_dtype(DType::F32)?.to_vec1::<f32>()?
+        };
+        let mut rows = data.chunks_exact(dim.max(1));
+        for (label, places) in places {
             let ring = self.rings.entry(label).or_default();
-            for pixel in places {
-                let from = pixel / area * dim * area + pixel % area;
-                let row: Vec<f32> = (0..dim).map(|d| data[from + d * area]).collect();
+            for row in rows.by_ref().take(places.len()) {
                 let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
                 if !norm.is_finite() || norm == 0.0 {
                     continue;
                 }
-                let row = row.into_iter().map(|x| x / norm);
+                let row = row.iter().map(|x| x / norm);
                 if ring.rows.len() < self.options.per_class * dim {
                     ring.rows.extend(row);
                 } else {

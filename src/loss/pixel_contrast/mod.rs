@@ -18,6 +18,8 @@
 //! anchor weighs, the streamed kernel of [`ops::pixel_contrast`](crate::ops::pixel_contrast) knows cosines and denominators.
 
 mod memory;
+#[cfg(test)]
+mod on_gpu;
 mod options;
 mod pairs;
 mod probe;
@@ -78,12 +80,13 @@ pub struct PixelContrastOutput {
     pub anchors: usize,
     /// Anchors that have none and count nothing.
     pub anchors_without_positive: usize,
-    /// Mean logit of the positive pairs; `None` if there is no pair.
-    pub positive_logit: Option<f64>,
+    /// Mean logit of the positive pairs; `None` if there is no pair. This and the next two are f64 scalars on the features' device:
+    /// reading one waits for a GPU.
+    pub positive_logit: Option<Tensor>,
     /// Mean logit of the negative pairs; `None` if there is no pair.
-    pub negative_logit: Option<f64>,
+    pub negative_logit: Option<Tensor>,
     /// Mean squared distance of the positive pairs (alignment, Wang and Isola 2020).
-    pub alignment: Option<f64>,
+    pub alignment: Option<Tensor>,
     /// The temperature that was used.
     pub temperature: f64,
     /// What the user should know: nothing valid in the batch, a memory that does not fit.
@@ -92,6 +95,8 @@ pub struct PixelContrastOutput {
 
 /// The pixel contrastive loss of a batch, exact in `O(pixels)` memory; differentiable in features, distorted features and
 /// temperature. Nothing to contrast at all: 0 with zero gradients, and a warning.
+///
+/// On a GPU nothing is read back but the labels, if they lie there, and a temperature given as a tensor there, once.
 ///
 /// # Errors
 /// Shapes, labels or options that do not fit each other; features that are not finite.
@@ -119,9 +124,8 @@ pub fn pixel_contrast_until(
             );
             temperature.reshape(())?.to_device(features.device())?
         }
-        None => Tensor::new(options.temperature, features.device())?,
+        None => Tensor::new(options.temperature, &Device::Cpu)?, // to read it back from a GPU would be to wait
     };
-    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     let mut warnings = Vec::new();
 
     let at_size = |what: &str, map: &Tensor| match options.resize {
@@ -188,16 +192,20 @@ pub fn pixel_contrast_until(
         classes: counts(&map, &anchors, &keys),
         anchors: with,
         anchors_without_positive: without,
+        alignment: done
+            .positive_logit
+            .as_ref()
+            .map(|s| s.affine(-2.0 * done.temperature, 2.0))
+            .transpose()?,
         positive_logit: done.positive_logit,
         negative_logit: done.negative_logit,
-        alignment: done.positive_logit.map(|s| 2.0 - 2.0 * s * tau),
-        temperature: tau,
+        temperature: done.temperature,
         loss: done.loss,
         warnings,
     })
 }
 
-/// Both feature maps, on the CPU, in f32 or f64, resized if asked; the second only where the variant uses it.
+/// Both feature maps, in f32 or f64 (on a GPU in bf16 too), resized if asked; the second only where the variant uses it.
 fn views(
     features: &Tensor,
     distorted: Option<&Tensor>,
@@ -228,12 +236,8 @@ fn views(
             "pixel_contrast: features of type {:?}, expected a floating point type",
             map.dtype()
         );
-        let map = map.to_device(&Device::Cpu)?;
-        let map = if map.dtype() == DType::F64 {
-            map
-        } else {
-            map.to_dtype(DType::F32)?
-        };
+        let kept = map.dtype() == DType::F64 || (map.dtype() == DType::BF16 && map.device().is_cuda());
+        let map = if kept { map.clone() } else { map.to_dtype(DType::F32)? };
         match options.resize {
             Some(size) if size != [map.dim(2)?, map.dim(3)?] => crate::ops::resize_bilinear(&map, size, false),
             _ => Ok(map),

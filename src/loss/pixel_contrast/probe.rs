@@ -88,6 +88,7 @@ pub fn probe(input: &ProbeInput, list: &[PixelContrastOptions]) -> Result<Vec<Pr
             Some(slope) => slope.to_scalar::<f64>()?,
             None => 0.0,
         };
+        let number = |found: &Option<Tensor>| found.as_ref().map(Tensor::to_scalar::<f64>).transpose();
         Ok(ProbeRow {
             value: out.loss.to_dtype(DType::F64)?.to_scalar::<f64>()?,
             gradient_norm: norm(&features)?,
@@ -95,9 +96,9 @@ pub fn probe(input: &ProbeInput, list: &[PixelContrastOptions]) -> Result<Vec<Pr
             temperature_slope: slope,
             anchors: out.anchors,
             anchors_without_positive: out.anchors_without_positive,
-            positive_logit: out.positive_logit,
-            negative_logit: out.negative_logit,
-            alignment: out.alignment,
+            positive_logit: number(&out.positive_logit)?,
+            negative_logit: number(&out.negative_logit)?,
+            alignment: number(&out.alignment)?,
             milliseconds,
             warnings: out.warnings,
         })

@@ -178,7 +178,10 @@ fn typed<T: Element>(
         move || -> EngineResult<Tensor> {
             let [input, weight, bias] = &kept;
             let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
-            Ok(plain(cpu::again(layout, &x, [&w, &b], &statistics, relu), input.shape()))
+            Ok(plain(
+                cpu::again(layout, &x, [&w, &b], &statistics, relu),
+                input.shape(),
+            ))
         }
     };
     let result = graph.record_what(
@@ -191,7 +194,11 @@ fn typed<T: Element>(
             let gradients = {
                 let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
                 let dy = View::<T>::of(gradient)?;
-                let y = if needs.result { Some(View::<T>::of(result)?) } else { None };
+                let y = if needs.result {
+                    Some(View::<T>::of(result)?)
+                } else {
+                    None
+                };
                 let passed = match (relu, &y) {
                     (false, _) => Passed::All,
                     (true, Some(y)) => Passed::Result(y),

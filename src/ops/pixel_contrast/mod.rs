@@ -6,6 +6,7 @@
 //! `2 N^2 D` operations, `O(N D)` numbers kept until the backward, one block of logits in between.
 
 mod cpu;
+mod cuda;
 mod panel;
 mod rows;
 mod views;
@@ -19,6 +20,8 @@ use super::pieces::Check;
 use crate::error::Result;
 use crate::{ensure, fail};
 use cpu::Real;
+#[cfg(test)]
+pub(crate) use cuda::emulated;
 use views::MapShape;
 
 /// Where the rows of a pool come from.
@@ -130,12 +133,15 @@ pub struct Pairs {
 /// The loss and what was seen on the way.
 #[derive(Debug)]
 pub struct Contrast {
-    /// The loss, a scalar of the features' type.
+    /// The loss, a scalar of the features' type (f32 for bf16).
     pub loss: Tensor,
-    /// Mean logit (cosine / temperature) of the positive pairs; `None` if there is none.
-    pub positive_logit: Option<f64>,
-    /// Mean logit of the negative pairs; `None` if there is none.
-    pub negative_logit: Option<f64>,
+    /// The temperature's value.
+    pub temperature: f64,
+    /// Mean logit (cosine / temperature) of the positive pairs; `None` if there is none. A scalar f64 on the features' device:
+    /// reading it waits for a GPU.
+    pub positive_logit: Option<Tensor>,
+    /// Mean logit of the negative pairs, likewise.
+    pub negative_logit: Option<Tensor>,
 }
 
 /// `sum over anchors of weight * loss(anchor)`, with `s = cosine / temperature` and, over the anchor's positives P,
@@ -144,12 +150,14 @@ pub struct Contrast {
 /// - [`Denominator::OwnPositive`]: `mean over P of log(1 + e^(S - s))`, `S = logsumexp over the negatives`;
 ///
 /// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
-/// f64 on the CPU; `temperature`: a scalar tensor. Differentiable in all three, once. An anchor without positives counts
-/// nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with
-/// gradients (A anchors, K keys); `check` is asked between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// f64 (on a GPU also bf16); `temperature`: a scalar tensor, whose value is read (where it lies on a GPU, this waits for the
+/// GPU, once). Differentiable in all three, once. An anchor without positives counts nothing; no pairs at all: 0 with zero
+/// gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A anchors, K keys); `check` is asked
+/// between blocks of anchors (on the CPU). Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
-/// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite.
+/// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (on a GPU these
+/// make the loss NaN instead: to look would be to wait).
 pub fn pixel_contrast(
     first: &Tensor,
     second: Option<&Tensor>,
@@ -168,9 +176,23 @@ pub fn pixel_contrast(
         first.dims(),
         second.dims()
     );
+    let (images, _, height, width) = first.dims4()?;
+    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    ensure!(
+        tau > 0.0 && tau.is_finite(),
+        "pixel_contrast: the temperature is {tau}, expected a number above 0 (0.07 is usual)"
+    );
+    let pixels = images * height * width;
+    ensure!(
+        pixels < u32::MAX as usize,
+        "pixel_contrast: {pixels} pixels are more than can be numbered; use smaller crops or `max_anchors`"
+    );
+    if first.device().is_cuda() {
+        return Ok(cuda::contrast(first, &second, temperature, tau, base, pairs)?);
+    }
     match first.dtype() {
-        DType::F32 => contrast::<f32>(first, &second, temperature, base, pairs, check),
-        DType::F64 => contrast::<f64>(first, &second, temperature, base, pairs, check),
+        DType::F32 => contrast::<f32>(first, &second, temperature, tau, base, pairs, check),
+        DType::F64 => contrast::<f64>(first, &second, temperature, tau, base, pairs, check),
         other => fail!("pixel_contrast: features of type {other:?}, expected f32 or f64"),
     }
 }
@@ -179,6 +201,7 @@ fn contrast<T: Real + WithDType>(
     first: &Tensor,
     second: &Tensor,
     temperature: &Tensor,
+    tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
     check: Check,
@@ -189,16 +212,6 @@ fn contrast<T: Real + WithDType>(
         dim,
         area: height * width,
     };
-    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    ensure!(
-        tau > 0.0 && tau.is_finite(),
-        "pixel_contrast: the temperature is {tau}, expected a number above 0 (0.07 is usual)"
-    );
-    ensure!(
-        images * shape.area < u32::MAX as usize,
-        "pixel_contrast: {} pixels are more than can be numbered; use smaller crops or `max_anchors`",
-        images * shape.area
-    );
     let views = [first.contiguous()?, second.contiguous()?];
     let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
     let view = |source: &Source| match source {
@@ -275,11 +288,16 @@ fn contrast<T: Real + WithDType>(
             Ok(all)
         },
     )?;
-    let mean = |(sum, count): (f64, f64)| (count > 0.0).then(|| sum / count);
+    let mean = |(sum, count): (f64, f64)| {
+        (count > 0.0)
+            .then(|| Tensor::new(sum / count, first.device()))
+            .transpose()
+    };
     Ok(Contrast {
         loss,
-        positive_logit: mean(sums.positive),
-        negative_logit: mean(sums.negative),
+        temperature: tau,
+        positive_logit: mean(sums.positive)?,
+        negative_logit: mean(sums.negative)?,
     })
 }
 

@@ -27,7 +27,7 @@ const TASK_ANCHORS: usize = 128;
 /// Keys of one task of the second half.
 const TASK_KEYS: usize = 1024;
 /// Largest range of logits for which their bound `1 / temperature` serves as the shift, instead of the row's maximum.
-const SAFE_RANGE: f64 = 60.0;
+pub(super) const SAFE_RANGE: f64 = 60.0;
 
 /// What the kernel adds up over all anchors.
 #[derive(Clone, Copy, Debug, Default)]

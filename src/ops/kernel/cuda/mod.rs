@@ -25,6 +25,7 @@ mod cudnn;
 #[cfg(feature = "cuda")]
 mod device;
 pub(crate) mod emulated;
+pub(crate) mod product;
 
 use candle_core::backend::BackendDevice;
 use candle_core::op::BackpropOp;

@@ -1,0 +1,467 @@
+//! The pixel contrastive loss on a GPU: products by cuBLAS over panels of logits, all else by the kernels of `pixel_contrast.cu`.
+//!
+//! As on the processor, the logits of a block of anchors with all their keys are one panel, turned in place into their gradient
+//! and multiplied by both sides. The panel is small enough to stay in the second-level cache of a large GPU. Nothing is read back here;
+//! what the host knows (who sees whom) goes up in one piece. Sums have a fixed order, so that one seed gives the same bits.
+
+use std::ops::Range;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::{Contrast, Denominator, Pairs, Source as Rows, Term};
+use crate::ops::graph::record;
+use crate::ops::kernel::cuda::product::{Matrix, multiply};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+
+const SOURCE: Source = Source {
+    name: "pixel_contrast",
+    text: include_str!("pixel_contrast.cu"),
+};
+
+/// Pixels, and channels, that one block of the kernels that read and write maps takes.
+const TILE: usize = 32;
+/// Warps of a block where a warp takes a row.
+const WARPS: usize = 8;
+/// What the kernel is given for "no such place".
+const NOWHERE: usize = usize::MAX;
+
+/// How anchors are cut into blocks.
+#[derive(Clone, Copy)]
+struct Room {
+    /// At most this many logits are held at the same time, unless the smallest block has more.
+    panel: usize,
+    /// Fewest anchors of a block: with fewer, the products would wait for memory.
+    smallest: usize,
+    /// Most anchors of a block.
+    largest: usize,
+}
+
+/// 24 MiB of f32: with rows, their gradients and the maps' gradients the peak stays below 64 MiB beyond inputs and gradients at
+/// 16384 pixels of 256 channels.
+const ROOM: Room = Room {
+    panel: 6 << 20,
+    smallest: 256,
+    largest: 4096,
+};
+
+/// Where keys lie in a panel: rows `rows` of pool `pool` are the columns from `at` on.
+struct Strip {
+    pool: usize,
+    rows: Range<usize>,
+    at: usize,
+}
+
+/// Anchors whose logits are held at the same time.
+struct Block {
+    /// The pool of the anchors, and the first one's row in it.
+    pool: usize,
+    row: usize,
+    count: usize,
+    /// The first one's place among the anchors of all terms.
+    anchor: usize,
+    /// Columns of the panel.
+    width: usize,
+    strips: Vec<Strip>,
+    /// Places in the plan: the anchors' classes and own rows, the strips.
+    classes_at: usize,
+    own_at: usize,
+    strips_at: usize,
+}
+
+/// All the host knows, in one list of numbers for the device.
+#[derive(Default)]
+struct Plan {
+    numbers: Vec<i64>,
+    /// Where each pool's pixels begin.
+    pixels_at: Vec<usize>,
+    weights: Vec<f64>,
+    blocks: Vec<Block>,
+    positives: usize,
+    negatives: usize,
+}
+
+impl Plan {
+    fn new(pairs: &Pairs, room: Room) -> Self {
+        let mut plan = Plan::default();
+        let mut classes_at = Vec::with_capacity(pairs.pools.len());
+        for pool in &pairs.pools {
+            let pixels_at = plan.put(pool.pixels.iter().map(|&p| i64::from(p)));
+            plan.pixels_at.push(pixels_at);
+            classes_at.push(plan.put(pool.classes.iter().map(|&c| i64::from(c))));
+        }
+        for term in &pairs.terms {
+            plan.term(pairs, term, classes_at[term.pool] + term.rows.start, room);
+        }
+        plan
+    }
+
+    fn put(&mut self, numbers: impl Iterator<Item = i64>) -> usize {
+        let at = self.numbers.len();
+        self.numbers.extend(numbers);
+        at
+    }
+
+    fn term(&mut self, pairs: &Pairs, term: &Term, classes_at: usize, room: Room) {
+        let classes = &pairs.pools[term.pool].classes[term.rows.clone()];
+        let own_at = term.own.as_ref().map(|own| {
+            let number = |row: &Option<usize>| row.map_or(-1, |row| row as i64);
+            self.put(own.iter().map(number))
+        });
+        let bounds: Vec<usize> = term
+            .keys
+            .iter()
+            .map(|keys| {
+                let starts = (0..pairs.classes as u32).map(|class| keys.class(class).start as i64);
+                self.put(starts.chain([keys.rows.end as i64]))
+            })
+            .collect();
+        for (i, &class) in classes.iter().enumerate() {
+            let positives = term.positives(i, class);
+            if positives > 0 {
+                self.positives += positives;
+                let others = term.keys.iter().filter(|keys| keys.others);
+                self.negatives += others.map(|k| k.rows.len() - k.class(class).len()).sum::<usize>();
+            }
+        }
+        let anchor = self.weights.len();
+        self.weights.extend(&term.weights);
+        let keys: usize = term.keys.iter().map(|keys| keys.rows.len()).sum();
+        let step = (room.panel / keys.max(1)).clamp(room.smallest, room.largest);
+        for start in (0..classes.len()).step_by(step) {
+            let end = (start + step).min(classes.len());
+            let (mut strips, mut table, mut width) = (Vec::new(), Vec::new(), 0);
+            for (keys, &bounds) in term.keys.iter().zip(&bounds) {
+                // all keys where other classes matter, else only those of the classes in this block
+                let rows = if keys.others {
+                    keys.rows.clone()
+                } else {
+                    keys.class(classes[start]).start..keys.class(classes[end - 1]).end
+                };
+                table.extend([width, rows.start, rows.end, usize::from(keys.others), bounds].map(|n| n as i64));
+                strips.push(Strip {
+                    pool: keys.pool,
+                    rows: rows.clone(),
+                    at: width,
+                });
+                width += rows.len();
+            }
+            let strips_at = self.put(table.into_iter());
+            self.blocks.push(Block {
+                pool: term.pool,
+                row: term.rows.start + start,
+                count: end - start,
+                anchor: anchor + start,
+                width,
+                strips,
+                classes_at: classes_at + start,
+                own_at: own_at.map_or(NOWHERE, |at| at + start),
+                strips_at,
+            });
+        }
+    }
+}
+
+/// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
+/// in bf16). `tau` is the temperature's value. A feature that is not finite makes the loss NaN.
+pub(super) fn contrast(
+    first: &Tensor,
+    second: &Tensor,
+    temperature: &Tensor,
+    tau: f64,
+    base: Option<f64>,
+    pairs: &Pairs,
+) -> Result<Contrast> {
+    in_room(ROOM, first, second, temperature, tau, base, pairs)
+}
+
+/// As [`contrast`] on tensors in main memory, by the emulator, with blocks so small that several are needed.
+#[cfg(test)]
+pub(crate) fn emulated(
+    views: [&Tensor; 2],
+    temperature: &Tensor,
+    base: Option<f64>,
+    pairs: &Pairs,
+) -> Result<Contrast> {
+    let room = Room {
+        panel: 300,
+        smallest: 3,
+        largest: 20,
+    };
+    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    in_room(room, views[0], views[1], temperature, tau, base, pairs)
+}
+
+/// A pool's unit rows, 1 / norm of its features, and the gradient with respect to the rows where it is wanted.
+struct Side {
+    rows: Tensor,
+    inverse: Option<Tensor>,
+    gradient: Option<Tensor>,
+}
+
+fn in_room(
+    room: Room,
+    first: &Tensor,
+    second: &Tensor,
+    temperature: &Tensor,
+    tau: f64,
+    base: Option<f64>,
+    pairs: &Pairs,
+) -> Result<Contrast> {
+    let (device, wide) = (first.device(), arithmetic(first.dtype()));
+    let (_, dim, height, width) = first.dims4()?;
+    let area = height * width;
+    let views = [first.contiguous()?, second.contiguous()?];
+    let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
+    let slopes = tracked.contains(&true);
+
+    let plan = Plan::new(pairs, room);
+    let upload = |numbers: &[i64]| {
+        Tensor::from_slice(
+            if numbers.is_empty() { &[0] } else { numbers },
+            numbers.len().max(1),
+            device,
+        )
+    };
+    let numbers = upload(&plan.numbers)?;
+    let weights = Tensor::from_slice(&plan.weights, plan.weights.len(), &Device::Cpu)?;
+    let weights = weights.to_dtype(wide)?.to_device(device)?;
+
+    let mut sides = Vec::with_capacity(pairs.pools.len());
+    for (pool, &pixels_at) in pairs.pools.iter().zip(&plan.pixels_at) {
+        let n = pool.classes.len();
+        let Some(v) = view(&pool.source) else {
+            let Rows::Fixed(given) = &pool.source else { continue };
+            let rows = Tensor::from_slice(given, given.len(), &Device::Cpu)?;
+            sides.push(Side {
+                rows: rows.to_dtype(wide)?.to_device(device)?,
+                inverse: None,
+                gradient: None,
+            });
+            continue;
+        };
+        let (mut rows, mut inverse) = (Buffer::new(device, wide, n * dim)?, Buffer::new(device, wide, n)?);
+        let launch = Launch::of(&SOURCE, "contrast_norms", &views[v])
+            .read(&views[v])
+            .read(&numbers);
+        launch
+            .write(&mut inverse)
+            .ints(&[pixels_at, n, dim, area])
+            .run([n.div_ceil(TILE), 1, 1], TILE * WARPS)?;
+        let inverse = inverse.tensor(n);
+        Launch::of(&SOURCE, "contrast_rows", &views[v])
+            .read(&views[v])
+            .read(&numbers)
+            .read(&inverse)
+            .write(&mut rows)
+            .ints(&[pixels_at, n, dim, area])
+            .run([n.div_ceil(TILE), dim.div_ceil(TILE), 1], TILE * WARPS)?;
+        let gradient = tracked[v].then(|| Tensor::zeros(n * dim, wide, device)).transpose()?;
+        sides.push(Side {
+            rows: rows.tensor(n * dim),
+            inverse: Some(inverse),
+            gradient,
+        });
+    }
+
+    let sums = Tensor::zeros(plan.weights.len() * 4, DType::F64, device)?;
+    let job = Job {
+        map: &views[0],
+        dim,
+        rate: 1.0 / tau,
+        own_positive: pairs.denominator == Denominator::OwnPositive,
+        slopes,
+        numbers: &numbers,
+        weights: &weights,
+        sums: &sums,
+    };
+    job.run(&plan.blocks, &sides)?;
+
+    let (mut value, mut facts) = (Buffer::new(device, wide, 1)?, Buffer::new(device, DType::F64, 3)?);
+    Launch::of(&SOURCE, "contrast_finish", &views[0])
+        .read(&sums)
+        .write(&mut value)
+        .write(&mut facts)
+        .ints(&[plan.weights.len(), plan.positives, plan.negatives])
+        .real(tau)
+        .real(base.unwrap_or(0.0))
+        .run([1, 1, 1], 256)?;
+    let facts = facts.tensor(3);
+
+    let factor = base.map_or(1.0, |base| tau / base);
+    let mut maps: [Option<Tensor>; 2] = [None, None];
+    for v in (0..2).filter(|&v| tracked[v]) {
+        let map = Tensor::zeros(first.shape(), first.dtype(), device)?;
+        for ((pool, side), &pixels_at) in pairs.pools.iter().zip(&mut sides).zip(&plan.pixels_at) {
+            if view(&pool.source) == Some(v) {
+                side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], factor)?;
+            }
+        }
+        maps[v] = Some(map);
+    }
+
+    let fact = |i: usize| facts.get(i);
+    let contrast = |loss: Tensor| -> Result<Contrast> {
+        Ok(Contrast {
+            loss,
+            temperature: tau,
+            positive_logit: (plan.positives > 0).then(|| fact(0)).transpose()?,
+            negative_logit: (plan.negatives > 0).then(|| fact(1)).transpose()?,
+        })
+    };
+    // An untracked temperature may lie anywhere; the graph wants its arguments on one device.
+    let untracked = first.detach();
+    let third = if tracked[2] { temperature } else { &untracked };
+    let slope = fact(2)?;
+    let backward = move |arguments: &[&Tensor], _: &Tensor, gradient: &Tensor| {
+        let mut all = Vec::with_capacity(3);
+        for map in &maps {
+            all.push(match map {
+                Some(map) => Some(map.broadcast_mul(&gradient.to_dtype(map.dtype())?)?),
+                None => None,
+            });
+        }
+        let slope = (&slope * gradient.to_dtype(DType::F64)?)?;
+        let third = arguments[2];
+        all.push(match tracked[2] {
+            true => Some(slope.to_dtype(third.dtype())?.reshape(third.shape())?),
+            false => None,
+        });
+        Ok(all)
+    };
+    contrast(record(
+        "pixel_contrast",
+        &[first, second, third],
+        value.output(()),
+        backward,
+    )?)
+}
+
+/// Which feature map a pool is made of.
+fn view(source: &Rows) -> Option<usize> {
+    match source {
+        Rows::First => Some(0),
+        Rows::Second => Some(1),
+        Rows::Fixed(_) => None,
+    }
+}
+
+impl Side {
+    /// Add this pool's gradient to the map's, and let go of all it holds: the peak of memory is here.
+    fn add_to(
+        &mut self,
+        map: &Tensor,
+        numbers: &Tensor,
+        pixels_at: usize,
+        [n, dim, area]: [usize; 3],
+        factor: f64,
+    ) -> Result<()> {
+        let (Some(gradient), Some(inverse)) = (self.gradient.take(), self.inverse.take()) else {
+            return Ok(());
+        };
+        let rows = std::mem::replace(&mut self.rows, inverse.clone());
+        let mut along = Buffer::like(&rows, n)?;
+        Launch::of(&SOURCE, "contrast_along", map)
+            .read(&gradient)
+            .read(&rows)
+            .write(&mut along)
+            .ints(&[n, dim])
+            .run([n.div_ceil(WARPS), 1, 1], TILE * WARPS)?;
+        let along = along.tensor(n.max(1));
+        Launch::of(&SOURCE, "contrast_to_map", map)
+            .read(&gradient)
+            .read(&rows)
+            .read(&along)
+            .read(&inverse)
+            .read(numbers)
+            .update(map)
+            .ints(&[pixels_at, n, dim, area])
+            .real(factor)
+            .run([n.div_ceil(TILE), dim.div_ceil(TILE), 1], TILE * WARPS)
+    }
+}
+
+/// What all blocks share.
+struct Job<'a> {
+    /// Says for which element type the kernels are compiled.
+    map: &'a Tensor,
+    dim: usize,
+    rate: f64,
+    own_positive: bool,
+    slopes: bool,
+    numbers: &'a Tensor,
+    weights: &'a Tensor,
+    sums: &'a Tensor,
+}
+
+impl Job<'_> {
+    fn run(&self, blocks: &[Block], sides: &[Side]) -> Result<()> {
+        let (device, wide) = (self.map.device(), arithmetic(self.map.dtype()));
+        let fresh = |len: usize| -> Result<Tensor> { Ok(Buffer::new(device, wide, len)?.tensor(len.max(1))) };
+        let most = |of: fn(&Block) -> usize| blocks.iter().map(of).max().unwrap_or(0);
+        let panel = fresh(most(|b| b.count * b.width))?;
+        let rows = most(|b| b.count);
+        let (factors, scaled, slopes) = (fresh(rows)?, fresh(rows * self.dim)?, fresh(rows * self.dim)?);
+        let bound = if 2.0 * self.rate <= super::panel::SAFE_RANGE {
+            self.rate
+        } else {
+            0.0
+        };
+        for block in blocks.iter().filter(|block| block.width > 0) {
+            let (n, dim, width) = (block.count, self.dim, block.width);
+            let side = &sides[block.pool];
+            let anchors = Matrix::new(&side.rows, block.row * dim, [n, dim], dim);
+            let parts: Vec<_> = block
+                .strips
+                .iter()
+                .filter(|strip| !strip.rows.is_empty())
+                .map(|strip| {
+                    let (from, count) = (strip.rows.start * dim, strip.rows.len());
+                    let columns = Matrix::new(&panel, strip.at, [n, count], width);
+                    (
+                        strip,
+                        columns,
+                        Matrix::new(&sides[strip.pool].rows, from, [count, dim], dim),
+                    )
+                })
+                .collect();
+            for (_, columns, keys) in &parts {
+                multiply(*columns, false, self.rate, anchors, keys.transposed())?;
+            }
+            Launch::of(&SOURCE, "contrast_panel", self.map)
+                .update(&panel)
+                .read(self.numbers)
+                .read(self.weights)
+                .update(&factors)
+                .update(self.sums)
+                .ints(&[block.anchor, block.classes_at, block.own_at, block.strips_at])
+                .ints(&[block.strips.len(), width, usize::from(self.own_positive)])
+                .real(self.rate)
+                .real(bound)
+                .run([n, 1, 1], width.next_power_of_two().clamp(64, 512))?;
+            if !self.slopes {
+                continue;
+            }
+            let own = Matrix::new(&slopes, 0, [n, dim], dim);
+            for (i, (_, columns, keys)) in parts.iter().enumerate() {
+                multiply(own, i > 0, 1.0, *columns, *keys)?;
+            }
+            Launch::of(&SOURCE, "contrast_scale", self.map)
+                .read(&side.rows)
+                .read(&factors)
+                .read(&slopes)
+                .update(&scaled)
+                .read_or_null(side.gradient.as_ref())
+                .update(self.sums)
+                .ints(&[block.anchor, block.row, n, dim])
+                .run([n.div_ceil(WARPS), 1, 1], TILE * WARPS)?;
+            let scaled = Matrix::new(&scaled, 0, [n, dim], dim);
+            for (strip, columns, _) in &parts {
+                if let Some(gradient) = &sides[strip.pool].gradient {
+                    let target = Matrix::new(gradient, strip.rows.start * dim, [strip.rows.len(), dim], dim);
+                    multiply(target, true, 1.0, columns.transposed(), scaled)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
