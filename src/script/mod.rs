@@ -43,7 +43,7 @@
 //! - Options that several functions share are a struct made by `shared_options! { struct Settings { /// How many.
 //!   steps: usize = 10 } }`; a declaration takes them behind its own parameters with `..settings: Settings`.
 //! - Argument types ([`Arg`]): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
-//!   is `None`), `Vec<T>`, `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], `Map`, `Dynamic`, `FnPtr` (a closure), [`Options`]
+//!   is `None`), `Vec<T>` (an array or a range), `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], [`Sizes`], `Map`, `Dynamic`, `FnPtr` (a closure), [`Options`]
 //!   (a nested map). Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
 //! - Parameters named like Rust keywords do not exist; a default is an expression of the parameter's Rust type
 //!   (`mode: String = "bilinear".into()`).
@@ -75,11 +75,11 @@ pub use options::Options;
 pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
 pub use table::{Iterable, Table};
-pub use values::{Arg, Dims, Pair, Reply, ScriptType};
+pub use values::{Arg, Dims, Pair, Reply, ScriptType, Sizes};
 
 /// What a file in `api/` needs.
 pub mod prelude {
-    pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Table};
+    pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Sizes, Table};
     pub use crate::error::{Error, Result};
     pub use crate::{ensure, entries, fail, shared_options};
     pub use candle_core::Tensor;

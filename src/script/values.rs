@@ -428,6 +428,22 @@ impl<T: Reply> Reply for Option<T> {
     }
 }
 
+/// The items of an array, or the numbers of a range.
+fn items(value: &Dynamic) -> Option<Array> {
+    /// A longer range is a mistake, or should have been a tensor.
+    const LONGEST: i64 = 1 << 24;
+    let numbers = |from: i64, to: i64| -> Option<Array> {
+        (to.checked_sub(from)? <= LONGEST).then(|| (from..to).map(Dynamic::from_int).collect())
+    };
+    if let Some(range) = value.read_lock::<std::ops::Range<i64>>() {
+        return numbers(range.start, range.end);
+    }
+    if let Some(range) = value.read_lock::<std::ops::RangeInclusive<i64>>() {
+        return numbers(*range.start(), range.end().checked_add(1)?);
+    }
+    value.read_lock::<Array>().map(|array| array.clone())
+}
+
 impl<T: Arg> Arg for Vec<T> {
     fn kind() -> String {
         if T::kind() == "any" {
@@ -444,10 +460,10 @@ impl<T: Arg> Arg for Vec<T> {
         }
     }
     fn convert(value: &Dynamic) -> Option<Self> {
-        value.read_lock::<Array>()?.iter().map(T::convert).collect()
+        items(value)?.iter().map(T::convert).collect()
     }
     fn read(value: Dynamic) -> std::result::Result<Self, String> {
-        let Some(array) = value.read_lock::<Array>() else {
+        let Some(array) = items(&value) else {
             return Err(format!("must be {}, found {}", Self::wanted(), describe(&value)));
         };
         let item = |(i, item): (usize, &Dynamic)| {
@@ -526,6 +542,25 @@ impl Arg for Pair {
             .map(|n| [n, n])
             .or_else(|| <[usize; 2]>::convert(value))
             .map(Pair)
+    }
+}
+
+/// The sizes of a tensor: `[2, 3]`, or `3` for one dimension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes(pub Vec<usize>);
+
+impl Arg for Sizes {
+    fn kind() -> String {
+        "[int]".into()
+    }
+    fn wanted() -> String {
+        "an array of integers >= 0 such as [2, 3]".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        usize::convert(value)
+            .map(|n| vec![n])
+            .or_else(|| Vec::<usize>::convert(value))
+            .map(Sizes)
     }
 }
 

@@ -1,65 +1,105 @@
-//! mIoU against the share of labelled images.
+//! mIoU against the share or the number of labelled images.
 
 use crate::ensure;
 use crate::error::Result;
 use crate::plot::text;
 use crate::plot::{Figure, FigureOptions, LineOptions, Preset, Spread};
 
+/// How much was labelled; one figure shows either shares or numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Labels {
+    /// Share of the training images, above 0 to 1.
+    Share(f64),
+    /// Number of images, at least 1.
+    Images(f64),
+}
+
+impl Labels {
+    fn value(self) -> f64 {
+        match self {
+            Labels::Share(value) | Labels::Images(value) => value,
+        }
+    }
+
+    fn is_share(self) -> bool {
+        matches!(self, Labels::Share(_))
+    }
+}
+
 /// The result of one run.
 #[derive(Clone, Debug)]
 pub struct EfficiencyRow {
     /// The line it belongs to.
     pub method: String,
-    /// Share of the training images that had labels, above 0 to 1.
-    pub fraction: f64,
+    /// How much was labelled.
+    pub labels: Labels,
     /// Mean intersection over union, 0..1.
     pub miou: f64,
 }
 
-/// One line per method: the mean over the runs (seeds) of a fraction, a band of one standard deviation (n - 1) around
-/// it where there are several; the fractions on a log2 axis.
+/// One line per method: the mean over the runs (seeds) of an amount of labels, a band of one standard deviation (n - 1) around
+/// it where there are several; the amounts of labels on a log2 axis.
 pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure> {
     ensure!(
         !rows.is_empty(),
         "label_efficiency: the table is empty; it needs method, fraction and miou of each run"
     );
+    let shares = rows[0].labels.is_share();
     for row in rows {
+        let value = row.labels.value();
         ensure!(
-            row.fraction > 0.0 && row.fraction <= 1.0,
-            "label_efficiency: fraction {} of \"{}\" is not above 0 and at most 1",
-            row.fraction,
+            row.labels.is_share() == shares,
+            "label_efficiency: some runs have `fraction`, others only `labelled`; give the same for all"
+        );
+        ensure!(
+            !shares || (value > 0.0 && value <= 1.0),
+            "label_efficiency: fraction {value} of \"{}\" is not above 0 and at most 1",
+            row.method
+        );
+        ensure!(
+            shares || (value >= 1.0 && value.is_finite()),
+            "label_efficiency: labelled {value} of \"{}\" is not a number of images, at least 1",
             row.method
         );
     }
     let mut methods: Vec<&str> = Vec::new();
-    let mut fractions: Vec<f64> = Vec::new();
+    let mut amounts: Vec<f64> = Vec::new();
     for row in rows {
         if !methods.contains(&row.method.as_str()) {
             methods.push(&row.method);
         }
-        if !fractions.contains(&row.fraction) {
-            fractions.push(row.fraction);
+        if !amounts.contains(&row.labels.value()) {
+            amounts.push(row.labels.value());
         }
     }
-    fractions.sort_by(f64::total_cmp);
+    amounts.sort_by(f64::total_cmp);
     let mut figure = Figure::new(FigureOptions {
         preset,
-        x: "share of labelled images".to_string(),
+        x: if shares {
+            "share of labelled images"
+        } else {
+            "labelled images"
+        }
+        .to_string(),
         y: "mIoU (%)".to_string(),
         ..FigureOptions::default()
     })?;
     figure.panels[0].log2 = true;
-    figure.panels[0].ticks = Some(ticks(&fractions));
+    figure.panels[0].ticks = Some(if shares {
+        ticks(&amounts)
+    } else {
+        amounts.iter().map(|n| (*n, text::number(*n, 6))).collect()
+    });
     for method in methods {
         let (mut x, mut y, mut sd) = (Vec::new(), Vec::new(), Vec::new());
-        for fraction in &fractions {
+        for amount in &amounts {
             let of = rows
                 .iter()
-                .filter(|r| r.method == method && r.fraction == *fraction && r.miou.is_finite());
+                .filter(|r| r.method == method && r.labels.value() == *amount && r.miou.is_finite());
             let values: Vec<f64> = of.map(|r| 100.0 * r.miou).collect();
             if !values.is_empty() {
                 let (mean, deviation) = mean_sd(&values);
-                x.push(*fraction);
+                x.push(*amount);
                 y.push(mean);
                 sd.push(deviation);
             }
@@ -114,7 +154,7 @@ mod tests {
     fn runs_are_averaged_over_seeds() {
         let row = |method: &str, fraction, miou| EfficiencyRow {
             method: method.into(),
-            fraction,
+            labels: Labels::Share(fraction),
             miou,
         };
         let rows = [
@@ -131,6 +171,20 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(text.contains("fraction 0 of \"ours\""), "{text}");
+    }
+
+    #[test]
+    fn numbers_of_images_are_shown_as_they_are() {
+        let row = |labels, miou| EfficiencyRow {
+            method: "ours".into(),
+            labels,
+            miou,
+        };
+        let rows = [row(Labels::Images(18.0), 0.4), row(Labels::Images(72.0), 0.5)];
+        let svg = label_efficiency(&rows, Preset::Paper).unwrap().svg(None).unwrap();
+        assert!(svg.contains(">18<") && svg.contains(">72<") && svg.contains(">labelled images<"));
+        let mixed = [rows[0].clone(), row(Labels::Share(0.5), 0.4)];
+        assert!(label_efficiency(&mixed, Preset::Paper).is_err());
     }
 
     #[test]

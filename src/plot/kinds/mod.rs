@@ -10,7 +10,7 @@ pub use confusion::{ConfusionData, confusion};
 pub use curves::{CurveData, curves};
 pub use embedding::{EmbeddingData, embedding};
 pub use examples::{Example, ExamplesOptions, examples};
-pub use label_efficiency::{EfficiencyRow, label_efficiency};
+pub use label_efficiency::{EfficiencyRow, Labels, label_efficiency};
 
 use crate::ensure;
 use crate::error::Result;

@@ -21,9 +21,27 @@ impl Arg for Numbers {
         if let Some(tensor) = value.read_lock::<Tensor>() {
             return (tensor.rank() == 1).then(|| flat(&tensor).map(Numbers)).flatten();
         }
-        let array = value.read_lock::<Array>()?;
-        let number = |v: &Dynamic| if v.is_unit() { Some(f64::NAN) } else { f64::convert(v) };
-        array.iter().map(number).collect::<Option<_>>().map(Numbers)
+        let gap = |v: &Option<f64>| v.unwrap_or(f64::NAN);
+        Vec::<Option<f64>>::convert(value).map(|all| Numbers(all.iter().map(gap).collect()))
+    }
+}
+
+/// The name of a category: a string or a number.
+pub struct Name(pub String);
+
+impl Arg for Name {
+    fn kind() -> String {
+        "string".into()
+    }
+    fn wanted() -> String {
+        "a name (a string or a number)".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let number = value.is_int() || value.is_float();
+        number
+            .then(|| value.to_string())
+            .or_else(|| String::convert(value))
+            .map(Name)
     }
 }
 

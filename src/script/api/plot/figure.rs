@@ -1,7 +1,7 @@
 //! `plot::figure` and what can be added to a figure.
 
 use super::Figure;
-use super::arguments::{Ends, Matrix, Numbers, Palette, labels_from, picture_from};
+use super::arguments::{Ends, Matrix, Name, Numbers, Palette, labels_from, picture_from};
 use crate::plot::{self, BarOptions, ColourMap, Dash, FigureOptions, HeatmapOptions, LineOptions, Log, Marker, Preset};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -137,7 +137,7 @@ pub(super) fn methods() -> Vec<Entry> {
             ctx,
             figure: Figure,
             /// The categories.
-            names: Vec<String>,
+            names: Vec<Name>,
             values: Numbers,
             /// Name in the legend.
             label: String = String::new(),
@@ -145,6 +145,7 @@ pub(super) fn methods() -> Vec<Entry> {
             error: Option<Ends> = None,
         ) -> Figure {
             let options = BarOptions { label, error: error.map(|e| e.0), colour: None };
+            let names: Vec<String> = names.into_iter().map(|name| name.0).collect();
             figure.with(|f| f.bars(&names, &values.0, options).map(drop))
         }
 

@@ -4,7 +4,8 @@ use super::Figure;
 use crate::plot::Picture;
 use crate::plot::Preset;
 use crate::plot::kinds::{
-    ConfusionData, CurveData, EfficiencyRow, Example, ExamplesOptions, confusion, curves, examples, label_efficiency,
+    ConfusionData, CurveData, EfficiencyRow, Example, ExamplesOptions, Labels, confusion, curves, examples,
+    label_efficiency,
 };
 use crate::script::api::{Data, Model, ScriptRun, ScriptScore};
 use crate::script::prelude::*;
@@ -124,9 +125,9 @@ pub(super) fn entries() -> Vec<Entry> {
             Ok(Figure::new(examples(&rows, set.class_names(), set.palette(), &options)?))
         }
 
-        /// Show mIoU against the share of labelled images, one line per method.
+        /// Show mIoU against the share or the number of labelled images, one line per method.
         ///
-        /// Each point is the mean over the runs (seeds) of that share, with a band of one standard deviation.
+        /// Each point is the mean over the runs (seeds) with that many labels, with a band of one standard deviation.
         /// ```
         /// let table = [];
         /// for seed in 0..3 {
@@ -138,7 +139,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn label_efficiency(
             ctx,
-            /// One map per run: `#{ method, fraction, miou }`; what else is in it is passed over.
+            /// One map per run: `#{ method, fraction, miou }` or `#{ method, labelled, miou }` (a number of images); what else is in it
+            /// is passed over.
             table: Vec<Map>,
             /// As for `plot::figure`.
             preset: String = "paper".into(),
@@ -146,10 +148,15 @@ pub(super) fn entries() -> Vec<Entry> {
             let rows = table.into_iter().enumerate().map(|(i, row)| {
                 let mut row = Options::new(row);
                 let path = format!("plot::label_efficiency: row {i}");
-                let missing = |name: &str| Error::usage(format!("{path}: `{name}` is missing, expected #{{ method, fraction, miou }}"));
+                let missing = |name: &str| Error::usage(format!("{path}: `{name}` is missing, expected #{{ method, fraction, miou }} or #{{ method, labelled, miou }}"));
+                let labels = match (row.take(&path, "fraction")?, row.take(&path, "labelled")?) {
+                    (Some(share), _) => Labels::Share(share),
+                    (None, Some(images)) => Labels::Images(images),
+                    (None, None) => return Err(missing("fraction")),
+                };
                 Ok(EfficiencyRow {
                     method: row.take(&path, "method")?.ok_or_else(|| missing("method"))?,
-                    fraction: row.take(&path, "fraction")?.ok_or_else(|| missing("fraction"))?,
+                    labels,
                     miou: row.take(&path, "miou")?.ok_or_else(|| missing("miou"))?,
                 })
             });

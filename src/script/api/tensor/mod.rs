@@ -84,44 +84,44 @@ fn construct(table: &mut Table) {
         /// ```
         /// assert_eq(tensor::zeros([2, 3]).shape, [2, 3]);
         /// ```
-        fn zeros(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
+        fn zeros(ctx, shape: Sizes, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            room(ctx, &shape, dtype)?;
-            Ok(Tensor::zeros(shape, dtype, ctx.session().device())?)
+            room(ctx, &shape.0, dtype)?;
+            Ok(Tensor::zeros(shape.0, dtype, ctx.session().device())?)
         }
         /// Make a tensor of ones.
         /// ```
         /// assert_eq(tensor::ones([2]), tensor::from([1.0, 1.0]));
         /// ```
-        fn ones(ctx, shape: Vec<usize>, dtype: String = "f32".into()) -> Tensor {
+        fn ones(ctx, shape: Sizes, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            room(ctx, &shape, dtype)?;
-            Ok(Tensor::ones(shape, dtype, ctx.session().device())?)
+            room(ctx, &shape.0, dtype)?;
+            Ok(Tensor::ones(shape.0, dtype, ctx.session().device())?)
         }
         /// Make a tensor whose elements all are `value`.
         /// ```
         /// assert_eq(tensor::full([2], 0.5), tensor::from([0.5, 0.5]));
         /// ```
-        fn full(ctx, shape: Vec<usize>, value: f64, dtype: String = "f32".into()) -> Tensor {
+        fn full(ctx, shape: Sizes, value: f64, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
-            room(ctx, &shape, DType::F64)?;
-            Ok(Tensor::full(value, shape, ctx.session().device())?.to_dtype(dtype)?)
+            room(ctx, &shape.0, DType::F64)?;
+            Ok(Tensor::full(value, shape.0, ctx.session().device())?.to_dtype(dtype)?)
         }
         /// Draw uniformly from [low, high) with the session's random state.
         /// ```
         /// let t = tensor::rand([100]);
         /// assert(t.min().item() >= 0.0 && t.max().item() < 1.0);
         /// ```
-        fn rand(ctx, shape: Vec<usize>, low: f64 = 0.0, high: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
-            draw(ctx, shape, &dtype, |random| random.uniform(low, high))
+        fn rand(ctx, shape: Sizes, low: f64 = 0.0, high: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
+            draw(ctx, shape.0, &dtype, |random| random.uniform(low, high))
         }
         /// Draw from the normal distribution with the session's random state.
         /// ```
         /// let t = tensor::randn([1000]);
         /// assert(t.mean().abs().item() < 0.2);
         /// ```
-        fn randn(ctx, shape: Vec<usize>, mean: f64 = 0.0, std: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
-            draw(ctx, shape, &dtype, |random| mean + std * random.normal())
+        fn randn(ctx, shape: Sizes, mean: f64 = 0.0, std: f64 = 1.0, dtype: String = "f32".into()) -> Tensor {
+            draw(ctx, shape.0, &dtype, |random| mean + std * random.normal())
         }
         /// Count from `a` up to but not including `b` (from 0 if only one number is given).
         /// ```
