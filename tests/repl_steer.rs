@@ -91,11 +91,8 @@ fn a_run_without_a_name_is_ans_and_a_loop_ends() {
         "let own = train::fit(net, data, |m, b| m.forward(b.images).sqr().mean(), #{ steps: 100000, batch_size: 2 })",
     );
     enter(&mut t, "own.status", "paused");
-    enter(
-        &mut t,
-        "let before = own.step; own.advance(1); own.step - before",
-        "\n1",
-    );
+    enter(&mut t, "let before = own.step; own.advance(1);", "");
+    enter(&mut t, "own.step - before", "\n1");
 }
 
 #[test]

@@ -75,9 +75,9 @@ fn tab_knows_results_variables_keys_and_files() {
     ] {
         t.send(format!("{typed}\t")).unwrap();
         t.expect(completed).unwrap_or_else(|e| panic!("{typed}: {e}"));
-        t.send("\x03").unwrap();
-        t.expect("]>").unwrap();
+        t.send("\x15").unwrap();
     }
+    t.send("\r").unwrap();
     enter(&mut t, "apropos(\"contrastive\")", "loss::pixel_contrast");
     enter(&mut t, "tensor::randnn?", "did you mean");
 }

@@ -40,7 +40,7 @@ fn what_stays_within_the_limits_runs() {
     let folder = tempfile::tempdir().unwrap();
     let script = "
         let t = tensor::randn([3]);
-        tensor::save(#{ t: t }, \"t.safetensors\");
+        tensor::save(\"t.safetensors\", #{ t: t });
         assert_eq(tensor::load(\"t.safetensors\").t, t);
         plot::figure().line([1, 2], [1, 2]).save(\"deep/figure.png\");
         let data = data::scenes(#{ count: 2, size: [32, 48] });
@@ -142,8 +142,8 @@ fn files_elsewhere() {
         format!("tensor::load(\"{secret}\")"),
         "tensor::load(\"../outside/secret.npy\")".into(),
         "tensor::load(\"link/secret.npy\")".into(),
-        "tensor::save(#{ a: tensor::ones([1]) }, \"../../../../stolen.npy\")".into(),
-        format!("tensor::save(#{{ a: tensor::ones([1]) }}, \"{secret}\")"),
+        "tensor::save(\"../../../../stolen.npy\", #{ a: tensor::ones([1]) })".into(),
+        format!("tensor::save(\"{secret}\", #{{ a: tensor::ones([1]) }})"),
         format!("model::load(\"{secret}\")"),
         format!("{net} net.save(\"{secret}\")"),
         format!("{net} net.load_weights(\"{secret}\")"),
