@@ -7,42 +7,12 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::path::Path;
-use std::process::Command;
+mod terminal;
+
 use std::time::{Duration, Instant};
 
-use expectrl::process::unix::UnixProcess;
-use expectrl::session::OsStream;
-use expectrl::{Eof, Expect, Session};
-
-type Terminal = Session<UnixProcess, OsStream>;
-
-fn start(folder: &Path) -> Terminal {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seglab"));
-    command
-        .current_dir(folder)
-        .env("TERM", "xterm")
-        .env("NO_COLOR", "1")
-        .env("XDG_STATE_HOME", folder.join("state"));
-    let mut terminal = Session::spawn(command).unwrap();
-    terminal.set_expect_timeout(Some(Duration::from_secs(30)));
-    terminal.expect("Ctrl-D ends").unwrap();
-    terminal.expect("[1]>").unwrap();
-    terminal
-}
-
-/// Type a line, wait for this output, then for the next prompt.
-fn enter(terminal: &mut Terminal, line: &str, output: &str) {
-    terminal.send_line(line).unwrap();
-    if let Err(e) = terminal.expect(output) {
-        panic!("{line}: no {output:?} ({e})");
-    }
-    terminal.expect("]>").unwrap();
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
+use expectrl::{Eof, Expect};
+use terminal::{enter, folder, start};
 
 #[test]
 fn values_are_echoed_kept_and_silenced() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -247,9 +248,17 @@ impl Dataset {
 
     /// Pixels per class over the whole set (loads every sample, on all threads).
     pub fn histogram(&self) -> Result<Histogram> {
+        self.histogram_until(&AtomicBool::new(false))
+    }
+
+    /// [`Dataset::histogram`] that ends as interrupted once `cancel` is set.
+    pub fn histogram_until(&self, cancel: &AtomicBool) -> Result<Histogram> {
         let parts: Vec<[u64; 256]> = (0..self.len())
             .into_par_iter()
             .map(|i| {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Error::Interrupted);
+                }
                 let mut counts = [0u64; 256];
                 for &label in &self.get(i)?.labels {
                     counts[label as usize] += 1;

@@ -149,7 +149,14 @@ mod tests {
 
     #[test]
     fn the_protocols_carry_a_png() {
-        let p = Picture::new(64, 64, (0..64 * 64 * 3).map(|i| (i * 7919 % 251) as u8).collect()).unwrap();
+        let p = Picture::new(
+            64,
+            64,
+            (0..64 * 64 * 3)
+                .map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 13) as u8)
+                .collect(),
+        )
+        .unwrap();
         let text = p.kitty().unwrap();
         assert!(text.starts_with("\x1b_Ga=T,f=100,q=2,m=1;") && text.ends_with("\x1b\\"));
         let body: String = text

@@ -16,6 +16,9 @@ use crate::script::report::is_incomplete;
 use crate::script::table::Entry;
 use crate::script::{Engine, Table};
 
+/// Characters of a signature that are shown while typing; `name?` shows all.
+const LONGEST_HINT: usize = 200;
+
 /// A variable as completion sees it.
 #[derive(Clone, Debug)]
 pub struct Variable {
@@ -389,7 +392,11 @@ impl Hinter for Assistant {
         if pos < line.len() || line.contains('\n') {
             return None;
         }
-        self.signature(line).map(|s| Signature(format!("    {s}")))
+        let text = self.signature(line)?;
+        Some(Signature(match text.char_indices().nth(LONGEST_HINT) {
+            Some((end, _)) => format!("    {} ..", &text[..end]),
+            None => format!("    {text}"),
+        }))
     }
 }
 

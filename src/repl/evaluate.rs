@@ -199,6 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_an_error_and_the_session_goes_on() {
+        let mut table = crate::script::api::table();
+        table.hook(|engine| {
+            engine.register_fn("explode", || -> i64 { panic!("a dependency gave up") });
+        });
+        let mut e = Evaluator::new(Interpreter::with_table(Session::quiet("unused"), table));
+        let _ = e.input("let a = [1, 2]").unwrap();
+        let report = e.input("a.push(3); explode()").unwrap_err();
+        assert!(report.message.contains("a dependency gave up"), "{}", report.message);
+        assert_eq!(
+            e.input("a.len").unwrap().as_int().unwrap(),
+            2,
+            "the array is as it was before the input"
+        );
+    }
+
+    #[test]
     fn a_variable_declared_anew_lets_the_old_one_go() {
         let mut e = evaluator();
         let _ = e.input("let a = 1").unwrap();

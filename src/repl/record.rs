@@ -134,8 +134,8 @@ mod tests {
             "let ans = 40 + 2;\nlet b = ans * 10;\nb;\n"
         );
         assert_eq!(
-            saved(&["let m = 1; #{ a: m }.a", "ans"]),
-            "let m = 1; let ans = #{ a: m }.a;\nans;\n"
+            saved(&["print(1); #{ a: 2 }.a", "ans"]),
+            "print(1); let ans = #{ a: 2 }.a;\nans;\n"
         );
     }
 

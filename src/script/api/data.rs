@@ -367,7 +367,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(h.counts.sum() + h.ignored, 2 * 32 * 40);
         /// ```
         fn histogram(ctx, data: Data) -> Map {
-            let histogram = data.set()?.histogram()?;
+            let histogram = data.set()?.histogram_until(&ctx.session().cancel_flag())?;
             let mut map = Map::new();
             map.insert("counts".into(), histogram.counts.reply(ctx));
             map.insert("ignored".into(), histogram.ignored.reply(ctx));
