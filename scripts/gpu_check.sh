@@ -28,10 +28,10 @@ mkdir -p "$log" || exit 2
 failed=0
 pass() { echo "PASS  $1"; }
 fail() { echo "FAIL  $1"; failed=1; }
-# check NAME CONDITION: judged by awk
+# check NAME CONDITION: judged by awk; a condition that is none fails
 check() { if awk "BEGIN { exit !($2) }"; then pass "$1"; else fail "$1"; fi; }
 # bar NAME CONDITION: a bar of speed or memory of a GPU, which only full sizes on a GPU can be held to
-bar() { if [ -n "$small" ] || [ "$device" = cpu ]; then echo "----  $1 (not judged here)"; else check "$1" "$2"; fi; }
+bar() { if [ -n "$small" ] || [ "$device" = cpu ]; then echo "----  $1 (not judged: ${small:+small sizes, }$device)"; else check "$1" "$2"; fi; }
 # run NAME LOG COMMAND..: passes if the command does
 run() {
     local name=$1 to=$log/$2; shift 2
@@ -81,8 +81,7 @@ if [ -s "$log/curve-f32.curve" ] && cmp -s "$log/curve-f32.curve" "$log/curve-ag
 bench() { # LOG ARGUMENTS..
     local to=$log/$1; shift
     # shellcheck disable=SC2086
-    SEGLAB_PYTORCH="" ; unset SEGLAB_PYTORCH
-    cargo bench $build --bench versus_pytorch -- --device "$device" $small --json "$@" >"$to" 2>"$to.err" || fail "versus_pytorch $* (see $to.err)"
+    env -u SEGLAB_PYTORCH cargo bench $build --bench versus_pytorch -- --device "$device" $small --json "$@" >"$to" 2>"$to.err" || fail "versus_pytorch $* (see $to.err)"
 }
 versus() { # LOG ARGUMENTS..: both sides in turn
     local to=$log/$1; shift
@@ -129,7 +128,7 @@ check "$runs training steps ran" "$(field train_step_resnet18 median_ms "$log/le
 
 # 5. The CamVid script.
 if [ -n "$camvid" ]; then
-    run "scripts/camvid.rhai" camvid.log "$seglab" run scripts/camvid.rhai --device "$device" --out "$log/camvid" root="$camvid" steps=20 pretrain_steps=20
+    run "scripts/camvid.rhai" camvid.log "$seglab" run scripts/camvid.rhai --device "$device" --out "$log/camvid" data="$camvid" pretrain=1 steps=20 pretrain_steps=20
 fi
 [ $failed -eq 0 ] && echo "gpu_check: all passed" || echo "gpu_check: FAILED"
 exit $failed
