@@ -120,13 +120,16 @@ fn dtype(precision: Precision) -> &'static str {
     name
 }
 
-/// One workload: its name, what prepares it, and so its step.
+/// What is measured.
+type Step = Box<dyn FnMut()>;
+
+/// One workload: its name, what prepares it on a device, and so its step.
 struct Workload {
     name: String,
-    prepare: Box<dyn Fn(&Device) -> Box<dyn FnMut()>>,
+    prepare: Box<dyn Fn(&Device) -> Step>,
 }
 
-fn workload(name: impl Into<String>, prepare: impl Fn(&Device) -> Box<dyn FnMut()> + 'static) -> Workload {
+fn workload(name: impl Into<String>, prepare: impl Fn(&Device) -> Step + 'static) -> Workload {
     Workload {
         name: name.into(),
         prepare: Box::new(prepare),
@@ -148,7 +151,7 @@ fn labels(shape: &[usize], device: &Device) -> Tensor {
 
 /// Forward and backward of `f` on a tape, as a training step has it (candle's graph would add two passes over each gradient); it starts
 /// from a gradient of ones, as `out.backward(torch.ones_like(out))`.
-fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Box<dyn FnMut()> {
+fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Step {
     Box::new(move || {
         let tape = Tape::new();
         drop(tape.backward(&f(Graph::on(&tape))).unwrap());

@@ -163,7 +163,8 @@ impl Plan {
 }
 
 /// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
-/// in bf16). `tau` is the temperature's value; `check` is asked between blocks of anchors, which the GPU may be far behind. A feature that is not finite makes the loss NaN.
+/// in bf16). `tau` is the temperature's value; `check` is asked between blocks of anchors, which the GPU may be far behind. A feature
+/// that is not finite makes the loss NaN.
 pub(super) fn contrast(
     first: &Tensor,
     second: &Tensor,
@@ -173,7 +174,7 @@ pub(super) fn contrast(
     pairs: &Pairs,
     check: Check,
 ) -> crate::error::Result<Contrast> {
-    in_room(ROOM, first, second, temperature, tau, base, pairs, check)
+    in_room(ROOM, [first, second], temperature, tau, base, pairs, check)
 }
 
 /// As [`contrast`] on tensors in main memory, by the emulator, with blocks so small that several are needed.
@@ -190,7 +191,7 @@ pub(crate) fn emulated(
         largest: 20,
     };
     let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    in_room(room, views[0], views[1], temperature, tau, base, pairs, &|| Ok(()))
+    in_room(room, views, temperature, tau, base, pairs, &|| Ok(()))
 }
 
 /// A pool's unit rows, 1 / norm of its features, and the gradient with respect to the rows where it is wanted.
@@ -202,8 +203,7 @@ struct Side {
 
 fn in_room(
     room: Room,
-    first: &Tensor,
-    second: &Tensor,
+    [first, second]: [&Tensor; 2],
     temperature: &Tensor,
     tau: f64,
     base: Option<f64>,

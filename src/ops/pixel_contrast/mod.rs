@@ -150,9 +150,10 @@ pub struct Contrast {
 /// - [`Denominator::OwnPositive`]: `mean over P of log(1 + e^(S - s))`, `S = logsumexp over the negatives`;
 ///
 /// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
-/// f64 (on a GPU also bf16); `temperature`: a scalar tensor, whose value is read (where it lies on a GPU, this waits for the GPU, once). Differentiable in all three, once. An anchor without positives counts
-/// nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with
-/// gradients (A anchors, K keys); `check` is asked between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// f64 (on a GPU also bf16); `temperature`: a scalar tensor, whose value is read (where it lies on a GPU, this waits for the
+/// GPU, once). Differentiable in all three, once. An anchor without positives counts nothing; no pairs at all: 0 with zero
+/// gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A anchors, K keys); `check` is asked
+/// between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
 /// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (on a GPU these
