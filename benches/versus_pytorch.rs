@@ -1,7 +1,8 @@
-//! The CPU workloads of `pytorch_bench.py` beside it, by the same names, on this crate.
+//! The workloads of `pytorch_bench.py` beside it, by the same names, on this crate.
 //!
 //! ```text
 //! cargo bench --bench versus_pytorch -- [--only PREFIX] [--threads N] [--runs N] [--rounds N] [--dtype f32|bf16] [--json]
+//!     [--device cpu|cuda] [--small]
 //! SEGLAB_PYTORCH=/path/to/python cargo bench --bench versus_pytorch          # both sides in turn, with their ratio
 //! ```
 //!
@@ -11,6 +12,11 @@
 //!
 //! On a machine that others use too, take `--threads 1` (and `CANDLE_NUM_THREADS=1`) and compare the column of processor time: threads that
 //! spin while they wait count in it, so with more threads it flatters us.
+//!
+//! On a GPU (`--device cuda`; f32 computes with TF32 as PyTorch's side does) the networks and losses are those of PyTorch's side there; each
+//! time includes waiting for the GPU, and memory is that of its pool: the growth of the peak beyond inputs, and in `kept_mib` what is in use
+//! after the last run beyond what was after the first. `--only exact_map` is the loss of a 513 x 513 map, exact, which PyTorch cannot compute.
+//! `--small` takes sizes that try the program itself anywhere; their times mean nothing.
 //!
 //! # Where the time of a training step goes
 //!
@@ -45,6 +51,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
+use seglab::device::{memory, open_device, reset_peak, set_tf32};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, pixel_contrast};
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
 use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Precision, Tape};
@@ -62,6 +69,8 @@ struct Options {
     runs: usize,
     rounds: usize,
     precision: Precision,
+    device: String,
+    small: bool,
     json: bool,
 }
 
@@ -73,6 +82,8 @@ fn options() -> Options {
         runs: 5,
         rounds: 3,
         precision: Precision::F32,
+        device: "cpu".to_string(),
+        small: false,
         json: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -89,6 +100,8 @@ fn options() -> Options {
             "--rounds" => o.rounds = number(),
             "--only" => o.only = arguments.next().expect("a prefix after --only"),
             "--json" => o.json = true,
+            "--small" => o.small = true,
+            "--device" => o.device = arguments.next().expect("cpu, cuda or cuda:N after --device"),
             "--dtype" => {
                 let name = arguments.next().expect("f32 or bf16 after --dtype");
                 o.precision = seglab::error::choose("--dtype", &name, &Precision::CHOICES).expect("f32 or bf16");
@@ -107,13 +120,16 @@ fn dtype(precision: Precision) -> &'static str {
     name
 }
 
-/// One workload: its name, what prepares it, and so its step.
+/// What is measured.
+type Step = Box<dyn FnMut()>;
+
+/// One workload: its name, what prepares it on a device, and so its step.
 struct Workload {
     name: String,
-    prepare: Box<dyn Fn() -> Box<dyn FnMut()>>,
+    prepare: Box<dyn Fn(&Device) -> Step>,
 }
 
-fn workload(name: impl Into<String>, prepare: impl Fn() -> Box<dyn FnMut()> + 'static) -> Workload {
+fn workload(name: impl Into<String>, prepare: impl Fn(&Device) -> Step + 'static) -> Workload {
     Workload {
         name: name.into(),
         prepare: Box::new(prepare),
@@ -121,21 +137,21 @@ fn workload(name: impl Into<String>, prepare: impl Fn() -> Box<dyn FnMut()> + 's
 }
 
 /// A trainable tensor of normal draws.
-fn draw(shape: &[usize]) -> Var {
+fn draw(shape: &[usize], device: &Device) -> Var {
     let mut random = Random::new(shape.iter().sum::<usize>() as u64);
     let data: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal() as f32).collect();
-    Var::from_vec(data, shape, &Device::Cpu).unwrap()
+    Var::from_vec(data, shape, device).unwrap()
 }
 
-fn labels(shape: &[usize]) -> Tensor {
+fn labels(shape: &[usize], device: &Device) -> Tensor {
     let mut random = Random::new(1);
     let data: Vec<i64> = (0..shape.iter().product()).map(|_| random.below(19) as i64).collect();
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(data, shape, device).unwrap()
 }
 
 /// Forward and backward of `f` on a tape, as a training step has it (candle's graph would add two passes over each gradient); it starts
 /// from a gradient of ones, as `out.backward(torch.ones_like(out))`.
-fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Box<dyn FnMut()> {
+fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Step {
     Box::new(move || {
         let tape = Tape::new();
         drop(tape.backward(&f(Graph::on(&tape))).unwrap());
@@ -143,9 +159,9 @@ fn through(f: impl Fn(Graph) -> Tensor + 'static) -> Box<dyn FnMut()> {
 }
 
 fn conv([n, ci, co, h, w, k, s, d]: [usize; 8], groups: usize, precision: Precision, name: String) -> Workload {
-    workload(name, move || {
-        let x = draw(&[n, ci, h, w]);
-        let weight = draw(&[co, ci / groups, k, k]);
+    workload(name, move |device| {
+        let x = draw(&[n, ci, h, w], device);
+        let weight = draw(&[co, ci / groups, k, k], device);
         let o = Conv2dOptions {
             groups,
             ..Conv2dOptions::same(k, s, d)
@@ -181,9 +197,14 @@ fn operations(precision: Precision) -> Vec<Workload> {
         precision,
         "conv2d_depthwise_4x2048x16x16_k3_d12".to_string(),
     ));
-    list.push(workload("batch_norm_relu_4x256x64x64", || {
-        let x = draw(&[4, 256, 64, 64]);
-        let (weight, bias, mean, var) = (draw(&[256]), draw(&[256]), draw(&[256]), draw(&[256]));
+    list.push(workload("batch_norm_relu_4x256x64x64", |device| {
+        let x = draw(&[4, 256, 64, 64], device);
+        let (weight, bias, mean, var) = (
+            draw(&[256], device),
+            draw(&[256], device),
+            draw(&[256], device),
+            draw(&[256], device),
+        );
         let o = BatchNormOptions {
             relu: true,
             ..Default::default()
@@ -193,16 +214,16 @@ fn operations(precision: Precision) -> Vec<Workload> {
             graph.batch_norm(&x, &weight, &bias, state, None, &o).unwrap()
         })
     }));
-    list.push(workload("max_pool2d_4x64x128x128_k3_s2", || {
-        let x = draw(&[4, 64, 128, 128]);
+    list.push(workload("max_pool2d_4x64x128x128_k3_s2", |device| {
+        let x = draw(&[4, 64, 128, 128], device);
         through(move |graph| graph.max_pool2d(&x, [3, 3], [2, 2], [1, 1]).unwrap())
     }));
-    list.push(workload("resize_bilinear_4x256_16to64", || {
-        let x = draw(&[4, 256, 16, 16]);
+    list.push(workload("resize_bilinear_4x256_16to64", |device| {
+        let x = draw(&[4, 256, 16, 16], device);
         through(move |graph| graph.resize_bilinear(&x, [64, 64], true).unwrap())
     }));
-    list.push(workload("cross_entropy_4x19x256x256", || {
-        let (x, y) = (draw(&[4, 19, 256, 256]), labels(&[4, 256, 256]));
+    list.push(workload("cross_entropy_4x19x256x256", |device| {
+        let (x, y) = (draw(&[4, 19, 256, 256], device), labels(&[4, 256, 256], device));
         Box::new(move || {
             let tape = Tape::new();
             let loss = Graph::on(&tape)
@@ -216,81 +237,104 @@ fn operations(precision: Precision) -> Vec<Workload> {
 
 /// The within-image loss on `images` maps of `side` x `side` positions. PyTorch's program computes it in two ways, the obvious one and
 /// the best a careful user writes; ours is the same for both names.
-fn contrasts() -> Vec<Workload> {
-    let sizes = [
-        ("obvious", 2, 64usize),
-        ("checkpointed", 2, 64),
-        ("checkpointed", 1, 128),
-    ];
-    let one = |(way, images, side): (&str, usize, usize)| {
-        workload(
-            format!("pixel_contrast_{way}_{images}x{}x256", side * side),
-            move || {
-                let (features, distorted) = (draw(&[images, 256, side, side]), draw(&[images, 256, side, side]));
-                let y = labels(&[images, side, side]);
-                let mut random = Random::new(0);
+fn contrasts(o: &Options) -> Vec<Workload> {
+    let [few, many, map] = if o.small { [8usize, 16, 33] } else { [64, 128, 513] };
+    let mut list = Vec::new();
+    for (way, images, side) in [
+        ("obvious", 2, few),
+        ("checkpointed", 2, few),
+        ("obvious", 1, many),
+        ("checkpointed", 1, many),
+    ] {
+        // on the processor PyTorch's obvious form is too large at this size
+        if o.device != "cpu" || o.small || (way, images) != ("obvious", 1) {
+            let name = format!("pixel_contrast_{way}_{images}x{}x256", side * side);
+            list.push(contrast(name, [images, 256, side, side]));
+        }
+    }
+    if o.only.starts_with("exact_map") {
+        list.push(contrast(format!("exact_map_1x{map}x{map}x64"), [1, 64, map, map]));
+    }
+    list
+}
+
+/// The loss on features of this shape, forward and backward.
+fn contrast(name: String, [images, dim, height, width]: [usize; 4]) -> Workload {
+    workload(name, move |device| {
+        let shape = [images, dim, height, width];
+        let (features, distorted) = (draw(&shape, device), draw(&shape, device));
+        let y = labels(&[images, height, width], device);
+        let mut random = Random::new(0);
+        Box::new(move || {
+            let input = PixelContrastInput {
+                features: &features,
+                distorted: Some(&distorted),
+                labels: &y,
+                predictions: None,
+                temperature: None,
+                memory: None,
+                random: &mut random,
+            };
+            let output = pixel_contrast(input, &PixelContrastOptions::default()).unwrap();
+            drop(output.loss.backward().unwrap());
+        })
+    })
+}
+
+fn network(encoder: EncoderKind, n: usize, size: usize, device: &Device) -> (Segmenter, Tensor) {
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, encoder, 19);
+    let network = Segmenter::new(&config, 0, device).unwrap();
+    (network, draw(&[n, 3, size, size], device).as_detached_tensor())
+}
+
+fn networks(precision: Precision, o: &Options) -> Vec<Workload> {
+    let mut list = Vec::new();
+    let sizes = match (o.small, o.device.as_str()) {
+        (true, _) => [(EncoderKind::Resnet18, 2, 64), (EncoderKind::Resnet50, 2, 64)],
+        (false, "cpu") => [(EncoderKind::Resnet18, 8, 128), (EncoderKind::Resnet50, 2, 256)],
+        (false, _) => [(EncoderKind::Resnet18, 16, 512), (EncoderKind::Resnet50, 16, 512)],
+    };
+    for (encoder, n, size) in sizes {
+        let name = encoder.name();
+        list.push(workload(
+            format!("train_step_{name}_{n}x3x{size}x{size}"),
+            move |device| {
+                let (network, x) = network(encoder, n, size, device);
+                let y = labels(&[n, size, size], device);
+                let parameters = network
+                    .parameters("")
+                    .into_iter()
+                    .filter(|p| !p.name.starts_with("projection"));
+                let config = OptimizerConfig {
+                    name: Rule::Sgd,
+                    lr: Some(0.01),
+                    momentum: Some(0.9),
+                    weight_decay: Some(1e-4),
+                    ..Default::default()
+                };
+                let mut optimizer = Optimizer::new(parameters.map(|p| (p.name, p.var)).collect(), &config).unwrap();
+                let random = RefCell::new(Random::new(0));
                 Box::new(move || {
-                    let input = PixelContrastInput {
-                        features: &features,
-                        distorted: Some(&distorted),
-                        labels: &y,
-                        predictions: None,
-                        temperature: None,
-                        memory: None,
-                        random: &mut random,
-                    };
-                    let output = pixel_contrast(input, &PixelContrastOptions::default()).unwrap();
-                    drop(output.loss.backward().unwrap());
+                    let tape = Tape::new();
+                    let out = network
+                        .forward(&x, &Pass::training(&random).on(&tape).at(precision))
+                        .unwrap();
+                    let loss = Graph::on(&tape)
+                        .cross_entropy(&out, &y, &CrossEntropyOptions::default())
+                        .unwrap();
+                    drop(out);
+                    optimizer.step(&tape.backward(&loss).unwrap(), 1.0).unwrap();
                 })
             },
-        )
-    };
-    sizes.into_iter().map(one).collect()
-}
-
-fn network(encoder: EncoderKind, n: usize, size: usize) -> (Segmenter, Tensor) {
-    let config = ModelConfig::new(Architecture::DeepLabV3Plus, encoder, 19);
-    let network = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
-    (network, draw(&[n, 3, size, size]).as_detached_tensor())
-}
-
-fn networks(precision: Precision) -> Vec<Workload> {
-    let mut list = Vec::new();
-    for (encoder, n, size) in [(EncoderKind::Resnet18, 8, 128), (EncoderKind::Resnet50, 2, 256)] {
-        let name = encoder.name();
-        list.push(workload(format!("train_step_{name}_{n}x3x{size}x{size}"), move || {
-            let (network, x) = network(encoder, n, size);
-            let y = labels(&[n, size, size]);
-            let parameters = network
-                .parameters("")
-                .into_iter()
-                .filter(|p| !p.name.starts_with("projection"));
-            let config = OptimizerConfig {
-                name: Rule::Sgd,
-                lr: Some(0.01),
-                momentum: Some(0.9),
-                weight_decay: Some(1e-4),
-                ..Default::default()
-            };
-            let mut optimizer = Optimizer::new(parameters.map(|p| (p.name, p.var)).collect(), &config).unwrap();
-            let random = RefCell::new(Random::new(0));
-            Box::new(move || {
-                let tape = Tape::new();
-                let out = network
-                    .forward(&x, &Pass::training(&random).on(&tape).at(precision))
-                    .unwrap();
-                let loss = Graph::on(&tape)
-                    .cross_entropy(&out, &y, &CrossEntropyOptions::default())
-                    .unwrap();
-                drop(out);
-                optimizer.step(&tape.backward(&loss).unwrap(), 1.0).unwrap();
-            })
-        }));
-        list.push(workload(format!("inference_{name}_{n}x3x{size}x{size}"), move || {
-            let (network, x) = network(encoder, n, size);
-            let pass = Pass::evaluation().at(precision);
-            Box::new(move || drop(network.forward(&x, &pass).unwrap()))
-        }));
+        ));
+        list.push(workload(
+            format!("inference_{name}_{n}x3x{size}x{size}"),
+            move |device| {
+                let (network, x) = network(encoder, n, size, device);
+                let pass = Pass::evaluation().at(precision);
+                Box::new(move || drop(network.forward(&x, &pass).unwrap()))
+            },
+        ));
     }
     list
 }
@@ -322,24 +366,37 @@ fn median(times: &mut [f64]) -> f64 {
 
 /// Measure one workload in this process; prints one JSON line in the format of `pytorch_bench.py`.
 fn measure(w: &Workload, o: &Options) {
+    let device = open_device(&o.device).unwrap();
+    let gpu = |part: usize| {
+        memory(&device)
+            .unwrap()
+            .map(|bytes| bytes[part] as f64 / f64::from(1 << 20))
+    };
     let base = peak_mib();
-    let mut step = (w.prepare)();
-    for _ in 0..2 {
-        step();
-    }
+    let mut step = (w.prepare)(&device);
+    let base = gpu(0).unwrap_or(base);
+    reset_peak(&device).unwrap();
+    step();
+    let first = gpu(0);
+    step();
+    device.synchronize().unwrap();
     let cpu = cpu_ms();
     let mut times: Vec<f64> = (0..o.runs)
         .map(|_| {
             let start = Instant::now();
             step();
+            device.synchronize().unwrap();
             start.elapsed().as_secs_f64() * 1e3
         })
         .collect();
     let cpu = (cpu_ms() - cpu) / o.runs as f64;
     let median = median(&mut times);
+    let peak = gpu(1).unwrap_or_else(peak_mib) - base;
+    let kept = gpu(0).zip(first).map(|(now, first)| now - first);
     let line = serde_json::json!({
-        "side": "seglab", "name": w.name, "device": "cpu", "dtype": dtype(o.precision), "threads": o.threads, "median_ms": median,
-        "min_ms": times[0], "max_ms": times[times.len() - 1], "cpu_ms": cpu, "peak_mib": peak_mib() - base,
+        "side": "seglab", "name": w.name, "device": o.device, "dtype": dtype(o.precision), "threads": o.threads, "median_ms": median,
+        "min_ms": times[0], "max_ms": times[times.len() - 1], "cpu_ms": cpu, "peak_mib": peak,
+        "kept_mib": kept,
     });
     println!("{line}");
 }
@@ -376,6 +433,7 @@ fn versus(python: &str, names: &[String], o: &Options) {
         ("--threads", o.threads.to_string()),
         ("--runs", o.runs.to_string()),
         ("--dtype", dtype(o.precision).to_string()),
+        ("--device", o.device.clone()),
     ];
     if !o.json {
         println!(
@@ -419,9 +477,10 @@ fn versus(python: &str, names: &[String], o: &Options) {
 fn main() {
     let o = options();
     ops::start_threads(o.threads).expect("the pool starts once");
+    set_tf32(true);
     let mut list = operations(o.precision);
-    list.extend(contrasts());
-    list.extend(networks(o.precision));
+    list.extend(contrasts(&o));
+    list.extend(networks(o.precision, &o));
     list.retain(|w| w.name.starts_with(&o.only));
     match std::env::var("SEGLAB_PYTORCH") {
         Ok(python) => versus(&python, &list.iter().map(|w| w.name.clone()).collect::<Vec<_>>(), &o),

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod devices;
+
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -20,8 +22,9 @@ struct Golden {
     options: BTreeMap<String, Value>,
 }
 
-/// One case: its tensors by role and its options.
+/// One case on one device: its tensors by role and its options.
 struct Case<'a> {
+    device: Device,
     name: &'a str,
     golden: &'a Golden,
     options: &'a Value,
@@ -41,17 +44,22 @@ impl Golden {
         Golden { tensors, options }
     }
 
+    /// The cases of this name, on every device there is.
     fn cases(&self, prefix: &str) -> Vec<Case<'_>> {
-        let cases: Vec<_> = self
+        let found: Vec<_> = self
             .options
             .iter()
             .filter(|(name, _)| name.starts_with(prefix))
-            .map(|(name, options)| Case {
+            .collect();
+        let mut cases = Vec::new();
+        for device in devices::devices() {
+            cases.extend(found.iter().map(|&(name, options)| Case {
+                device: device.clone(),
                 name,
                 golden: self,
                 options,
-            })
-            .collect();
+            }));
+        }
         assert!(!cases.is_empty(), "no golden case {prefix}");
         cases
     }
@@ -64,7 +72,8 @@ impl Case<'_> {
             .tensors
             .get(&name)
             .unwrap_or_else(|| panic!("no {name}"))
-            .clone()
+            .to_device(&self.device)
+            .unwrap()
     }
 
     fn var(&self, role: &str) -> Var {

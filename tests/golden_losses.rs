@@ -2,6 +2,8 @@
 //! slow, obvious definitions (`make_golden.py`). `SEGLAB_GOLDEN=FOLDER` reads another seed's file.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod devices;
+
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -55,11 +57,15 @@ fn compare(dtype: DType, tolerance: f64) {
     let golden = golden();
     let mut findings = Vec::new();
     let mut seen = 0;
-    for (case, options) in &golden.options {
-        let get = |role: &str| golden.tensors[&format!("{case}/{role}")].clone();
+    let devices = devices::devices();
+    for (device, (case, options)) in devices.iter().flat_map(|d| golden.options.iter().map(move |o| (d, o))) {
+        let get = |role: &str| {
+            let stored = &golden.tensors[&format!("{case}/{role}")];
+            stored.to_device(device).unwrap()
+        };
         let var = |role: &str| Var::from_tensor(&get(role).to_dtype(dtype).unwrap()).unwrap();
         let (features, distorted) = (var("features"), var("distorted"));
-        let temperature = Var::new(options["temperature"].as_f64().unwrap(), &Device::Cpu).unwrap();
+        let temperature = Var::new(options["temperature"].as_f64().unwrap(), device).unwrap();
         let settings = PixelContrastOptions {
             variant: Variant::parse(options["variant"].as_str().unwrap()).unwrap(),
             temperature: 1.0, // replaced by the tensor
@@ -88,12 +94,12 @@ fn compare(dtype: DType, tolerance: f64) {
         ] {
             let off = difference(&ours, &numbers(&get(role)));
             if off > tolerance {
-                findings.push(format!("{case}/{role}: relative difference {off:.2e}"));
+                findings.push(format!("{case}/{role} on {device:?}: relative difference {off:.2e}"));
             }
         }
         seen += 1;
     }
-    assert_eq!(seen, 42);
+    assert_eq!(seen, 42 * devices.len());
     assert!(
         findings.is_empty(),
         "{dtype:?}, tolerance {tolerance}:\n{}",

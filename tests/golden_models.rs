@@ -10,6 +10,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod devices;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -87,11 +89,8 @@ fn config(options: &Value) -> ModelConfig {
     config
 }
 
-fn filled(config: &ModelConfig, dtype: DType) -> Segmenter {
-    let model = Segmenter::new(config, 0, &Device::Cpu)
-        .unwrap()
-        .to_dtype(dtype)
-        .unwrap();
+fn filled(config: &ModelConfig, dtype: DType, device: &Device) -> Segmenter {
+    let model = Segmenter::new(config, 0, device).unwrap().to_dtype(dtype).unwrap();
     let state = model.state().unwrap();
     let ours = |(n, t): (String, Tensor)| (!n.starts_with("projection")).then(|| (n.clone(), value(&n, t.dims())));
     let map: HashMap<String, Tensor> = state.into_iter().filter_map(ours).collect();
@@ -100,6 +99,7 @@ fn filled(config: &ModelConfig, dtype: DType) -> Segmenter {
 }
 
 struct Case {
+    device: Device,
     name: String,
     options: Value,
     golden: HashMap<String, Tensor>,
@@ -113,7 +113,7 @@ impl Case {
             .into_iter()
             .map(|x| 2.0 * x)
             .collect();
-        Tensor::from_vec(pixels, &shape, &Device::Cpu)
+        Tensor::from_vec(pixels, &shape, &self.device)
             .unwrap()
             .to_dtype(dtype)
             .unwrap()
@@ -124,7 +124,7 @@ impl Case {
     }
 
     fn eval_error(&self, dtype: DType, precision: Precision) -> f64 {
-        let model = filled(&config(&self.options), dtype);
+        let model = filled(&config(&self.options), dtype, &self.device);
         let pass = Pass::evaluation().at(precision);
         let logits = model.forward(&self.images(dtype), &pass).unwrap();
         error(&sample(&logits, 256), &values(self.golden("eval")))
@@ -132,7 +132,7 @@ impl Case {
 
     /// Errors of the output, of the parameter with the worst gradient (with its name), of the running statistics.
     fn train_errors(&self, dtype: DType) -> (f64, (f64, String), f64) {
-        let model = filled(&config(&self.options), dtype);
+        let model = filled(&config(&self.options), dtype, &self.device);
         let pass = Pass {
             training: true,
             track: true,
@@ -144,7 +144,7 @@ impl Case {
         let output = error(&sample(&logits, 256), &values(self.golden("train")));
 
         let cotangent = uniform("cotangent", logits.elem_count());
-        let cotangent = Tensor::from_vec(cotangent, logits.shape(), &Device::Cpu)
+        let cotangent = Tensor::from_vec(cotangent, logits.shape(), &self.device)
             .unwrap()
             .to_dtype(dtype)
             .unwrap();
@@ -180,17 +180,23 @@ impl Case {
     }
 }
 
+/// All cases on every device there is.
 fn cases() -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models.safetensors");
     let file = weights::read(path, &Device::Cpu).unwrap();
     let rounding: Value = serde_json::from_str(&file.metadata["float32"]).unwrap();
-    let case = |(name, rounding): (&String, &Value)| Case {
+    let case = |device: &Device, (name, rounding): (&String, &Value)| Case {
+        device: device.clone(),
         name: name.clone(),
         options: serde_json::from_str(&file.metadata[name]).unwrap(),
         golden: file.tensors.clone(),
         rounding: rounding.clone(),
     };
-    rounding.as_object().unwrap().iter().map(case).collect()
+    let mut cases = Vec::new();
+    for device in devices::devices() {
+        cases.extend(rounding.as_object().unwrap().iter().map(|entry| case(&device, entry)));
+    }
+    cases
 }
 
 #[test]
@@ -200,8 +206,8 @@ fn networks_agree_with_pytorch_in_double_precision() {
         let eval = case.eval_error(DType::F64, Precision::F32);
         let (output, (gradient, name), running) = case.train_errors(DType::F64);
         println!(
-            "{}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}), running {running:.1e}",
-            case.name
+            "{} on {:?}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}), running {running:.1e}",
+            case.name, case.device
         );
         if eval.max(output).max(gradient).max(running) > 1e-7 {
             findings.push(case.name);
@@ -217,8 +223,8 @@ fn single_precision_is_as_good_as_pytorchs() {
         let eval = case.eval_error(DType::F32, Precision::F32);
         let (output, (gradient, name), _) = case.train_errors(DType::F32);
         println!(
-            "{}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}); PyTorch {}",
-            case.name, case.rounding
+            "{} on {:?}: eval {eval:.1e}, training {output:.1e}, worst gradient {gradient:.1e} ({name}); PyTorch {}",
+            case.name, case.device, case.rounding
         );
         // rounding errors are random: a factor of 5, and never asked to be below 1e-5; one rectifier that rounds to the other side
         // of 0 moves a gradient by some 1e-3 (in double precision, above, all gradients agree)
@@ -237,7 +243,7 @@ fn single_precision_is_as_good_as_pytorchs() {
 fn random_initialisation_has_pytorchs_distributions() {
     let mut findings = Vec::new();
     for case in cases() {
-        let model = Segmenter::new(&config(&case.options), 1, &Device::Cpu).unwrap();
+        let model = Segmenter::new(&config(&case.options), 1, &case.device).unwrap();
         let parameters = model.parameters("");
         let ours = parameters.iter().filter(|p| !p.name.starts_with("projection"));
         for (p, expected) in ours.zip(case.golden("initial").to_vec2::<f64>().unwrap()) {

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod devices;
+
 use candle_core::{DType, Device, Tensor, Var};
 use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
 use seglab::random::Random;
@@ -24,13 +26,20 @@ fn numbers(t: &Tensor) -> Vec<f64> {
 fn weigh(t: &Tensor) -> Tensor {
     let n = t.elem_count();
     let weights: Vec<f64> = (0..n).map(|i| ((i * 37 % 101) as f64 / 50.0 - 1.0) * 1.7).collect();
-    let weights = Tensor::from_vec(weights, t.dims(), &Device::Cpu).unwrap();
+    let weights = Tensor::from_vec(weights, t.dims(), t.device()).unwrap();
     (t * weights).unwrap().sum_all().unwrap()
 }
 
 /// Compare the gradients of `weigh(f(arguments)) + (sum of squares of the arguments) / 2`, in which every argument is used
-/// twice, with central differences.
+/// twice, with central differences, on every device there is.
 fn check(name: &str, arguments: &[Var], f: impl Fn(&[Tensor]) -> Tensor) {
+    for device in devices::devices() {
+        let on = |v: &Var| Var::from_tensor(&v.to_device(&device).unwrap()).unwrap();
+        check_on(&device, name, &arguments.iter().map(on).collect::<Vec<_>>(), &f);
+    }
+}
+
+fn check_on(device: &Device, name: &str, arguments: &[Var], f: impl Fn(&[Tensor]) -> Tensor) {
     let loss = |arguments: &[Tensor]| {
         let mut total = weigh(&f(arguments));
         for a in arguments {
@@ -49,14 +58,14 @@ fn check(name: &str, arguments: &[Var], f: impl Fn(&[Tensor]) -> Tensor) {
                 let mut moved = base.clone();
                 moved[at] += sign * step;
                 let mut all: Vec<Tensor> = tracked.iter().map(Tensor::detach).collect();
-                all[i] = Tensor::from_vec(moved, argument.dims(), &Device::Cpu).unwrap();
+                all[i] = Tensor::from_vec(moved, argument.dims(), device).unwrap();
                 loss(&all).to_scalar::<f64>().unwrap()
             };
             let expected = (side(1.0) - side(-1.0)) / (2.0 * step);
             let error = (gradient[at] - expected).abs() / expected.abs().max(1.0);
             assert!(
                 error < 1e-6,
-                "{name}: argument {i}, element {at}: {} but {expected}",
+                "{name} on {device:?}: argument {i}, element {at}: {} but {expected}",
                 gradient[at]
             );
         }
@@ -164,6 +173,8 @@ fn batch_norm() {
             &format!("batch_norm {training} {relu} {with_residual}"),
             &arguments,
             |a| {
+                let on = |v: &Var| Var::from_tensor(&v.to_device(a[0].device()).unwrap().copy().unwrap()).unwrap();
+                let (mean, var) = (on(&mean), on(&var));
                 let state = BatchNormState { mean: &mean, var: &var };
                 ops::batch_norm(&a[0], &a[1], &a[2], state, a.get(3), &o).unwrap()
             },
@@ -235,6 +246,7 @@ fn cross_entropy() {
         for dtype in [DType::I64, DType::U8] {
             let labels = labels.to_dtype(dtype).unwrap();
             check("cross_entropy", &logits, |a| {
+                let labels = labels.to_device(a[0].device()).unwrap();
                 ops::cross_entropy(&a[0], &labels, &o).unwrap()
             });
         }

@@ -9,8 +9,18 @@ pub(super) fn open(_: usize) -> crate::error::Result<candle_core::Device> {
     )
 }
 
+#[cfg(not(feature = "cuda"))]
+pub(super) fn memory(_: &candle_core::Device) -> crate::error::Result<Option<[u64; 2]>> {
+    Ok(None)
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(super) fn reset_peak(_: &candle_core::Device) -> crate::error::Result<()> {
+    Ok(())
+}
+
 #[cfg(feature = "cuda")]
-pub(super) use with_cuda::open;
+pub(super) use with_cuda::{memory, open, reset_peak};
 
 #[cfg(feature = "cuda")]
 mod with_cuda {
@@ -92,6 +102,49 @@ mod with_cuda {
         };
         keep_pool(&device)?;
         Ok(device)
+    }
+
+    /// What the pool has handed out: now, and at most.
+    pub(in crate::device) fn memory(device: &Device) -> Result<Option<[u64; 2]>> {
+        use sys::CUmemPool_attribute::{CU_MEMPOOL_ATTR_USED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_HIGH};
+        let Device::Cuda(device) = device else {
+            return Ok(None);
+        };
+        device.cuda_stream().synchronize().map_err(candle_core::Error::wrap)?; // frees wait in the stream
+        let mut found = [0u64; 2];
+        for (value, attribute) in found
+            .iter_mut()
+            .zip([CU_MEMPOOL_ATTR_USED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_HIGH])
+        {
+            // SAFETY: the device is open; the attribute is a 64-bit number.
+            let got = unsafe {
+                result::device::get_default_mem_pool(device.cuda_stream().context().cu_device())
+                    .and_then(|pool| result::mem_pool::get_attribute(pool, attribute, std::ptr::from_mut(value).cast()))
+            };
+            if let Err(e) = got {
+                fail!("device: the memory in use cannot be asked for: {e}")
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Only 0 may be written to the high-water mark: it then restarts from what is in use.
+    pub(in crate::device) fn reset_peak(device: &Device) -> Result<()> {
+        let Device::Cuda(device) = device else {
+            return Ok(());
+        };
+        let mut zero = 0u64;
+        // SAFETY: the device is open; the attribute takes a 64-bit number.
+        let set = unsafe {
+            result::device::get_default_mem_pool(device.cuda_stream().context().cu_device()).and_then(|pool| {
+                let high = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+                result::mem_pool::set_attribute(pool, high, (&raw mut zero).cast())
+            })
+        };
+        match set {
+            Ok(()) => Ok(()),
+            Err(e) => fail!("device: the peak of the memory in use cannot be reset: {e}"),
+        }
     }
 
     /// Keep freed memory in the driver's pool: by default every synchronisation gives it back to the system.

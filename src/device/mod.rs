@@ -35,6 +35,22 @@ pub fn device_name(device: &Device) -> String {
     }
 }
 
+/// Bytes of a GPU's memory in use by tensors now, and the most there were since the last [`reset_peak`]; `None` on the processor.
+///
+/// # Errors
+/// A device that fails.
+pub fn memory(device: &Device) -> Result<Option<[u64; 2]>> {
+    cuda::memory(device)
+}
+
+/// Let the peak of [`memory`] start anew from what is in use now; nothing on the processor.
+///
+/// # Errors
+/// A device that fails.
+pub fn reset_peak(device: &Device) -> Result<()> {
+    cuda::reset_peak(device)
+}
+
 /// Whether products and convolutions of f32 tensors on a GPU may round their inputs to TF32 (10 bits of mantissa).
 pub fn tf32() -> bool {
     candle_core::cuda::gemm_reduced_precision_f32()

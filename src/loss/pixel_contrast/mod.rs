@@ -18,7 +18,6 @@
 //! anchor weighs, the streamed kernel of [`ops::pixel_contrast`](crate::ops::pixel_contrast) knows cosines and denominators.
 
 mod memory;
-#[cfg(test)]
 mod on_gpu;
 mod options;
 mod pairs;

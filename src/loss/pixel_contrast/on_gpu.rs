@@ -1,4 +1,5 @@
 //! Every variant by the code for a GPU, run by the emulator, against the code for the processor.
+#![cfg(test)]
 
 use candle_core::{DType, Device, Tensor, Var};
 

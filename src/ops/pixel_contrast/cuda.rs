@@ -12,6 +12,7 @@ use super::{Contrast, Denominator, Pairs, Source as Rows, Term};
 use crate::ops::graph::record;
 use crate::ops::kernel::cuda::product::{Matrix, multiply};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use crate::ops::pieces::Check;
 
 const SOURCE: Source = Source {
     name: "pixel_contrast",
@@ -162,7 +163,8 @@ impl Plan {
 }
 
 /// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
-/// in bf16). `tau` is the temperature's value. A feature that is not finite makes the loss NaN.
+/// in bf16). `tau` is the temperature's value; `check` is asked between blocks of anchors, which the GPU may be far behind. A feature
+/// that is not finite makes the loss NaN.
 pub(super) fn contrast(
     first: &Tensor,
     second: &Tensor,
@@ -170,8 +172,9 @@ pub(super) fn contrast(
     tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
-) -> Result<Contrast> {
-    in_room(ROOM, first, second, temperature, tau, base, pairs)
+    check: Check,
+) -> crate::error::Result<Contrast> {
+    in_room(ROOM, [first, second], temperature, tau, base, pairs, check)
 }
 
 /// As [`contrast`] on tensors in main memory, by the emulator, with blocks so small that several are needed.
@@ -181,14 +184,14 @@ pub(crate) fn emulated(
     temperature: &Tensor,
     base: Option<f64>,
     pairs: &Pairs,
-) -> Result<Contrast> {
+) -> crate::error::Result<Contrast> {
     let room = Room {
         panel: 300,
         smallest: 3,
         largest: 20,
     };
     let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    in_room(room, views[0], views[1], temperature, tau, base, pairs)
+    in_room(room, views, temperature, tau, base, pairs, &|| Ok(()))
 }
 
 /// A pool's unit rows, 1 / norm of its features, and the gradient with respect to the rows where it is wanted.
@@ -200,13 +203,13 @@ struct Side {
 
 fn in_room(
     room: Room,
-    first: &Tensor,
-    second: &Tensor,
+    [first, second]: [&Tensor; 2],
     temperature: &Tensor,
     tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
-) -> Result<Contrast> {
+    check: Check,
+) -> crate::error::Result<Contrast> {
     let (device, wide) = (first.device(), arithmetic(first.dtype()));
     let (_, dim, height, width) = first.dims4()?;
     let area = height * width;
@@ -274,7 +277,7 @@ fn in_room(
         weights: &weights,
         sums: &sums,
     };
-    job.run(&plan.blocks, &sides)?;
+    job.run(&plan.blocks, &sides, check)?;
 
     let (mut value, mut facts) = (Buffer::new(device, wide, 1)?, Buffer::new(device, DType::F64, 3)?);
     Launch::of(&SOURCE, "contrast_finish", &views[0])
@@ -328,12 +331,13 @@ fn in_room(
         });
         Ok(all)
     };
-    contrast(record(
+    let arguments = [first, second, third];
+    Ok(contrast(record(
         "pixel_contrast",
-        &[first, second, third],
+        &arguments,
         value.output(()),
         backward,
-    )?)
+    )?)?)
 }
 
 /// Which feature map a pool is made of.
@@ -394,7 +398,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, blocks: &[Block], sides: &[Side]) -> Result<()> {
+    fn run(&self, blocks: &[Block], sides: &[Side], check: Check) -> crate::error::Result<()> {
         let (device, wide) = (self.map.device(), arithmetic(self.map.dtype()));
         let fresh = |len: usize| -> Result<Tensor> { Ok(Buffer::new(device, wide, len)?.tensor(len.max(1))) };
         let most = |of: fn(&Block) -> usize| blocks.iter().map(of).max().unwrap_or(0);
@@ -407,6 +411,7 @@ impl Job<'_> {
             0.0
         };
         for block in blocks.iter().filter(|block| block.width > 0) {
+            check()?;
             let (n, dim, width) = (block.count, self.dim, block.width);
             let side = &sides[block.pool];
             let anchors = Matrix::new(&side.rows, block.row * dim, [n, dim], dim);

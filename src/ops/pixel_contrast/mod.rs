@@ -153,7 +153,7 @@ pub struct Contrast {
 /// f64 (on a GPU also bf16); `temperature`: a scalar tensor, whose value is read (where it lies on a GPU, this waits for the
 /// GPU, once). Differentiable in all three, once. An anchor without positives counts nothing; no pairs at all: 0 with zero
 /// gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A anchors, K keys); `check` is asked
-/// between blocks of anchors (on the CPU). Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
 /// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (on a GPU these
@@ -188,7 +188,7 @@ pub fn pixel_contrast(
         "pixel_contrast: {pixels} pixels are more than can be numbered; use smaller crops or `max_anchors`"
     );
     if first.device().is_cuda() {
-        return Ok(cuda::contrast(first, &second, temperature, tau, base, pairs)?);
+        return cuda::contrast(first, &second, temperature, tau, base, pairs, check);
     }
     match first.dtype() {
         DType::F32 => contrast::<f32>(first, &second, temperature, tau, base, pairs, check),
