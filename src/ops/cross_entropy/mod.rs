@@ -113,21 +113,29 @@ impl Graph<'_> {
         if logits.device().is_cuda() {
             return Ok(cuda::cross_entropy(self, problem, &logits, labels)?);
         }
-        let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-        if let Some(at) = truth
-            .iter()
-            .position(|&y| y != o.ignore_label && !(0..classes as i64).contains(&y))
-        {
-            fail!(
-                "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {}; \
-             check the number of classes and ignore_label",
-                truth[at],
-                position(at, label_dims),
-                o.ignore_label
-            );
-        }
+        let truth = checked_labels(labels, classes, o.ignore_label)?;
         Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth))?)
     }
+}
+
+/// The labels in reading order, each a class or the ignored label; on a GPU this waits for the device.
+///
+/// # Errors
+/// A label that is neither, named with its position.
+pub(crate) fn checked_labels(labels: &Tensor, classes: usize, ignore: i64) -> Result<Vec<i64>> {
+    let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    if let Some(at) = truth
+        .iter()
+        .position(|&y| y != ignore && !(0..classes as i64).contains(&y))
+    {
+        fail!(
+            "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {ignore}; \
+             check the number of classes and ignore_label",
+            truth[at],
+            position(at, labels.dims()),
+        );
+    }
+    Ok(truth)
 }
 
 /// `at` in reading order as "[image, row, column]".
