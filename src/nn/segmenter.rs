@@ -108,10 +108,12 @@ impl Segmenter {
     }
 
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
-    /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet).
+    /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet). On a GPU in a pass of
+    /// precision bf16 it is bf16; [`Segmenter::classify`] and [`Segmenter::project`] take it and give the parameters' type back.
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = self.check_images(images)?;
-        let pyramid = self.encoder.forward(images, pass)?;
+        let images = images.to_dtype(self.working_type(pass))?;
+        let pyramid = self.encoder.forward(&images, pass)?;
         self.decoder.forward(&pyramid, size, pass)
     }
 
@@ -124,12 +126,23 @@ impl Segmenter {
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
     /// (deeplabv3plus, unet), without as torchvision does (deeplabv3, fcn).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        self.classifier.forward(features, size, pass)
+        let features = features.to_dtype(self.working_type(pass))?;
+        Ok(self.classifier.forward(&features, size, pass)?.to_dtype(self.dtype)?)
     }
 
     /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
     pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.projection.forward(features, pass)
+        let features = features.to_dtype(self.working_type(pass))?;
+        Ok(self.projection.forward(&features, pass)?.to_dtype(self.dtype)?)
+    }
+
+    /// The element type of the maps inside the network: bf16 on a GPU in a pass of that precision, else that of the parameters, which
+    /// stay as they are (each convolution converts its own; the processor rounds the factors of its products instead).
+    fn working_type(&self, pass: &Pass) -> DType {
+        match pass.precision {
+            Precision::Bf16 if self.device.is_cuda() && self.dtype == DType::F32 => DType::BF16,
+            _ => self.dtype,
+        }
     }
 
     /// The embedding of every position: `project(features(images))` divided by its Euclidean norm over the channels.

@@ -31,6 +31,7 @@ mod winograd;
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
 pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
+pub(crate) use cross_entropy::checked_labels;
 pub use cross_entropy::{CrossEntropyOptions, cross_entropy};
 pub use dropout::dropout;
 pub use kernel::cpu::start_threads;

@@ -14,6 +14,7 @@ use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::ops::Precision;
+use crate::ops::checked_labels;
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -204,6 +205,10 @@ fn attempt(
     let norm = run.optimizer.gradient_norm(&gradients)?;
     facts.metrics.push(("grad_norm".into(), norm));
     if !facts.loss.is_finite() || !norm.is_finite() {
+        if let Objective::CrossEntropy(options) = &run.config.objective {
+            // A GPU does not stop at a label that is no class: its loss is NaN. Here there is time to name it.
+            checked_labels(&batch.labels, run.model.borrow().config().classes, options.ignore_label)?;
+        }
         return Err(Failure::NotFinite(facts));
     }
     warn_of_idle_parameters(run, &gradients);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ensure;
 use crate::error::Result;
-use crate::ops::optimizer::{AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
+use crate::ops::optimizer::{self, AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,8 +266,12 @@ impl Optimizer {
         lacking.map(|s| s.name.as_str()).collect()
     }
 
-    /// The Euclidean norm of all gradients of these parameters together. One pass over them.
+    /// The Euclidean norm of all gradients of these parameters together. One pass over them; on a GPU one wait.
     pub fn gradient_norm(&self, gradients: &GradStore) -> Result<f64> {
+        if self.slots[0].var.device().is_cuda() {
+            let all: Vec<&Tensor> = self.slots.iter().filter_map(|s| gradients.get(&s.var)).collect();
+            return Ok(optimizer::cuda::sum_of_squares(&all)?.sqrt());
+        }
         let mut sum = 0.0;
         for gradient in self.slots.iter().filter_map(|s| gradients.get(&s.var)) {
             sum += sum_of_squares(gradient)?;
@@ -275,46 +279,69 @@ impl Optimizer {
         Ok(sum.sqrt())
     }
 
-    /// Update every parameter that has a gradient; the gradients are multiplied by `scale` first. In place, one pass each.
+    /// Update every parameter that has a gradient; the gradients are multiplied by `scale` first. In place, one pass each; on
+    /// a GPU one launch for all.
     ///
     /// A parameter without gradient stays as it is, as in PyTorch: not even its weight decay acts.
     pub fn step(&mut self, gradients: &GradStore, scale: f64) -> Result<()> {
         self.steps += 1;
         let c = &self.config;
-        let (lr, momentum) = (self.lr(), c.momentum.unwrap_or(0.0));
+        let sgd = SgdStep {
+            lr: self.lr(),
+            momentum: c.momentum.unwrap_or(0.0),
+            nesterov: c.nesterov,
+            weight_decay: 0.0,
+            scale,
+        };
+        let adamw = AdamwStep {
+            lr: self.lr(),
+            beta1: c.beta1,
+            beta2: c.beta2,
+            eps: c.eps,
+            weight_decay: 0.0,
+            scale,
+            step: self.steps,
+        };
+        let mut items = Vec::new();
         for slot in &self.slots {
             let Some(gradient) = gradients.get(&slot.var) else {
                 continue;
             };
-            let lr = lr * slot.multiple;
+            let lr = self.lr() * slot.multiple;
             let weight_decay = slot.weight_decay.or(c.weight_decay).unwrap_or(0.0);
+            if slot.var.device().is_cuda() {
+                items.push(optimizer::cuda::Item {
+                    parameter: &slot.var,
+                    gradient,
+                    state: slot.state.iter().map(|(_, t)| t).collect(),
+                    lr,
+                    weight_decay,
+                });
+                continue;
+            }
             match slot.state.as_slice() {
                 [(_, mean), (_, square)] => {
-                    let (beta1, beta2, eps, step) = (c.beta1, c.beta2, c.eps, self.steps);
                     let o = AdamwStep {
                         lr,
-                        beta1,
-                        beta2,
-                        eps,
                         weight_decay,
-                        scale,
-                        step,
+                        ..adamw
                     };
                     adamw_step(&slot.var, gradient, mean, square, &o)?;
                 }
                 rest => {
                     let o = SgdStep {
                         lr,
-                        momentum,
-                        nesterov: c.nesterov,
                         weight_decay,
-                        scale,
+                        ..sgd
                     };
                     sgd_step(&slot.var, gradient, rest.first().map(|(_, v)| v), &o)?;
                 }
             }
         }
-        Ok(())
+        match c.name {
+            Rule::Sgd => optimizer::cuda::sgd(&items, &sgd),
+            Rule::Adamw => optimizer::cuda::adamw(&items, &adamw),
+        }
     }
 
     /// Everything kept between steps, by `<parameter>.<what>`. The tensors are the living ones: write them out, or copy them.

@@ -1,6 +1,7 @@
 //! Cross-entropy per pixel, with ignored labels, class weights and label smoothing.
 
 mod cpu;
+mod cuda;
 
 use candle_core::{DType, Result as EngineResult, Tensor};
 
@@ -41,16 +42,34 @@ struct Problem {
     smoothing: f64,
 }
 
+impl Problem {
+    /// For logits of this shape, `[images, classes, ...]`.
+    fn new(dims: &[usize], o: &CrossEntropyOptions) -> Self {
+        Problem {
+            images: dims[0],
+            classes: dims[1],
+            area: dims[2..].iter().product(),
+            ignore: o.ignore_label,
+            weights: match &o.class_weights {
+                Some(weights) => weights.iter().map(|w| f64::from(*w)).collect(),
+                None => vec![1.0; dims[1]],
+            },
+            smoothing: o.label_smoothing,
+        }
+    }
+}
+
 /// Mean cross-entropy over the pixels that count, equal to PyTorch's `F.cross_entropy(..., reduction="mean")`.
 ///
 /// `loss = sum_i [(1 - s) w_{y_i} nll_i(y_i) + s / C sum_c w_c nll_i(c)] / sum_i w_{y_i}` with `nll_i(c) = logsumexp_k logits_i(k) - logits_i(c)`,
 /// smoothing `s`, class weights `w`, over the pixels whose label is not `ignore_label`. If none counts the loss and its gradient are 0.
 ///
 /// Shapes: logits `[n, c, h, w]`, labels `[n, h, w]` of any integer type (also `[n, c]` with `[n]`), result a scalar. The gradient
-/// is computed in the same pass over the logits as the value.
+/// is computed in the same pass over the logits as the value (on a GPU in a second one, when it is asked for).
 ///
 /// # Errors
-/// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative.
+/// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative. On a GPU
+/// labels are not read back: one outside `0..c` gives a loss and gradients of NaN there.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
     Graph::default().cross_entropy(logits, labels, o)
 }
@@ -89,33 +108,34 @@ impl Graph<'_> {
             "cross_entropy: label_smoothing is {}, expected 0 to 1",
             o.label_smoothing
         );
-        let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-        if let Some(at) = truth
-            .iter()
-            .position(|&y| y != o.ignore_label && !(0..classes as i64).contains(&y))
-        {
-            fail!(
-                "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {}; \
-             check the number of classes and ignore_label",
-                truth[at],
-                position(at, label_dims),
-                o.ignore_label
-            );
-        }
-        let problem = Problem {
-            images: dims[0],
-            classes,
-            area: dims[2..].iter().product(),
-            ignore: o.ignore_label,
-            weights: match &o.class_weights {
-                Some(weights) => weights.iter().map(|w| f64::from(*w)).collect(),
-                None => vec![1.0; classes],
-            },
-            smoothing: o.label_smoothing,
-        };
+        let problem = Problem::new(dims, o);
         let logits = logits.contiguous()?;
+        if logits.device().is_cuda() {
+            return Ok(cuda::cross_entropy(self, problem, &logits, labels)?);
+        }
+        let truth = checked_labels(labels, classes, o.ignore_label)?;
         Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth))?)
     }
+}
+
+/// The labels in reading order, each a class or the ignored label; on a GPU this waits for the device.
+///
+/// # Errors
+/// A label that is neither, named with its position.
+pub(crate) fn checked_labels(labels: &Tensor, classes: usize, ignore: i64) -> Result<Vec<i64>> {
+    let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    if let Some(at) = truth
+        .iter()
+        .position(|&y| y != ignore && !(0..classes as i64).contains(&y))
+    {
+        fail!(
+            "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {ignore}; \
+             check the number of classes and ignore_label",
+            truth[at],
+            position(at, labels.dims()),
+        );
+    }
+    Ok(truth)
 }
 
 /// `at` in reading order as "[image, row, column]".

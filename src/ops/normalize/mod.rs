@@ -1,6 +1,7 @@
 //! Scaling vectors to unit length.
 
 mod cpu;
+mod cuda;
 
 use candle_core::Tensor;
 
@@ -46,6 +47,9 @@ impl Graph<'_> {
             inner: dims[dim + 1..].iter().product(),
         };
         let input = input.contiguous()?;
+        if input.device().is_cuda() {
+            return Ok(cuda::normalize(self, around, &input, eps)?);
+        }
         Ok(by_dtype!(input, "normalize", T => {
             let (result, lengths) = {
                 let x = View::<T>::of(&input)?;

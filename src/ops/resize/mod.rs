@@ -1,6 +1,7 @@
 //! Resizing maps: bilinear, nearest, and label maps.
 
 mod cpu;
+mod cuda;
 
 use candle_core::{DType, Tensor};
 
@@ -88,6 +89,14 @@ impl Graph<'_> {
             return Ok(input.clone());
         }
         let input = input.contiguous()?;
+        if input.device().is_cuda() {
+            let sizes = cuda::Sizes {
+                planes: count,
+                from: [height, width],
+                to: size,
+            };
+            return Ok(cuda::bilinear(self, sizes, &input, align_corners)?);
+        }
         let rows = bilinear_taps(height, size[0], align_corners);
         let columns = bilinear_taps(width, size[1], align_corners);
         Ok(by_dtype!(input, "resize_bilinear", T => {
@@ -120,6 +129,14 @@ impl Graph<'_> {
     pub fn resize_nearest(self, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
         let [count, height, width] = planes("resize_nearest", input, 4..=4, size)?;
         let input = input.contiguous()?;
+        if input.device().is_cuda() {
+            let sizes = cuda::Sizes {
+                planes: count,
+                from: [height, width],
+                to: size,
+            };
+            return Ok(cuda::nearest(self, sizes, &input)?);
+        }
         let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
         Ok(by_dtype!(input, "resize_nearest", T => {
             let result = {
@@ -144,6 +161,14 @@ pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     let [count, height, width] = planes("resize_labels", labels, 2..=3, size)?;
     let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
     let labels = labels.contiguous()?;
+    if labels.device().is_cuda() && labels.dtype().is_int() {
+        let sizes = cuda::Sizes {
+            planes: count,
+            from: [height, width],
+            to: size,
+        };
+        return Ok(cuda::labels(&labels, sizes)?);
+    }
     macro_rules! run {
         ($T:ty) => {{
             let x = View::<$T>::of(&labels)?;

@@ -1,6 +1,8 @@
 //! The arithmetic of one optimiser step on one parameter: a single threaded pass over parameter, gradient and state, in place.
 //!
-//! On the CPU nothing is allocated; on another device the same formulas are composed of tensor operations.
+//! On the CPU nothing is allocated. On a GPU one launch takes all parameters (`cuda.rs`).
+
+pub(crate) mod cuda;
 
 use std::cell::RefCell;
 
@@ -51,8 +53,15 @@ pub struct AdamwStep {
 /// `velocity` starts as zeros of the parameter's shape; without it (momentum 0) `p -= lr g`. Cost: one pass.
 /// Source: PyTorch, `torch.optim.SGD`.
 pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
-    if !parameter.device().is_cpu() {
-        return sgd_composed(parameter, gradient, velocity, o);
+    if parameter.device().is_cuda() {
+        let item = cuda::Item {
+            parameter,
+            gradient,
+            state: velocity.into_iter().collect(),
+            lr: o.lr,
+            weight_decay: o.weight_decay,
+        };
+        return cuda::sgd(&[item], o);
     }
     match parameter.dtype() {
         f64::DTYPE => sgd_elements::<f64>(parameter, gradient, velocity, o),
@@ -65,8 +74,15 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o
 ///
 /// `mean` and `square` start as zeros of the parameter's shape. Cost: one pass. Source: PyTorch, `torch.optim.AdamW`.
 pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Tensor, o: &AdamwStep) -> Result<()> {
-    if !parameter.device().is_cpu() {
-        return adamw_composed(parameter, gradient, mean, square, o);
+    if parameter.device().is_cuda() {
+        let item = cuda::Item {
+            parameter,
+            gradient,
+            state: vec![mean, square],
+            lr: o.lr,
+            weight_decay: o.weight_decay,
+        };
+        return cuda::adamw(&[item], o);
     }
     match parameter.dtype() {
         f64::DTYPE => adamw_elements::<f64>(parameter, gradient, mean, square, o),
@@ -282,32 +298,6 @@ fn set(buffer: &Tensor, value: &Tensor) -> Result<()> {
     Ok(buffer.slice_set(&value.contiguous()?, 0, 0)?)
 }
 
-fn sgd_composed(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
-    let p = parameter.as_detached_tensor();
-    let g = ((gradient * o.scale)? + (&p * o.weight_decay)?)?;
-    let direction = match velocity {
-        None => g,
-        Some(velocity) => {
-            let v = ((velocity * o.momentum)? + &g)?;
-            set(velocity, &v)?;
-            if o.nesterov { (g + (v * o.momentum)?)? } else { v }
-        }
-    };
-    Ok(parameter.set(&(p - (direction * o.lr)?)?)?)
-}
-
-fn adamw_composed(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Tensor, o: &AdamwStep) -> Result<()> {
-    let p = parameter.as_detached_tensor();
-    let g = (gradient * o.scale)?;
-    let m = (mean + ((&g - mean)? * (1.0 - o.beta1))?)?;
-    let s = ((square * o.beta2)? + (g.sqr()? * (1.0 - o.beta2))?)?;
-    set(mean, &m)?;
-    set(square, &s)?;
-    let (size, root) = adamw_corrections(o);
-    let change = ((m * size)? / ((s.sqrt()? / root)? + o.eps)?)?;
-    Ok(parameter.set(&((p * (1.0 - o.lr * o.weight_decay))? - change)?)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +312,32 @@ mod tests {
     fn apart(a: &Tensor, b: &Tensor) -> f64 {
         let difference = (a - b).unwrap().to_dtype(DType::F64).unwrap();
         difference.abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap()
+    }
+
+    fn sgd_composed(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
+        let p = parameter.as_detached_tensor();
+        let g = ((gradient * o.scale)? + (&p * o.weight_decay)?)?;
+        let direction = match velocity {
+            None => g,
+            Some(velocity) => {
+                let v = ((velocity * o.momentum)? + &g)?;
+                set(velocity, &v)?;
+                if o.nesterov { (g + (v * o.momentum)?)? } else { v }
+            }
+        };
+        Ok(parameter.set(&(p - (direction * o.lr)?)?)?)
+    }
+
+    fn adamw_composed(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Tensor, o: &AdamwStep) -> Result<()> {
+        let p = parameter.as_detached_tensor();
+        let g = (gradient * o.scale)?;
+        let m = (mean + ((&g - mean)? * (1.0 - o.beta1))?)?;
+        let s = ((square * o.beta2)? + (g.sqr()? * (1.0 - o.beta2))?)?;
+        set(mean, &m)?;
+        set(square, &s)?;
+        let (size, root) = adamw_corrections(o);
+        let change = ((m * size)? / ((s.sqrt()? / root)? + o.eps)?)?;
+        Ok(parameter.set(&((p * (1.0 - o.lr * o.weight_decay))? - change)?)?)
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Joining maps along a dimension.
 
+mod cuda;
+
 use candle_core::{Shape, Tensor};
 
 use super::kernel::cpu::buffer;
@@ -43,6 +45,9 @@ impl Graph<'_> {
             .map(|t| t.contiguous())
             .collect::<candle_core::Result<_>>()?;
         let parts: Vec<&Tensor> = parts.iter().collect();
+        if parts[0].device().is_cuda() {
+            return Ok(cuda::concat(self, &parts, outer, &widths, shape)?);
+        }
         Ok(by_dtype!(parts[0], "concat", T => {
             let result = {
                 let views = parts.iter().map(|t| View::<T>::of(t)).collect::<candle_core::Result<Vec<_>>>()?;

@@ -1,5 +1,7 @@
 //! Dropout.
 
+mod cuda;
+
 use candle_core::Tensor;
 
 use super::kernel::cpu::buffer;
@@ -16,12 +18,34 @@ const CHUNK: usize = 16_384;
 /// Set each element to 0 with probability `p` and divide the others by `1 - p`, so that the expectation stays.
 ///
 /// The mask is drawn from streams derived from one draw of `random`, a stream for every 16384 elements: the same for any
-/// number of threads. `p = 0` returns the input itself. The gradient passes where the element passed, with the same factor.
+/// number of threads, and on every device (a GPU gets the mask from the host). `p = 0` returns the input itself. The gradient passes where the element passed, with the same factor.
 ///
 /// # Errors
 /// `p` outside 0..=1.
 pub fn dropout(input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
     Graph::default().dropout(input, p, random)
+}
+
+/// Which of `n` elements are kept.
+fn mask(n: usize, p: f64, random: &mut Random) -> Vec<u8> {
+    let seed = random.bits();
+    let limit = (p * 2f64.powi(32)) as u64;
+    buffer(n, |mask| {
+        mask.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
+            let mut draws = Random::derived(seed, &[i as u64]);
+            for pair in chunk.chunks_mut(2) {
+                let bits = draws.bits();
+                for (m, half) in pair.iter_mut().zip([bits & 0xFFFF_FFFF, bits >> 32]) {
+                    *m = u8::from(half >= limit);
+                }
+            }
+        });
+    })
+}
+
+/// The factor of the kept elements.
+fn scale(p: f64) -> f64 {
+    if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 }
 }
 
 impl Graph<'_> {
@@ -35,20 +59,10 @@ impl Graph<'_> {
             return Ok(input.clone());
         }
         let input = input.contiguous()?;
-        let seed = random.bits();
-        let limit = (p * 2f64.powi(32)) as u64;
-        let kept: Vec<u8> = buffer(input.elem_count(), |mask| {
-            mask.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
-                let mut draws = Random::derived(seed, &[i as u64]);
-                for pair in chunk.chunks_mut(2) {
-                    let bits = draws.bits();
-                    for (m, half) in pair.iter_mut().zip([bits & 0xFFFF_FFFF, bits >> 32]) {
-                        *m = u8::from(half >= limit);
-                    }
-                }
-            });
-        });
-        let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+        let (kept, scale) = (mask(input.elem_count(), p, random), scale(p));
+        if input.device().is_cuda() {
+            return Ok(cuda::dropout(self, &input, kept, scale)?);
+        }
         Ok(by_dtype!(input, "dropout", T => {
             let masked = move |values: &[T], kept: &[u8]| {
                 let factors = [0.0, scale as T];

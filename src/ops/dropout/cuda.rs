@@ -1,0 +1,50 @@
+//! Dropout on a GPU.
+
+use candle_core::{Result, Tensor};
+
+use crate::ops::kernel::cuda::{Buffer, Launch, Source};
+use crate::ops::tape::Graph;
+
+const SOURCE: Source = Source {
+    name: "dropout",
+    text: include_str!("dropout.cu"),
+};
+
+/// The elements where `kept` is not 0, times `scale`; recorded in `graph`.
+pub(super) fn dropout(graph: Graph, x: &Tensor, kept: Vec<u8>, scale: f64) -> Result<Tensor> {
+    let n = x.elem_count();
+    let kept = Tensor::from_vec(kept, n, x.device())?;
+    let masked = move |x: &Tensor| -> Result<Buffer> {
+        let mut y = Buffer::like(x, n)?;
+        let launch = Launch::of(&SOURCE, "dropout", x).read(x).read(&kept).write(&mut y);
+        launch.int(n).real(scale).each(n)?;
+        Ok(y)
+    };
+    let y = masked(x)?;
+    graph.record_light("dropout", &[x], y.output(x.shape()), move |dy| {
+        Ok(vec![Some(masked(dy)?.tensor(dy.shape()))])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::kernel::cuda::emulated::{agree, random};
+    use crate::random::Random;
+
+    #[test]
+    fn one_seed_drops_the_same_elements_on_both() {
+        for p in [0.3, 1.0] {
+            agree(
+                1,
+                &[random(&[3, 70, 5], 1)],
+                |t| crate::ops::dropout(&t[0], p, &mut Random::new(4)),
+                |t| {
+                    let mut draws = Random::new(4);
+                    let kept = super::super::mask(t[0].elem_count(), p, &mut draws);
+                    Ok(dropout(Graph::default(), &t[0], kept, super::super::scale(p))?)
+                },
+            );
+        }
+    }
+}
