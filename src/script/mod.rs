@@ -60,10 +60,13 @@ pub mod context;
 mod declare;
 pub mod engine;
 pub mod help;
+mod habits;
 mod hints;
 pub mod options;
 pub mod report;
 mod resolver;
+mod show;
+mod syntax;
 pub mod table;
 pub mod values;
 
