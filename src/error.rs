@@ -75,15 +75,24 @@ macro_rules! ensure {
     }};
 }
 
-/// The name in `known` nearest to `name` (edit distance at most a third of its length, at least one), for "did you mean".
+/// The name in `known` nearest to `name`, for "did you mean": edit distance, letters of either case alike, at most a third of
+/// the length and at least one; else the one name that begins with these three letters or more.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|k| (edit_distance(name, k), k))
-        .filter(|(d, _)| *d <= limit)
+    let length = name.chars().count();
+    let limit = (length / 3).max(1);
+    let lower = name.to_lowercase();
+    let known: Vec<&str> = known.into_iter().filter(|k| *k != name).collect();
+    let near = known
+        .iter()
+        .map(|k| (edit_distance(&lower, &k.to_lowercase()), *k))
+        .filter(|(d, _)| *d <= limit && *d < length)
         .min_by_key(|(d, _)| *d)
-        .map(|(_, k)| k)
+        .map(|(_, k)| k);
+    let longer = || {
+        let mut longer = known.iter().copied().filter(|k| length >= 3 && k.starts_with(name));
+        longer.next().filter(|first| longer.all(|other| other == *first))
+    };
+    near.or_else(longer)
 }
 
 /// Parse one name of a closed set; the error lists the valid names and suggests the nearest.

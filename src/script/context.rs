@@ -143,6 +143,21 @@ impl Context {
         self.0.sources.borrow().get(name).cloned()
     }
 
+    /// The functions that the texts remembered define: name and parameters.
+    pub(super) fn functions(&self) -> Vec<(String, Vec<String>)> {
+        let parser = super::engine::parser();
+        let sources = self.0.sources.borrow();
+        let mut functions = Vec::new();
+        for ast in sources.values().filter_map(|text| parser.compile(text).ok()) {
+            functions.extend(
+                ast.iter_functions()
+                    .filter(|f| !f.name.starts_with("anon$"))
+                    .map(|f| (f.name.to_string(), f.params.iter().map(ToString::to_string).collect())),
+            );
+        }
+        functions
+    }
+
     /// Set an error of a script's closure aside while Rust code unwinds with an ordinary [`Error`].
     fn set_aside(&self, error: Box<EvalAltResult>) {
         *self.0.pending.borrow_mut() = Some(error);
@@ -244,7 +259,7 @@ impl Call<'_> {
     pub(super) fn finish(&self, error: Error) -> Box<EvalAltResult> {
         let text = match &error {
             Error::Interrupted => return self.take_pending().unwrap_or_else(|| script_error(error)),
-            other => other.to_string(),
+            other => self.table().plain(&other.to_string()),
         };
         if text.ends_with(CLOSURE_FAILED)
             && let Some(inner) = self.take_pending()

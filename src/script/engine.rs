@@ -48,6 +48,7 @@ impl Interpreter {
         engine.set_optimization_level(rhai::OptimizationLevel::Simple);
         engine.set_max_call_levels(200);
         engine.set_max_expr_depths(256, 128);
+        engine.set_fail_on_invalid_map_property(true);
         engine.set_default_tag(Dynamic::from(context.clone()));
         let resolver = SharedResolver(Rc::new(ScriptResolver::new(context.clone())));
         engine.set_module_resolver(resolver.clone());
@@ -68,6 +69,7 @@ impl Interpreter {
         for t in &table.types {
             (t.register)(&mut engine);
         }
+        super::show::register(&mut engine);
         register(&mut engine, &table);
         for hook in &table.hooks {
             hook(&mut engine);
@@ -179,7 +181,7 @@ impl Interpreter {
 
     /// The text that `print` writes for a value.
     pub fn display(&self, value: &Dynamic) -> String {
-        show(self.context.table(), value, false)
+        super::show::pretty(self.context.table(), value)
     }
 }
 
@@ -335,37 +337,4 @@ fn panic_error(function: &str, panic: &(dyn std::any::Any + Send)) -> Error {
     Error::usage(format!(
         "{function}: internal error ({text}); this is a bug in seglab, the session goes on"
     ))
-}
-
-/// The text of a value: strings bare unless `quoted`, script types through their display.
-pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
-    let value = &value.clone().flatten();
-    if let Some(t) = table
-        .types
-        .iter()
-        .find(|t| t.rust_name == value.type_name() || t.name == value.type_name())
-        && let Some(text) = if quoted { (t.brief)(value) } else { (t.display)(value) }
-    {
-        return text;
-    }
-    if let Some(array) = value.read_lock::<rhai::Array>() {
-        let items: Vec<String> = array.iter().map(|item| show(table, item, true)).collect();
-        return format!("[{}]", items.join(", "));
-    }
-    if let Some(map) = value.read_lock::<rhai::Map>() {
-        let items: Vec<String> = map
-            .iter()
-            .map(|(k, v)| format!("{k}: {}", show(table, v, true)))
-            .collect();
-        return if items.is_empty() {
-            "#{}".into()
-        } else {
-            format!("#{{ {} }}", items.join(", "))
-        };
-    }
-    if value.is_string() && quoted {
-        format!("{:?}", value.to_string())
-    } else {
-        value.to_string()
-    }
 }

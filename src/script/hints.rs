@@ -1,9 +1,10 @@
 //! Rhai's messages in plain words, with suggestions from the function table.
 
-use rhai::{EvalAltResult, ParseErrorType, Scope};
+use rhai::{EvalAltResult, Scope};
 
 use super::context::{Context, count};
-use super::report::Place;
+use super::habits;
+use super::show::show;
 use super::table::{Kind, Table};
 use crate::error::nearest;
 
@@ -11,9 +12,9 @@ use crate::error::nearest;
 pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (String, Option<String>) {
     let table = context.table();
     match error {
-        EvalAltResult::ErrorRuntime(value, _) => (super::engine::show(table, value, false), None),
+        EvalAltResult::ErrorRuntime(value, _) => (show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(table, signature),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, signature),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
             unknown_variable(table, scope, &super::engine::table_name(name))
         }
@@ -64,25 +65,8 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
     }
 }
 
-/// Message and hint of a parse error.
-pub fn syntax(text: &str, kind: &ParseErrorType, place: Option<&Place>) -> (String, Option<String>) {
-    let line = place.map_or("", |p| p.text.as_str());
-    let hint = match kind {
-        ParseErrorType::UnexpectedEOF => Some("a bracket, brace or string is left open".into()),
-        ParseErrorType::Reserved(name) => Some(format!("`{name}` is a reserved word; choose another name")),
-        ParseErrorType::MissingToken(token, _) if token == "]" && line.contains(',') => {
-            Some("several indices go into an array: t[[0, 1]]".into())
-        }
-        ParseErrorType::MissingToken(token, _) if token == ";" => {
-            Some("statements end with `;`, blocks are wrapped in { }".into())
-        }
-        ParseErrorType::PropertyExpected => Some("this word is reserved and cannot be a property".into()),
-        _ => None,
-    };
-    (lower_first(text), hint)
-}
-
-fn lower_first(text: &str) -> String {
+/// The text with a small first letter, unless it is a name.
+pub(super) fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) if chars.as_str().starts_with(|c: char| c.is_lowercase() || c == ' ') => {
@@ -122,7 +106,8 @@ fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
     )
 }
 
-fn unknown_function(table: &Table, signature: &str) -> (String, Option<String>) {
+fn unknown_function(context: &Context, signature: &str) -> (String, Option<String>) {
+    let table = context.table();
     let (name, types) = parse_signature(table, signature);
     if name.starts_with("anon$") {
         let text = format!(
@@ -143,6 +128,13 @@ fn unknown_function(table: &Table, signature: &str) -> (String, Option<String>) 
     }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(&name, &types);
+    }
+    if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| *n == name) {
+        let takes = match parameters.len() {
+            0 => "no arguments".to_string(),
+            n => format!("{} ({})", count(n, "argument"), parameters.join(", ")),
+        };
+        return (format!("{name} takes {takes}, {} given", types.len()), None);
     }
     let entries = table.find(&name);
     let receiver = types.first().map_or("", String::as_str);
@@ -184,8 +176,9 @@ fn unknown_function(table: &Table, signature: &str) -> (String, Option<String>) 
     }
     let methods = table.methods_of(receiver).map(|e| e.name);
     let functions = table.functions_of("").map(|e| e.name).chain(BUILT_IN.iter().copied());
-    let hint = nearest(&name, methods)
-        .map(|n| format!("did you mean `.{n}`?"))
+    let hint = habits::instead(&name)
+        .map(str::to_string)
+        .or_else(|| nearest(&name, methods).map(|n| format!("did you mean `.{n}`?")))
         .or_else(|| nearest(&name, functions).map(|n| format!("did you mean `{n}`?")))
         .or_else(|| {
             let space = table
@@ -241,7 +234,9 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
         };
         return (text, Some(format!("write {}", entry.signature())));
     }
-    let hint = nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"));
+    let hint = habits::instead(property).map(str::to_string).or_else(|| {
+        nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"))
+    });
     let receiver = if receiver.is_empty() || receiver == "()" {
         "()"
     } else {
@@ -258,7 +253,9 @@ fn unknown_variable(table: &Table, scope: &Scope, name: &str) -> (String, Option
     } else if let Some(entry) = table.functions_of("").find(|e| e.name == name) {
         Some(format!("`{name}` is a function: {}", entry.signature()))
     } else {
-        nearest(name, variables.chain(functions)).map(|n| format!("did you mean `{n}`?"))
+        habits::instead(name)
+            .map(str::to_string)
+            .or_else(|| nearest(name, variables.chain(functions)).map(|n| format!("did you mean `{n}`?")))
     };
     (format!("there is no variable `{name}`"), hint)
 }

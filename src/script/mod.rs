@@ -61,11 +61,14 @@ pub mod check;
 pub mod context;
 mod declare;
 pub mod engine;
+mod habits;
 pub mod help;
 mod hints;
 pub mod options;
 pub mod report;
 mod resolver;
+mod show;
+mod syntax;
 pub mod table;
 pub mod values;
 

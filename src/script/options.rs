@@ -86,8 +86,14 @@ impl Options {
 /// The error for a name that is not among the `valid` ones.
 pub fn unknown<'a>(path: &str, name: &str, valid: impl Iterator<Item = &'a str>) -> Error {
     let valid: Vec<&str> = valid.collect();
-    let hint = nearest(name, valid.iter().copied())
-        .map(|n| format!("; did you mean `{n}`?"))
+    let hint = super::habits::option(name, &valid)
+        .or_else(|| nearest(name, valid.iter().copied()))
+        .map(|n| match (name, n) {
+            ("lr" | "momentum" | "weight_decay", "optimizer") => {
+                format!("; did you mean optimizer: #{{ {name}: .. }}?")
+            }
+            _ => format!("; did you mean `{n}`?"),
+        })
         .unwrap_or_default();
     let list = if valid.is_empty() {
         "it takes no options".to_string()

@@ -153,6 +153,15 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
         };
     }
     chain.reverse();
+    // a closure and the native function that calls it share their place
+    let mut calls: Vec<(String, Place)> = Vec::new();
+    for (name, place) in chain {
+        match calls.last_mut() {
+            Some((last, at)) if last == "a closure" && *at == place => *last = format!("a closure of {name}"),
+            _ => calls.push((name, place)),
+        }
+    }
+    let chain = calls;
     let position = error.position();
     let (message, mut hint) = hints::runtime(context, scope, &mut error);
     if hint.is_none() && !chain.is_empty() && matches!(error, EvalAltResult::ErrorVariableNotFound(..)) {
@@ -170,7 +179,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
 /// The report of a parse error.
 pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Report {
     let text = context.source(source).unwrap_or_default();
-    let place = Place::new(context, source, error.position()).or_else(|| {
+    let mut place = Place::new(context, source, error.position()).or_else(|| {
         let line = text.lines().count().max(1);
         let last = text.lines().last().unwrap_or_default();
         Place::new(
@@ -179,7 +188,7 @@ pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Re
             Position::new(line.min(65535) as u16, (last.chars().count() + 1).min(65535) as u16),
         )
     });
-    let (message, hint) = hints::syntax(&error.err_type().to_string(), error.err_type(), place.as_ref());
+    let (message, hint) = super::syntax::explain(error.err_type(), &text, &mut place);
     Report {
         message,
         place,

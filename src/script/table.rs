@@ -166,11 +166,11 @@ impl Param {
             };
         }
         match text.as_str() {
-            "Dynamic::UNIT" => "()".into(),
             "None" => "()".into(),
             "String::new()" => "\"\"".into(),
             "Vec::new()" | "vec![]" => "[]".into(),
             "Options::default()" => "#{}".into(),
+            "Dynamic::UNIT" => "()".into(),
             _ => text
                 .strip_prefix("vec!")
                 .unwrap_or(&text)
@@ -334,6 +334,22 @@ impl Table {
         self.entries
             .iter()
             .filter(move |e| e.receiver.is_empty() && e.namespace == namespace)
+    }
+
+    /// The text with the script's names for Rust's type names.
+    pub fn plain(&self, text: &str) -> String {
+        if !text.contains("::") {
+            return text.to_string();
+        }
+        self.types.iter().fold(text.to_string(), |text, t| {
+            let article = if t.name.starts_with(['A', 'E', 'I', 'O']) {
+                "an"
+            } else {
+                "a"
+            };
+            text.replace(&format!("a {}", t.rust_name), &format!("{article} {}", t.name))
+                .replace(t.rust_name, t.name)
+        })
     }
 
     /// The script's name for a Rust type name.

@@ -176,12 +176,21 @@ pub fn describe(value: &Dynamic) -> String {
             Some(first) => format!("an array of {} (first: {})", array.len(), describe(first)),
             None => "an empty array".into(),
         }
-    } else if value.is_map() {
-        "a map".into()
+    } else if let Some(map) = value.read_lock::<Map>() {
+        let keys: Vec<&str> = map.keys().take(4).map(|k| k.as_str()).collect();
+        match (map.len(), keys.join(", ")) {
+            (0, _) => "an empty map".into(),
+            (1..=4, keys) => format!("a map of {keys}"),
+            (_, keys) => format!("a map of {keys}, .."),
+        }
     } else if value.is_fnptr() {
         "a closure".into()
     } else {
-        format!("a {}", basic_type_name(value.type_name()))
+        // `Table::plain` puts the script's name in place of Rust's
+        match value.type_name() {
+            rust if rust.contains("::") => format!("a {rust}"),
+            other => format!("a {}", basic_type_name(other)),
+        }
     }
 }
 

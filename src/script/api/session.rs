@@ -6,8 +6,8 @@ use candle_core::DType;
 use rhai::{Engine, EvalAltResult, Scope};
 
 use crate::script::context::script_error;
-use crate::script::engine::show;
 use crate::script::prelude::*;
+use crate::script::show::show;
 use crate::script::values::{basic_type_name, describe};
 use crate::script::{Context, help};
 

@@ -16,6 +16,7 @@ use candle_core::{DType, Device, Var};
 
 use crate::error::choose;
 use crate::random::Random;
+use crate::script::context::count;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
@@ -26,11 +27,34 @@ pub use operators::equal;
 #[derive(Clone)]
 pub struct Gradients(pub Rc<GradStore>);
 
+/// The Euclidean norm.
+fn norm(t: &Tensor) -> Result<f64> {
+    Ok(t.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt())
+}
+
 impl ScriptType for Gradients {
     const NAME: &'static str = "Gradients";
     const DOC: &'static str = "What `backward()` gives: the gradient of every variable.";
     fn display(&self) -> String {
-        format!("Gradients of {} tensors", self.0.get_ids().count())
+        let mut found: Vec<(Vec<usize>, f64)> = self
+            .0
+            .get_ids()
+            .filter_map(|id| self.0.get_id(*id))
+            .map(|g| (g.dims().to_vec(), norm(g).unwrap_or(f64::NAN)))
+            .collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let total = found.iter().map(|(_, n)| n * n).sum::<f64>().sqrt();
+        let mut text = format!("{} of {}, norm {total:.4e}", Self::NAME, count(found.len(), "tensor"));
+        for (shape, norm) in found.iter().take(5) {
+            text.push_str(&format!("\n  {norm:.4e}  {shape:?}"));
+        }
+        if found.len() > 5 {
+            text.push_str("\n  ... largest first; g.of(variable) gives one");
+        }
+        text
+    }
+    fn brief(&self) -> String {
+        format!("Gradients of {}", count(self.0.get_ids().count(), "tensor"))
     }
 }
 
@@ -46,6 +70,25 @@ impl ScriptType for Tensor {
     fn detached(self) -> Self {
         self.detach()
     }
+}
+
+/// An error that names both shapes unless all tensors have the shape of the first, `free` aside.
+fn joinable(list: &[Tensor], free: Option<usize>) -> Result<()> {
+    let first = &list[0];
+    for (i, t) in list.iter().enumerate() {
+        let fits = t.rank() == first.rank() && (0..t.rank()).all(|d| Some(d) == free || t.dims()[d] == first.dims()[d]);
+        let rule = match free {
+            Some(dim) => format!("all sizes but that of dimension {dim} must be equal"),
+            None => "all shapes must be equal".to_string(),
+        };
+        ensure!(
+            fits,
+            "element {i} of `list` has the shape {:?}, element 0 {:?}; {rule}",
+            t.dims(),
+            first.dims()
+        );
+    }
+    Ok(())
 }
 
 /// Declare the functions.
@@ -147,6 +190,7 @@ fn construct(table: &mut Table) {
         fn stack(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
             ensure!(!list.is_empty(), "the list of tensors is empty");
             let dim = axis_of(list[0].rank() + 1, dim)?;
+            joinable(&list, None)?;
             Ok(Tensor::stack(&operators::alike(list)?, dim)?)
         }
         /// Join tensors along an existing dimension.
@@ -156,6 +200,7 @@ fn construct(table: &mut Table) {
         fn cat(ctx, list: Vec<Tensor>, dim: i64 = 0) -> Tensor {
             ensure!(!list.is_empty(), "the list of tensors is empty");
             let dim = axis(&list[0], dim)?;
+            joinable(&list, Some(dim))?;
             Ok(Tensor::cat(&operators::alike(list)?, dim)?)
         }
         /// Turn labels into vectors with a single one, in a new last dimension.

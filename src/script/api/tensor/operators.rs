@@ -128,6 +128,31 @@ fn register(engine: &mut Engine) {
     engine.register_fn("!=", |c: NativeCallContext, a: Tensor, b: Tensor| {
         run_bool(&c, "!=", || Ok(!equal(&a, &b)?))
     });
+    for sign in ["==", "!="] {
+        engine.register_fn(sign, move |c: NativeCallContext, _: Tensor, n: i64| {
+            no_single_answer(&c, sign, n)
+        });
+        engine.register_fn(sign, move |c: NativeCallContext, _: Tensor, n: f64| {
+            no_single_answer(&c, sign, n)
+        });
+        engine.register_fn(sign, move |c: NativeCallContext, n: i64, _: Tensor| {
+            no_single_answer(&c, sign, n)
+        });
+        engine.register_fn(sign, move |c: NativeCallContext, n: f64, _: Tensor| {
+            no_single_answer(&c, sign, n)
+        });
+    }
+}
+
+/// `t == 1` is false for Rhai, whatever the tensor holds: say what was meant instead.
+fn no_single_answer(native: &NativeCallContext, sign: &str, number: impl std::fmt::Display) -> Answer<bool> {
+    let method = if sign == "==" { "eq" } else { "ne" };
+    run_bool(native, sign, || {
+        fail!(
+            "{sign} asks whether two tensors are the same, found a Tensor and the number {number}; write t.{method}({number}) for a \
+             mask, t.item() {sign} {number} for a tensor of one number"
+        )
+    })
 }
 
 type Answer<T> = std::result::Result<T, Box<EvalAltResult>>;

@@ -255,7 +255,13 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         a.dims(),
         b.dims()
     );
-    let mut shape = broadcast_shape("matmul", &x.dims()[..x.rank() - 2], &y.dims()[..y.rank() - 2])?;
+    let Ok(mut shape) = broadcast_shape("matmul", &x.dims()[..x.rank() - 2], &y.dims()[..y.rank() - 2]) else {
+        fail!(
+            "the shapes {:?} and {:?} do not fit: all dimensions but the last two must be equal or 1",
+            a.dims(),
+            b.dims()
+        )
+    };
     shape.extend([x.dims()[x.rank() - 2], y.dims()[y.rank() - 1]]);
     affordable(&shape, wide)?;
     let mut out = if inner == 0 || shape.contains(&0) {
