@@ -9,11 +9,11 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::ModelConfig;
 use super::decoder::{Conventions, Decoder};
+use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
 use super::load::{self, LoadOptions, LoadReport};
 use super::param::{Builder, Parameter, Slot};
 use super::pass::Pass;
-use super::resnet::ResNet;
 use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub const CONFIG_KEY: &str = "seglab.model";
 /// reports and the precision are remarks for callers; what a forward pass does is said by its [`Pass`].
 pub struct Segmenter {
     config: ModelConfig,
-    encoder: ResNet,
+    encoder: Encoder,
     decoder: Decoder,
     classifier: Classifier,
     projection: Projection,
@@ -57,13 +57,7 @@ impl Segmenter {
         let (channels, _) = Decoder::output(config);
         let mut owned = Builder::new(seed, dtype, device);
         let builder = &mut owned;
-        let encoder = ResNet::new(
-            builder,
-            conventions.encoder,
-            config.encoder,
-            config.output_stride,
-            conventions.dilation,
-        )?;
+        let encoder = Encoder::new(builder, config)?;
         let decoder = Decoder::new(builder, config)?;
         let classifier = Classifier::new(builder, &conventions, channels, config.classes)?;
         let projection = Projection::new(builder, &config.projection, channels)?;
@@ -91,9 +85,9 @@ impl Segmenter {
         &self.device
     }
 
-    /// The name below which the encoder's parameters lie: `encoder` or, with torchvision's names, `backbone`.
-    pub fn encoder_name(&self) -> &'static str {
-        Conventions::of(self.config.architecture).encoder
+    /// The name below which the parameters of the encoder's first stage lie, such as `encoder.layer1` or `backbone.layer1`.
+    pub fn stage_name(&self) -> &'static str {
+        Conventions::of(self.config.architecture).stage
     }
 
     /// The name below which the classifier's parameters lie: `segmentation_head.0` or, with torchvision's names, `classifier.4`.
@@ -107,7 +101,7 @@ impl Segmenter {
     }
 
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
-    /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet).
+    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn) or 1 (unet).
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = self.check_images(images)?;
         let pyramid = self.encoder.forward(images, pass)?;
@@ -121,7 +115,7 @@ impl Segmenter {
     }
 
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
-    /// (deeplabv3plus, unet), without as torchvision does (deeplabv3, fcn).
+    /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
         self.classifier.forward(features, size, pass)
     }
@@ -316,7 +310,7 @@ impl Segmenter {
 
     /// A table of the parts: channels and stride of their maps, parameters, how many of them are frozen.
     pub fn summary(&self) -> String {
-        super::summary::table(&self.config, &self.slots, &self.encoder.strides)
+        super::summary::table(&self.config, &self.slots, &self.encoder.parts(&self.config))
     }
 }
 
@@ -329,7 +323,8 @@ mod tests {
     use crate::random::Random;
 
     fn small(architecture: Architecture, classes: usize) -> ModelConfig {
-        let mut config = ModelConfig::new(architecture, EncoderKind::Resnet18, classes);
+        let (_, encoder) = architecture.encoders()[0];
+        let mut config = ModelConfig::new(architecture, encoder, classes);
         config.decoder_channels = 16;
         config.projection.channels = 8;
         config
