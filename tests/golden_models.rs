@@ -38,6 +38,7 @@ fn value(name: &str, shape: &[usize]) -> Tensor {
     let mut u = uniform(name, shape.iter().product());
     let (offset, factor) = match shape {
         [_, i, h, w] => (0.0, (3.0 / (i * h * w) as f64).sqrt()),
+        [_, i] => (0.0, (3.0 / *i as f64).sqrt()),
         _ if name.ends_with("running_mean") => (0.0, 0.1),
         _ if name.ends_with("running_var") => (1.0, 0.3),
         _ if name.ends_with("weight") => (1.0, 0.2),
@@ -72,10 +73,11 @@ fn error(found: &[f64], expected: &[f64]) -> f64 {
 fn config(options: &Value) -> ModelConfig {
     let number = |key: &str| options[key].as_u64().unwrap() as usize;
     let architecture = Architecture::from_name(options["architecture"].as_str().unwrap()).unwrap();
-    let encoder = EncoderKind::from_name(options["encoder"].as_str().unwrap()).unwrap();
+    let encoder = EncoderKind::from_name(architecture, options["encoder"].as_str().unwrap()).unwrap();
     let mut config = ModelConfig::new(architecture, encoder, number("classes"));
     config.output_stride = number("output_stride");
     config.dropout = 0.0;
+    config.drop_path = 0.0;
     config.projection.channels = 4;
     if options.get("decoder_channels").is_some() {
         config.decoder_channels = number("decoder_channels");
@@ -156,12 +158,19 @@ impl Case {
             .filter(|p| !p.name.starts_with("projection"))
             .collect();
         assert_eq!(parameters.len(), expected.len());
+        let most = expected.iter().fold(0f64, |m, row| m.max(row[0]));
         let worst = parameters.iter().zip(&expected).map(|(p, row)| {
             let gradient = gradients
                 .get(&p.var)
                 .unwrap_or_else(|| panic!("{} has no gradient", p.name));
             let norm = values(gradient).iter().map(|x| x * x).sum::<f64>().sqrt();
             let found: Vec<f64> = std::iter::once(norm).chain(sample(gradient, 4)).collect();
+            if row[0] < 1e-9 * most {
+                // A shift that changes nothing (a bias before a batch norm or of an attention's keys): rounding is all there is.
+                let allowed = if dtype == DType::F64 { 1e-9 } else { 1e-4 };
+                assert!(norm < allowed * most, "{}: {norm} should vanish beside {most}", p.name);
+                return (0.0, p.name.clone());
+            }
             (error(&found, row), p.name.clone())
         });
         let worst = worst.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();

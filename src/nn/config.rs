@@ -17,15 +17,18 @@ pub enum Architecture {
     Fcn,
     /// U-Net (Ronneberger et al. 2015) with the names and the arithmetic of `segmentation_models_pytorch.Unet`.
     Unet,
+    /// SegFormer (Xie et al. 2021) with the names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`.
+    Segformer,
 }
 
 impl Architecture {
     /// Every architecture with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, Architecture); 4] = [
+    pub const ALL: [(&'static str, Architecture); 5] = [
         ("deeplabv3plus", Architecture::DeepLabV3Plus),
         ("deeplabv3", Architecture::DeepLabV3),
         ("fcn", Architecture::Fcn),
         ("unet", Architecture::Unet),
+        ("segformer", Architecture::Segformer),
     ];
 
     /// The architecture of this name; the error lists the valid names.
@@ -40,11 +43,21 @@ impl Architecture {
             Architecture::DeepLabV3 => "deeplabv3",
             Architecture::Fcn => "fcn",
             Architecture::Unet => "unet",
+            Architecture::Segformer => "segformer",
+        }
+    }
+
+    /// The encoders it can have, with their names.
+    pub fn encoders(self) -> &'static [(&'static str, EncoderKind)] {
+        let (resnets, mits) = EncoderKind::ALL.split_at(4);
+        match self {
+            Architecture::Segformer => mits,
+            _ => resnets,
         }
     }
 }
 
-/// The encoders (ResNet with the 7x7 stem, torchvision's parameter names).
+/// The encoders: ResNet (7x7 stem, torchvision's parameter names) and Mix Transformer (Hugging Face's).
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderKind {
@@ -56,20 +69,44 @@ pub enum EncoderKind {
     Resnet50,
     /// 3, 4, 23, 3 bottlenecks; 2048 channels at the end; 42.5 million parameters.
     Resnet101,
+    /// 2, 2, 2, 2 blocks; 256 channels at the end.
+    #[serde(rename = "mit_b0")]
+    MitB0,
+    /// 2, 2, 2, 2 blocks; 512 channels at the end, as all that follow.
+    #[serde(rename = "mit_b1")]
+    MitB1,
+    /// 3, 4, 6, 3 blocks.
+    #[serde(rename = "mit_b2")]
+    MitB2,
+    /// 3, 4, 18, 3 blocks.
+    #[serde(rename = "mit_b3")]
+    MitB3,
+    /// 3, 8, 27, 3 blocks.
+    #[serde(rename = "mit_b4")]
+    MitB4,
+    /// 3, 6, 40, 3 blocks.
+    #[serde(rename = "mit_b5")]
+    MitB5,
 }
 
 impl EncoderKind {
     /// Every encoder with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, EncoderKind); 4] = [
+    pub const ALL: [(&'static str, EncoderKind); 10] = [
         ("resnet18", EncoderKind::Resnet18),
         ("resnet34", EncoderKind::Resnet34),
         ("resnet50", EncoderKind::Resnet50),
         ("resnet101", EncoderKind::Resnet101),
+        ("mit_b0", EncoderKind::MitB0),
+        ("mit_b1", EncoderKind::MitB1),
+        ("mit_b2", EncoderKind::MitB2),
+        ("mit_b3", EncoderKind::MitB3),
+        ("mit_b4", EncoderKind::MitB4),
+        ("mit_b5", EncoderKind::MitB5),
     ];
 
-    /// The encoder of this name; the error lists the valid names.
-    pub fn from_name(name: &str) -> Result<Self> {
-        choose("encoder", name, &Self::ALL)
+    /// The encoder of this name for this architecture; the error lists the valid names.
+    pub fn from_name(architecture: Architecture, name: &str) -> Result<Self> {
+        choose("encoder", name, architecture.encoders())
     }
 
     /// The name in scripts and checkpoints.
@@ -79,15 +116,24 @@ impl EncoderKind {
             EncoderKind::Resnet34 => "resnet34",
             EncoderKind::Resnet50 => "resnet50",
             EncoderKind::Resnet101 => "resnet101",
+            EncoderKind::MitB0 => "mit_b0",
+            EncoderKind::MitB1 => "mit_b1",
+            EncoderKind::MitB2 => "mit_b2",
+            EncoderKind::MitB3 => "mit_b3",
+            EncoderKind::MitB4 => "mit_b4",
+            EncoderKind::MitB5 => "mit_b5",
         }
     }
 
     /// Blocks in each of the four stages.
     pub fn blocks(self) -> [usize; 4] {
         match self {
-            EncoderKind::Resnet18 => [2, 2, 2, 2],
-            EncoderKind::Resnet34 | EncoderKind::Resnet50 => [3, 4, 6, 3],
+            EncoderKind::Resnet18 | EncoderKind::MitB0 | EncoderKind::MitB1 => [2, 2, 2, 2],
+            EncoderKind::Resnet34 | EncoderKind::Resnet50 | EncoderKind::MitB2 => [3, 4, 6, 3],
             EncoderKind::Resnet101 => [3, 4, 23, 3],
+            EncoderKind::MitB3 => [3, 4, 18, 3],
+            EncoderKind::MitB4 => [3, 8, 27, 3],
+            EncoderKind::MitB5 => [3, 6, 40, 3],
         }
     }
 
@@ -96,12 +142,13 @@ impl EncoderKind {
         matches!(self, EncoderKind::Resnet50 | EncoderKind::Resnet101)
     }
 
-    /// Channels of the five maps of the encoder: stem, then the four stages.
+    /// Channels of what the first stage takes (the stem's map; the image for a Mix Transformer) and of the four stages.
     pub fn channels(self) -> [usize; 5] {
-        if self.bottleneck() {
-            [64, 256, 512, 1024, 2048]
-        } else {
-            [64, 64, 128, 256, 512]
+        match self {
+            EncoderKind::Resnet18 | EncoderKind::Resnet34 => [64, 64, 128, 256, 512],
+            EncoderKind::Resnet50 | EncoderKind::Resnet101 => [64, 256, 512, 1024, 2048],
+            EncoderKind::MitB0 => [3, 32, 64, 160, 256],
+            _ => [3, 64, 128, 320, 512],
         }
     }
 }
@@ -132,13 +179,14 @@ impl Default for ProjectionConfig {
 ///
 /// [`ModelConfig::new`] gives the defaults of each architecture:
 ///
-/// | | deeplabv3plus | deeplabv3 | fcn | unet |
-/// |---|---|---|---|---|
-/// | `output_stride` | 16 | 8 | 8 | 32 |
-/// | `decoder_channels` | 256 | 256 | a quarter of the encoder's | 256 (halved at each of its five blocks) |
-/// | `atrous_rates` | 12, 24, 36 | 12, 24, 36 | not used | not used |
-/// | `separable` | yes | no | not used | not used |
-/// | `dropout` | 0.5 | 0.5 | 0.1 | not used |
+/// | | deeplabv3plus | deeplabv3 | fcn | unet | segformer |
+/// |---|---|---|---|---|---|
+/// | `output_stride` | 16 | 8 | 8 | 32 | 32, the only one |
+/// | `decoder_channels` | 256 | 256 | a quarter of the encoder's | 256 (halved at each of its five blocks) | 256 (mit_b0, mit_b1), 768 |
+/// | `atrous_rates` | 12, 24, 36 | 12, 24, 36 | not used | not used | not used |
+/// | `separable` | yes | no | not used | not used | not used |
+/// | `dropout` | 0.5 | 0.5 | 0.1 | not used | 0.1 |
+/// | `drop_path` | not used | not used | not used | not used | 0.1 |
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
@@ -158,6 +206,10 @@ pub struct ModelConfig {
     pub separable: bool,
     /// Dropout probability in the decoder while training.
     pub dropout: f64,
+    /// Stochastic depth while training (Mix Transformer): the probability that a branch of the last block is left out; it
+    /// rises in even steps from 0 in the first block.
+    #[serde(default)]
+    pub drop_path: f64,
     /// The projection head.
     pub projection: ProjectionConfig,
 }
@@ -171,6 +223,10 @@ impl ModelConfig {
             Architecture::DeepLabV3 => (8, 256, 0.5),
             Architecture::Fcn => (8, last / 4, 0.1),
             Architecture::Unet => (32, 256, 0.0),
+            Architecture::Segformer => match encoder {
+                EncoderKind::MitB0 | EncoderKind::MitB1 => (32, 256, 0.1),
+                _ => (32, 768, 0.1),
+            },
         };
         ModelConfig {
             architecture,
@@ -181,6 +237,11 @@ impl ModelConfig {
             atrous_rates: [12, 24, 36],
             separable: architecture == Architecture::DeepLabV3Plus,
             dropout,
+            drop_path: if architecture == Architecture::Segformer {
+                0.1
+            } else {
+                0.0
+            },
             projection: ProjectionConfig::default(),
         }
     }
@@ -188,6 +249,17 @@ impl ModelConfig {
     /// An error naming the first option that cannot be.
     pub fn check(&self) -> Result<()> {
         let name = self.architecture.name();
+        EncoderKind::from_name(self.architecture, self.encoder.name())?;
+        ensure!(
+            self.architecture != Architecture::Segformer || self.output_stride == 32,
+            "{name}: output_stride is {}, expected 32",
+            self.output_stride
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.drop_path),
+            "{name}: drop_path is {}, expected a probability from 0 up to but not including 1",
+            self.drop_path
+        );
         ensure!(
             (1..=65536).contains(&self.classes),
             "{name}: classes is {}, expected 1 to 65536",
@@ -263,7 +335,9 @@ mod tests {
         config.output_stride = 12;
         let text = config.check().unwrap_err().to_string();
         assert_eq!(text, "deeplabv3plus: output_stride is 12, expected 8, 16 or 32");
-        let text = EncoderKind::from_name("resnet5").unwrap_err().to_string();
+        let text = EncoderKind::from_name(Architecture::Unet, "resnet5")
+            .unwrap_err()
+            .to_string();
         assert!(
             text.contains("\"resnet101\"") && text.contains("did you mean"),
             "{text}"

@@ -10,6 +10,7 @@ use super::init::ConvInit;
 use super::param::Builder;
 use super::pass::Pass;
 use super::resnet::{Dilation, Pyramid};
+use super::segformer::Segformer;
 use super::unet::Unet;
 use crate::error::Result;
 
@@ -19,12 +20,15 @@ pub(super) enum Decoder {
     DeepLabV3(Box<DeepLabV3>),
     Fcn(Fcn),
     Unet(Unet),
+    Segformer(Segformer),
 }
 
 /// What an architecture calls its parts and how its classifier works.
 pub(super) struct Conventions {
     /// Name of the encoder.
     pub(super) encoder: &'static str,
+    /// Name of the encoder's first stage.
+    pub(super) stage: &'static str,
     /// Name of the decoder.
     pub(super) decoder: &'static str,
     /// Name of the classifier's convolution.
@@ -44,6 +48,7 @@ impl Conventions {
         match architecture {
             Architecture::DeepLabV3Plus => Conventions {
                 encoder: "encoder",
+                stage: "encoder.layer1",
                 decoder: "decoder",
                 classifier: "segmentation_head.0",
                 dilation: Dilation::WholeStage,
@@ -56,8 +61,17 @@ impl Conventions {
                 init: ConvInit::Head,
                 ..Self::of(Architecture::DeepLabV3Plus)
             },
+            Architecture::Segformer => Conventions {
+                encoder: "segformer.encoder",
+                stage: "segformer.encoder.block.0",
+                decoder: "decode_head",
+                classifier: "decode_head.classifier",
+                init: ConvInit::Segformer,
+                ..Self::of(Architecture::Fcn)
+            },
             Architecture::DeepLabV3 | Architecture::Fcn => Conventions {
                 encoder: "backbone",
+                stage: "backbone.layer1",
                 decoder: "classifier",
                 classifier: "classifier.4",
                 dilation: Dilation::AfterFirstBlock,
@@ -76,6 +90,7 @@ impl Decoder {
             Architecture::DeepLabV3 => Decoder::DeepLabV3(Box::new(DeepLabV3::new(builder, config)?)),
             Architecture::Fcn => Decoder::Fcn(Fcn::new(builder, config)?),
             Architecture::Unet => Decoder::Unet(Unet::new(builder, config)?),
+            Architecture::Segformer => Decoder::Segformer(Segformer::new(builder, config)?),
         })
     }
 
@@ -86,13 +101,14 @@ impl Decoder {
             Decoder::DeepLabV3(decoder) => decoder.forward(pyramid, pass),
             Decoder::Fcn(decoder) => decoder.forward(pyramid, pass),
             Decoder::Unet(decoder) => decoder.forward(pyramid, size, pass),
+            Decoder::Segformer(decoder) => decoder.forward(pyramid, pass),
         }
     }
 
     /// Channels and stride of the decoder's map.
     pub(super) fn output(config: &ModelConfig) -> (usize, usize) {
         match config.architecture {
-            Architecture::DeepLabV3Plus => (config.decoder_channels, 4),
+            Architecture::DeepLabV3Plus | Architecture::Segformer => (config.decoder_channels, 4),
             Architecture::DeepLabV3 | Architecture::Fcn => (config.decoder_channels, config.output_stride),
             Architecture::Unet => {
                 let [.., last] = Unet::channels(config);

@@ -115,6 +115,47 @@ impl BatchNorm {
     }
 }
 
+/// A linear layer at every position of a map: `NAME.weight` [out, in] and `NAME.bias` [out].
+pub(super) struct Linear {
+    weight: Arc<Slot>,
+    bias: Arc<Slot>,
+}
+
+impl Linear {
+    pub(super) fn new(builder: &mut Builder, name: &str, input: usize, output: usize) -> Result<Self> {
+        let (weight, bias) = ConvInit::Segformer.rules([output, input, 1, 1]);
+        Ok(Linear {
+            weight: builder.parameter(format!("{name}.weight"), &[output, input], weight)?,
+            bias: builder.parameter(format!("{name}.bias"), &[output], bias)?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        pass.graph()
+            .linear(x, &self.weight.tensor(pass), &self.bias.tensor(pass))
+    }
+}
+
+/// Layer norm over the channels of [n, c, h, w] with eps 1e-5 (PyTorch's default): `NAME.weight` and `NAME.bias`, each [c].
+pub(super) struct LayerNorm {
+    weight: Arc<Slot>,
+    bias: Arc<Slot>,
+}
+
+impl LayerNorm {
+    pub(super) fn new(builder: &mut Builder, name: &str, channels: usize) -> Result<Self> {
+        Ok(LayerNorm {
+            weight: builder.parameter(format!("{name}.weight"), &[channels], Init::One)?,
+            bias: builder.parameter(format!("{name}.bias"), &[channels], Init::Zero)?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
+        pass.graph().layer_norm(x, &weight, &bias, 1e-5)
+    }
+}
+
 /// A convolution without bias and its batch norm.
 pub(super) struct ConvNorm {
     conv: Conv2d,

@@ -189,12 +189,15 @@ fn rename(name: &str, pairs: &[(String, String)]) -> String {
     }
 }
 
-/// Tensors of other programs that have no place here: batch norm's counter (PyTorch), ImageNet's classifier and the auxiliary
-/// classifier (torchvision).
+/// Tensors of other programs that have no place here: batch norm's counter (PyTorch), ImageNet's classifier (`fc` in torchvision,
+/// `classifier` in Hugging Face's) and the auxiliary classifier (torchvision).
 fn passed_over(name: &str) -> bool {
     let mut parts = name.rsplit('.');
     let (last, before) = (parts.next(), parts.next());
-    last == Some("num_batches_tracked") || before == Some("fc") || name.starts_with("aux_classifier.")
+    matches!(name, "classifier.weight" | "classifier.bias")
+        || last == Some("num_batches_tracked")
+        || before == Some("fc")
+        || name.starts_with("aux_classifier.")
 }
 
 #[cfg(test)]

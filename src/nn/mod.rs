@@ -3,7 +3,7 @@
 //! A model is an encoder, a decoder and two heads:
 //!
 //! ```text
-//! images -> resnet -> decoder (deeplabv3plus, deeplabv3, fcn, unet) -> features -> head: classifier -> logits
+//! images -> encoder -> decoder                                       -> features -> head: classifier -> logits
 //!                                                                               -> head: projection -> embeddings
 //! ```
 //!
@@ -11,30 +11,33 @@
 //! |---|---|
 //! | `config` | [`ModelConfig`]: everything that determines a model except its numbers |
 //! | `pass` | [`Pass`]: how one forward pass runs (training, gradients, random state) |
-//! | `param`, `init`, `layer` | named tensors, their random initialisation, convolution and batch norm |
-//! | `resnet` | the encoder |
-//! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet` | the decoders; `decoder` is the enum over them |
+//! | `param`, `init`, `layer` | named tensors, their random initialisation, convolution, linear layer, norms |
+//! | `resnet`, `mit` | the encoders; `encoder` is the enum over them |
+//! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
 //! | `load`, `weights` | fitting named tensors to a model; safetensors files |
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
-//! the rest. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+
-//! and U-Net; torchvision's DeepLabV3 and FCN), so that weights load without conversion.
+//! the rest. An encoder likewise: its file, its names in `EncoderKind`, its variant in `encoder::Encoder`. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+
+//! and U-Net; torchvision's DeepLabV3 and FCN; Hugging Face's SegFormer), so that weights load without conversion.
 
 mod aspp;
 mod config;
 mod decoder;
 mod deeplabv3;
 mod deeplabv3plus;
+mod encoder;
 mod fcn;
 mod head;
 mod init;
 mod layer;
 mod load;
+mod mit;
 mod param;
 mod pass;
 mod resnet;
+mod segformer;
 mod segmenter;
 mod summary;
 mod unet;

@@ -11,8 +11,8 @@ use crate::error::Result;
 
 /// The maps of an encoder, from fine to coarse.
 pub(super) struct Pyramid {
-    /// After the stem, before its pooling: stride 2.
-    pub(super) stem: Tensor,
+    /// After the stem, before its pooling: stride 2. A Mix Transformer has none.
+    pub(super) stem: Option<Tensor>,
     /// After the first stage: stride 4.
     pub(super) layer1: Tensor,
     /// After the second stage: stride 8.
@@ -166,7 +166,7 @@ impl ResNet {
         let layer3 = stage(2, &layer2)?;
         let layer4 = stage(3, &layer3)?;
         Ok(Pyramid {
-            stem,
+            stem: Some(stem),
             layer1,
             layer2,
             layer3,

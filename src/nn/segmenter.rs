@@ -9,11 +9,11 @@ use candle_core::{DType, Device, Tensor};
 
 use super::config::ModelConfig;
 use super::decoder::{Conventions, Decoder};
+use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
 use super::load::{self, LoadOptions, LoadReport};
 use super::param::{Builder, Parameter, Slot};
 use super::pass::Pass;
-use super::resnet::ResNet;
 use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub const CONFIG_KEY: &str = "seglab.model";
 /// reports and the precision are remarks for callers; what a forward pass does is said by its [`Pass`].
 pub struct Segmenter {
     config: ModelConfig,
-    encoder: ResNet,
+    encoder: Encoder,
     decoder: Decoder,
     classifier: Classifier,
     projection: Projection,
@@ -58,13 +58,7 @@ impl Segmenter {
         let (channels, _) = Decoder::output(config);
         let mut owned = Builder::new(seed, dtype, device);
         let builder = &mut owned;
-        let encoder = ResNet::new(
-            builder,
-            conventions.encoder,
-            config.encoder,
-            config.output_stride,
-            conventions.dilation,
-        )?;
+        let encoder = Encoder::new(builder, config)?;
         let decoder = Decoder::new(builder, config)?;
         let classifier = Classifier::new(builder, &conventions, channels, config.classes)?;
         let projection = Projection::new(builder, &config.projection, channels)?;
@@ -92,9 +86,9 @@ impl Segmenter {
         &self.device
     }
 
-    /// The name below which the encoder's parameters lie: `encoder` or, with torchvision's names, `backbone`.
-    pub fn encoder_name(&self) -> &'static str {
-        Conventions::of(self.config.architecture).encoder
+    /// The name below which the parameters of the encoder's first stage lie, such as `encoder.layer1` or `backbone.layer1`.
+    pub fn stage_name(&self) -> &'static str {
+        Conventions::of(self.config.architecture).stage
     }
 
     /// The name below which the classifier's parameters lie: `segmentation_head.0` or, with torchvision's names, `classifier.4`.
@@ -108,8 +102,8 @@ impl Segmenter {
     }
 
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
-    /// (deeplabv3plus), the output stride (deeplabv3, fcn) or 1 (unet). On a GPU in a pass of
-    /// precision bf16 it is bf16; [`Segmenter::classify`] and [`Segmenter::project`] take it and give the parameters' type back.
+    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn) or 1 (unet). On a GPU in a pass of precision bf16 it is
+    /// bf16; [`Segmenter::classify`] and [`Segmenter::project`] take it and give the parameters' type back.
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = self.check_images(images)?;
         let images = images.to_dtype(self.working_type(pass))?;
@@ -124,7 +118,7 @@ impl Segmenter {
     }
 
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
-    /// (deeplabv3plus, unet), without as torchvision does (deeplabv3, fcn).
+    /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
         let features = features.to_dtype(self.working_type(pass))?;
         Ok(self.classifier.forward(&features, size, pass)?.to_dtype(self.dtype)?)
@@ -341,7 +335,7 @@ impl Segmenter {
 
     /// A table of the parts: channels and stride of their maps, parameters, how many of them are frozen.
     pub fn summary(&self) -> String {
-        super::summary::table(&self.config, &self.slots, &self.encoder.strides)
+        super::summary::table(&self.config, &self.slots, &self.encoder.parts(&self.config))
     }
 }
 
@@ -354,7 +348,8 @@ mod tests {
     use crate::random::Random;
 
     fn small(architecture: Architecture, classes: usize) -> ModelConfig {
-        let mut config = ModelConfig::new(architecture, EncoderKind::Resnet18, classes);
+        let (_, encoder) = architecture.encoders()[0];
+        let mut config = ModelConfig::new(architecture, encoder, classes);
         config.decoder_channels = 16;
         config.projection.channels = 8;
         config

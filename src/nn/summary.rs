@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::config::ModelConfig;
 use super::decoder::{Conventions, Decoder};
+use super::encoder::Part;
 use super::param::Slot;
 
 /// One line per part: its name, the shape of its map for an image of h x w, its parameters.
-pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], strides: &[usize; 5]) -> String {
+pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -> String {
     let conventions = Conventions::of(config.architecture);
-    let encoder = conventions.encoder;
     let shape = |channels: usize, stride: usize| match stride {
         1 => format!("{channels} x h x w"),
         s => format!("{channels} x h/{s} x w/{s}"),
@@ -25,14 +25,10 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], strides: &[usize;
         rows.push([name.to_string(), output, grouped(count), grouped(frozen)]);
     };
 
-    let channels = config.encoder.channels();
-    let stem = [format!("{encoder}.conv1"), format!("{encoder}.bn1")];
-    row(&stem[0], shape(channels[0], strides[0]), &|s| {
-        stem.iter().any(|p| s.below(p))
-    });
-    for stage in 1..5 {
-        let name = format!("{encoder}.layer{stage}");
-        row(&name, shape(channels[stage], strides[stage]), &|s| s.below(&name));
+    for part in parts {
+        row(&part.name, shape(part.channels, part.stride), &|s| {
+            part.prefixes.iter().any(|p| s.below(p))
+        });
     }
     let (width, stride) = Decoder::output(config);
     let classifier = conventions.classifier;

@@ -43,7 +43,8 @@ impl Unet {
 
     /// The map at the size of the images, `size`.
     pub(super) fn forward(&self, pyramid: &Pyramid, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        let skips = [&pyramid.layer3, &pyramid.layer2, &pyramid.layer1, &pyramid.stem];
+        let stages = [&pyramid.layer3, &pyramid.layer2, &pyramid.layer1];
+        let skips: Vec<&Tensor> = stages.into_iter().chain(&pyramid.stem).collect();
         let mut x = pyramid.layer4.clone();
         for (i, [first, second]) in self.blocks.iter().enumerate() {
             x = match skips.get(i) {

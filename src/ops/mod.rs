@@ -7,14 +7,17 @@
 //!
 //! All take tensors with any strides, f32 or f64.
 
+mod attention;
 mod batch_norm;
 mod concat;
 mod conv2d;
 mod cross_entropy;
 mod depthwise;
 mod dropout;
+mod gelu;
 pub(crate) mod graph;
 pub(crate) mod kernel;
+mod layer_norm;
 mod normalize;
 pub mod optimizer;
 pub mod pieces;
@@ -23,21 +26,26 @@ mod pool;
 mod precision;
 mod product;
 mod relu;
+mod residual;
 mod resize;
 mod tape;
 mod taps;
 mod winograd;
 
+pub use attention::attention;
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
 pub use concat::concat;
-pub use conv2d::{Conv2dOptions, conv2d};
+pub use conv2d::{Conv2dOptions, conv2d, linear};
 pub(crate) use cross_entropy::checked_labels;
 pub use cross_entropy::{CrossEntropyOptions, cross_entropy};
 pub use dropout::dropout;
+pub use gelu::gelu;
 pub use kernel::cpu::start_threads;
+pub use layer_norm::layer_norm;
 pub use normalize::normalize;
 pub use pool::{avg_pool2d, max_pool2d};
 pub use precision::Precision;
 pub use relu::relu;
+pub use residual::residual;
 pub use resize::{resize_bilinear, resize_labels, resize_nearest};
 pub use tape::{Graph, Tape};

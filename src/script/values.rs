@@ -563,13 +563,19 @@ impl Arg for Sizes {
         "[int]".into()
     }
     fn wanted() -> String {
-        "an array of integers >= 0 such as [2, 3]".into()
+        Vec::<usize>::wanted()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         usize::convert(value)
             .map(|n| vec![n])
             .or_else(|| Vec::<usize>::convert(value))
             .map(Sizes)
+    }
+    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+        match usize::convert(&value) {
+            Some(n) => Ok(Sizes(vec![n])),
+            None => Vec::<usize>::read(value).map(Sizes),
+        }
     }
 }
 

@@ -1,30 +1,33 @@
 """Reference values for the networks.
 
-Run:  python make_golden_models.py [--out FOLDER]        (needs torch, torchvision, segmentation_models_pytorch, safetensors)
+Run:  python make_golden_models.py [--out FOLDER]        (needs torch, torchvision, segmentation_models_pytorch, safetensors,
+                                                          transformers 4: from 5 on its parameters have other names)
 
 A network is too large to store, so its numbers come from a formula that both sides compute: element i of the tensor called
 NAME is u(NAME, i) in [-1, 1), from SplitMix64 of FNV-1a(NAME) + i, then
 
-    convolution weight         u * sqrt(3 / fan in)
+    convolution, linear weight u * sqrt(3 / fan in)
     other bias                 u * 0.1
-    batch norm weight          1 + u * 0.2
+    norm's weight              1 + u * 0.2
     running mean, running var  u * 0.1, 1 + u * 0.3
     the images, the cotangent  u * 2, u, with the names "images" and "cotangent"
 
 models.safetensors holds per case, in double precision, computed in double precision:
     CASE/eval       samples of the logits in eval mode: element (k * 7919) mod size of the flattened tensor, k = 0..255
-    CASE/train      the same in training mode (dropout 0), after which, for loss = mean(logits * cotangent):
+    CASE/train      the same in training mode (dropout and drop path 0), after which, for loss = mean(logits * cotangent):
     CASE/gradients  per parameter in the order of the modules: norm, then elements (k * 7919) mod size, k = 0..3
     CASE/initial    per parameter in the order of the modules, as PyTorch initialises it (seed 0): root mean square, mean of
                     (x / root mean square)^4 (1.8 for uniform, 3 for normal numbers)
     CASE/running    per running statistic in the order of the modules: sum, sum of squares after that one step
 The metadata holds per case its options as JSON, and `float32` holds the largest relative error of PyTorch's own single
-precision against these values (per output or tensor, relative to its largest element), for comparison.
+precision against these values (per output or tensor, relative to its largest element), for comparison; without the gradients
+that vanish, of which rounding alone is left (a bias before a batch norm or of an attention's keys shifts everything alike).
 """
 import argparse, json, pathlib
 import numpy as np, torch, torchvision
 import segmentation_models_pytorch as smp
 from safetensors.torch import save_file
+import transformers
 
 MASK = (1 << 64) - 1
 
@@ -43,7 +46,7 @@ def uniform(name, count):
 
 def value(name, shape):
     u = torch.from_numpy(uniform(name, int(np.prod(shape)))).reshape(shape)
-    if len(shape) == 4:
+    if len(shape) in (2, 4):
         return u * (3.0 / np.prod(shape[1:])) ** 0.5
     if name.endswith("running_mean"):
         return u * 0.1
@@ -69,6 +72,9 @@ CASES = {  # architecture, encoder, output stride, classes, n, h, w, extra
     "fcn_resnet50": ("fcn", "resnet50", 8, 6, 2, 37, 48, {}),
     "unet_resnet18": ("unet", "resnet18", 32, 5, 2, 64, 96, {}),
     "unet_resnet34_odd": ("unet", "resnet34", 32, 5, 2, 45, 67, {}),
+    "segformer_b0": ("segformer", "mit_b0", 32, 5, 2, 64, 96, {}),
+    "segformer_b0_odd": ("segformer", "mit_b0", 32, 5, 2, 45, 67, dict(decoder_channels=48)),
+    "segformer_b2": ("segformer", "mit_b2", 32, 3, 2, 64, 48, dict(decoder_channels=32)),
 }
 
 
@@ -87,6 +93,20 @@ class AnySize(torch.nn.Module):
         return up(net.segmentation_head[0](net.decoder.block2(torch.cat([coarse, fine], 1))), images.shape[-2:])
 
 
+DEPTHS = {"mit_b0": [2, 2, 2, 2], "mit_b2": [3, 4, 6, 3]}
+
+
+class Segformer(torch.nn.Module):
+    """The logits at the size of the images, as the loss of `transformers` takes them."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images):
+        return torch.nn.functional.interpolate(self.net(images).logits, images.shape[-2:], mode="bilinear", align_corners=False)
+
+
 def network(architecture, encoder, stride, classes, extra):
     if architecture == "deeplabv3plus":
         return smp.DeepLabV3Plus(encoder, encoder_weights=None, encoder_output_stride=stride, classes=classes, decoder_aspp_dropout=0.0,
@@ -94,6 +114,12 @@ def network(architecture, encoder, stride, classes, extra):
                                  decoder_atrous_rates=extra.get("atrous_rates", (12, 24, 36)))
     if architecture == "unet":
         return smp.Unet(encoder, encoder_weights=None, classes=classes)
+    if architecture == "segformer":
+        small = encoder == "mit_b0"
+        return transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig(
+            num_labels=classes, depths=DEPTHS[encoder], hidden_sizes=[32, 64, 160, 256] if small else [64, 128, 320, 512],
+            decoder_hidden_size=extra.get("decoder_channels", 256 if small else 768), drop_path_rate=0.0, classifier_dropout_prob=0.0,
+            attn_implementation="eager"))
     make = getattr(torchvision.models.segmentation, f"{architecture}_{encoder}")
     net = make(weights=None, weights_backbone=None, num_classes=classes)
     for module in net.modules():
@@ -118,7 +144,7 @@ def run(case, dtype):
                 t.copy_(value(name, tuple(t.shape)))
     images = (torch.from_numpy(uniform("images", n * 3 * h * w)).reshape(n, 3, h, w) * 2).to(dtype)
     cotangent = torch.from_numpy(uniform("cotangent", n * classes * h * w)).reshape(n, classes, h, w).to(dtype)
-    call = AnySize(net) if architecture == "deeplabv3plus" and (h % stride or w % stride) else net
+    call = Segformer(net) if architecture == "segformer" else AnySize(net) if architecture == "deeplabv3plus" and (h % stride or w % stride) else net
     logits = lambda: (lambda out: out["out"] if isinstance(out, dict) else out)(call(images))
     net.eval()
     with torch.no_grad():
@@ -135,14 +161,16 @@ if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--out", default=pathlib.Path(__file__).parent, type=pathlib.Path)
     a = p.parse_args()
-    store, meta = {}, {"torch": torch.__version__, "segmentation_models_pytorch": smp.__version__, "torchvision": torchvision.__version__}
+    store, meta = {}, {"torch": torch.__version__, "segmentation_models_pytorch": smp.__version__, "torchvision": torchvision.__version__,
+                       "transformers": transformers.__version__}
     rounding = {}
     for case, (architecture, encoder, stride, classes, n, h, w, extra) in CASES.items():
         evaluated, trained, gradients, running, initial = run(case, torch.double)
         single = run(case, torch.float)
         off = lambda x, y: ((x - y).abs().max() / y.abs().max().clamp_min(1e-300)).item()
+        most = max(y.norm() for y in gradients)
         rounding[case] = dict(eval=off(single[0], evaluated), train=off(single[1], trained),
-                              gradients=max(off(x, y) for x, y in zip(single[2], gradients)), running=max(off(x, y) for x, y in zip(single[3], running)))
+                              gradients=max(off(x, y) for x, y in zip(single[2], gradients) if y.norm() > 1e-9 * most), running=max(off(x, y) for x, y in zip(single[3], running)))
         store[f"{case}/eval"], store[f"{case}/train"] = sample(evaluated, 256), sample(trained, 256)
         store[f"{case}/gradients"] = torch.stack([torch.cat([g.norm()[None], sample(g, 4)]) for g in gradients])
         store[f"{case}/running"] = torch.stack([torch.stack([t.sum(), (t * t).sum()]) for t in running])

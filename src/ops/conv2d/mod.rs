@@ -223,10 +223,35 @@ pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2d
     Graph::default().conv2d(input, weight, bias, o)
 }
 
+/// The linear layer `weight x + bias` at every position of a map: a 1x1 convolution with the weight of `nn.Linear`.
+///
+/// Shapes: input `[n, c, h, w]`, weight `[o, c]`, bias `[o]`, result `[n, o, h, w]`.
+///
+/// # Errors
+/// Shapes that do not fit one another.
+pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    Graph::default().linear(input, weight, bias)
+}
+
 impl Graph<'_> {
     /// [`conv2d`], recorded in this graph.
     pub fn conv2d(self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
-        let geometry = Geometry::new(input, weight, bias, o)?;
+        self.convolve(Geometry::new(input, weight, bias, o)?, input, weight, bias)
+    }
+
+    /// [`linear`], recorded in this graph.
+    pub fn linear(self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        ensure!(
+            weight.rank() == 2,
+            "linear: the weight has shape {:?}, expected [outputs, inputs]",
+            weight.dims()
+        );
+        let kernel = weight.detach().unsqueeze(2)?.unsqueeze(3)?;
+        let geometry = Geometry::new(input, &kernel, Some(bias), &Conv2dOptions::default())?;
+        self.convolve(geometry, input, weight, Some(bias))
+    }
+
+    fn convolve(self, geometry: Geometry, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let input = input.contiguous()?;
         let weight = weight.contiguous()?;
         let bias = bias.map(Tensor::contiguous).transpose()?;

@@ -13,10 +13,10 @@ use crate::script::table::Entry;
 fn some(count: usize, prefix: &str, model: &Segmenter) -> Result<usize> {
     ensure!(
         count > 0,
-        "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {}.layer1 and {}.weight; print(model) \
+        "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {} and {}.weight; print(model) \
          lists them",
         parts(model).join(", "),
-        model.encoder_name(),
+        model.stage_name(),
         model.classifier_name()
     );
     Ok(count)

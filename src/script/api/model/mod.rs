@@ -59,7 +59,7 @@ impl ScriptType for Model {
 
 /// The options shared by all architectures, put over the architecture's defaults.
 fn config(architecture: Architecture, encoder: &str, classes: usize, projection: Options) -> Result<ModelConfig> {
-    let mut config = ModelConfig::new(architecture, EncoderKind::from_name(encoder)?, classes);
+    let mut config = ModelConfig::new(architecture, EncoderKind::from_name(architecture, encoder)?, classes);
     let path = format!("model::{}: projection", architecture.name());
     config.projection = projection.fill(&path, &ProjectionConfig::default())?;
     Ok(config)
@@ -225,6 +225,44 @@ fn constructors() -> Vec<Entry> {
                 output_stride,
                 decoder_channels,
                 ..config(Architecture::Unet, &encoder, classes, projection)?
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Make a SegFormer network with random parameters.
+        ///
+        /// A Mix Transformer, whose four maps a linear layer each and one convolution join at stride 4 (Xie et al. 2021), with the
+        /// names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`, whose weights load unchanged (as
+        /// transformers 4 names them, and the published files). Where a map is smaller than the kernel that reduces it
+        /// (images below 32 pixels), it counts as continued by zeros.
+        /// ```
+        /// let net = model::segformer(#{ classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 8, 8]);
+        /// ```
+        fn segformer(ctx,
+            /// `"mit_b0"`, `"mit_b1"`, `"mit_b2"`, `"mit_b3"`, `"mit_b4"` or `"mit_b5"`.
+            encoder: String = "mit_b0".to_string(),
+            /// Number of classes.
+            classes: usize,
+            /// Channels of the decoder; 256 for mit_b0 and mit_b1, 768 for the others if absent.
+            decoder_channels: Option<usize> = None,
+            /// Dropout probability before the classifier, in training.
+            dropout: f64 = 0.1,
+            /// Probability that a branch of the last block is left out, in training; less in those before it.
+            drop_path: f64 = 0.1,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Options = Options::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let base = config(Architecture::Segformer, &encoder, classes, projection)?;
+            let config = ModelConfig {
+                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
+                dropout,
+                drop_path,
+                ..base
             };
             make(ctx, &config, seed)
         }

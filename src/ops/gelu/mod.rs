@@ -1,0 +1,33 @@
+//! The Gaussian error linear unit.
+
+mod cpu;
+
+use candle_core::Tensor;
+
+use super::kernel::{View, by_dtype, output, plain};
+use super::tape::{Graph, Needs};
+use crate::error::Result;
+
+/// `x Phi(x)` with the normal distribution function `Phi(x) = (1 + erf(x / sqrt 2)) / 2` (Hendrycks, Gimpel 2016; PyTorch's
+/// `F.gelu` without approximation), element by element; the gradient is `Phi(x) + x phi(x)`. Any shape.
+pub fn gelu(input: &Tensor) -> Result<Tensor> {
+    Graph::default().gelu(input)
+}
+
+impl Graph<'_> {
+    /// [`gelu`], recorded in this graph.
+    pub fn gelu(self, input: &Tensor) -> Result<Tensor> {
+        let input = input.contiguous()?;
+        let needs = Needs {
+            arguments: 1,
+            result: false,
+        };
+        Ok(by_dtype!(input, "gelu", T => {
+            let result = cpu::forward::<T>(&View::<T>::of(&input)?);
+            self.record_what("gelu", &[&input], needs, output(result, input.shape()), |arguments, _, gradient| {
+                let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
+                Ok(vec![Some(plain(cpu::backward::<T>(&x, &dy), arguments[0].shape()))])
+            })
+        })?)
+    }
+}
