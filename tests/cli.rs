@@ -68,10 +68,10 @@ fn a_script_reads_its_arguments() {
         !folder.path().join("runs").exists(),
         "nothing was written, so there is no run folder"
     );
-    let o = seglab(folder.path(), &["run", "a.rhai", "m=1"], "");
+    let o = seglab(folder.path(), &["run", "a.rhai", "sizes=1"], "");
     assert_eq!(code(&o), 2);
     assert!(
-        err(&o).contains("reads no argument `m`") && err(&o).contains("did you mean n=..?"),
+        err(&o).contains("reads no argument `sizes`") && err(&o).contains("did you mean size=..?"),
         "{}",
         err(&o)
     );

@@ -68,6 +68,7 @@ pub mod options;
 pub mod report;
 mod resolver;
 mod show;
+mod sizes;
 mod syntax;
 pub mod table;
 pub mod values;
@@ -77,8 +78,9 @@ pub use engine::Interpreter;
 pub use options::Options;
 pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
+pub use sizes::{Dims, Pair, Sizes};
 pub use table::{Iterable, Table};
-pub use values::{Arg, Dims, Pair, Reply, ScriptType, Sizes};
+pub use values::{Arg, Reply, ScriptType};
 
 /// What a file in `api/` needs.
 pub mod prelude {

@@ -37,7 +37,11 @@ pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
             format!("#{{ {} }}", items.join(", "))
         };
     }
-    if let Some(f) = value.read_lock::<FnPtr>() {
+    if value.is_unit() {
+        return "()".into();
+    }
+    // not read_lock: Rhai keeps closures in a box, which that does not look into
+    if let Some(f) = value.clone().try_cast::<FnPtr>() {
         return match f.fn_name() {
             name if name.starts_with("anon$") => "a closure".into(),
             name => format!("the function {name}"),

@@ -3,7 +3,7 @@
 use bhtsne::tSNE;
 
 use crate::ensure;
-use crate::error::{Result, choose};
+use crate::error::{Error, Result, choose};
 
 /// How many rounds of the power iteration; the plane is for the eye.
 const ROUNDS: usize = 60;
@@ -51,7 +51,7 @@ pub fn project(features: &[f32], dim: usize, projection: Projection) -> Result<V
     let plane = principal(&rows, dim);
     match projection {
         Projection::Pca => Ok(plane),
-        Projection::Tsne => Ok(neighbours(&rows, &plane)),
+        Projection::Tsne => neighbours(&rows, &plane),
     }
 }
 
@@ -103,20 +103,28 @@ fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
 }
 
 /// t-SNE from a small copy of the plane.
-fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]]) -> Vec<[f64; 2]> {
+fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
     let size = plane.iter().flatten().fold(1e-12f64, |m, x| m.max(x.abs()));
     let start: Vec<f32> = plane.iter().flatten().map(|x| (x / size * 1e-2) as f32).collect();
     let distance = |a: &Vec<f32>, b: &Vec<f32>| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt();
     let perplexity = ((rows.len() - 1) as f32 / 3.0 - 0.1).clamp(1.0, 30.0);
-    let points = tSNE::<f32, Vec<f32>>::new(rows)
-        .perplexity(perplexity)
-        .initial_embedding(start)
-        .barnes_hut(0.5, distance)
-        .embedding();
-    points
+    let embed = || {
+        tSNE::<f32, Vec<f32>>::new(rows)
+            .perplexity(perplexity)
+            .initial_embedding(start)
+            .barnes_hut(0.5, distance)
+            .embedding()
+    };
+    // one thread: the package's sums depend on how the work was shared out, and rounding grows over its 1000 rounds
+    let points = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .map_err(|e| Error::Usage(format!("t-SNE: no thread could be started ({e})")))?
+        .install(embed);
+    Ok(points
         .chunks_exact(2)
         .map(|p| [f64::from(p[0]), f64::from(p[1])])
-        .collect()
+        .collect())
 }
 
 #[cfg(test)]

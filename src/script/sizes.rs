@@ -1,0 +1,68 @@
+//! Arguments that are one number or several: kernels, shapes, dimensions.
+
+use rhai::Dynamic;
+
+use super::values::Arg;
+
+/// One size for both sides, or `[height, width]`: kernels, strides, paddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair(pub [usize; 2]);
+
+impl Arg for Pair {
+    fn kind() -> String {
+        "int or [int, int]".into()
+    }
+    fn wanted() -> String {
+        "an integer >= 0 or [height, width]".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        usize::convert(value)
+            .map(|n| [n, n])
+            .or_else(|| <[usize; 2]>::convert(value))
+            .map(Pair)
+    }
+}
+
+/// The sizes of a tensor: `[2, 3]`, or `3` for one dimension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes(pub Vec<usize>);
+
+impl Arg for Sizes {
+    fn kind() -> String {
+        "[int]".into()
+    }
+    fn wanted() -> String {
+        Vec::<usize>::wanted()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        usize::convert(value)
+            .map(|n| vec![n])
+            .or_else(|| Vec::<usize>::convert(value))
+            .map(Sizes)
+    }
+    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+        match usize::convert(&value) {
+            Some(n) => Ok(Sizes(vec![n])),
+            None => Vec::<usize>::read(value).map(Sizes),
+        }
+    }
+}
+
+/// One dimension or several; negative ones count from the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dims(pub Vec<i64>);
+
+impl Arg for Dims {
+    fn kind() -> String {
+        "int or [int]".into()
+    }
+    fn wanted() -> String {
+        "a dimension or an array of dimensions".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        i64::convert(value)
+            .map(|d| vec![d])
+            .or_else(|| Vec::<i64>::convert(value))
+            .map(Dims)
+    }
+}
