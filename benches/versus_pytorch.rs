@@ -20,24 +20,27 @@
 //!
 //! # Where the time of a training step goes
 //!
-//! DeepLabV3+ ResNet-18, 8x3x128x128, one thread of an AMD Zen 4 (measured floors: 80 to 105 GFLOP/s in f32 products, 20 GB/s copying;
-//! `perf record` on this program):
+//! DeepLabV3+ ResNet-18, 8x3x128x128, f32, one thread of an AMD EPYC of family 26 (Zen 5), by `perf record` on this program while the machine
+//! was also used by others; what prepares the workload is left out:
 //!
 //! | part | share |
 //! |---|---|
-//! | matrix products (Winograd's 36, 1x1, columns) and their packing | 42 % |
-//! | Winograd's transforms of kernels, tiles, results | 18 % |
-//! | page clearing by the system for fresh memory | 6 % |
+//! | matrix products (Winograd's 36, 1x1, columns) | 32 % |
+//! | their packing | 4 % |
+//! | Winograd's transforms of kernels (9 %), patches, results, gradients | 22 % |
+//! | depthwise, both ways, with the result computed again | 7 % |
 //! | batch norm + relu + residual, both ways | 5 % |
-//! | depthwise, both ways | 4 % |
+//! | fresh pages from the system | 5 % |
 //! | pooling and resizing | 5 % |
-//! | columns cut out for strided convolutions | 2 % |
-//! | optimiser, loss, copies, the rest | 18 % |
+//! | copies and zeros | 4 % |
+//! | columns cut out and added back for strided convolutions | 3 % |
+//! | optimiser, loss, the rest | 13 % |
 //!
-//! The floor by direct sums is 55 GFLOP or about 0.55 s on one thread, which PyTorch is close to; Winograd's F(4x4, 3x3) needs a quarter of the
-//! products of the 3x3 convolutions at stride 1 and brings the step to 0.50 s of processor time (PyTorch 0.74 to 0.85 s, direct
-//! sums here 0.95 s). Next: transformed kernels kept between forward and backward, memory reused between steps (6 %), columns
-//! packed straight into the product's panels.
+//! Floors: the contrastive workload, which is four products and some exponentials, runs at 200 GFLOP/s for each of two threads, so
+//! the products of a step by direct sums (55 GFLOP) take 0.14 s on two threads at least. Winograd's F(4x4, 3x3) needs a quarter of
+//! those of the 3x3 convolutions at stride 1; a step took 0.13 to 0.18 s. A loop of `vdpbf16ps` reaches 515 GFLOP/s a thread. The
+//! bandwidth of this machine's memory was not measured. Next: transformed kernels kept between forward and backward, columns packed
+//! straight into the product's panels, Winograd's patches written in the product's packed form.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
