@@ -174,7 +174,7 @@ fn a_sandboxed_repl_refuses_and_goes_on() {
 }
 
 /// The issue asks for a prompt within 50 ms and a key within 10 ms; the median of several is compared with three times that,
-/// because the tests share the machine with others. Alone on it: 5 ms and 1 ms.
+/// because the tests share the machine with others. The test prints both (`--nocapture`).
 #[test]
 fn the_prompt_and_the_keys_come_at_once() {
     let folder = folder();
