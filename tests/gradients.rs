@@ -283,3 +283,20 @@ fn views_with_any_strides_are_read_rightly() {
         ops::conv2d(&unit.transpose(1, 3).unwrap(), &weight, None, &Conv2dOptions::default()).unwrap()
     });
 }
+
+#[test]
+fn layer_norm_gelu_attention_linear_and_residual() {
+    let random = &mut Random::new(12);
+    let a = [draw(random, &[2, 5, 3, 2]), draw(random, &[5]), draw(random, &[5])];
+    check("layer_norm", &a, |a| ops::layer_norm(&a[0], &a[1], &a[2], 1e-5).unwrap());
+    check("gelu", &[draw(random, &[40])], |a| ops::gelu(&a[0]).unwrap());
+    for (heads, h, w) in [(1, 2, 3), (3, 1, 1), (2, 3, 2)] {
+        let shapes = [[2, 6, 4, 3], [2, 6, h, w], [2, 6, h, w]];
+        let a = shapes.map(|s| draw(random, &s));
+        check("attention", &a, |a| ops::attention(&a[0], &a[1], &a[2], heads).unwrap());
+    }
+    let a = [draw(random, &[2, 3, 4, 5]), draw(random, &[4, 3]), draw(random, &[4])];
+    check("linear", &a, |a| ops::linear(&a[0], &a[1], &a[2]).unwrap());
+    let a = [draw(random, &[2, 3, 2, 2]), draw(random, &[2, 3, 2, 2])];
+    check("residual", &a, |a| ops::residual(&a[0], &a[1], &[0.0, 1.25]).unwrap());
+}
