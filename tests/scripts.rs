@@ -48,6 +48,21 @@ fn test_scripts_run() {
 }
 
 #[test]
+fn lessons_run() {
+    on_large_stack(|| {
+        let lessons = scripts("examples");
+        assert!(lessons.len() >= 6, "{lessons:?}");
+        for path in lessons {
+            let folder = tempfile::tempdir().unwrap();
+            let interpreter = Interpreter::new(Session::quiet(folder.path()));
+            if let Err(report) = interpreter.run_file(&path) {
+                panic!("{}", report.render(false));
+            }
+        }
+    });
+}
+
+#[test]
 fn announced_errors_come() {
     on_large_stack(|| {
         let folder = tempfile::tempdir().unwrap();

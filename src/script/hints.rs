@@ -221,7 +221,11 @@ fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [property, receiver, ..] => property_error(table, property, table.type_name(receiver)),
-        _ => (lower_first(&plain_types(table, text)), None),
+        // a map's missing key comes bare
+        _ => (
+            format!("the map has no key `{}`", super::engine::table_name(text)),
+            Some("map.keys() lists the keys, \"name\" in map asks for one".into()),
+        ),
     }
 }
 
