@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::expect_used,
     clippy::panic,
     reason = "a test may stop at the first surprise"
