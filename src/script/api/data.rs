@@ -65,12 +65,12 @@ impl Data {
             fail!(
                 "{name}: found one part of a data set already ({}); .train, .val and .test belong to what data::camvid(..) and \
                  the like give",
-                self.display()
+                self.line()
             );
         };
         match choose(parts) {
             Some(set) => Ok(Data::of(set)),
-            None => fail!("{name}: {} has no such part", self.display()),
+            None => fail!("{name}: {} has no such part", self.line()),
         }
     }
 }
@@ -80,6 +80,20 @@ impl ScriptType for Data {
     const DOC: &'static str = "Images with label maps; views of it share the files and the memory.";
 
     fn display(&self) -> String {
+        match &self.set {
+            Some(set) => format!("{set}{}", counts(set)),
+            None => self.line(),
+        }
+    }
+
+    fn brief(&self) -> String {
+        format!("Dataset {}", self.line())
+    }
+}
+
+impl Data {
+    /// Name, number of images and classes, size.
+    fn line(&self) -> String {
         match (&self.set, &self.parts) {
             (Some(set), _) => set.to_string(),
             (None, Some(parts)) => {
@@ -89,10 +103,48 @@ impl ScriptType for Data {
             (None, None) => String::new(),
         }
     }
+}
 
-    fn brief(&self) -> String {
-        format!("Dataset {}", self.display())
+/// Images whose labels are counted to show a data set.
+const COUNTED: usize = 40;
+
+/// The pixels per class as lines of a table, from a few images of a large set; empty where labels cannot be read.
+fn counts(set: &Dataset) -> String {
+    let part = if set.len() > COUNTED {
+        set.spread(COUNTED)
+    } else {
+        Ok(set.clone())
+    };
+    let Ok((part, histogram)) = part.and_then(|part| Ok((part.clone(), part.histogram()?))) else {
+        return String::new();
+    };
+    let all = (histogram.counts.iter().sum::<u64>() + histogram.ignored).max(1) as f64;
+    let names: Vec<String> = (0..set.classes())
+        .map(|c| {
+            set.class_names()
+                .get(c)
+                .map_or_else(|| c.to_string(), ToString::to_string)
+        })
+        .collect();
+    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).max(8);
+    let row = |name: &str, count: u64| {
+        let share = count as f64 / all;
+        let bar = "\u{2588}".repeat((share * 40.0).round() as usize);
+        format!("\n{name:width$} {count:>12} {:>6.2} %  {bar}", 100.0 * share)
+            .trim_end()
+            .to_string()
+    };
+    let mut text = format!("\n{:width$} {:>12} {:>8}", "class", "pixels", "share");
+    if part.len() < set.len() {
+        text = format!("{text}   (of {} images)", part.len());
     }
+    for (name, count) in names.iter().zip(&histogram.counts) {
+        text.push_str(&row(name, *count));
+    }
+    if histogram.ignored > 0 {
+        text.push_str(&row("no class", histogram.ignored));
+    }
+    text
 }
 
 /// Batches to run over, again from the start in every `for`.

@@ -67,6 +67,29 @@ impl ScriptType for ScriptRun {
     const NAME: &'static str = "Run";
     const DOC: &'static str = "A training run with its whole state: it can be resumed, advanced, changed and saved.";
     fn display(&self) -> String {
+        let Ok(run) = self.get() else {
+            return self.status();
+        };
+        let mut text = self.status();
+        if let Some(losses) = run.history().column("loss") {
+            let line = sparkline(losses, 40);
+            if !line.is_empty() {
+                text.push_str(&format!("  {line}"));
+            }
+        }
+        if let Some(miou) = run.history().last("val_miou") {
+            text.push_str(&format!(", val mIoU {miou:.4}"));
+        }
+        text
+    }
+    fn brief(&self) -> String {
+        format!("Run {}", self.status())
+    }
+}
+
+impl ScriptRun {
+    /// Name, status, step and loss in one line.
+    fn status(&self) -> String {
         match self.get() {
             Ok(run) => format!(
                 "{}: {}, step {} of {}, loss {:.4}",
@@ -79,9 +102,35 @@ impl ScriptType for ScriptRun {
             Err(_) => "a run at work".into(),
         }
     }
-    fn brief(&self) -> String {
-        format!("Run {}", self.display())
+}
+
+/// A curve of at most `width` signs: means of equally many values, the lowest at the bottom; empty if there is no curve.
+fn sparkline(values: &[f64], width: usize) -> String {
+    let per_sign = values.len().div_ceil(width.max(1)).max(1);
+    let means: Vec<f64> = values
+        .chunks(per_sign)
+        .map(|part| {
+            let finite: Vec<f64> = part.iter().copied().filter(|v| v.is_finite()).collect();
+            finite.iter().sum::<f64>() / finite.len() as f64
+        })
+        .collect();
+    let finite = || means.iter().copied().filter(|m| m.is_finite());
+    let (low, high) = (
+        finite().fold(f64::INFINITY, f64::min),
+        finite().fold(f64::NEG_INFINITY, f64::max),
+    );
+    if means.len() < 2 || low > high {
+        return String::new();
     }
+    let signs = [
+        '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}',
+    ];
+    let sign = |m: &f64| match () {
+        () if !m.is_finite() => '!',
+        () if high == low => signs[0],
+        () => signs[(((m - low) / (high - low) * 7.0).round() as usize).min(7)],
+    };
+    means.iter().map(sign).collect()
 }
 
 /// Make a run and go to its end.
@@ -238,5 +287,20 @@ fn constructors() -> Vec<Entry> {
             let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sparkline;
+
+    #[test]
+    fn a_sparkline_goes_from_high_to_low() {
+        assert_eq!(sparkline(&[8.0, 5.0, 3.0, 1.0], 40), "\u{2588}\u{2585}\u{2583}\u{2581}");
+        assert_eq!(sparkline(&[2.0, 2.0], 40), "\u{2581}\u{2581}");
+        assert_eq!(sparkline(&[1.0, f64::NAN, 2.0], 40), "\u{2581}!\u{2588}");
+        assert_eq!(sparkline(&[3.0], 40), "");
+        let many: Vec<f64> = (0..1000).map(f64::from).collect();
+        assert_eq!(sparkline(&many, 40).chars().count(), 40);
     }
 }

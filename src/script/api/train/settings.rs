@@ -6,6 +6,7 @@ use crate::ops::Precision;
 use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
+use crate::script::values::describe;
 use crate::train::{OptimizerConfig, Schedule, Shape, Temperature, TrainConfig};
 
 shared_options! {
@@ -94,9 +95,12 @@ fn schedule(path: &str, given: Dynamic, default: &Schedule) -> Result<(Schedule,
         let base = Schedule::new(shape(&path, &name)?);
         return Ok((options.fill(&path, &base)?, None));
     }
-    match given.into_immutable_string() {
-        Ok(name) => Ok((Schedule::new(shape(path, &name)?), None)),
-        Err(found) => fail!("{path}: `schedule` must be a name, a map or a closure, found {found}"),
+    match String::convert(&given) {
+        Some(name) => Ok((Schedule::new(shape(path, &name)?), None)),
+        None => fail!(
+            "{path}: `schedule` must be a name, a map or a closure, found {}",
+            describe(&given)
+        ),
     }
 }
 
