@@ -38,7 +38,10 @@ fn on_large_stack(work: impl FnOnce() + Send + 'static) {
 fn test_scripts_run() {
     on_large_stack(|| {
         let folder = tempfile::tempdir().unwrap();
-        for path in scripts("tests/scripts").iter().filter(|p| !p.ends_with("errors.rhai")) {
+        for path in scripts("tests/scripts")
+            .iter()
+            .filter(|p| !p.ends_with("errors.rhai") && !p.ends_with("habits.rhai"))
+        {
             let interpreter = Interpreter::new(Session::quiet(folder.path()));
             if let Err(report) = interpreter.run_file(path) {
                 panic!("{}", report.render(false));
@@ -66,15 +69,24 @@ fn lessons_run() {
 fn announced_errors_come() {
     on_large_stack(|| {
         let folder = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(root("tests/scripts/errors.rhai")).unwrap();
         let mut failures = Vec::new();
-        for block in text.split("// Error: ").skip(1) {
-            let (expected, script) = block.split_once('\n').unwrap();
-            let interpreter = Interpreter::new(Session::quiet(folder.path()));
-            match interpreter.run("errors.rhai", script, &mut Scope::new()) {
-                Ok(_) => failures.push(format!("no error: {script}")),
-                Err(report) if report.message.contains(expected) => {}
-                Err(report) => failures.push(format!("expected: {expected}\nfound: {}", report.render(false))),
+        for (file, mark) in [("errors.rhai", "// Error: "), ("habits.rhai", "// Hint: ")] {
+            let text = std::fs::read_to_string(root("tests/scripts").join(file)).unwrap();
+            for block in text.split(mark).skip(1) {
+                let (expected, script) = block.split_once('\n').unwrap();
+                let interpreter = Interpreter::new(Session::quiet(folder.path()));
+                match interpreter.run(file, script, &mut Scope::new()) {
+                    Ok(_) => failures.push(format!("no error: {script}")),
+                    Err(report) => {
+                        let said = match file {
+                            "errors.rhai" => Some(&report.message),
+                            _ => report.hint.as_ref(),
+                        };
+                        if !said.is_some_and(|text| text.contains(expected)) {
+                            failures.push(format!("expected: {expected}\nfound: {}", report.render(false)));
+                        }
+                    }
+                }
             }
         }
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
@@ -90,7 +102,7 @@ fn scripts_and_examples_are_sound() {
         .chain(scripts("examples"))
         .chain(scripts("tests/scripts"))
     {
-        if path.ends_with("errors.rhai") {
+        if path.ends_with("errors.rhai") || path.ends_with("habits.rhai") {
             continue;
         }
         let text = seglab::script::engine::read_script(&path).unwrap();

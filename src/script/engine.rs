@@ -69,7 +69,7 @@ impl Interpreter {
         for t in &table.types {
             (t.register)(&mut engine);
         }
-        super::show::register(&mut engine);
+        super::show::register(&mut engine, &table);
         register(&mut engine, &table);
         for hook in &table.hooks {
             hook(&mut engine);

@@ -1,8 +1,9 @@
 //! Values as text: what `print`, the REPL and messages show.
 
-use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, NativeCallContext};
+use std::rc::Rc;
 
-use super::context::Context;
+use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map};
+
 use super::table::Table;
 
 /// Columns up to which a value stays on one line.
@@ -40,8 +41,7 @@ pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
     if value.is_unit() {
         return "()".into();
     }
-    // not read_lock: Rhai keeps closures in a box, which that does not look into
-    if let Some(f) = value.clone().try_cast::<FnPtr>() {
+    if let Some(f) = value.read_lock::<FnPtr>() {
         return match f.fn_name() {
             name if name.starts_with("anon$") => "a closure".into(),
             name => format!("the function {name}"),
@@ -121,24 +121,29 @@ fn block(table: &Table, value: &Dynamic, depth: usize) -> String {
 }
 
 /// Let `print`, `to_string` and `${}` show arrays, maps and closures this way.
-pub(super) fn register(engine: &mut Engine) {
-    fn text(native: &NativeCallContext, value: Dynamic, debug: bool) -> ImmutableString {
-        match native.tag().and_then(|tag| tag.clone().try_cast::<Context>()) {
-            Some(context) if debug => show(context.table(), &value, true).into(),
-            Some(context) => pretty(context.table(), &value).into(),
-            None => value.to_string().into(),
+pub(super) fn register(engine: &mut Engine, table: &Rc<Table>) {
+    fn value_as_text<T: Clone + 'static>(engine: &mut Engine, table: &Rc<Table>) {
+        for (name, brief) in [
+            ("print", false),
+            ("to_string", false),
+            ("debug", true),
+            ("to_debug", true),
+        ] {
+            let table = table.clone();
+            engine.register_fn(name, move |value: T| {
+                let value = Dynamic::from(value);
+                let text = if brief {
+                    show(&table, &value, true)
+                } else {
+                    pretty(&table, &value)
+                };
+                ImmutableString::from(text)
+            });
         }
     }
-    for (name, debug) in [
-        ("print", false),
-        ("to_string", false),
-        ("debug", true),
-        ("to_debug", true),
-    ] {
-        engine.register_fn(name, move |c: NativeCallContext, a: Array| text(&c, a.into(), debug));
-        engine.register_fn(name, move |c: NativeCallContext, m: Map| text(&c, m.into(), debug));
-        engine.register_fn(name, move |c: NativeCallContext, f: FnPtr| text(&c, f.into(), debug));
-    }
+    value_as_text::<Array>(engine, table);
+    value_as_text::<Map>(engine, table);
+    value_as_text::<FnPtr>(engine, table);
 }
 
 #[cfg(test)]
