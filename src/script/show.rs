@@ -120,7 +120,7 @@ fn block(table: &Table, value: &Dynamic, depth: usize) -> String {
     format!("{}\n{outer}]", text.trim_end())
 }
 
-/// Let `print`, `to_string` and `${}` show arrays, maps and closures this way.
+/// Let `print`, `to_string` and their like show arrays, maps and closures this way (Rhai writes those inside `${}` itself).
 pub(super) fn register(engine: &mut Engine, table: &Rc<Table>) {
     fn value_as_text<T: Clone + 'static>(engine: &mut Engine, table: &Rc<Table>) {
         for (name, brief) in [
@@ -160,8 +160,7 @@ mod tests {
 
     #[test]
     fn what_fits_a_line_stays_on_it() {
-        let text =
-            printed("print([1, 2.5, \"a\", ()]); print(#{ a: tensor::ones([2]), b: [#{}] }); print(`${[|x| x]}`)");
+        let text = printed("print([1, 2.5, \"a\", ()]); print(#{ a: tensor::ones([2]), b: [#{}] }); print([|x| x])");
         assert_eq!(
             text,
             "[1, 2.5, \"a\", ()]\n#{ a: Tensor f32 [2], b: [#{}] }\n[a closure]\n"

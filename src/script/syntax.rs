@@ -80,9 +80,10 @@ pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -
         ParseErrorType::MissingToken(token, _) if token == "]" && after.starts_with(',') => {
             (text, fix("several indices go into an array: t[[0, 1]]"))
         }
-        ParseErrorType::MissingToken(token, _) if token == "{" => {
-            (text, fix("blocks are wrapped in { }, without `:` before them"))
-        }
+        ParseErrorType::MissingToken(token, _) if token == "{" => (
+            text,
+            foreign().or_else(|| fix("blocks are wrapped in { }, without `:` before them")),
+        ),
         ParseErrorType::MissingToken(token, _) if token == ":" => (text, fix("entries are written name: value")),
         ParseErrorType::MissingToken(token, _) if token == "catch" => (text, fix("write try { .. } catch (e) { .. }")),
         ParseErrorType::UnknownOperator(sign) => {
@@ -102,6 +103,9 @@ pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -
             text,
             fix("a string ends on its line; longer ones are written in backticks"),
         ),
+        ParseErrorType::BadInput(LexError::ImproperSymbol(symbol, _)) if symbol == "=" => {
+            ("`=` assigns a value".into(), fix("`==` compares"))
+        }
         ParseErrorType::BadInput(LexError::ImproperSymbol(symbol, _)) => {
             let hint = match symbol.as_str() {
                 "->" => fix("a switch is written switch x { 1 => a, _ => b }; types are not declared"),
@@ -118,7 +122,6 @@ pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -
         ParseErrorType::BadInput(LexError::UnexpectedInput(found)) if !found.is_ascii() => {
             (text, fix("names are made of the letters a to z, digits and `_`"))
         }
-        _ if text.contains("typo of '=='") => ("`=` assigns a value".into(), fix("`==` compares")),
         _ if text.contains("'fn'") => (text, fix("a function without a name is a closure: |x| x + 1")),
         ParseErrorType::FnMissingBody(_) => (
             text,
