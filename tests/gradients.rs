@@ -276,7 +276,9 @@ fn views_with_any_strides_are_read_rightly() {
 fn layer_norm_gelu_attention_linear_and_residual() {
     let random = &mut Random::new(12);
     let a = [draw(random, &[2, 5, 3, 2]), draw(random, &[5]), draw(random, &[5])];
-    check("layer_norm", &a, |a| ops::layer_norm(&a[0], &a[1], &a[2], 1e-5).unwrap());
+    check("layer_norm", &a, |a| {
+        ops::layer_norm(&a[0], &a[1], &a[2], 1e-5).unwrap()
+    });
     check("gelu", &[draw(random, &[40])], |a| ops::gelu(&a[0]).unwrap());
     for (heads, h, w) in [(1, 2, 3), (3, 1, 1), (2, 3, 2)] {
         let shapes = [[2, 6, 4, 3], [2, 6, h, w], [2, 6, h, w]];
