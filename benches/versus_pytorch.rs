@@ -54,6 +54,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
+use seglab::allocator::{MiMalloc, keep_freed_memory};
 use seglab::device::{memory, open_device, reset_peak, set_tf32};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, pixel_contrast};
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
@@ -62,7 +63,7 @@ use seglab::random::Random;
 use seglab::train::{Optimizer, OptimizerConfig, Rule};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What the command line asks for.
 #[derive(Clone)]
@@ -478,6 +479,7 @@ fn versus(python: &str, names: &[String], o: &Options) {
 }
 
 fn main() {
+    keep_freed_memory();
     let o = options();
     ops::start_threads(o.threads).expect("the pool starts once");
     set_tf32(true);

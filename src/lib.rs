@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod allocator;
 pub mod data;
 pub mod device;
 pub mod error;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+use seglab::allocator::{MiMalloc, keep_freed_memory};
 use seglab::device::{open_device, set_tf32};
 use seglab::error::{Error, nearest};
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
@@ -14,7 +15,7 @@ use seglab::session::sandbox::{Limits, Sandbox};
 use seglab::session::{Session, Sink};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Done.
 const DONE: u8 = 0;
@@ -138,6 +139,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    keep_freed_memory();
     let cli = Cli::parse();
     // A panic inside a script function becomes a script error; its own text would only disturb.
     std::panic::set_hook(Box::new(|_| {}));

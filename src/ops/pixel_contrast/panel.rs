@@ -19,9 +19,9 @@ use crate::ops::pieces::Check;
 /// Anchors whose logits are held at the same time.
 const BLOCK: usize = 256;
 /// Fewest anchors of a block.
-const SMALLEST_BLOCK: usize = 64;
-/// At most this many logits are held at the same time (128 MiB in f32), unless the smallest block has more.
-const PANEL: usize = 32 << 20;
+const SMALLEST_BLOCK: usize = 128;
+/// At most this many logits are held at the same time (16 MiB in f32), unless the smallest block has more.
+const PANEL: usize = 4 << 20;
 /// Anchors of one task of the first half.
 const TASK_ANCHORS: usize = 128;
 /// Keys of one task of the second half.
@@ -51,20 +51,11 @@ impl Sums {
     }
 }
 
-/// The buffers of a block, kept from block to block.
-#[derive(Default)]
+/// The buffers of a block, kept from block to block, of the size that the largest needs.
 struct Buffers<T> {
     panel: Vec<T>,
     scaled: Vec<T>,
     gradient: Vec<T>,
-}
-
-/// The first `n` elements, after growing `buffer` if need be.
-fn part_of<T: Real>(buffer: &mut Vec<T>, n: usize) -> &mut [T] {
-    if buffer.len() < n {
-        buffer.resize(n, T::default());
-    }
-    &mut buffer[..n]
 }
 
 /// Run all terms. `rows[i]` is the matrix `[n, dim]` of pool i, `gradients[i]` its gradient, added to (empty: not wanted).
@@ -78,25 +69,39 @@ pub(super) fn run<T: Real>(
     slopes: bool,
     check: Check,
 ) -> Result<Sums> {
-    let mut sums = Sums::default();
-    let mut buffers = Buffers::default();
+    let wide = BLOCK.max(TASK_ANCHORS / 2 * rayon::current_num_threads());
+    let mut blocks = Vec::new();
+    let (mut panel, mut anchors) = (0, 0);
     for term in &pairs.terms {
-        let keys: usize = term.keys.iter().map(|k| k.rows.len()).sum();
-        let wide = BLOCK.max(TASK_ANCHORS / 2 * rayon::current_num_threads());
-        let block = wide.min(PANEL / keys.max(1)).max(SMALLEST_BLOCK);
-        for start in (0..term.rows.len()).step_by(block) {
-            check()?;
-            let work = Block {
+        let classes = &pairs.pools[term.pool].classes[term.rows.clone()];
+        let mut start = 0;
+        while start < classes.len() {
+            let mut block = Block {
                 term,
-                anchors: start..(start + block).min(term.rows.len()),
-                classes: &pairs.pools[term.pool].classes[term.rows.clone()],
+                anchors: start..(start + wide).min(classes.len()),
+                classes,
                 dim,
                 rate: 1.0 / temperature,
                 denominator: pairs.denominator,
                 slopes,
             };
-            sums.add(work.run(rows, gradients, &mut buffers));
+            let room = (PANEL / block.strips().1.max(1)).max(SMALLEST_BLOCK);
+            block.anchors.end = block.anchors.end.min(start + room);
+            start = block.anchors.end;
+            panel = panel.max(block.anchors.len() * block.strips().1);
+            anchors = anchors.max(block.anchors.len());
+            blocks.push(block);
         }
+    }
+    let mut buffers = Buffers {
+        panel: vec![T::default(); panel],
+        scaled: vec![T::default(); anchors * dim],
+        gradient: vec![T::default(); anchors * dim],
+    };
+    let mut sums = Sums::default();
+    for block in &blocks {
+        check()?;
+        sums.add(block.run(rows, gradients, &mut buffers));
     }
     Ok(sums)
 }
@@ -139,9 +144,9 @@ impl Block<'_> {
         if width == 0 {
             return Sums::default();
         }
-        let panel = part_of(&mut buffers.panel, count * width);
-        let scaled = part_of(&mut buffers.scaled, count * dim);
-        let gradient = part_of(&mut buffers.gradient, count * dim);
+        let panel = &mut buffers.panel[..count * width];
+        let scaled = &mut buffers.scaled[..count * dim];
+        let gradient = &mut buffers.gradient[..count * dim];
         let place = (self.term.rows.start + self.anchors.start) * dim;
         let place = place..place + count * dim;
 

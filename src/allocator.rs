@@ -1,0 +1,36 @@
+//! The program's memory allocator, set for training: buffers of tens of MiB that come and go with every step.
+
+pub use mimalloc::MiMalloc;
+
+/// mimalloc's `mi_option_purge_delay`, which its Rust binding does not name.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+/// Milliseconds that freed memory is kept (ten times as long for large pieces).
+const KEPT: std::ffi::c_long = 200;
+
+/// Give freed memory back to the system only after some seconds, not after a tenth of one. A training step then finds the
+/// pages that the step before it left, instead of fresh ones that the system must clear: a quarter of a step's time. To be called
+/// first in a program whose global allocator is [`MiMalloc`].
+///
+/// The allocator is version 2: its third version spreads large pieces more widely, which raised the peak of a training step by a
+/// fifth.
+pub fn keep_freed_memory() {
+    // SAFETY: sets a number in the allocator's table of options, atomically; the option exists in the version that is built.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, KEPT) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_option_is_the_one_meant() {
+        // the default, which tells it from its neighbours (1 and 0)
+        // SAFETY: reads a number from the allocator's table of options.
+        let before = unsafe { libmimalloc_sys::mi_option_get(super::PURGE_DELAY) };
+        assert!(before == 10 || before == super::KEPT, "{before}");
+        super::keep_freed_memory();
+        // SAFETY: as above.
+        assert_eq!(
+            unsafe { libmimalloc_sys::mi_option_get(super::PURGE_DELAY) },
+            super::KEPT
+        );
+    }
+}
