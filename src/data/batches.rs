@@ -79,6 +79,8 @@ pub struct Batch {
     pub distorted: Option<Tensor>,
     /// `i64` `[n, h, w]`, 255 where a pixel is ignored.
     pub labels: Tensor,
+    /// The same labels in main memory, wherever the others lie.
+    pub host_labels: Tensor,
     /// The samples' names.
     pub names: Vec<String>,
     /// The samples' indices in the data set.

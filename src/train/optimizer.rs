@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ensure;
 use crate::error::Result;
-use crate::ops::optimizer::{self, AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
+use crate::ops::optimizer::cuda::{self, Guard};
+use crate::ops::optimizer::{AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,8 +270,8 @@ impl Optimizer {
     /// The Euclidean norm of all gradients of these parameters together. One pass over them; on a GPU one wait.
     pub fn gradient_norm(&self, gradients: &GradStore) -> Result<f64> {
         if self.slots[0].var.device().is_cuda() {
-            let all: Vec<&Tensor> = self.slots.iter().filter_map(|s| gradients.get(&s.var)).collect();
-            return Ok(optimizer::cuda::sum_of_squares(&all)?.sqrt());
+            let total = self.squares(gradients)?.sum_all()?;
+            return Ok(total.to_scalar::<f64>()?.sqrt());
         }
         let mut sum = 0.0;
         for gradient in self.slots.iter().filter_map(|s| gradients.get(&s.var)) {
@@ -279,46 +280,29 @@ impl Optimizer {
         Ok(sum.sqrt())
     }
 
+    /// The sums of the squares of all gradients of these parameters, on their device (a GPU).
+    pub(super) fn squares(&self, gradients: &GradStore) -> Result<Tensor> {
+        let all: Vec<&Tensor> = self.slots.iter().filter_map(|s| gradients.get(&s.var)).collect();
+        cuda::squares(&all, self.slots[0].var.device())
+    }
+
     /// Update every parameter that has a gradient; the gradients are multiplied by `scale` first. In place, one pass each; on
     /// a GPU one launch for all.
     ///
     /// A parameter without gradient stays as it is, as in PyTorch: not even its weight decay acts.
     pub fn step(&mut self, gradients: &GradStore, scale: f64) -> Result<()> {
+        let device = self.slots[0].var.device();
+        if device.is_cuda() {
+            let guard = Guard::new(scale, device)?;
+            return self.step_guarded(gradients, &guard);
+        }
         self.steps += 1;
-        let c = &self.config;
-        let sgd = SgdStep {
-            lr: self.lr(),
-            momentum: c.momentum.unwrap_or(0.0),
-            nesterov: c.nesterov,
-            weight_decay: 0.0,
-            scale,
-        };
-        let adamw = AdamwStep {
-            lr: self.lr(),
-            beta1: c.beta1,
-            beta2: c.beta2,
-            eps: c.eps,
-            weight_decay: 0.0,
-            scale,
-            step: self.steps,
-        };
-        let mut items = Vec::new();
+        let (sgd, adamw) = self.rules(scale);
         for slot in &self.slots {
             let Some(gradient) = gradients.get(&slot.var) else {
                 continue;
             };
-            let lr = self.lr() * slot.multiple;
-            let weight_decay = slot.weight_decay.or(c.weight_decay).unwrap_or(0.0);
-            if slot.var.device().is_cuda() {
-                items.push(optimizer::cuda::Item {
-                    parameter: &slot.var,
-                    gradient,
-                    state: slot.state.iter().map(|(_, t)| t).collect(),
-                    lr,
-                    weight_decay,
-                });
-                continue;
-            }
+            let (lr, weight_decay) = self.numbers(slot);
             match slot.state.as_slice() {
                 [(_, mean), (_, square)] => {
                     let o = AdamwStep {
@@ -338,10 +322,64 @@ impl Optimizer {
                 }
             }
         }
-        match c.name {
-            Rule::Sgd => optimizer::cuda::sgd(&items, &sgd),
-            Rule::Adamw => optimizer::cuda::adamw(&items, &adamw),
+        Ok(())
+    }
+
+    /// As [`Optimizer::step`] on a GPU, with the scale of `guard`; whether it stops the update is known to the device alone.
+    pub(super) fn step_guarded(&mut self, gradients: &GradStore, guard: &Guard) -> Result<()> {
+        self.steps += 1;
+        let (sgd, adamw) = self.rules(1.0);
+        let mut items = Vec::new();
+        for slot in &self.slots {
+            let Some(gradient) = gradients.get(&slot.var) else {
+                continue;
+            };
+            let (lr, weight_decay) = self.numbers(slot);
+            items.push(cuda::Item {
+                parameter: &slot.var,
+                gradient,
+                state: slot.state.iter().map(|(_, t)| t).collect(),
+                lr,
+                weight_decay,
+            });
         }
+        match self.config.name {
+            Rule::Sgd => cuda::sgd(&items, &sgd, guard),
+            Rule::Adamw => cuda::adamw(&items, &adamw, guard),
+        }
+    }
+
+    /// The constants of this step, but for what each parameter has of its own.
+    fn rules(&self, scale: f64) -> (SgdStep, AdamwStep) {
+        let c = &self.config;
+        let sgd = SgdStep {
+            lr: self.lr(),
+            momentum: c.momentum.unwrap_or(0.0),
+            nesterov: c.nesterov,
+            weight_decay: 0.0,
+            scale,
+        };
+        let adamw = AdamwStep {
+            lr: self.lr(),
+            beta1: c.beta1,
+            beta2: c.beta2,
+            eps: c.eps,
+            weight_decay: 0.0,
+            scale,
+            step: self.steps,
+        };
+        (sgd, adamw)
+    }
+
+    /// Learning rate and weight decay of a parameter.
+    fn numbers(&self, slot: &Slot) -> (f64, f64) {
+        let weight_decay = slot.weight_decay.or(self.config.weight_decay).unwrap_or(0.0);
+        (self.lr() * slot.multiple, weight_decay)
+    }
+
+    /// Count only `steps` steps: those after it turned out not to have been made.
+    pub(super) fn rewind(&mut self, steps: u64) {
+        self.steps = steps;
     }
 
     /// Everything kept between steps, by `<parameter>.<what>`. The tensors are the living ones: write them out, or copy them.

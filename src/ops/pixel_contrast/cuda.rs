@@ -163,18 +163,17 @@ impl Plan {
 }
 
 /// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
-/// in bf16). `tau` is the temperature's value; `check` is asked between blocks of anchors, which the GPU may be far behind. A feature
-/// that is not finite makes the loss NaN.
+/// in bf16). `check` is asked between blocks of anchors, which the GPU may be far behind. A feature that is not finite makes the loss
+/// NaN, and so does a temperature that is not above 0.
 pub(super) fn contrast(
     first: &Tensor,
     second: &Tensor,
     temperature: &Tensor,
-    tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
     check: Check,
 ) -> crate::error::Result<Contrast> {
-    in_room(ROOM, [first, second], temperature, tau, base, pairs, check)
+    in_room(ROOM, [first, second], temperature, base, pairs, check)
 }
 
 /// As [`contrast`] on tensors in main memory, by the emulator, with blocks so small that several are needed.
@@ -190,8 +189,7 @@ pub(crate) fn emulated(
         smallest: 3,
         largest: 20,
     };
-    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    in_room(room, views, temperature, tau, base, pairs, &|| Ok(()))
+    in_room(room, views, temperature, base, pairs, &|| Ok(()))
 }
 
 /// A pool's unit rows, 1 / norm of its features, and the gradient with respect to the rows where it is wanted.
@@ -205,7 +203,6 @@ fn in_room(
     room: Room,
     [first, second]: [&Tensor; 2],
     temperature: &Tensor,
-    tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
     check: Check,
@@ -216,6 +213,8 @@ fn in_room(
     let views = [first.contiguous()?, second.contiguous()?];
     let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
     let slopes = tracked.contains(&true);
+    let tau = temperature.detach().to_device(device)?;
+    let (tau, exact) = (tau.to_dtype(wide)?, tau.to_dtype(DType::F64)?);
 
     let plan = Plan::new(pairs, room);
     let upload = |numbers: &[i64]| {
@@ -270,7 +269,7 @@ fn in_room(
     let job = Job {
         map: &views[0],
         dim,
-        rate: 1.0 / tau,
+        tau: &tau,
         own_positive: pairs.denominator == Denominator::OwnPositive,
         slopes,
         numbers: &numbers,
@@ -282,21 +281,20 @@ fn in_room(
     let (mut value, mut facts) = (Buffer::new(device, wide, 1)?, Buffer::new(device, DType::F64, 3)?);
     Launch::of(&SOURCE, "contrast_finish", &views[0])
         .read(&sums)
+        .read(&tau)
         .write(&mut value)
         .write(&mut facts)
         .ints(&[plan.weights.len(), plan.positives, plan.negatives])
-        .real(tau)
         .real(base.unwrap_or(0.0))
         .run([1, 1, 1], 256)?;
     let facts = facts.tensor(3);
 
-    let factor = base.map_or(1.0, |base| tau / base);
     let mut maps: [Option<Tensor>; 2] = [None, None];
     for v in (0..2).filter(|&v| tracked[v]) {
         let map = Tensor::zeros(first.shape(), first.dtype(), device)?;
         for ((pool, side), &pixels_at) in pairs.pools.iter().zip(&mut sides).zip(&plan.pixels_at) {
             if view(&pool.source) == Some(v) {
-                side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], factor)?;
+                side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], (&tau, base))?;
             }
         }
         maps[v] = Some(map);
@@ -306,7 +304,7 @@ fn in_room(
     let contrast = |loss: Tensor| -> Result<Contrast> {
         Ok(Contrast {
             loss,
-            temperature: tau,
+            temperature: exact,
             positive_logit: (plan.positives > 0).then(|| fact(0)).transpose()?,
             negative_logit: (plan.negatives > 0).then(|| fact(1)).transpose()?,
         })
@@ -357,7 +355,7 @@ impl Side {
         numbers: &Tensor,
         pixels_at: usize,
         [n, dim, area]: [usize; 3],
-        factor: f64,
+        (tau, base): (&Tensor, Option<f64>),
     ) -> Result<()> {
         let (Some(gradient), Some(inverse)) = (self.gradient.take(), self.inverse.take()) else {
             return Ok(());
@@ -377,9 +375,10 @@ impl Side {
             .read(&along)
             .read(&inverse)
             .read(numbers)
+            .read(tau)
             .update(map)
             .ints(&[pixels_at, n, dim, area])
-            .real(factor)
+            .real(base.unwrap_or(0.0))
             .run([n.div_ceil(TILE), dim.div_ceil(TILE), 1], TILE * WARPS)
     }
 }
@@ -389,7 +388,7 @@ struct Job<'a> {
     /// Says for which element type the kernels are compiled.
     map: &'a Tensor,
     dim: usize,
-    rate: f64,
+    tau: &'a Tensor,
     own_positive: bool,
     slopes: bool,
     numbers: &'a Tensor,
@@ -405,11 +404,6 @@ impl Job<'_> {
         let panel = fresh(most(|b| b.count * b.width))?;
         let rows = most(|b| b.count);
         let (factors, scaled, slopes) = (fresh(rows)?, fresh(rows * self.dim)?, fresh(rows * self.dim)?);
-        let bound = if 2.0 * self.rate <= super::panel::SAFE_RANGE {
-            self.rate
-        } else {
-            0.0
-        };
         for block in blocks.iter().filter(|block| block.width > 0) {
             check()?;
             let (n, dim, width) = (block.count, self.dim, block.width);
@@ -430,7 +424,7 @@ impl Job<'_> {
                 })
                 .collect();
             for (_, columns, keys) in &parts {
-                multiply(*columns, false, self.rate, anchors, keys.transposed())?;
+                multiply(*columns, false, 1.0, anchors, keys.transposed())?;
             }
             Launch::of(&SOURCE, "contrast_panel", self.map)
                 .update(&panel)
@@ -438,10 +432,10 @@ impl Job<'_> {
                 .read(self.weights)
                 .update(&factors)
                 .update(self.sums)
+                .read(self.tau)
                 .ints(&[block.anchor, block.classes_at, block.own_at, block.strips_at])
                 .ints(&[block.strips.len(), width, usize::from(self.own_positive)])
-                .real(self.rate)
-                .real(bound)
+                .real(super::panel::SAFE_RANGE)
                 .run([n, 1, 1], width.next_power_of_two().clamp(64, 512))?;
             if !self.slopes {
                 continue;
