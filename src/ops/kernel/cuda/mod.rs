@@ -77,6 +77,13 @@ impl Buffer {
         Ok(Buffer { storage })
     }
 
+    /// What a contiguous tensor that begins its memory holds, once more: the result of an operation of candle's, to be recorded.
+    pub(crate) fn copy(tensor: &Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let storage = storage.try_clone(layout)?;
+        Ok(Buffer { storage })
+    }
+
     /// The filled buffer as a result to record.
     pub(crate) fn output(self, shape: impl Into<Shape>) -> Output {
         Output {
