@@ -14,6 +14,7 @@ use super::order::{Order, batches_per_epoch};
 use super::prepare::{self, Part, Place, assemble};
 use super::{Augment, Dataset, Distort};
 use crate::error::{Error, Result};
+use crate::ops::kernel::cuda::upload;
 use crate::{ensure, fail};
 
 /// Batches kept ready ahead of the one in use.
@@ -102,6 +103,9 @@ pub struct Batches {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     device: Device,
+    /// Whether a batch that is ready is taken before it is asked for: on its way to a GPU while that works on the one before.
+    early: bool,
+    ahead: Option<Result<Batch>>,
 }
 
 /// What the workers and the consumer share.
@@ -170,6 +174,8 @@ impl Batches {
         let mut batches = Batches {
             shared,
             workers: Vec::new(),
+            early: !device.is_cpu(),
+            ahead: None,
             device,
         };
         for i in 0..workers {
@@ -187,12 +193,9 @@ impl Batches {
     pub fn per_epoch(&self) -> usize {
         self.shared.options.batches_per_epoch(self.shared.data.len())
     }
-}
 
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Result<Batch>> {
+    /// The next batch, on the device; `None` at the end, or if it is not ready and not to be waited for.
+    fn deliver(&self, wait: bool) -> Option<Result<Batch>> {
         let mut state = self.shared.lock();
         if state.wanted >= self.shared.end {
             return None;
@@ -205,8 +208,23 @@ impl Iterator for Batches {
                 self.shared.work.notify_all();
                 return Some(batch.and_then(|b| b.moved_to(&self.device)));
             }
+            if !wait {
+                return None;
+            }
             state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        let batch = self.ahead.take().or_else(|| self.deliver(true));
+        if self.early {
+            self.ahead = self.deliver(false);
+        }
+        batch
     }
 }
 
@@ -226,9 +244,9 @@ impl Batch {
             return Ok(self);
         }
         Ok(Batch {
-            images: self.images.to_device(device)?,
-            distorted: self.distorted.map(|d| d.to_device(device)).transpose()?,
-            labels: self.labels.to_device(device)?,
+            images: upload(&self.images, device)?,
+            distorted: self.distorted.map(|d| upload(&d, device)).transpose()?,
+            labels: upload(&self.labels, device)?,
             ..self
         })
     }
@@ -417,6 +435,23 @@ mod tests {
         let labels = one[0].labels.flatten_all().unwrap().to_vec1::<i64>().unwrap();
         let allowed = |l: &i64| one[0].indices.contains(&(*l as usize)) || *l == i64::from(IGNORED);
         assert!(labels.iter().all(allowed));
+    }
+
+    #[test]
+    fn batches_taken_early_are_the_same() {
+        let all = run(&options(), 2);
+        let mut early = Batches::new(seven(false, false), options(), Device::Cpu, 2).unwrap();
+        early.early = true;
+        let mut taken = 0;
+        let mut found = Vec::new();
+        while let Some(batch) = early.next() {
+            found.push(batch.unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(20)); // time for the next one to become ready
+            taken += usize::from(early.ahead.is_some());
+        }
+        assert_eq!(found.len(), all.len());
+        assert!(all.iter().zip(&found).all(|(a, b)| same(a, b)));
+        assert!(taken > 0, "no batch was taken early");
     }
 
     #[test]

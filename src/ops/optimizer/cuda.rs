@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::{AdamwStep, SgdStep, adamw_corrections};
 use crate::error::Result;
-use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, address};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, address, upload};
 
 const SOURCE: Source = Source {
     name: "optimizer",
@@ -47,8 +47,8 @@ impl Tables {
             pieces.push(0); // an empty tensor has no address
         }
         Ok(Tables {
-            table: Tensor::new(table, device)?,
-            pieces: Tensor::new(pieces, device)?,
+            table: upload(&Tensor::new(table, &Device::Cpu)?, device)?,
+            pieces: upload(&Tensor::new(pieces, &Device::Cpu)?, device)?,
             blocks,
         })
     }

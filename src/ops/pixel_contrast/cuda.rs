@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::{Contrast, Denominator, Pairs, Source as Rows, Term};
 use crate::ops::graph::record;
 use crate::ops::kernel::cuda::product::{Matrix, multiply};
-use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, upload};
 use crate::ops::pieces::Check;
 
 const SOURCE: Source = Source {
@@ -217,16 +217,14 @@ fn in_room(
     let (tau, exact) = (tau.to_dtype(wide)?, tau.to_dtype(DType::F64)?);
 
     let plan = Plan::new(pairs, room);
-    let upload = |numbers: &[i64]| {
-        Tensor::from_slice(
-            if numbers.is_empty() { &[0] } else { numbers },
-            numbers.len().max(1),
-            device,
-        )
+    let numbers = if plan.numbers.is_empty() {
+        &[0]
+    } else {
+        plan.numbers.as_slice()
     };
-    let numbers = upload(&plan.numbers)?;
+    let numbers = upload(&Tensor::from_slice(numbers, numbers.len(), &Device::Cpu)?, device)?;
     let weights = Tensor::from_slice(&plan.weights, plan.weights.len(), &Device::Cpu)?;
-    let weights = weights.to_dtype(wide)?.to_device(device)?;
+    let weights = upload(&weights.to_dtype(wide)?, device)?;
 
     let mut sides = Vec::with_capacity(pairs.pools.len());
     for (pool, &pixels_at) in pairs.pools.iter().zip(&plan.pixels_at) {
@@ -235,7 +233,7 @@ fn in_room(
             let Rows::Fixed(given) = &pool.source else { continue };
             let rows = Tensor::from_slice(given, given.len(), &Device::Cpu)?;
             sides.push(Side {
-                rows: rows.to_dtype(wide)?.to_device(device)?,
+                rows: upload(&rows.to_dtype(wide)?, device)?,
                 inverse: None,
                 gradient: None,
             });
