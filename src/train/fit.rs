@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
 
+use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
 use super::event::{Event, Flow, Hooks, Moment};
 use super::folder;
@@ -15,7 +15,6 @@ use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::ops::Precision;
-use crate::ops::optimizer::cuda::{Copies, Guard};
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -341,34 +340,6 @@ fn move_average(run: &Run) -> Result<()> {
         average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
     }
     Ok(())
-}
-
-/// The model's running statistics as they were before a step.
-enum Buffers {
-    OnProcessor(Vec<(Var, Tensor)>),
-    OnGpu(Copies),
-}
-
-impl Buffers {
-    fn of(run: &Run) -> Result<Self> {
-        let vars = run.model.borrow().buffers().into_iter().map(|p| p.var);
-        if run.on_gpu {
-            return Ok(Buffers::OnGpu(Copies::of(vars.collect())?));
-        }
-        let copy = |var: Var| -> Result<(Var, Tensor)> {
-            let copy = var.as_detached_tensor().copy()?;
-            Ok((var, copy))
-        };
-        Ok(Buffers::OnProcessor(vars.map(copy).collect::<Result<_>>()?))
-    }
-
-    /// Put them back: always, or if the guard has stopped the updates.
-    fn put_back(&self, guard: Option<&Guard>) -> Result<()> {
-        match self {
-            Buffers::OnProcessor(all) => all.iter().try_for_each(|(var, copy)| Ok(var.set(copy)?)),
-            Buffers::OnGpu(copies) => copies.put_back(guard),
-        }
-    }
 }
 
 /// The error for a loss or gradient that is not finite; the state before this step is saved and named.

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use super::event::{Event, Hooks, Moment};
 use super::run::Run;
 use crate::error::Result;
-use crate::ops::optimizer::cuda::Guard;
+use crate::ops::optimizer::guard::Guard;
 
 /// Steps whose numbers a GPU keeps before they are read.
 pub(super) const READ_EVERY: usize = 20;

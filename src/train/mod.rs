@@ -14,6 +14,7 @@
 //! A run is continued by its position: order of the images, augmentation, dropout and sampling are drawn from the seed and the
 //! number of the step, never from a generator that would have to be saved.
 
+mod buffers;
 mod checkpoint;
 pub mod config;
 pub mod embedding;

@@ -3,6 +3,7 @@
 //! On the CPU nothing is allocated. On a GPU one launch takes all parameters (`cuda.rs`).
 
 pub(crate) mod cuda;
+pub(crate) mod guard;
 
 use std::cell::RefCell;
 
@@ -61,7 +62,7 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o
             lr: o.lr,
             weight_decay: o.weight_decay,
         };
-        return cuda::sgd(&[item], o, &cuda::Guard::new(o.scale, parameter.device())?);
+        return cuda::sgd(&[item], o, &guard::Guard::new(o.scale, parameter.device())?);
     }
     match parameter.dtype() {
         f64::DTYPE => sgd_elements::<f64>(parameter, gradient, velocity, o),
@@ -82,7 +83,7 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
             lr: o.lr,
             weight_decay: o.weight_decay,
         };
-        return cuda::adamw(&[item], o, &cuda::Guard::new(o.scale, parameter.device())?);
+        return cuda::adamw(&[item], o, &guard::Guard::new(o.scale, parameter.device())?);
     }
     match parameter.dtype() {
         f64::DTYPE => adamw_elements::<f64>(parameter, gradient, mean, square, o),
@@ -109,7 +110,7 @@ pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
             let source = source.to_dtype(target.dtype())?.contiguous()?;
             Ok([target.as_detached_tensor(), source])
         });
-        return cuda::average(&pairs.collect::<Result<Vec<_>>>()?, momentum);
+        return guard::average(&pairs.collect::<Result<Vec<_>>>()?, momentum);
     }
     pairs.iter().try_for_each(|(target, source)| match target.dtype() {
         f64::DTYPE => elements::<f64>(target, source, momentum),

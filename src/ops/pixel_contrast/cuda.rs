@@ -214,7 +214,8 @@ fn in_room(
     let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
     let slopes = tracked.contains(&true);
     let tau = temperature.detach().to_device(device)?;
-    let (tau, exact) = (tau.to_dtype(wide)?, tau.to_dtype(DType::F64)?);
+    // a copy: a temperature that is learnt changes before anybody reads what it was
+    let (tau, exact) = (tau.to_dtype(wide)?, tau.to_dtype(DType::F64)?.copy()?);
 
     let plan = Plan::new(pairs, room);
     let numbers = if plan.numbers.is_empty() {
