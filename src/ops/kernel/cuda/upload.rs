@@ -6,6 +6,7 @@
 //! other tensor: nothing else has to know of two streams.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use candle_core::cuda::cudarc::driver::result::{self, stream::StreamKind};
@@ -51,21 +52,18 @@ pub(super) fn run(storage: &CpuStorage, dtype: DType, shape: &Shape, device: &Cu
     let context = main.context();
     context.bind_to_thread().w()?;
     let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
-    if !devices.contains_key(&device.id()) {
-        let stream = result::stream::create(StreamKind::NonBlocking).w()?;
-        // SAFETY: the stream was made just now, in this context, and is never destroyed. Made this way the context does not start to
-        // record an event for each use of each tensor, which only this module would need.
-        let copies = unsafe { context.wrap_borrowed_stream(stream) };
-        devices.insert(
-            device.id(),
-            Stages {
+    let stages = match devices.entry(device.id()) {
+        Entry::Occupied(stages) => stages.into_mut(),
+        Entry::Vacant(place) => {
+            let stream = result::stream::create(StreamKind::NonBlocking).w()?;
+            // SAFETY: the stream was made just now, in this context, and is never destroyed. Made this way the context does not start
+            // to record an event for each use of each tensor, which only this module would need.
+            let copies = unsafe { context.wrap_borrowed_stream(stream) };
+            place.insert(Stages {
                 copies,
                 all: Vec::new(),
-            },
-        );
-    }
-    let Some(stages) = devices.get_mut(&device.id()) else {
-        return Ok(None);
+            })
+        }
     };
     let mut stage = stages.take(data.len(), device)?;
     // The stage is free: the event behind its last use has passed.
