@@ -109,7 +109,13 @@ mod tests {
         if !available() {
             return;
         }
-        let byte = |i: usize, kinds: usize| if i.is_multiple_of(41) { 255 } else { (i * i / 50 % kinds) as u8 };
+        let byte = |i: usize, kinds: usize| {
+            if i.is_multiple_of(41) {
+                255
+            } else {
+                (i * i / 50 % kinds) as u8
+            }
+        };
         let truth: Vec<u8> = (0..2 * 9 * 59).map(|i| byte(i, 4)).collect();
         let labels: Vec<u8> = (0..2 * 9 * 59).map(|i| byte(i + 3, 5)).collect();
         let counts = PairCounts::new(&Device::Cpu).unwrap();

@@ -14,7 +14,8 @@ DEVICE A across(A v) {
 }
 
 // `(x - mean) scale weight + bias` with scale = 1 / sqrt(var + eps); mean and scale are kept for each position.
-KERNEL layer_norm_forward(const T *x, const A *weight, const A *bias, A *means, A *scales, T *y, i64 images, i64 channels, i64 area, A eps) {
+KERNEL layer_norm_forward(const T *x, const A *weight, const A *bias, A *means, A *scales, T *y, i64 images, i64 channels,
+                          i64 area, A eps) {
     i64 position = (i64)blockIdx.x * 32 + (threadIdx.x & 31), warp = threadIdx.x >> 5;
     bool inside = position < images * area;
     i64 first = inside ? position / area * channels * area + position % area : 0;

@@ -20,8 +20,9 @@ impl Guard {
         Ok(Guard(Tensor::new(&[0.0, scale], device)?))
     }
 
-    /// Judge a step by its loss (an f64 scalar) and the sums of the squares of its gradients, on the device: if one is not finite, no update that asks
-    /// this guard is made from here on; if the norm is above `most`, gradients are scaled down to it. The norm, an f64 scalar.
+    /// Judge a step by its loss (an f64 scalar) and the sums of the squares of its gradients, on the device: if one is not finite, no
+    /// update that asks this guard is made from here on; if the norm is above `most`, gradients are scaled down to it. The norm, an
+    /// f64 scalar.
     pub(crate) fn judge(&self, squares: &Tensor, loss: &Tensor, most: Option<f64>) -> Result<Tensor> {
         let mut norm = Buffer::like(squares, 1)?;
         Launch::of(&SOURCE, "optimizer_judge", squares)

@@ -149,10 +149,10 @@ pub struct Contrast {
 /// - [`Denominator::AllKeys`]: `mean over P of (logsumexp over all keys - s)`,
 /// - [`Denominator::OwnPositive`]: `mean over P of log(1 + e^(S - s))`, `S = logsumexp over the negatives`;
 ///
-/// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
-/// f64 (on a GPU also bf16); `temperature`: a scalar tensor, on a GPU never read back. Differentiable in all three, once. An anchor without positives counts nothing; no pairs at all: 0 with zero
-/// gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A anchors, K keys); `check` is asked
-/// between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or f64 (on a GPU
+/// also bf16); `temperature`: a scalar tensor, on a GPU never read back. Differentiable in all three, once. An anchor without positives
+/// counts nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A
+/// anchors, K keys); `check` is asked between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
 /// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (where these two
