@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod devices;
+mod tensors;
 
 use std::collections::HashMap;
 
@@ -10,6 +11,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, Variant, pixel_contrast};
 use seglab::random::Random;
 use serde_json::Value;
+use tensors::numbers;
 
 struct Golden {
     tensors: HashMap<String, Tensor>,
@@ -32,15 +34,6 @@ fn golden() -> Golden {
         tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap(),
         options,
     }
-}
-
-fn numbers(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64)
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
 }
 
 /// Largest difference relative to the largest wanted number (of the case's size, if all are zero).

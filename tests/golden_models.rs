@@ -11,6 +11,7 @@
 )]
 
 mod devices;
+mod tensors;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use candle_core::{DType, Device, Tensor};
 use seglab::nn::{Architecture, EncoderKind, LoadOptions, ModelConfig, Pass, Segmenter, weights};
 use seglab::ops::Precision;
 use serde_json::Value;
+use tensors::numbers as values;
 
 /// Element `i` of the tensor of this name: SplitMix64 of FNV-1a(name) + i, as a number in [-1, 1).
 fn uniform(name: &str, count: usize) -> Vec<f64> {
@@ -46,15 +48,6 @@ fn value(name: &str, shape: &[usize]) -> Tensor {
     };
     u.iter_mut().for_each(|x| *x = offset + factor * *x);
     Tensor::from_vec(u, shape, &Device::Cpu).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.flatten_all()
-        .unwrap()
-        .to_dtype(DType::F64)
-        .unwrap()
-        .to_vec1()
-        .unwrap()
 }
 
 fn sample(t: &Tensor, count: usize) -> Vec<f64> {

@@ -2,10 +2,13 @@
 //! random sizes, labels and variants; and what must hold in the corners.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod tensors;
+
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, PixelContrastOutput, Sampling, Variant, pixel_contrast};
 use seglab::random::Random;
+use tensors::{numbers, random};
 
 const IGNORE: i64 = 255;
 
@@ -177,17 +180,6 @@ fn obvious(views: [&Tensor; 2], labels: &[i64], variant: Variant, temperature: &
     sum.affine(1.0 / count as f64, 0.0).unwrap()
 }
 
-fn random_map(shape: (usize, usize, usize, usize), seed: u64) -> Tensor {
-    let mut random = Random::new(seed);
-    let n = shape.0 * shape.1 * shape.2 * shape.3;
-    Tensor::from_vec(
-        (0..n).map(|_| random.normal()).collect::<Vec<f64>>(),
-        shape,
-        &Device::Cpu,
-    )
-    .unwrap()
-}
-
 fn run(z: &Tensor, zd: &Tensor, labels: &Tensor, tau: &Tensor, options: &PixelContrastOptions) -> PixelContrastOutput {
     let input = PixelContrastInput {
         features: z,
@@ -201,15 +193,6 @@ fn run(z: &Tensor, zd: &Tensor, labels: &Tensor, tau: &Tensor, options: &PixelCo
     pixel_contrast(input, options).unwrap()
 }
 
-fn numbers(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64)
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
-}
-
 /// Value and gradients (features, distorted, temperature) as one list.
 fn results(loss: &Tensor, inputs: [&Var; 3]) -> Vec<Vec<f64>> {
     let gradients = loss.backward().unwrap();
@@ -219,7 +202,10 @@ fn results(loss: &Tensor, inputs: [&Var; 3]) -> Vec<Vec<f64>> {
 }
 
 fn compare(variant: Variant, shape: (usize, usize, usize, usize), labels: &[i64], tau: f64, seed: u64) {
-    let (z, zd) = (random_map(shape, seed), random_map(shape, seed + 1000));
+    let (z, zd) = (
+        random(&<[usize; 4]>::from(shape), seed),
+        random(&<[usize; 4]>::from(shape), seed + 1000),
+    );
     let zd = (&z + zd * 0.5).unwrap();
     let partners: Vec<usize> = (0..shape.0).map(|b| (b + 1) % shape.0).collect();
     let label_map = Tensor::from_slice(labels, (shape.0, shape.2, shape.3), &Device::Cpu).unwrap();
@@ -298,7 +284,10 @@ fn more_pixels_than_a_block_and_no_multiple_of_it() {
 fn very_low_temperature_is_finite_and_agrees_between_types() {
     let shape = (2, 8, 6, 7);
     let labels = Tensor::from_vec(labels_of(0, shape, 2), (2, 6, 7), &Device::Cpu).unwrap();
-    let (z, zd) = (random_map(shape, 1), random_map(shape, 2));
+    let (z, zd) = (
+        random(&<[usize; 4]>::from(shape), 1),
+        random(&<[usize; 4]>::from(shape), 2),
+    );
     for (name, variant) in Variant::ALL {
         for tau in [1e-3, 0.01, 0.02] {
             let options = PixelContrastOptions {
@@ -337,7 +326,7 @@ fn very_low_temperature_is_finite_and_agrees_between_types() {
 #[test]
 fn nothing_valid_is_zero_with_zero_gradients_and_a_warning() {
     for (_, variant) in Variant::ALL {
-        let z = Var::from_tensor(&random_map((2, 4, 3, 3), 0).to_dtype(DType::F32).unwrap()).unwrap();
+        let z = Var::from_tensor(&random(&[2, 4, 3, 3], 0).to_dtype(DType::F32).unwrap()).unwrap();
         let labels = Tensor::full(255u8, (2, 3, 3), &Device::Cpu).unwrap();
         let options = PixelContrastOptions {
             variant,
@@ -357,7 +346,7 @@ fn nothing_valid_is_zero_with_zero_gradients_and_a_warning() {
 
 #[test]
 fn wrong_input_is_explained() {
-    let z = random_map((2, 4, 6, 6), 0);
+    let z = random(&[2, 4, 6, 6], 0);
     let good = Tensor::zeros((2, 6, 6), DType::I64, &Device::Cpu).unwrap();
     let refused =
         |z: &Tensor, zd: Option<&Tensor>, labels: &Tensor, options: PixelContrastOptions, tau: Option<&Tensor>| {
@@ -377,7 +366,7 @@ fn wrong_input_is_explained() {
     assert!(refused(&z, Some(&z), &wide, default(), None).contains("6 x 6"));
     let three = Tensor::zeros((3, 6, 6), DType::I64, &Device::Cpu).unwrap();
     assert!(refused(&z, Some(&z), &three, default(), None).contains("3 images"));
-    assert!(refused(&z, Some(&random_map((2, 4, 5, 6), 1)), &good, default(), None).contains("[2, 4, 5, 6]"));
+    assert!(refused(&z, Some(&random(&[2, 4, 5, 6], 1)), &good, default(), None).contains("[2, 4, 5, 6]"));
     assert!(refused(&z, None, &good, default(), None).contains("distorted"));
     for temperature in [0.0, -0.1] {
         assert!(
@@ -409,7 +398,10 @@ fn wrong_input_is_explained() {
 fn half_precision_features_give_close_losses() {
     let shape = (2, 16, 8, 8);
     let labels = Tensor::from_vec(labels_of(0, shape, 4), (2, 8, 8), &Device::Cpu).unwrap();
-    let (z, zd) = (random_map(shape, 5), random_map(shape, 6));
+    let (z, zd) = (
+        random(&<[usize; 4]>::from(shape), 5),
+        random(&<[usize; 4]>::from(shape), 6),
+    );
     let tau = Tensor::new(0.07, &Device::Cpu).unwrap();
     for (name, variant) in Variant::ALL {
         let options = PixelContrastOptions {
@@ -448,7 +440,12 @@ fn half_precision_is_exact_for_the_rounded_features() {
         // cold enough that e^(1/tau) overflows every type here, and norms whose squares overflow f16
         for (tau, norm) in [(0.07, 1.0), (0.01, 1.0), (0.07, 1000.0), (0.01, 1000.0)] {
             for (dtype, unit) in [(DType::F16, 1.0 / 1024.0), (DType::BF16, 1.0 / 128.0)] {
-                let rounded = |seed| (random_map(shape, seed) * norm).unwrap().to_dtype(dtype).unwrap();
+                let rounded = |seed| {
+                    (random(&<[usize; 4]>::from(shape), seed) * norm)
+                        .unwrap()
+                        .to_dtype(dtype)
+                        .unwrap()
+                };
                 let tau = Tensor::new(tau, &Device::Cpu).unwrap();
                 let result = |dtype| {
                     let a = Var::from_tensor(&rounded(5).to_dtype(dtype).unwrap()).unwrap();

@@ -3,6 +3,8 @@
 //! The work is cut by sample: each worker takes the next sample of the next batch that is wanted, loads and augments it, and the
 //! one that finishes a batch's last sample puts the batch together. Workers sleep while two batches are ready.
 
+mod tests;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use super::order::{Order, batches_per_epoch};
 use super::prepare::{self, Part, Place, assemble};
 use super::{Augment, Dataset, Distort};
 use crate::error::{Error, Result};
+use crate::ops::kernel::cuda::upload;
 use crate::{ensure, fail};
 
 /// Batches kept ready ahead of the one in use.
@@ -79,6 +82,8 @@ pub struct Batch {
     pub distorted: Option<Tensor>,
     /// `i64` `[n, h, w]`, 255 where a pixel is ignored.
     pub labels: Tensor,
+    /// The same labels in main memory, wherever the others lie.
+    pub host_labels: Tensor,
     /// The samples' names.
     pub names: Vec<String>,
     /// The samples' indices in the data set.
@@ -100,6 +105,9 @@ pub struct Batches {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     device: Device,
+    /// Whether a batch that is ready is taken before it is asked for: on its way to a GPU while that works on the one before.
+    early: bool,
+    ahead: Option<Result<Batch>>,
 }
 
 /// What the workers and the consumer share.
@@ -168,6 +176,8 @@ impl Batches {
         let mut batches = Batches {
             shared,
             workers: Vec::new(),
+            early: !device.is_cpu(),
+            ahead: None,
             device,
         };
         for i in 0..workers {
@@ -185,12 +195,9 @@ impl Batches {
     pub fn per_epoch(&self) -> usize {
         self.shared.options.batches_per_epoch(self.shared.data.len())
     }
-}
 
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Result<Batch>> {
+    /// The next batch, on the device; `None` at the end, or if it is not ready and not to be waited for.
+    fn deliver(&self, wait: bool) -> Option<Result<Batch>> {
         let mut state = self.shared.lock();
         if state.wanted >= self.shared.end {
             return None;
@@ -203,8 +210,23 @@ impl Iterator for Batches {
                 self.shared.work.notify_all();
                 return Some(batch.and_then(|b| b.moved_to(&self.device)));
             }
+            if !wait {
+                return None;
+            }
             state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        let batch = self.ahead.take().or_else(|| self.deliver(true));
+        if self.early {
+            self.ahead = self.deliver(false);
+        }
+        batch
     }
 }
 
@@ -224,9 +246,9 @@ impl Batch {
             return Ok(self);
         }
         Ok(Batch {
-            images: self.images.to_device(device)?,
-            distorted: self.distorted.map(|d| d.to_device(device)).transpose()?,
-            labels: self.labels.to_device(device)?,
+            images: upload(&self.images, device)?,
+            distorted: self.distorted.map(|d| upload(&d, device)).transpose()?,
+            labels: upload(&self.labels, device)?,
             ..self
         })
     }
@@ -330,175 +352,6 @@ impl Slot {
             parts: indices.iter().map(|_| None).collect(),
             missing: indices.len(),
             batch: None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{IGNORED, Sample, Source};
-
-    /// Seven 6x8 samples of class i; the fourth is corrupt where asked.
-    struct Seven {
-        corrupt: bool,
-        uneven: bool,
-    }
-
-    impl Source for Seven {
-        fn len(&self) -> usize {
-            7
-        }
-        fn name(&self, i: usize) -> String {
-            format!("image_{i}")
-        }
-        fn load(&self, i: usize) -> Result<Sample> {
-            ensure!(!(self.corrupt && i == 3), "image_3.png: broken");
-            let height = if self.uneven { 6 + i } else { 6 };
-            Ok(Sample {
-                name: self.name(i),
-                height,
-                width: 8,
-                pixels: (0..height * 24).map(|p| (p * (i + 1)) as u8).collect(),
-                labels: vec![i as u8; height * 8],
-            })
-        }
-    }
-
-    fn seven(corrupt: bool, uneven: bool) -> Dataset {
-        let names = (0..7).map(|i| format!("c{i}")).collect();
-        Dataset::new("seven", names, vec![[0; 3]; 7], Arc::new(Seven { corrupt, uneven })).unwrap()
-    }
-
-    fn options() -> BatchOptions {
-        BatchOptions {
-            size: 3,
-            seed: 5,
-            augment: Some(Augment {
-                scale: Some([0.5, 2.0]),
-                crop: Some([5, 7]),
-                flip: 0.5,
-            }),
-            distort: Some(Distort::default()),
-            epochs: Some(3),
-            ..Default::default()
-        }
-    }
-
-    fn run(options: &BatchOptions, workers: usize) -> Vec<Batch> {
-        Batches::new(seven(false, false), options.clone(), Device::Cpu, workers)
-            .unwrap()
-            .collect::<Result<_>>()
-            .unwrap()
-    }
-
-    fn values(t: &Tensor) -> Vec<f32> {
-        t.flatten_all().unwrap().to_vec1().unwrap()
-    }
-
-    fn same(a: &Batch, b: &Batch) -> bool {
-        a.indices == b.indices
-            && a.epoch == b.epoch
-            && values(&a.images) == values(&b.images)
-            && values(a.distorted.as_ref().unwrap()) == values(b.distorted.as_ref().unwrap())
-    }
-
-    #[test]
-    fn any_number_of_threads_gives_the_same_batches() {
-        let (one, four) = (run(&options(), 1), run(&options(), 4));
-        assert_eq!(one.len(), 6); // floor(7 / 3) = 2 per epoch
-        assert!(one.iter().zip(&four).all(|(a, b)| same(a, b)));
-        assert_eq!(one[0].images.dims(), [3, 3, 5, 7]);
-        assert_eq!(one[0].labels.dims(), [3, 5, 7]);
-        assert_eq!(one.iter().map(|b| b.epoch).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
-        assert_ne!(one[0].indices, one[2].indices);
-        let labels = one[0].labels.flatten_all().unwrap().to_vec1::<i64>().unwrap();
-        let allowed = |l: &i64| one[0].indices.contains(&(*l as usize)) || *l == i64::from(IGNORED);
-        assert!(labels.iter().all(allowed));
-    }
-
-    #[test]
-    fn a_later_start_continues_exactly() {
-        let all = run(&options(), 2);
-        let rest = run(&BatchOptions { start: 3, ..options() }, 2);
-        assert_eq!(rest.len(), 3);
-        assert!(all[3..].iter().zip(&rest).all(|(a, b)| same(a, b)));
-    }
-
-    #[test]
-    fn in_order_every_sample_comes_once_and_is_normalised() {
-        let plain = BatchOptions {
-            size: 3,
-            shuffle: false,
-            drop_last: false,
-            epochs: Some(1),
-            ..Default::default()
-        };
-        let batches = run(&plain, 2);
-        let indices: Vec<usize> = batches.iter().flat_map(|b| b.indices.clone()).collect();
-        assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6]);
-        assert_eq!(
-            (batches.len(), batches[2].names.clone()),
-            (3, vec!["image_6".to_string()])
-        );
-        // Sample 1, second pixel, red: byte 3 * 2 = 6.
-        let found = batches[0]
-            .images
-            .get(1)
-            .unwrap()
-            .get(0)
-            .unwrap()
-            .get(0)
-            .unwrap()
-            .get(1)
-            .unwrap();
-        let expected = (6.0 / 255.0 - 0.485) / 0.229;
-        assert!((found.to_scalar::<f32>().unwrap() - expected).abs() < 1e-5);
-    }
-
-    #[test]
-    fn a_corrupt_file_is_the_error_of_its_batch_only() {
-        let plain = BatchOptions {
-            size: 2,
-            shuffle: false,
-            drop_last: false,
-            epochs: Some(1),
-            ..Default::default()
-        };
-        let batches = Batches::new(seven(true, false), plain, Device::Cpu, 3).unwrap();
-        let results: Vec<Result<Batch>> = batches.collect();
-        assert_eq!(
-            results.iter().map(Result::is_ok).collect::<Vec<_>>(),
-            [true, false, true, true]
-        );
-        assert!(results[1].as_ref().unwrap_err().to_string().contains("image_3.png"));
-    }
-
-    #[test]
-    fn different_sizes_are_refused_with_a_remedy() {
-        let plain = BatchOptions {
-            shuffle: false,
-            ..Default::default()
-        };
-        let mut batches = Batches::new(seven(false, true), plain, Device::Cpu, 2).unwrap();
-        let text = batches.next().unwrap().unwrap_err().to_string();
-        assert!(
-            text.contains("image_0 is 6x8 but image_1 is 7x8") && text.contains("resize"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn an_endless_stream_can_be_dropped_at_any_time() {
-        for taken in [0, 1, 5] {
-            let endless = BatchOptions {
-                size: 20, // larger than the set
-                ..Default::default()
-            };
-            let mut batches = seven(false, false).batches(&endless, &Device::Cpu).unwrap();
-            for _ in 0..taken {
-                assert_eq!(batches.next().unwrap().unwrap().names.len(), 20);
-            }
         }
     }
 }

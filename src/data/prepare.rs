@@ -93,6 +93,7 @@ pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, ep
         }
     }
     let shape = (n, 3, height, width);
+    let labels = Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?;
     Ok(Batch {
         images: Tensor::from_vec(images, shape, &Device::Cpu)?,
         distorted: if distorted.is_empty() {
@@ -100,7 +101,8 @@ pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, ep
         } else {
             Some(Tensor::from_vec(distorted, shape, &Device::Cpu)?)
         },
-        labels: Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?,
+        host_labels: labels.clone(),
+        labels,
         names: parts.into_iter().map(|p| p.name).collect(),
         indices,
         epoch,

@@ -59,10 +59,18 @@ impl Confusion {
             prediction.len()
         );
         // A table over every pair of bytes keeps the inner loop free of tests; it is read out once per map.
-        let mut table = vec![0u32; 1 << 16];
+        let mut table = vec![0u64; 1 << 16];
         for (&t, &p) in truth.iter().zip(prediction) {
             table[usize::from(t) << 8 | usize::from(p)] += 1;
         }
+        self.add_pairs(&table, ignore)
+    }
+
+    /// Count pixels by a table of pairs: `table[truth * 256 + prediction]` pixels each, as [`Confusion::add`].
+    ///
+    /// # Errors
+    /// A label outside the classes (nothing is counted then).
+    pub fn add_pairs(&mut self, table: &[u64], ignore: u8) -> Result<()> {
         let seen = || table.iter().enumerate().filter(|(_, n)| **n > 0);
         for (pair, n) in seen() {
             let (t, p) = (pair >> 8, pair & 255);
@@ -80,7 +88,7 @@ impl Confusion {
         for (pair, n) in seen() {
             let (t, p) = (pair >> 8, pair & 255);
             if t != usize::from(ignore) {
-                self.counts[t * self.classes + p] += u64::from(*n);
+                self.counts[t * self.classes + p] += *n;
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::ops::Precision;
-use crate::ops::optimizer::average_step;
+use crate::ops::optimizer::average_all;
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -323,8 +323,11 @@ impl Segmenter {
             self.slots.len() == model.slots.len(),
             "follow: the two networks differ in architecture"
         );
-        let mut pairs = self.slots.iter().zip(&model.slots);
-        pairs.try_for_each(|(own, other)| average_step(&own.var, &other.var.as_detached_tensor(), momentum))
+        let pairs = self.slots.iter().zip(&model.slots);
+        let pairs: Vec<_> = pairs
+            .map(|(own, other)| (&own.var, other.var.as_detached_tensor()))
+            .collect();
+        average_all(&pairs, momentum)
     }
 
     /// Number of trainable values, the frozen ones included, the running statistics not.

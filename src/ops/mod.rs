@@ -7,6 +7,7 @@
 //!
 //! All take tensors with any strides, f32 or f64.
 
+mod argmax;
 mod attention;
 mod batch_norm;
 mod concat;
@@ -32,6 +33,8 @@ mod tape;
 mod taps;
 mod winograd;
 
+pub use argmax::upsampled_argmax;
+pub(crate) use argmax::{PairCounts, add_window};
 pub use attention::attention;
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
 pub use concat::concat;

@@ -179,6 +179,7 @@ pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: O
     let columns = record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
     Ok(Run {
         session: session.clone(),
+        on_gpu: model.device().is_cuda(),
         model: Rc::new(RefCell::new(model)),
         data,
         val,

@@ -54,14 +54,19 @@ impl EmbeddedPixels {
         let mut valid: Vec<usize> = (0..n * area).filter(|&p| labels[p] != ignore_label).collect();
         random.shuffle(&mut valid);
         valid.truncate(pixels);
-        let map = features.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-        let map: Vec<f32> = map.flatten_all()?.to_vec1()?;
-        for pixel in valid {
-            let from = pixel / area * dim * area + pixel % area;
-            self.features.extend((0..dim).map(|d| map[from + d * area]));
-            self.labels.push(labels[pixel]);
-        }
         self.dim = dim;
+        if valid.is_empty() {
+            return Ok(());
+        }
+        // only the chosen pixels leave the device
+        let elements = valid.iter().flat_map(|pixel| {
+            let from = pixel / area * dim * area + pixel % area;
+            (0..dim).map(move |d| (from + d * area) as i64)
+        });
+        let elements = Tensor::from_iter(elements, features.device())?;
+        let found = features.detach().flatten_all()?.index_select(&elements, 0)?;
+        self.features.extend(found.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+        self.labels.extend(valid.iter().map(|pixel| labels[*pixel]));
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use crate::ensure;
 use crate::error::Result;
 use crate::metrics::{Confusion, Protocol, Score};
 use crate::nn::Segmenter;
+use crate::ops::PairCounts;
+use crate::ops::kernel::cuda::upload;
 use crate::session::Session;
 
 /// How predictions are made. The default is one pass over the whole image at its own size.
@@ -69,6 +71,10 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     let mut confusion = Confusion::new(data.classes());
     let mut size: Option<Option<[usize; 2]>> = None;
     let mut progress = session.progress("evaluate", data.len() as u64);
+    let counts = match model.device().is_cuda() {
+        true => Some(PairCounts::new(model.device())?),
+        false => None,
+    };
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -86,6 +92,14 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
             };
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
             let predicted = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options)?;
+            if let Some(counts) = &counts {
+                let truth: Vec<&[u8]> = images.iter().map(|s| s.labels.as_slice()).collect();
+                let truth = truth.concat();
+                let truth = Tensor::from_slice(&truth, truth.len(), &candle_core::Device::Cpu)?;
+                counts.add(&upload(&truth, model.device())?, &predicted)?;
+                continue;
+            }
+            let predicted = predicted.flatten_all()?.to_vec1::<u8>()?;
             for (sample, labels) in images.iter().zip(predicted.chunks_exact(height * width)) {
                 let add = confusion.add(&sample.labels, labels, IGNORED);
                 add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", sample.name)))?;
@@ -93,6 +107,10 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         }
         next = end;
         progress.at(next as u64, "");
+    }
+    if let Some(counts) = counts {
+        let add = confusion.add_pairs(&counts.read()?, IGNORED);
+        add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", data.name())))?;
     }
     Ok(Score {
         confusion,
@@ -122,7 +140,7 @@ pub fn predict(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Resu
     let image = image.to_dtype(candle_core::DType::F32)?.to_device(model.device())?;
     let images = data::normalise_colours(&image)?.unsqueeze(0)?;
     let labels = predict::label_maps(model, &images, [height, width], options)?;
-    Ok(Tensor::from_vec(labels, (height, width), &candle_core::Device::Cpu)?)
+    Ok(labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
 /// Samples of one size as normalised images `[n, 3, h, w]` on the model's device.
@@ -131,5 +149,5 @@ fn images_tensor(model: &Segmenter, samples: &[&Sample]) -> Result<Tensor> {
         .par_iter()
         .map(|s| data::image_tensor(s))
         .collect::<Result<Vec<_>>>()?;
-    data::normalise_colours(&Tensor::stack(&images, 0)?.to_device(model.device())?)
+    data::normalise_colours(&upload(&Tensor::stack(&images, 0)?, model.device())?)
 }

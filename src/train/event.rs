@@ -60,4 +60,6 @@ pub struct Hooks<'a> {
     pub temperature: Option<StepFunction<'a>>,
     /// Told of each step and epoch.
     pub listener: Option<Listener<'a>>,
+    /// The listener has nothing to do at [`Moment::Step`] and is not told of it: a GPU need not wait at every step.
+    pub epochs_only: bool,
 }

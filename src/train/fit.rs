@@ -3,18 +3,18 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
 
+use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
 use super::event::{Event, Flow, Hooks, Moment};
 use super::folder;
+use super::ledger::{self, Facts, Ledger, Number, Row};
 use super::objective;
 use super::run::{self, Run, Status};
 use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::ops::Precision;
-use crate::ops::checked_labels;
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -27,7 +27,14 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     }
     let mode = run.model.borrow().training();
     run.model.borrow().set_training(true);
-    let outcome = steps(run, until, hooks);
+    let outcome = match Ledger::new(run, hooks) {
+        Ok(mut ledger) => {
+            let outcome = steps(run, until, hooks, &mut ledger);
+            // A loss that was not finite came before whatever else ended the steps.
+            settle(run, &mut ledger).and(outcome)
+        }
+        Err(error) => Err(error),
+    };
     run.model.borrow().set_training(mode);
     match outcome {
         // A Ctrl-C inside a function of the caller's: the step was undone, the run stands before it.
@@ -48,7 +55,7 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     }
 }
 
-fn steps(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
+fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) -> Result<()> {
     folder::write_config(run)?;
     let device = run.model.borrow().device().clone();
     let options = run.batch_options();
@@ -65,16 +72,17 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
             crate::fail!("{}: the data set {} gave no batch", run.name, run.identity.name)
         };
         let batch = batch?;
-        let (mut flow, facts) = step(run, &batch, &scores, hooks)?;
+        let mut flow = step(run, &batch, &scores, hooks, ledger)?;
         run.step += 1;
 
-        let last = run.step == run.steps();
-        if last
-            || run
-                .config
-                .eval_every
-                .is_some_and(|every| run.step.is_multiple_of(every))
-        {
+        let due = |every: Option<usize>| every.is_some_and(|every| run.step.is_multiple_of(every));
+        let evaluate = run.step == run.steps() || due(run.config.eval_every);
+        let save = due(run.config.checkpoint_every) && run.step < until;
+        let epoch = run.step.is_multiple_of(per_epoch) && hooks.listener.is_some();
+        if ledger.full() || evaluate || save || epoch || flow == Flow::Stop || run.step == until {
+            settle(run, ledger)?;
+        }
+        if evaluate {
             scores = match run.validate() {
                 // Ctrl-C during an evaluation: this step is done, its score is missing.
                 Err(Error::Interrupted) => Vec::new(),
@@ -84,35 +92,23 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
                 run.history.amend(name, *value);
             }
         }
-        if run.step.is_multiple_of(per_epoch) {
-            let event = Event {
-                moment: Moment::Epoch,
-                step: run.step - 1,
-                metrics: &scores,
-                ..facts.event(&scores)
-            };
-            if tell(hooks, &event)? == Flow::Stop {
-                flow = Flow::Stop;
-            }
+        if let (true, Some(facts)) = (epoch, &ledger.last)
+            && tell(hooks, &facts.event(Moment::Epoch, &scores))? == Flow::Stop
+        {
+            flow = Flow::Stop;
         }
         if flow == Flow::Stop {
             run.status = Status::Stopped;
             return Ok(());
         }
-        if run
-            .config
-            .checkpoint_every
-            .is_some_and(|every| run.step.is_multiple_of(every))
-            && run.step < until
-        {
+        if save {
             folder::write(run)?;
         }
         let score = scores.iter().find(|(n, _)| n == "val_miou");
         let score = score.map(|(_, v)| format!(" val mIoU {v:.3}")).unwrap_or_default();
-        progress.at(
-            run.step as u64,
-            &format!("loss {:.4} lr {:.2e}{score}", facts.loss, facts.lr),
-        );
+        let known = ledger.last.as_ref();
+        let known = known.map(|f| format!("loss {:.4} lr {:.2e}{score}", f.loss, f.lr));
+        progress.at(run.step as u64, &known.unwrap_or_default());
     }
     if run.step >= run.steps() {
         run.status = Status::Done;
@@ -120,40 +116,47 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
     Ok(())
 }
 
-/// What a step found out.
-struct Facts {
-    step: usize,
-    epoch: usize,
-    loss: f64,
-    lr: f64,
-    metrics: Vec<(String, f64)>,
-}
-
-impl Facts {
-    fn event<'a>(&self, metrics: &'a [(String, f64)]) -> Event<'a> {
-        Event {
-            moment: Moment::Step,
-            step: self.step,
-            epoch: self.epoch,
-            loss: self.loss,
-            lr: self.lr,
-            metrics,
+/// Read what the last steps found out and write it into the history. A step that was not finite undid itself and those after it on
+/// the device; the run goes back to before it and ends with the error.
+fn settle(run: &mut Run, ledger: &mut Ledger) -> Result<()> {
+    for facts in ledger.read()? {
+        if !facts.finite() {
+            run.step = facts.step;
+            run.optimizer.rewind(facts.updates);
+            return Err(not_finite(run, &facts));
         }
+        run.history.push(&facts.row());
+        ledger.last = Some(facts);
     }
+    Ok(())
 }
 
 /// One step on one batch: nothing but this changes parameters. After an error the state is that before the step.
-fn step(run: &mut Run, batch: &Batch, scores: &[(String, f64)], hooks: &mut Hooks) -> Result<(Flow, Facts)> {
+fn step(
+    run: &mut Run,
+    batch: &Batch,
+    scores: &[(String, f64)],
+    hooks: &mut Hooks,
+    ledger: &mut Ledger,
+) -> Result<Flow> {
     // Batch norm's running statistics move in the forward pass already.
-    let buffers = buffers(run)?;
-    let outcome = attempt(run, batch, scores, hooks);
-    if outcome.is_err() {
-        restore(&buffers)?;
-    }
+    let buffers = Buffers::of(run)?;
+    let outcome = attempt(run, batch, scores, hooks, ledger);
     match outcome {
-        Ok(done) => Ok(done),
-        Err(Failure::NotFinite(facts)) => Err(not_finite(run, &facts)),
-        Err(Failure::Other(error)) => Err(error),
+        Ok(flow) => {
+            if ledger.every > 1 {
+                buffers.put_back(ledger.guard.as_ref())?;
+            }
+            Ok(flow)
+        }
+        Err(failure) => {
+            ledger.take_back(run.step);
+            buffers.put_back(None)?;
+            match failure {
+                Failure::NotFinite(facts) => Err(not_finite(run, &facts)),
+                Failure::Other(error) => Err(error),
+            }
+        }
     }
 }
 
@@ -174,7 +177,8 @@ fn attempt(
     batch: &Batch,
     scores: &[(String, f64)],
     hooks: &mut Hooks,
-) -> std::result::Result<(Flow, Facts), Failure> {
+    ledger: &mut Ledger,
+) -> std::result::Result<Flow, Failure> {
     let lr = learning_rate(run, hooks)?;
     let temperature = temperature(run, hooks)?;
     let random = RefCell::new(Random::derived(run.config.seed, &[STEP, run.step as u64]));
@@ -187,13 +191,7 @@ fn attempt(
         }
         _ => objective::compute(run, batch, temperature, &random)?,
     };
-    let mut facts = Facts {
-        step: run.step,
-        epoch: batch.epoch,
-        loss: scalar(&run.name, &computed.loss)?,
-        lr,
-        metrics: computed.metrics,
-    };
+    let loss = ledger::scalar(&run.name, &computed.loss)?;
     for warning in computed.warnings {
         if run.warned.insert(warning.clone()) {
             run.session.warn(&format!("{}: step {}: {warning}", run.name, run.step));
@@ -202,28 +200,44 @@ fn attempt(
     let gradients = computed.tape.backward(&computed.loss)?;
     // The graph holds every intermediate map; nothing below needs it.
     drop(computed.loss);
-    let norm = run.optimizer.gradient_norm(&gradients)?;
-    facts.metrics.push(("grad_norm".into(), norm));
-    if !facts.loss.is_finite() || !norm.is_finite() {
-        if let Objective::CrossEntropy(options) = &run.config.objective {
-            // A GPU does not stop at a label that is no class: its loss is NaN. Here there is time to name it.
-            checked_labels(&batch.labels, run.model.borrow().config().classes, options.ignore_label)?;
+    let norm = match &ledger.guard {
+        Some(guard) => {
+            let squares = run.optimizer.squares(&gradients)?;
+            Number::Waiting(guard.judge(&squares, &loss, run.config.clip)?)
         }
+        None => Number::Known(run.optimizer.gradient_norm(&gradients)?),
+    };
+    warn_of_idle_parameters(run, &gradients);
+    ledger.push(Row {
+        step: run.step,
+        epoch: batch.epoch,
+        lr,
+        updates: run.optimizer.steps(),
+        loss: Number::Waiting(loss),
+        metrics: computed.metrics,
+        norm,
+    });
+    if ledger.every > 1 {
+        update(run, &gradients, lr, 1.0, ledger)?;
+        return Ok(Flow::Continue);
+    }
+    let Some(facts) = ledger.read()?.pop() else {
+        return Err(Error::usage(format!("internal: {}: a step left nothing to read", run.name)).into());
+    };
+    if !facts.finite() {
         return Err(Failure::NotFinite(facts));
     }
-    warn_of_idle_parameters(run, &gradients);
-
-    let told = [facts.metrics.as_slice(), scores].concat();
-    let flow = tell(hooks, &facts.event(&told))?;
+    let mut flow = Flow::Continue;
+    if !hooks.epochs_only {
+        let told = [facts.metrics.as_slice(), scores].concat();
+        flow = tell(hooks, &facts.event(Moment::Step, &told))?;
+    }
     if flow != Flow::SkipBatch {
-        let scale = run.config.clip.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
-        let base = run.optimizer.lr();
-        run.optimizer.set_lr(lr);
-        let updated = run.optimizer.step(&gradients, scale);
-        run.optimizer.set_lr(base);
-        updated?;
-        keep_within_bounds(run)?;
-        move_average(run)?;
+        let scale = run
+            .config
+            .clip
+            .map_or(1.0, |most| (most / (facts.norm + 1e-6)).min(1.0));
+        update(run, &gradients, lr, scale, ledger)?;
     }
     if let (Some((features, labels)), Some(memory)) = (&computed.keys, &mut run.memory) {
         let averaged = run.average.as_ref().map(|a| objective::averaged_keys(a, batch));
@@ -235,15 +249,23 @@ fn attempt(
         };
         memory.store(features, labels, ignored, &mut random.borrow_mut())?;
     }
-    let mut row = vec![
-        ("step".to_string(), run.step as f64),
-        ("epoch".to_string(), batch.epoch as f64),
-        ("loss".to_string(), facts.loss),
-        ("lr".to_string(), lr),
-    ];
-    row.extend(facts.metrics.iter().cloned());
-    run.history.push(&row);
-    Ok((flow, facts))
+    run.history.push(&facts.row());
+    ledger.last = Some(facts);
+    Ok(flow)
+}
+
+/// Move the parameters, and what follows them; on a GPU by what its guard says, else with the gradients times `scale`.
+fn update(run: &mut Run, gradients: &GradStore, lr: f64, scale: f64, ledger: &Ledger) -> Result<()> {
+    let base = run.optimizer.lr();
+    run.optimizer.set_lr(lr);
+    let updated = match &ledger.guard {
+        Some(guard) => run.optimizer.step_guarded(gradients, guard),
+        None => run.optimizer.step(gradients, scale),
+    };
+    run.optimizer.set_lr(base);
+    updated?;
+    keep_within_bounds(run)?;
+    move_average(run)
 }
 
 fn tell(hooks: &mut Hooks, event: &Event) -> Result<Flow> {
@@ -251,17 +273,6 @@ fn tell(hooks: &mut Hooks, event: &Event) -> Result<Flow> {
         Some(listener) => listener(event),
         None => Ok(Flow::Continue),
     }
-}
-
-/// The loss as a number, which waits for the device.
-fn scalar(name: &str, loss: &Tensor) -> Result<f64> {
-    if loss.elem_count() != 1 {
-        crate::fail!(
-            "{name}: the loss must be one number, found a tensor of shape {:?}; take its mean()",
-            loss.dims()
-        )
-    }
-    Ok(loss.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?[0])
 }
 
 fn learning_rate(run: &Run, hooks: &mut Hooks) -> Result<f64> {
@@ -331,31 +342,12 @@ fn move_average(run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// The model's running statistics with a copy of each.
-fn buffers(run: &Run) -> Result<Vec<(Var, Tensor)>> {
-    let model = run.model.borrow();
-    let copy = |var: Var| -> Result<(Var, Tensor)> {
-        let copy = var.as_detached_tensor().copy()?;
-        Ok((var, copy))
-    };
-    model.buffers().into_iter().map(|p| copy(p.var)).collect()
-}
-
-fn restore(buffers: &[(Var, Tensor)]) -> Result<()> {
-    buffers.iter().try_for_each(|(var, copy)| Ok(var.set(copy)?))
-}
-
 /// The error for a loss or gradient that is not finite; the state before this step is saved and named.
 fn not_finite(run: &mut Run, facts: &Facts) -> Error {
-    let norm = facts
-        .metrics
-        .iter()
-        .find(|(n, _)| n == "grad_norm")
-        .map_or(f64::NAN, |(_, v)| *v);
     let what = if facts.loss.is_finite() {
         format!(
-            "the gradients are not finite (norm {norm}) while the loss is {}",
-            facts.loss
+            "the gradients are not finite (norm {}) while the loss is {}",
+            facts.norm, facts.loss
         )
     } else {
         format!("the loss is {}", facts.loss)

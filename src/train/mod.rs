@@ -14,6 +14,7 @@
 //! A run is continued by its position: order of the images, augmentation, dropout and sampling are drawn from the seed and the
 //! number of the step, never from a generator that would have to be saved.
 
+mod buffers;
 mod checkpoint;
 pub mod config;
 pub mod embedding;
@@ -22,7 +23,9 @@ pub mod event;
 mod fit;
 mod folder;
 pub mod history;
+mod ledger;
 mod objective;
+mod on_gpu;
 pub mod optimizer;
 mod predict;
 pub mod run;

@@ -6,15 +6,16 @@ use candle_core::Tensor;
 
 use super::config::Objective;
 use super::embedding::EmbeddedPixels;
+use super::ledger::Number;
 use super::run::Run;
 use crate::data::Batch;
 use crate::error::Result;
 use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast_until};
 use crate::nn::{Pass, Segmenter};
-use crate::ops::{Graph, Tape};
+use crate::ops::{Graph, Tape, checked_labels};
 use crate::random::Random;
 
-/// Steps between two judgements of the embedding.
+/// Steps between two judgements of the embedding, for which a GPU is waited for.
 const DIAGNOSE_EVERY: usize = 20;
 /// Pixels of the batch that are looked at.
 const DIAGNOSED_PIXELS: usize = 256;
@@ -27,7 +28,7 @@ pub(super) struct Computed {
     /// Where the network's pass is recorded (empty for a loss that a script computed).
     pub(super) tape: Tape,
     /// Numbers worth recording.
-    pub(super) metrics: Vec<(String, f64)>,
+    pub(super) metrics: Vec<(String, Number)>,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
     /// Features and labels for the memory of past keys, without graph.
@@ -65,6 +66,10 @@ pub(super) fn compute(
         }
         Objective::CrossEntropy(options) => {
             let (_, height, width) = batch.labels.dims3()?;
+            if batch.labels.device().is_cuda() {
+                // A GPU does not stop at a label that is no class: its loss would be NaN.
+                checked_labels(&batch.host_labels, model.config().classes, options.ignore_label)?;
+            }
             let features = model.features(&batch.images, &pass)?;
             let logits = model.classify(&features, [height, width], &pass)?;
             Computed::new(Graph::on(&tape).cross_entropy(&logits, &batch.labels, options)?)
@@ -102,7 +107,7 @@ fn contrast(
         PixelContrastInput {
             features: &features,
             distorted: distorted.as_ref(),
-            labels: &batch.labels,
+            labels: &batch.host_labels,
             predictions: predictions.as_ref(),
             temperature: run.temperature.as_deref(),
             memory: run.memory.as_ref(),
@@ -111,24 +116,26 @@ fn contrast(
         options,
         &|| run.session.check_cancel(),
     )?;
-    let number = |v: &Option<Tensor>| v.as_ref().map_or(Ok(f64::NAN), Tensor::to_scalar::<f64>);
+    let known = |n: usize| Number::Known(n as f64);
+    let number = |v: Option<Tensor>| v.map_or(Number::Known(f64::NAN), Number::Waiting);
     let facts = [
-        ("temperature", output.temperature),
-        ("anchors", output.anchors as f64),
-        ("anchors_without_positive", output.anchors_without_positive as f64),
-        ("positive_logit", number(&output.positive_logit)?),
-        ("negative_logit", number(&output.negative_logit)?),
-        ("alignment", number(&output.alignment)?),
+        ("temperature", Number::Waiting(output.temperature)),
+        ("anchors", known(output.anchors)),
+        ("anchors_without_positive", known(output.anchors_without_positive)),
+        ("positive_logit", number(output.positive_logit)),
+        ("negative_logit", number(output.negative_logit)),
+        ("alignment", number(output.alignment)),
     ];
-    let mut metrics: Vec<(String, f64)> = facts.map(|(n, v)| (n.to_string(), v)).into();
+    let mut metrics: Vec<(String, Number)> = facts.map(|(n, v)| (n.to_string(), v)).into();
     metrics.extend(
         output
             .classes
             .iter()
-            .map(|c| (format!("anchors_of_{}", c.label), c.anchors as f64)),
+            .map(|c| (format!("anchors_of_{}", c.label), known(c.anchors))),
     );
     if run.step.is_multiple_of(DIAGNOSE_EVERY) {
-        metrics.extend(diagnostics(run, &features, batch, options.ignore_label)?);
+        let found = diagnostics(run, &features, batch, options.ignore_label)?;
+        metrics.extend(found.into_iter().map(|(n, v)| (n, Number::Known(v))));
     }
     let keys = distorted.as_ref().unwrap_or(&features).detach();
     Ok(Computed {
@@ -136,7 +143,7 @@ fn contrast(
         loss: output.loss,
         metrics,
         warnings: output.warnings,
-        keys: run.memory.is_some().then(|| (keys, batch.labels.clone())),
+        keys: run.memory.is_some().then(|| (keys, batch.host_labels.clone())),
     })
 }
 
@@ -150,7 +157,13 @@ pub(super) fn averaged_keys(average: &Segmenter, batch: &Batch) -> Result<Tensor
 /// The light form of the embedding's diagnostics, on some pixels of the batch; nothing where it cannot be judged.
 fn diagnostics(run: &Run, features: &Tensor, batch: &Batch, ignore_label: i64) -> Result<Vec<(String, f64)>> {
     let mut random = Random::derived(run.config.seed, &[DIAGNOSE, run.step as u64]);
-    let pixels = EmbeddedPixels::of_batch(features, &batch.labels, ignore_label, DIAGNOSED_PIXELS, &mut random)?;
+    let pixels = EmbeddedPixels::of_batch(
+        features,
+        &batch.host_labels,
+        ignore_label,
+        DIAGNOSED_PIXELS,
+        &mut random,
+    )?;
     let Ok(found) = pixels.diagnose() else {
         return Ok(Vec::new()); // no valid pixel, or features that are not finite: the loss itself says so
     };

@@ -1,23 +1,22 @@
 //! From images to label maps: upsampling and argmax in one pass, or averaged over scales, mirror images and windows.
 
-use candle_core::{Device, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Device, Tensor};
 
 use super::evaluate::EvalOptions;
 use crate::error::Result;
 use crate::nn::{Pass, Segmenter};
 use crate::ops;
 
-/// Labels `[n, height, width]`, one byte each, for normalised images `[n, 3, h, w]`.
+/// Labels `[n, height, width]`, one byte each, for normalised images `[n, 3, h, w]`, on their device.
 pub(super) fn label_maps(
     model: &Segmenter,
     images: &Tensor,
     size: [usize; 2],
     options: &EvalOptions,
-) -> Result<Vec<u8>> {
+) -> Result<Tensor> {
     let plain = options.scales == [1.0] && !options.flip && options.window.is_none();
     if plain {
-        return upsampled_argmax(&coarse_logits(model, images)?, size, model.align_corners());
+        return ops::upsampled_argmax(&coarse_logits(model, images)?, size, model.align_corners());
     }
     let (_, _, height, width) = images.dims4()?;
     let mut sum: Option<Tensor> = None;
@@ -55,7 +54,7 @@ pub(super) fn label_maps(
         }
     }
     match sum {
-        Some(sum) => upsampled_argmax(&sum, size, false),
+        Some(sum) => ops::upsampled_argmax(&sum, size, false),
         None => crate::fail!("predict: no scale was given"),
     }
 }
@@ -79,6 +78,9 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Re
     let (n, _, height, width) = images.dims4()?;
     let window = [window[0].min(height), window[1].min(width)];
     let classes = model.config().classes;
+    if images.device().is_cuda() {
+        return windowed_on_gpu(model, images, window);
+    }
     let mut sum = vec![0f32; n * classes * height * width];
     let mut count = vec![0f32; height * width];
     for top in starts(height, window[0]) {
@@ -88,7 +90,7 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Re
                 .narrow(3, left, window[1])?
                 .contiguous()?;
             let logits = model.forward(&part, &Pass::evaluation())?;
-            let logits = logits.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
             for (plane, part) in sum
                 .chunks_exact_mut(height * width)
                 .zip(logits.chunks_exact(window[0] * window[1]))
@@ -108,7 +110,30 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Re
     for plane in sum.chunks_exact_mut(height * width) {
         plane.iter_mut().zip(&count).for_each(|(s, c)| *s /= c);
     }
-    Ok(Tensor::from_vec(sum, (n, classes, height, width), &Device::Cpu)?.to_device(images.device())?)
+    Ok(Tensor::from_vec(sum, (n, classes, height, width), &Device::Cpu)?)
+}
+
+/// As [`windowed_logits`]; nothing leaves the device.
+fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Result<Tensor> {
+    let (n, _, height, width) = images.dims4()?;
+    let sum = Tensor::zeros((n, model.config().classes, height, width), DType::F32, images.device())?;
+    let mut count = vec![0f32; height * width];
+    for top in starts(height, window[0]) {
+        for left in starts(width, window[1]) {
+            let part = images
+                .narrow(2, top, window[0])?
+                .narrow(3, left, window[1])?
+                .contiguous()?;
+            let logits = model.forward(&part, &Pass::evaluation())?.contiguous()?;
+            ops::add_window(&sum, &logits, [top, left])?;
+            for y in top..top + window[0] {
+                let row = &mut count[y * width + left..][..window[1]];
+                row.iter_mut().for_each(|c| *c += 1.0);
+            }
+        }
+    }
+    let count = Tensor::from_vec(count, (1, 1, height, width), images.device())?;
+    Ok(sum.broadcast_div(&count)?)
 }
 
 /// Where windows of `window` begin along a side: every two thirds of a window, the last one flush with the end.
@@ -120,78 +145,9 @@ fn starts(side: usize, window: usize) -> Vec<usize> {
     starts
 }
 
-/// Bilinear upsampling and argmax over the classes, row by row: the upsampled logits never exist as a whole. Equal values go to
-/// the lower class.
-fn upsampled_argmax(logits: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Vec<u8>> {
-    let (n, classes, h, w) = logits.dims4()?;
-    crate::ensure!(classes <= 256, "predict: {classes} classes do not fit into one byte");
-    let values = logits.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-    let [height, width] = size;
-    let rows = taps(h, height, align_corners);
-    let columns = taps(w, width, align_corners);
-    let mut labels = vec![0u8; n * height * width];
-    labels.par_chunks_mut(width).enumerate().for_each_init(
-        || (vec![0f32; w], vec![0f32; width]),
-        |(blend, best), (line, out)| {
-            let (image, (low, high, part)) = (line / height, rows[line % height]);
-            best.fill(f32::NEG_INFINITY);
-            for class in 0..classes {
-                let plane = &values[(image * classes + class) * h * w..][..h * w];
-                let (upper, lower) = (&plane[low * w..][..w], &plane[high * w..][..w]);
-                for ((b, u), l) in blend.iter_mut().zip(upper).zip(lower) {
-                    *b = (1.0 - part) * u + part * l;
-                }
-                for ((label, best), (left, right, part)) in out.iter_mut().zip(best.iter_mut()).zip(&columns) {
-                    let value = (1.0 - part) * blend[*left] + part * blend[*right];
-                    if value > *best {
-                        (*best, *label) = (value, class as u8);
-                    }
-                }
-            }
-        },
-    );
-    Ok(labels)
-}
-
-/// For each output position the two input positions it lies between and the weight of the second, as PyTorch's `interpolate`.
-fn taps(from: usize, to: usize, align_corners: bool) -> Vec<(usize, usize, f32)> {
-    let ratio = match (align_corners, to) {
-        (true, 1) => 0.0,
-        (true, _) => (from - 1) as f64 / (to - 1) as f64,
-        (false, _) => from as f64 / to as f64,
-    };
-    let tap = |i: usize| {
-        let at = if align_corners {
-            i as f64 * ratio
-        } else {
-            ((i as f64 + 0.5) * ratio - 0.5).max(0.0)
-        };
-        let low = (at as usize).min(from - 1);
-        (low, (low + 1).min(from - 1), (at - low as f64) as f32)
-    };
-    (0..to).map(tap).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
-
-    #[test]
-    fn row_by_row_equals_resize_then_argmax() {
-        let mut random = Random::new(1);
-        let values: Vec<f32> = (0..2 * 5 * 6 * 7).map(|_| random.normal() as f32).collect();
-        let logits = Tensor::from_vec(values, (2, 5, 6, 7), &Device::Cpu).unwrap();
-        for corners in [false, true] {
-            for size in [[6, 7], [24, 28], [13, 9], [3, 20]] {
-                let whole = ops::resize_bilinear(&logits, size, corners).unwrap().argmax(1).unwrap();
-                let whole: Vec<u32> = whole.flatten_all().unwrap().to_vec1().unwrap();
-                let found = upsampled_argmax(&logits, size, corners).unwrap();
-                let wrong = found.iter().zip(&whole).filter(|(a, b)| u32::from(**a) != **b).count();
-                assert_eq!(wrong, 0, "corners {corners} size {size:?}");
-            }
-        }
-    }
 
     #[test]
     fn windows_cover_every_pixel_and_end_flush() {

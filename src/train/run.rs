@@ -93,6 +93,8 @@ pub struct Run {
     pub(super) identity: DataIdentity,
     pub(super) config: TrainConfig,
     pub(super) optimizer: Optimizer,
+    /// Whether the parameters are updated by kernels of a GPU, which judge a step by themselves.
+    pub(super) on_gpu: bool,
     pub(super) temperature: Option<Var>,
     pub(super) memory: Option<Memory>,
     /// The slowly moving average of the model whose features the memory stores, where it is asked for.
@@ -132,9 +134,11 @@ impl Run {
             Some(_) => Some(model.borrow().copy()?),
             None => None,
         };
+        let on_gpu = model.borrow().device().is_cuda();
         Ok(Run {
             name: session.claim_name(task),
             session: session.clone(),
+            on_gpu,
             model,
             identity: DataIdentity::of(&data),
             data: Some(data),

@@ -86,8 +86,8 @@ pub struct PixelContrastOutput {
     pub negative_logit: Option<Tensor>,
     /// Mean squared distance of the positive pairs (alignment, Wang and Isola 2020).
     pub alignment: Option<Tensor>,
-    /// The temperature that was used.
-    pub temperature: f64,
+    /// The temperature that was used, likewise an f64 scalar.
+    pub temperature: Tensor,
     /// What the user should know: nothing valid in the batch, a memory that does not fit.
     pub warnings: Vec<String>,
 }
@@ -95,7 +95,7 @@ pub struct PixelContrastOutput {
 /// The pixel contrastive loss of a batch, exact in `O(pixels)` memory; differentiable in features, distorted features and
 /// temperature. Nothing to contrast at all: 0 with zero gradients, and a warning.
 ///
-/// On a GPU nothing is read back but the labels, if they lie there, and a temperature given as a tensor there, once.
+/// On a GPU nothing is read back but the labels and predictions, if they lie there.
 ///
 /// # Errors
 /// Shapes, labels or options that do not fit each other; features that are not finite.
@@ -194,7 +194,7 @@ pub fn pixel_contrast_until(
         alignment: done
             .positive_logit
             .as_ref()
-            .map(|s| s.affine(-2.0 * done.temperature, 2.0))
+            .map(|s| (s * &done.temperature)?.affine(-2.0, 2.0))
             .transpose()?,
         positive_logit: done.positive_logit,
         negative_logit: done.negative_logit,

@@ -6,21 +6,12 @@ use candle_core::{DType, Device, Tensor, Var};
 use super::memory::{Memory, MemoryOptions};
 use super::options::{KeySampling, PixelContrastOptions, Sampling, Variant};
 use super::{class_map, pairs, partners, sampling};
-use crate::ops::kernel::cuda::emulated::{available, random};
+use crate::ops::kernel::cuda::emulated::{available, flat, random};
 use crate::ops::pixel_contrast::{Contrast, Pairs, emulated, pixel_contrast};
 use crate::random::Random;
 
 /// Value, gradients by both views and by the temperature, mean logits.
 type Numbers = [Vec<f64>; 6];
-
-fn flat(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64)
-        .unwrap()
-        .flatten_all()
-        .unwrap()
-        .to_vec1()
-        .unwrap()
-}
 
 fn numbers(views: [&Tensor; 2], temperature: f64, run: impl Fn([&Tensor; 2], &Tensor) -> Contrast) -> Numbers {
     let [first, second] = views.map(|v| Var::from_tensor(v).unwrap());

@@ -95,6 +95,22 @@ mod tests {
     use crate::ops::kernel::cuda::emulated::{agree, random};
 
     #[test]
+    fn a_linear_layer_on_a_gpu_is_that_of_the_processor() {
+        let inputs = [random(&[2, 5, 3, 4], 1), random(&[7, 5], 2), random(&[7], 3)];
+        let rounded = inputs
+            .each_ref()
+            .map(|t| t.to_dtype(DType::BF16).unwrap().to_dtype(DType::F64).unwrap());
+        let kernel = inputs[1].reshape((7, 5, 1, 1)).unwrap();
+        let g = Geometry::new(&inputs[0], &kernel, Some(&inputs[2]), &Conv2dOptions::default()).unwrap();
+        agree(
+            1,
+            &rounded,
+            |t| crate::ops::linear(&t[0], &t[1], &t[2]),
+            |t| Ok(conv2d(Graph::default(), g.clone(), &t[0], &t[1], Some(&t[2]))?),
+        );
+    }
+
+    #[test]
     fn convolution_on_a_gpu_is_that_of_the_processor() {
         let cases = [
             ([2, 4, 7, 6], [6, 4, 3, 3], 1, [1, 1], [1, 1], [1, 1]),

@@ -1,8 +1,8 @@
 //! Dropout on a GPU.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
-use crate::ops::kernel::cuda::{Buffer, Launch, Source};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, upload};
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -13,7 +13,7 @@ const SOURCE: Source = Source {
 /// The elements where `kept` is not 0, times `scale`; recorded in `graph`.
 pub(super) fn dropout(graph: Graph, x: &Tensor, kept: Vec<u8>, scale: f64) -> Result<Tensor> {
     let n = x.elem_count();
-    let kept = Tensor::from_vec(kept, n, x.device())?;
+    let kept = upload(&Tensor::from_vec(kept, n, &Device::Cpu)?, x.device())?;
     let masked = move |x: &Tensor| -> Result<Buffer> {
         let mut y = Buffer::like(x, n)?;
         let launch = Launch::of(&SOURCE, "dropout", x).read(x).read(&kept).write(&mut y);

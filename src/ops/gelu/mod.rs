@@ -1,6 +1,7 @@
 //! The Gaussian error linear unit.
 
 mod cpu;
+mod cuda;
 
 use candle_core::Tensor;
 
@@ -18,6 +19,9 @@ impl Graph<'_> {
     /// [`gelu`], recorded in this graph.
     pub fn gelu(self, input: &Tensor) -> Result<Tensor> {
         let input = input.contiguous()?;
+        if input.device().is_cuda() {
+            return Ok(cuda::gelu(self, &input)?);
+        }
         let needs = Needs {
             arguments: 1,
             result: false,

@@ -1,6 +1,7 @@
 //! Layer norm over the channels of a map.
 
 mod cpu;
+mod cuda;
 
 use candle_core::Tensor;
 
@@ -50,6 +51,9 @@ impl Graph<'_> {
             area: height * width,
         };
         let (input, weight, bias) = (input.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+        if input.device().is_cuda() {
+            return Ok(cuda::layer_norm(self, sizes, &input, &weight, &bias, eps)?);
+        }
         let needs = Needs {
             arguments: 2,
             result: false,

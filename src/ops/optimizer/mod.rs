@@ -3,6 +3,7 @@
 //! On the CPU nothing is allocated. On a GPU one launch takes all parameters (`cuda.rs`).
 
 pub(crate) mod cuda;
+pub(crate) mod guard;
 
 use std::cell::RefCell;
 
@@ -61,7 +62,7 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o
             lr: o.lr,
             weight_decay: o.weight_decay,
         };
-        return cuda::sgd(&[item], o);
+        return cuda::sgd(&[item], o, &guard::Guard::new(o.scale, parameter.device())?);
     }
     match parameter.dtype() {
         f64::DTYPE => sgd_elements::<f64>(parameter, gradient, velocity, o),
@@ -82,7 +83,7 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
             lr: o.lr,
             weight_decay: o.weight_decay,
         };
-        return cuda::adamw(&[item], o);
+        return cuda::adamw(&[item], o, &guard::Guard::new(o.scale, parameter.device())?);
     }
     match parameter.dtype() {
         f64::DTYPE => adamw_elements::<f64>(parameter, gradient, mean, square, o),
@@ -90,8 +91,9 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
     }
 }
 
-/// `target = momentum target + (1 - momentum) source`: a running average of a parameter. Cost: one pass.
-pub fn average_step(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
+/// `target = momentum target + (1 - momentum) source` for all pairs (target, source): running averages of parameters. Cost: one pass;
+/// on a GPU one launch for all.
+pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
     fn elements<T: Real>(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
         let [keep, new] = [momentum, 1.0 - momentum].map(T::from_f64);
         read(source, |s: &[T]| {
@@ -103,14 +105,17 @@ pub fn average_step(target: &Var, source: &Tensor, momentum: f64) -> Result<()> 
             })
         })?
     }
-    match (target.device().is_cpu(), target.dtype() == f64::DTYPE) {
-        (true, true) => elements::<f64>(target, source, momentum),
-        (true, false) => elements::<f32>(target, source, momentum),
-        (false, _) => {
-            let kept = (target.as_detached_tensor() * momentum)?;
-            Ok(target.set(&(kept + (source * (1.0 - momentum))?)?)?)
-        }
+    if pairs.first().is_some_and(|(target, _)| target.device().is_cuda()) {
+        let pairs = pairs.iter().map(|(target, source)| {
+            let source = source.to_dtype(target.dtype())?.contiguous()?;
+            Ok([target.as_detached_tensor(), source])
+        });
+        return guard::average(&pairs.collect::<Result<Vec<_>>>()?, momentum);
     }
+    pairs.iter().try_for_each(|(target, source)| match target.dtype() {
+        f64::DTYPE => elements::<f64>(target, source, momentum),
+        _ => elements::<f32>(target, source, momentum),
+    })
 }
 
 /// The sum of the squares of all elements, in f64; the same for every number of threads.

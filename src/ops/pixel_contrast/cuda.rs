@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::{Contrast, Denominator, Pairs, Source as Rows, Term};
 use crate::ops::graph::record;
 use crate::ops::kernel::cuda::product::{Matrix, multiply};
-use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, upload};
 use crate::ops::pieces::Check;
 
 const SOURCE: Source = Source {
@@ -163,18 +163,17 @@ impl Plan {
 }
 
 /// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
-/// in bf16). `tau` is the temperature's value; `check` is asked between blocks of anchors, which the GPU may be far behind. A feature
-/// that is not finite makes the loss NaN.
+/// in bf16). `check` is asked between blocks of anchors, which the GPU may be far behind. A feature that is not finite makes the loss
+/// NaN, and so does a temperature that is not above 0.
 pub(super) fn contrast(
     first: &Tensor,
     second: &Tensor,
     temperature: &Tensor,
-    tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
     check: Check,
 ) -> crate::error::Result<Contrast> {
-    in_room(ROOM, [first, second], temperature, tau, base, pairs, check)
+    in_room(ROOM, [first, second], temperature, base, pairs, check)
 }
 
 /// As [`contrast`] on tensors in main memory, by the emulator, with blocks so small that several are needed.
@@ -190,8 +189,7 @@ pub(crate) fn emulated(
         smallest: 3,
         largest: 20,
     };
-    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    in_room(room, views, temperature, tau, base, pairs, &|| Ok(()))
+    in_room(room, views, temperature, base, pairs, &|| Ok(()))
 }
 
 /// A pool's unit rows, 1 / norm of its features, and the gradient with respect to the rows where it is wanted.
@@ -205,7 +203,6 @@ fn in_room(
     room: Room,
     [first, second]: [&Tensor; 2],
     temperature: &Tensor,
-    tau: f64,
     base: Option<f64>,
     pairs: &Pairs,
     check: Check,
@@ -216,18 +213,19 @@ fn in_room(
     let views = [first.contiguous()?, second.contiguous()?];
     let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
     let slopes = tracked.contains(&true);
+    let tau = temperature.detach().to_device(device)?;
+    // a copy: a temperature that is learnt changes before anybody reads what it was
+    let (tau, exact) = (tau.to_dtype(wide)?, tau.to_dtype(DType::F64)?.copy()?);
 
     let plan = Plan::new(pairs, room);
-    let upload = |numbers: &[i64]| {
-        Tensor::from_slice(
-            if numbers.is_empty() { &[0] } else { numbers },
-            numbers.len().max(1),
-            device,
-        )
+    let numbers = if plan.numbers.is_empty() {
+        &[0]
+    } else {
+        plan.numbers.as_slice()
     };
-    let numbers = upload(&plan.numbers)?;
+    let numbers = upload(&Tensor::from_slice(numbers, numbers.len(), &Device::Cpu)?, device)?;
     let weights = Tensor::from_slice(&plan.weights, plan.weights.len(), &Device::Cpu)?;
-    let weights = weights.to_dtype(wide)?.to_device(device)?;
+    let weights = upload(&weights.to_dtype(wide)?, device)?;
 
     let mut sides = Vec::with_capacity(pairs.pools.len());
     for (pool, &pixels_at) in pairs.pools.iter().zip(&plan.pixels_at) {
@@ -236,7 +234,7 @@ fn in_room(
             let Rows::Fixed(given) = &pool.source else { continue };
             let rows = Tensor::from_slice(given, given.len(), &Device::Cpu)?;
             sides.push(Side {
-                rows: rows.to_dtype(wide)?.to_device(device)?,
+                rows: upload(&rows.to_dtype(wide)?, device)?,
                 inverse: None,
                 gradient: None,
             });
@@ -270,7 +268,7 @@ fn in_room(
     let job = Job {
         map: &views[0],
         dim,
-        rate: 1.0 / tau,
+        tau: &tau,
         own_positive: pairs.denominator == Denominator::OwnPositive,
         slopes,
         numbers: &numbers,
@@ -282,21 +280,20 @@ fn in_room(
     let (mut value, mut facts) = (Buffer::new(device, wide, 1)?, Buffer::new(device, DType::F64, 3)?);
     Launch::of(&SOURCE, "contrast_finish", &views[0])
         .read(&sums)
+        .read(&tau)
         .write(&mut value)
         .write(&mut facts)
         .ints(&[plan.weights.len(), plan.positives, plan.negatives])
-        .real(tau)
         .real(base.unwrap_or(0.0))
         .run([1, 1, 1], 256)?;
     let facts = facts.tensor(3);
 
-    let factor = base.map_or(1.0, |base| tau / base);
     let mut maps: [Option<Tensor>; 2] = [None, None];
     for v in (0..2).filter(|&v| tracked[v]) {
         let map = Tensor::zeros(first.shape(), first.dtype(), device)?;
         for ((pool, side), &pixels_at) in pairs.pools.iter().zip(&mut sides).zip(&plan.pixels_at) {
             if view(&pool.source) == Some(v) {
-                side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], factor)?;
+                side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], (&tau, base))?;
             }
         }
         maps[v] = Some(map);
@@ -306,7 +303,7 @@ fn in_room(
     let contrast = |loss: Tensor| -> Result<Contrast> {
         Ok(Contrast {
             loss,
-            temperature: tau,
+            temperature: exact,
             positive_logit: (plan.positives > 0).then(|| fact(0)).transpose()?,
             negative_logit: (plan.negatives > 0).then(|| fact(1)).transpose()?,
         })
@@ -357,7 +354,7 @@ impl Side {
         numbers: &Tensor,
         pixels_at: usize,
         [n, dim, area]: [usize; 3],
-        factor: f64,
+        (tau, base): (&Tensor, Option<f64>),
     ) -> Result<()> {
         let (Some(gradient), Some(inverse)) = (self.gradient.take(), self.inverse.take()) else {
             return Ok(());
@@ -377,9 +374,10 @@ impl Side {
             .read(&along)
             .read(&inverse)
             .read(numbers)
+            .read(tau)
             .update(map)
             .ints(&[pixels_at, n, dim, area])
-            .real(factor)
+            .real(base.unwrap_or(0.0))
             .run([n.div_ceil(TILE), dim.div_ceil(TILE), 1], TILE * WARPS)
     }
 }
@@ -389,7 +387,7 @@ struct Job<'a> {
     /// Says for which element type the kernels are compiled.
     map: &'a Tensor,
     dim: usize,
-    rate: f64,
+    tau: &'a Tensor,
     own_positive: bool,
     slopes: bool,
     numbers: &'a Tensor,
@@ -405,11 +403,6 @@ impl Job<'_> {
         let panel = fresh(most(|b| b.count * b.width))?;
         let rows = most(|b| b.count);
         let (factors, scaled, slopes) = (fresh(rows)?, fresh(rows * self.dim)?, fresh(rows * self.dim)?);
-        let bound = if 2.0 * self.rate <= super::panel::SAFE_RANGE {
-            self.rate
-        } else {
-            0.0
-        };
         for block in blocks.iter().filter(|block| block.width > 0) {
             check()?;
             let (n, dim, width) = (block.count, self.dim, block.width);
@@ -430,7 +423,7 @@ impl Job<'_> {
                 })
                 .collect();
             for (_, columns, keys) in &parts {
-                multiply(*columns, false, self.rate, anchors, keys.transposed())?;
+                multiply(*columns, false, 1.0, anchors, keys.transposed())?;
             }
             Launch::of(&SOURCE, "contrast_panel", self.map)
                 .update(&panel)
@@ -438,10 +431,10 @@ impl Job<'_> {
                 .read(self.weights)
                 .update(&factors)
                 .update(self.sums)
+                .read(self.tau)
                 .ints(&[block.anchor, block.classes_at, block.own_at, block.strips_at])
                 .ints(&[block.strips.len(), width, usize::from(self.own_positive)])
-                .real(self.rate)
-                .real(bound)
+                .real(super::panel::SAFE_RANGE)
                 .run([n, 1, 1], width.next_power_of_two().clamp(64, 512))?;
             if !self.slopes {
                 continue;

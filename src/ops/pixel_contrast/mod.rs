@@ -135,8 +135,8 @@ pub struct Pairs {
 pub struct Contrast {
     /// The loss, a scalar of the features' type (f32 for bf16).
     pub loss: Tensor,
-    /// The temperature's value.
-    pub temperature: f64,
+    /// The temperature, a scalar f64 on the features' device.
+    pub temperature: Tensor,
     /// Mean logit (cosine / temperature) of the positive pairs; `None` if there is none. A scalar f64 on the features' device:
     /// reading it waits for a GPU.
     pub positive_logit: Option<Tensor>,
@@ -149,15 +149,14 @@ pub struct Contrast {
 /// - [`Denominator::AllKeys`]: `mean over P of (logsumexp over all keys - s)`,
 /// - [`Denominator::OwnPositive`]: `mean over P of log(1 + e^(S - s))`, `S = logsumexp over the negatives`;
 ///
-/// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or
-/// f64 (on a GPU also bf16); `temperature`: a scalar tensor, whose value is read (where it lies on a GPU, this waits for the
-/// GPU, once). Differentiable in all three, once. An anchor without positives counts nothing; no pairs at all: 0 with zero
-/// gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A anchors, K keys); `check` is asked
-/// between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
+/// all of it times `temperature / base` if `base` is given. `first`, `second`: features `[b, d, h, w]` of any norm, f32 or f64 (on a GPU
+/// also bf16); `temperature`: a scalar tensor, on a GPU never read back. Differentiable in all three, once. An anchor without positives
+/// counts nothing; no pairs at all: 0 with zero gradients. Cost: `2 A K D` operations for the value, three times that with gradients (A
+/// anchors, K keys); `check` is asked between blocks of anchors. Source: the form of the backward follows FlashAttention (Dao et al. 2022).
 ///
 /// # Errors
-/// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (on a GPU these
-/// make the loss NaN instead: to look would be to wait).
+/// Maps of different shape, more than 2^32 pixels, a temperature that is not positive, features that are not finite (where these two
+/// lie on a GPU they make the loss NaN instead: to look would be to wait).
 pub fn pixel_contrast(
     first: &Tensor,
     second: Option<&Tensor>,
@@ -177,24 +176,33 @@ pub fn pixel_contrast(
         second.dims()
     );
     let (images, _, height, width) = first.dims4()?;
-    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    ensure!(
-        tau > 0.0 && tau.is_finite(),
-        "pixel_contrast: the temperature is {tau}, expected a number above 0 (0.07 is usual)"
-    );
+    if temperature.device().is_cpu() {
+        checked(temperature)?;
+    }
     let pixels = images * height * width;
     ensure!(
         pixels < u32::MAX as usize,
         "pixel_contrast: {pixels} pixels are more than can be numbered; use smaller crops or `max_anchors`"
     );
     if first.device().is_cuda() {
-        return cuda::contrast(first, &second, temperature, tau, base, pairs, check);
+        return cuda::contrast(first, &second, temperature, base, pairs, check);
     }
+    let tau = checked(temperature)?;
     match first.dtype() {
         DType::F32 => contrast::<f32>(first, &second, temperature, tau, base, pairs, check),
         DType::F64 => contrast::<f64>(first, &second, temperature, tau, base, pairs, check),
         other => fail!("pixel_contrast: features of type {other:?}, expected f32 or f64"),
     }
+}
+
+/// The temperature's value, if it can be one.
+fn checked(temperature: &Tensor) -> Result<f64> {
+    let tau = temperature.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    ensure!(
+        tau > 0.0 && tau.is_finite(),
+        "pixel_contrast: the temperature is {tau}, expected a number above 0 (0.07 is usual)"
+    );
+    Ok(tau)
 }
 
 fn contrast<T: Real + WithDType>(
@@ -295,7 +303,7 @@ fn contrast<T: Real + WithDType>(
     };
     Ok(Contrast {
         loss,
-        temperature: tau,
+        temperature: Tensor::new(tau, first.device())?,
         positive_logit: mean(sums.positive)?,
         negative_logit: mean(sums.negative)?,
     })

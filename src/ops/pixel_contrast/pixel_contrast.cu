@@ -75,10 +75,12 @@ DEVICE A block_max(A v) {
 // All keys:      loss = logsumexp(denominator) - mean(positives); gradient softmax - 1/|P| on the positives; factor 1/sum.
 // Own positive:  loss = mean over positives of softplus(S - s), S = logsumexp(negatives); gradient -sigmoid(S - s)/|P| on the positives,
 //                softmax * mean sigmoid on the negatives; factor mean sigmoid / sum.
-// `bound` is what no logit exceeds and what may be subtracted instead of the row's maximum; 0: take the maximum.
+// The panel holds cosines; logits are these divided by the temperature. Where they spread over less than `safe`, what none exceeds is
+// subtracted instead of the row's maximum.
 // `sums`: 4 numbers an anchor: loss, sum of positive logits, of negative logits (the fourth is contrast_scale's).
-KERNEL contrast_panel(A *panel, const i64 *plan, const A *weights, A *factors, double *sums, i64 anchor_at, i64 classes_at, i64 own_at,
-                      i64 strips_at, i64 strips, i64 width, i64 own_positive, A rate, A bound) {
+KERNEL contrast_panel(A *panel, const i64 *plan, const A *weights, A *factors, double *sums, const A *temperature, i64 anchor_at,
+                      i64 classes_at, i64 own_at, i64 strips_at, i64 strips, i64 width, i64 own_positive, A safe) {
+    A rate = 1 / *temperature, bound = 2 * rate <= safe ? rate : (A)0;
     i64 i = blockIdx.x, anchor = anchor_at + i;
     A *row = panel + i * width;
     i64 type = plan[classes_at + i], own = own_at < 0 ? -1 : plan[own_at + i];
@@ -96,7 +98,7 @@ KERNEL contrast_panel(A *panel, const i64 *plan, const A *weights, A *factors, d
             Strip t = strip(plan, strips_at, s, type, own);
             for (i64 j = t.begin + threadIdx.x; j < t.end; j += blockDim.x) {
                 bool same = j >= t.same_begin && j < t.same_end;
-                if (same ? !own_positive && j != t.own : t.others) largest = max(largest, row[j]);
+                if (same ? !own_positive && j != t.own : t.others) largest = max(largest, row[j] * rate);
             }
         }
         shift = block_max(largest);
@@ -108,7 +110,7 @@ KERNEL contrast_panel(A *panel, const i64 *plan, const A *weights, A *factors, d
         A e_sum = 0, p_sum = 0, n_sum = 0;
         for (i64 j = t.begin + threadIdx.x; j < t.end; j += blockDim.x) {
             bool same = j >= t.same_begin && j < t.same_end;
-            A x = row[j], e = 0;
+            A x = row[j] * rate, e = 0;
             if (same && j != t.own && !idle) {
                 p_sum += x;
                 if (own_positive) continue; // its logit is still needed
@@ -137,7 +139,7 @@ KERNEL contrast_panel(A *panel, const i64 *plan, const A *weights, A *factors, d
             for (i64 j = t.same_begin + threadIdx.x; j < t.same_end; j += blockDim.x) {
                 A y = 0;
                 if (j != t.own && !idle && !alone) {
-                    A d = competition - row[j], e = exp(d > 0 ? -d : d);
+                    A d = competition - row[j] * rate, e = exp(d > 0 ? -d : d);
                     softplus += (double)((d > 0 ? d : (A)0) + log1p(e));
                     y = (d > 0 ? (A)1 : e) / (1 + e);
                     sigmoids += (double)y;
@@ -197,15 +199,16 @@ KERNEL contrast_scale(const A *rows, const A *factors, const A *slopes, A *scale
 }
 
 // One block: the sums over all anchors, always in the same order. `facts`: mean positive logit, mean negative logit, slope of the loss
-// by the temperature. `base` 0: the loss is not scaled.
-KERNEL contrast_finish(const double *sums, A *loss, double *facts, i64 anchors, i64 positives, i64 negatives, A temperature, A base) {
+// by the temperature. `base` 0: the loss is not scaled. A temperature that is not above 0 makes the loss NaN.
+KERNEL contrast_finish(const double *sums, const A *temperature, A *loss, double *facts, i64 anchors, i64 positives, i64 negatives,
+                       A base) {
     double total[4] = {0, 0, 0, 0};
     for (i64 i = threadIdx.x; i < anchors; i += blockDim.x)
         for (int k = 0; k < 4; k++) total[k] += sums[i * 4 + k];
     for (int k = 0; k < 4; k++) total[k] = block_sum(total[k]);
     if (threadIdx.x == 0) {
-        double tau = temperature, factor = base > 0 ? tau / base : 1;
-        loss[0] = (A)(factor * total[0]);
+        double tau = *temperature, factor = base > 0 ? tau / base : 1;
+        loss[0] = (A)(tau > 0 && tau - tau == 0 ? factor * total[0] : sqrt(-1.0));
         facts[0] = positives > 0 ? total[1] / positives : 0;
         facts[1] = negatives > 0 ? total[2] / negatives : 0;
         facts[2] = -factor * total[3] / tau + (base > 0 ? total[0] / base : 0);
@@ -223,10 +226,10 @@ KERNEL contrast_along(const A *gradient, const A *rows, A *along, i64 n, i64 dim
     if (lane == 0) along[i] = (A)dot;
 }
 
-// Add to the map's gradient that before normalising, `(g - f (f . g)) / norm`, times `scale`. Grid as contrast_rows. A pixel is
+// Add to the map's gradient that before normalising, `(g - f (f . g)) / norm`, times temperature / base. Grid as contrast_rows. A pixel is
 // named once, so that no two threads add to the same element.
-KERNEL contrast_to_map(const A *gradient, const A *rows, const A *along, const A *inverse, const i64 *plan, T *map, i64 pixels_at, i64 n,
-                       i64 dim, i64 area, A scale) {
+KERNEL contrast_to_map(const A *gradient, const A *rows, const A *along, const A *inverse, const i64 *plan, const A *temperature, T *map,
+                       i64 pixels_at, i64 n, i64 dim, i64 area, A base) {
     __shared__ A tile[32][33];
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     i64 first = (i64)blockIdx.x * 32, channel = (i64)blockIdx.y * 32, row = first + lane;
@@ -237,7 +240,7 @@ KERNEL contrast_to_map(const A *gradient, const A *rows, const A *along, const A
     __syncthreads();
     if (row < n) {
         i64 pixel = plan[pixels_at + row];
-        A factor = scale * inverse[row];
+        A factor = (base > 0 ? *temperature / base : (A)1) * inverse[row];
         for (int d = warp; d < 32 && channel + d < dim; d += 8) {
             i64 at = element(pixel, channel + d, dim, area);
             map[at] = put(get(map[at]) + tile[d][lane] * factor);

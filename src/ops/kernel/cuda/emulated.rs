@@ -88,7 +88,8 @@ pub(crate) fn agree(
     }
 }
 
-fn flat(t: &Tensor) -> Vec<f64> {
+/// All numbers, in order.
+pub(crate) fn flat(t: &Tensor) -> Vec<f64> {
     t.to_dtype(DType::F64)
         .unwrap()
         .flatten_all()

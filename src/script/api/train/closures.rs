@@ -80,7 +80,8 @@ impl Closures {
             loss: Some(&mut loss),
             schedule: Some(&mut schedule),
             temperature: Some(&mut temperature),
-            listener: Some(&mut listener),
+            listener: (self.on_step.is_some() || self.on_epoch.is_some()).then_some(&mut listener),
+            epochs_only: self.on_step.is_none(),
         };
         body(&mut hooks)
     }

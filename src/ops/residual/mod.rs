@@ -1,5 +1,7 @@
 //! Adding a branch of a network to what went around it.
 
+mod cuda;
+
 use candle_core::Tensor;
 
 use super::kernel::cpu::fill_by;
@@ -29,6 +31,9 @@ impl Graph<'_> {
             factors.len()
         );
         let (x, branch) = (x.contiguous()?, branch.contiguous()?);
+        if x.device().is_cuda() {
+            return Ok(cuda::residual(self, &x, &branch, factors)?);
+        }
         let (factors, each) = (factors.to_vec(), (x.elem_count() / factors.len().max(1)).max(1));
         Ok(by_dtype!(x, "residual", T => {
             let factor = move |at: usize| factors[at / each] as T;
