@@ -14,7 +14,7 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
     match error {
         EvalAltResult::ErrorRuntime(value, _) => (show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, signature),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
             unknown_variable(table, scope, &super::engine::table_name(name))
         }
@@ -36,16 +36,18 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
         }
         EvalAltResult::ErrorIndexingType(text, _) => (
             format!("{} cannot be indexed", plain_types(table, text)),
-            text.starts_with("Tensor")
-                .then(|| "write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
+            indexing(table, table.type_name(text.split(' ').next().unwrap_or_default())),
         ),
         EvalAltResult::ErrorMismatchDataType(wanted, found, _)
         | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
             let (wanted, found) = (plain_types(table, wanted), plain_types(table, found));
+            let hint = (wanted == "bool" && found == "Tensor").then(|| {
+                "mask.max().item() == 1 asks whether any element is true, mask.min().item() == 1 whether all are".into()
+            });
             if wanted.is_empty() {
-                (format!("a value of type {found} does not fit here"), None)
+                (format!("a value of type {found} does not fit here"), hint)
             } else {
-                (format!("expected {wanted}, found {found}"), None)
+                (format!("expected {wanted}, found {found}"), hint)
             }
         }
         EvalAltResult::ErrorStackOverflow(_) => (
@@ -106,9 +108,37 @@ fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
     )
 }
 
-fn unknown_function(context: &Context, signature: &str) -> (String, Option<String>) {
+/// How to reach the parts of a value that brackets do not reach.
+fn indexing(table: &Table, receiver: &str) -> Option<String> {
+    match receiver {
+        "Tensor" => Some("write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
+        _ => table
+            .methods_of(receiver)
+            .any(|e| e.name == "get")
+            .then(|| "write .get(i) in place of [i]".into()),
+    }
+}
+
+/// A variable called as if it were a function.
+fn called_variable(context: &Context, scope: &Scope, name: &str) -> Option<(String, String)> {
+    let value = scope.get(name)?.clone().flatten();
+    let kind = context.table().type_name(value.type_name());
+    let instead = match kind {
+        "Model" => format!("write {name}.forward(x)"),
+        "closure" => format!("write {name}.call(x)"),
+        "Tensor" | "array" => format!("write {name}[i]"),
+        _ => return None,
+    };
+    let article = if kind.starts_with('a') { "an" } else { "a" };
+    Some((format!("`{name}` is {article} {kind}, not a function"), instead))
+}
+
+fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (String, Option<String>) {
     let table = context.table();
     let (name, types) = parse_signature(table, signature);
+    if let Some((text, instead)) = called_variable(context, scope, &name) {
+        return (text, Some(instead));
+    }
     if name.starts_with("anon$") {
         let text = format!(
             "a closure was called with {}, but takes another number of parameters",
@@ -123,8 +153,13 @@ fn unknown_function(context: &Context, signature: &str) -> (String, Option<Strin
     if name.starts_with("index$") {
         let what = types.first().map_or("value", String::as_str);
         let by = types.get(1).map_or("that", String::as_str);
-        let hint = (what == "Tensor").then(|| "write t[i], t[a..b] or t[[i, j]]".into());
-        return (format!("a {what} cannot be indexed by {by}"), hint);
+        if name.starts_with("index$set$") && table.types.iter().any(|t| t.name == what) {
+            let hint = (what == "Tensor").then(|| {
+                "make another one: tensor::where(mask, value, t), or tensor::cat([t[0..1], row, t[2..]]) of its parts".into()
+            });
+            return (format!("the elements of a {what} cannot be assigned"), hint);
+        }
+        return (format!("a {what} cannot be indexed by {by}"), indexing(table, what));
     }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(&name, &types);
@@ -203,9 +238,15 @@ fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
             format!("a {t}")
         }
     };
-    let hint = types
-        .contains(&"string".to_string())
-        .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string());
+    let hint = match name {
+        "^" => Some("powers are written a ** b".to_string()),
+        "&" | "|" => Some("write a && b, a || b for true and false, mask * mask and mask.maximum(mask) for masks".to_string()),
+        "@" => Some("write a.matmul(b)".to_string()),
+        _ => None,
+    };
+    let hint = hint.or_else(|| {
+        types.contains(&"string".to_string()).then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string())
+    });
     match types {
         [a, b] => (
             format!("`{name}` does not combine {} and {}", article(a), article(b)),

@@ -2,6 +2,8 @@
 
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
+use serde_json::Value;
+
 use super::context::{Call, Context};
 use super::options::Options;
 use super::table::Param;
@@ -34,6 +36,10 @@ pub trait Arg: Sized {
     fn kind() -> String;
     /// What is wanted, for messages: `a number`, `a tensor`.
     fn wanted() -> String;
+    /// The names and defaults of the options that a map in its place may hold; null where none are known.
+    fn options() -> Value {
+        Value::Null
+    }
     /// Convert; `None` if it does not fit.
     fn convert(value: &Dynamic) -> Option<Self>;
     /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
@@ -412,6 +418,9 @@ impl<T: Arg> Arg for Option<T> {
     fn wanted() -> String {
         T::wanted()
     }
+    fn options() -> Value {
+        T::options()
+    }
     fn convert(value: &Dynamic) -> Option<Self> {
         if value.is_unit() {
             Some(None)
@@ -467,6 +476,9 @@ impl<T: Arg> Arg for Vec<T> {
         } else {
             format!("an array of {}", plural(&T::wanted()))
         }
+    }
+    fn options() -> Value {
+        T::options()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         items(value)?.iter().map(T::convert).collect()

@@ -69,6 +69,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     let mut confusion = Confusion::new(data.classes());
     let mut size: Option<Option<[usize; 2]>> = None;
     let mut progress = session.progress("evaluate", data.len() as u64);
+    let check = || session.check_cancel();
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -85,7 +86,8 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
                 _ => Some(None),
             };
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
-            let predicted = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options)?;
+            let predicted =
+                predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
             for (sample, labels) in images.iter().zip(predicted.chunks_exact(height * width)) {
                 let add = confusion.add(&sample.labels, labels, IGNORED);
                 add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", sample.name)))?;
@@ -111,7 +113,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 }
 
 /// The labels of one image: `[3, h, w]` with colours in 0..1 to `[h, w]` `u8`. Colours are normalised here.
-pub fn predict(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
+pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     options.check()?;
     let [3, height, width] = *image.dims() else {
         crate::fail!(
@@ -121,7 +123,7 @@ pub fn predict(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Resu
     };
     let image = image.to_dtype(candle_core::DType::F32)?.to_device(model.device())?;
     let images = data::normalise_colours(&image)?.unsqueeze(0)?;
-    let labels = predict::label_maps(model, &images, [height, width], options)?;
+    let labels = predict::label_maps(model, &images, [height, width], options, &|| session.check_cancel())?;
     Ok(Tensor::from_vec(labels, (height, width), &candle_core::Device::Cpu)?)
 }
 

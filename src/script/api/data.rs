@@ -535,22 +535,22 @@ fn views() -> Vec<crate::script::table::Entry> {
             /// Order and augmentation follow from it; the session's seed if not given.
             seed: Option<u64> = None,
             /// Random `scale: [smallest, largest]`, `crop: [h, w]`, `flip: probability`, for image and labels together.
-            augment: Option<Options> = None,
+            augment: Option<Nested<Augment>> = None,
             /// The same as `crop` in `augment`.
             crop: Option<[usize; 2]> = None,
             /// A second view with other colours: `brightness`, `contrast`, `saturation`, `hue`, `probability`, `grey`, `blur`.
-            distort: Option<Options> = None,
+            distort: Option<Nested<Distort>> = None,
             /// How often to go through the set.
             epochs: usize = 1,
             /// Leave out an incomplete last batch.
             drop_last: bool = false,
         ) -> DataBatches {
-            let augment = augment.map(|o| o.fill("batches: augment", &Augment::default())).transpose()?;
+            let augment = augment.map(|o| o.fill("batches: augment")).transpose()?;
             let augment = match crop {
                 Some(crop) => Some(Augment { crop: Some(crop), ..augment.unwrap_or_default() }),
                 None => augment,
             };
-            let distort = distort.map(|o| o.fill("batches: distort", &Distort::default())).transpose()?;
+            let distort = distort.map(|o| o.fill("batches: distort")).transpose()?;
             let options = BatchOptions {
                 size,
                 shuffle,
