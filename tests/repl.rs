@@ -9,8 +9,6 @@
 
 mod terminal;
 
-use std::time::{Duration, Instant};
-
 use expectrl::{Eof, Expect};
 use terminal::{enter, folder, start};
 
@@ -87,7 +85,8 @@ fn help_is_one_key_away_and_commands_are_listed() {
     enter(&mut t, "help(\"softmax\")", "temperature: float = 1.0");
     enter(&mut t, "%help", "%history");
     enter(&mut t, "let a = 7", "");
-    enter(&mut t, "nonsense(", "nonsense(");
+    t.send("nonsense(\r").unwrap();
+    t.expect("nonsense(").unwrap();
     t.send("\x03").unwrap();
     t.expect("]>").unwrap();
     enter(&mut t, "missing + 1", "there is no variable `missing`");
@@ -98,21 +97,6 @@ fn help_is_one_key_away_and_commands_are_listed() {
     enter(&mut t, "%run saved.rhai", "");
     enter(&mut t, "a", "\n7");
     enter(&mut t, "%time a + 1", "ms");
-}
-
-#[test]
-fn ctrl_c_stops_a_loop_and_the_session_goes_on() {
-    let folder = folder();
-    let mut t = start(folder.path());
-    enter(&mut t, "let kept = 11", "");
-    t.send_line("print(\"running\"); loop { }").unwrap();
-    t.expect("\nrunning").unwrap();
-    let pressed = Instant::now();
-    t.send("\x03").unwrap();
-    t.expect("interrupted").unwrap();
-    assert!(pressed.elapsed() < Duration::from_secs(5), "{:?}", pressed.elapsed());
-    t.expect("]>").unwrap();
-    enter(&mut t, "kept", "\n11");
 }
 
 #[test]

@@ -34,10 +34,7 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
         EvalAltResult::ErrorDotExpr(text, _) | EvalAltResult::ErrorPropertyNotFound(text, _) => {
             unknown_property(table, text)
         }
-        EvalAltResult::ErrorIndexingType(text, _) => (
-            format!("{} cannot be indexed", plain_types(table, text)),
-            indexing(table, table.type_name(text.split(' ').next().unwrap_or_default())),
-        ),
+        EvalAltResult::ErrorIndexingType(text, _) => indexing(table, text),
         EvalAltResult::ErrorMismatchDataType(wanted, found, _)
         | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
             let (wanted, found) = (plain_types(table, wanted), plain_types(table, found));
@@ -108,15 +105,32 @@ fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
     )
 }
 
-/// How to reach the parts of a value that brackets do not reach.
-fn indexing(table: &Table, receiver: &str) -> Option<String> {
-    match receiver {
+/// `Dataset [i64]`, a value in front of brackets that do not fit it, or `Tensor [i64] = f64`, an assignment.
+fn indexing(table: &Table, text: &str) -> (String, Option<String>) {
+    let (receiver, rest) = text.split_once(" [").unwrap_or((text, ""));
+    let receiver = table.type_name(receiver);
+    let (by, assigned) = rest.split_once(']').unwrap_or(("", ""));
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", table.type_name(by))
+    };
+    let own = table.types.iter().any(|t| t.name == receiver);
+    if own && !assigned.is_empty() {
+        let hint = (receiver == "Tensor").then(|| {
+            "make another one: tensor::where(mask, value, t), or tensor::cat([t[0..1], row, t[2..]]) of its parts"
+                .into()
+        });
+        return (format!("the elements of a {receiver} cannot be assigned"), hint);
+    }
+    let hint = match receiver {
         "Tensor" => Some("write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
         _ => table
             .methods_of(receiver)
             .any(|e| e.name == "get")
             .then(|| "write .get(i) in place of [i]".into()),
-    }
+    };
+    (format!("a {receiver} cannot be indexed{by}"), hint)
 }
 
 /// A variable called as if it were a function.
@@ -150,16 +164,11 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (Strin
         let receiver = types.first().map_or("", String::as_str);
         return property_error(table, property, receiver);
     }
-    if name.starts_with("index$") {
-        let what = types.first().map_or("value", String::as_str);
-        let by = types.get(1).map_or("that", String::as_str);
-        if name.starts_with("index$set$") && table.types.iter().any(|t| t.name == what) {
-            let hint = (what == "Tensor").then(|| {
-                "make another one: tensor::where(mask, value, t), or tensor::cat([t[0..1], row, t[2..]]) of its parts".into()
-            });
-            return (format!("the elements of a {what} cannot be assigned"), hint);
-        }
-        return (format!("a {what} cannot be indexed by {by}"), indexing(table, what));
+    if let Some(kind) = name.strip_prefix("index$") {
+        let receiver = types.first().map_or("value", String::as_str);
+        let by = types.get(1).map_or("", String::as_str);
+        let assigned = if kind.starts_with("set") { " =" } else { "" };
+        return indexing(table, &format!("{receiver} [{by}]{assigned}"));
     }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(&name, &types);
@@ -240,12 +249,16 @@ fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
     };
     let hint = match name {
         "^" => Some("powers are written a ** b".to_string()),
-        "&" | "|" => Some("write a && b, a || b for true and false, mask * mask and mask.maximum(mask) for masks".to_string()),
+        "&" | "|" => {
+            Some("write a && b, a || b for true and false, mask * mask and mask.maximum(mask) for masks".to_string())
+        }
         "@" => Some("write a.matmul(b)".to_string()),
         _ => None,
     };
     let hint = hint.or_else(|| {
-        types.contains(&"string".to_string()).then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string())
+        types
+            .contains(&"string".to_string())
+            .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string())
     });
     match types {
         [a, b] => (

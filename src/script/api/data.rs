@@ -426,14 +426,19 @@ fn facts() -> Vec<crate::script::table::Entry> {
             Ok(map)
         }
 
-        /// Load image `i`: a map of `image` (`[3, h, w]`, 0 to 1), `labels` (`[h, w]`, integers) and `name`.
+        /// Load image `i` (-1 is the last): a map of `image` (`[3, h, w]`, 0 to 1), `labels` (`[h, w]`, integers) and `name`.
         /// ```
         /// let sample = data::scenes(#{ count: 2, size: [32, 40] }).get(1);
         /// assert_eq(sample.labels.shape, [32, 40]);
         /// assert(sample.image.max().item() <= 1.0);
         /// ```
-        fn get(ctx, data: Data, i: usize) -> Map {
-            let sample = data.set()?.get(i)?;
+        fn get(ctx, data: Data, i: i64) -> Map {
+            let set = data.set()?;
+            let index = if i < 0 { i.saturating_add(set.len() as i64) } else { i };
+            let Some(index) = usize::try_from(index).ok().filter(|i| *i < set.len()) else {
+                fail!("there is no image {i}, the data set {} has {}", set.name(), set.len())
+            };
+            let sample = set.get(index)?;
             let device = ctx.session().device();
             let mut map = Map::new();
             map.insert("image".into(), Dynamic::from(data::image_tensor(&sample)?.to_device(device)?));

@@ -276,7 +276,11 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         a.dims(),
         b.dims()
     );
-    let Ok(mut shape) = broadcast_shape("matmul", ("", &x.dims()[..x.rank() - 2]), ("", &y.dims()[..y.rank() - 2])) else {
+    let Ok(mut shape) = broadcast_shape(
+        "matmul",
+        ("", &x.dims()[..x.rank() - 2]),
+        ("", &y.dims()[..y.rank() - 2]),
+    ) else {
         fail!(
             "the tensor has the shape {:?}, `other` {:?}; all dimensions but the last two must be equal or 1",
             a.dims(),
