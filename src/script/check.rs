@@ -9,6 +9,7 @@ use super::nested;
 use super::options::unknown;
 use super::report::{Place, Report};
 use super::table::{Entry, Param};
+use super::values::unknown_option;
 use crate::error::nearest;
 
 /// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
@@ -195,8 +196,8 @@ fn unknown_options(entry: &Entry, arguments: &[Expr]) -> Vec<(String, Position)>
                 &mut found,
             ),
             None => {
-                let valid = entry.arguments().iter().map(|p| p.name);
-                found.push((unknown(&entry.full_name(), &key, valid).to_string(), at));
+                let error = unknown_option(&entry.full_name(), &key, entry.arguments());
+                found.push((error.to_string(), at));
             }
         }
     }

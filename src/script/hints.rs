@@ -16,7 +16,7 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
-            unknown_variable(table, scope, &super::engine::table_name(name))
+            unknown_variable(context, scope, &super::engine::table_name(name))
         }
         EvalAltResult::ErrorModuleNotFound(name, _) => {
             let name = super::engine::table_name(name);
@@ -37,11 +37,19 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
         EvalAltResult::ErrorIndexingType(text, _) => indexing(table, text),
         EvalAltResult::ErrorMismatchDataType(wanted, found, _)
         | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
-            let (wanted, found) = (plain_types(table, wanted), plain_types(table, found));
+            let plain = |name: &str| table.type_name(&plain_types(table, name)).to_string();
+            let (wanted, found) = (plain(wanted), plain(found));
+            if wanted == "int" && found == "range" {
+                let text = "an array is indexed by an int, found a range".into();
+                return (text, Some("write x.extract(1..3)".into()));
+            }
             let hint = (wanted == "bool" && found == "Tensor").then(|| {
                 "mask.max().item() == 1 asks whether any element is true, mask.min().item() == 1 whether all are".into()
             });
-            if wanted.is_empty() {
+            if found.starts_with("alloc::rc::Rc") {
+                // a variable that a closure has captured; Rhai does not tell what is in it
+                (format!("expected {wanted}, found something else"), hint)
+            } else if wanted.is_empty() {
                 (format!("a value of type {found} does not fit here"), hint)
             } else {
                 (format!("expected {wanted}, found {found}"), hint)
@@ -173,6 +181,10 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (Strin
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(&name, &types);
     }
+    if name == "print" && types.len() > 1 {
+        let hint = "write print(`${a} ${b}`)".into();
+        return (format!("print takes 1 value, {} given", types.len()), Some(hint));
+    }
     if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| *n == name) {
         let takes = match parameters.len() {
             0 => "no arguments".to_string(),
@@ -230,7 +242,8 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (Strin
                 .iter()
                 .find(|e| e.name == name && !e.namespace.is_empty())?;
             Some(format!("did you mean `{}`?", space.full_name()))
-        });
+        })
+        .or_else(|| listed(table, receiver));
     let on = if types.is_empty() {
         String::new()
     } else {
@@ -255,7 +268,12 @@ fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
         "@" => Some("write a.matmul(b)".to_string()),
         _ => None,
     };
-    let hint = hint.or_else(|| {
+    let arrays = || {
+        types
+            .contains(&"array".to_string())
+            .then(|| "arrays are lists; tensor::from(list) computes, as does list.map(|x| 2 * x)".to_string())
+    };
+    let hint = hint.or_else(arrays).or_else(|| {
         types
             .contains(&"string".to_string())
             .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string())
@@ -295,6 +313,14 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
     let hint = habits::instead(property).map(str::to_string).or_else(|| {
         nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"))
     });
+    let recorded = || {
+        (receiver == "Run").then(|| {
+            format!(
+                "run.history.{property} is what the steps recorded; run.set(\"{property}\", value) changes a setting"
+            )
+        })
+    };
+    let hint = hint.or_else(recorded).or_else(|| listed(table, receiver));
     let receiver = if receiver.is_empty() || receiver == "()" {
         "()"
     } else {
@@ -303,13 +329,24 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
     (format!("a value of type {receiver} has no property `{property}`"), hint)
 }
 
-fn unknown_variable(table: &Table, scope: &Scope, name: &str) -> (String, Option<String>) {
+/// What `help` says about a receiver's type.
+fn listed(table: &Table, receiver: &str) -> Option<String> {
+    let known = table.types.iter().any(|t| t.name == receiver);
+    known.then(|| format!("help(\"{receiver}\") lists its methods and properties"))
+}
+
+fn unknown_variable(context: &Context, scope: &Scope, name: &str) -> (String, Option<String>) {
+    let table = context.table();
     let variables = scope.iter_raw().map(|(n, _, _)| n);
     let functions = table.functions_of("").map(|e| e.name);
     let hint = if table.namespaces.iter().any(|(n, _)| *n == name) {
-        Some(format!("`{name}` is a namespace: {name}::function(..)"))
+        Some(format!(
+            "`{name}` is a namespace: {name}::function(..); help(\"{name}\") lists what is in it"
+        ))
     } else if let Some(entry) = table.functions_of("").find(|e| e.name == name) {
         Some(format!("`{name}` is a function: {}", entry.signature()))
+    } else if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| n == name) {
+        Some(format!("`{name}` is a function: {name}({})", parameters.join(", ")))
     } else {
         habits::instead(name)
             .map(str::to_string)

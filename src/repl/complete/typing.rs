@@ -22,6 +22,14 @@ impl Assistant {
         if trimmed.is_empty() || trimmed.starts_with('%') || trimmed.ends_with('?') || text.ends_with("\n\n") {
             return false;
         }
+        // a name alone is asked about or mistyped, even where the language knows how it could go on
+        if trimmed
+            .trim_end_matches("::")
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_')
+        {
+            return false;
+        }
         let unclosed = |p: &Piece| p.open && (p.kind == Kind::Comment || text[p.start..].starts_with('`'));
         if pieces(text).last().is_some_and(unclosed) {
             return true;
@@ -145,6 +153,8 @@ mod tests {
             "fn f(x) { x }",
             "let a = [1,\n\n",
             "whos()",
+            "whos",
+            "train::",
         ] {
             assert!(!a.incomplete(closed), "{closed}");
         }

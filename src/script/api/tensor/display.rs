@@ -84,7 +84,7 @@ fn cells(t: &Tensor, at: &[usize]) -> Result<Vec<String>> {
     }
     let positions: Vec<u32> = at.iter().map(|&i| i as u32).collect();
     let positions = Tensor::from_vec(positions, at.len(), t.device())?;
-    let some = t.flatten_all()?.index_select(&positions, 0)?;
+    let some = t.contiguous()?.flatten_all()?.index_select(&positions, 0)?;
     if !t.dtype().is_float() {
         let values: Vec<i64> = some.to_dtype(DType::I64)?.to_vec1()?;
         return Ok(values.iter().map(i64::to_string).collect());
@@ -205,6 +205,13 @@ mod tests {
         );
         let t = Tensor::new(&[f32::NAN, f32::NAN], &Device::Cpu).unwrap();
         assert!(display(&t).ends_with("cpu, 2 NaN"), "{}", display(&t));
+    }
+
+    #[test]
+    fn a_column_is_shown_as_any_other_tensor() {
+        let t = Tensor::arange(0i64, 6, &Device::Cpu).unwrap().reshape((3, 2)).unwrap();
+        let column = t.narrow(1, 1, 1).unwrap().squeeze(1).unwrap();
+        assert_eq!(display(&column), "[1, 3, 5]\nTensor i64 [3] cpu, min 1, mean 3, max 5");
     }
 
     #[test]

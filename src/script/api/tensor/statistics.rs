@@ -28,7 +28,7 @@ pub(super) struct Statistics {
 impl Statistics {
     /// The statistics of a tensor.
     pub fn of(t: &Tensor) -> Result<Self> {
-        let flat = t.flatten_all()?;
+        let flat = t.contiguous()?.flatten_all()?;
         let mut all = Statistics {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
