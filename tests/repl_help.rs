@@ -134,6 +134,11 @@ fn values_are_shown_as_what_they_are() {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     assert_eq!(output(&mut t, "%whos"), shown);
+    let model = shown.lines().find(|l| l.starts_with("net ")).unwrap();
+    let bytes: usize = model.split_whitespace().last().unwrap().parse().unwrap();
+    // 11.2 million parameters of ResNet-18 at 4 bytes, and some for the decoder
+    assert!((44_000_000..60_000_000).contains(&bytes), "{model}");
+    assert!(shown.find("\ndata ") < shown.find("\nnet "), "{shown}");
 }
 
 #[test]

@@ -59,7 +59,10 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
             "the calls are nested too deeply".into(),
             Some("does a function call itself without end?".into()),
         ),
-        EvalAltResult::ErrorFor(_) => ("this value cannot be iterated over".into(), None),
+        EvalAltResult::ErrorFor(_) => (
+            "this value cannot be iterated over".into(),
+            Some("arrays, ranges and batches can; a data set by `for i in 0..d.len { d.get(i) }`".into()),
+        ),
         EvalAltResult::ErrorDataRace(text, _) => (
             format!("{text}: a value is used while a closure that captured it is changing it"),
             None,
@@ -314,11 +317,8 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
         nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"))
     });
     let recorded = || {
-        (receiver == "Run").then(|| {
-            format!(
-                "run.history.{property} is what the steps recorded; run.set(\"{property}\", value) changes a setting"
-            )
-        })
+        (receiver == "Run")
+            .then(|| "run.history holds what the steps recorded, run.set(name, value) changes a setting".into())
     };
     let hint = hint.or_else(recorded).or_else(|| listed(table, receiver));
     let receiver = if receiver.is_empty() || receiver == "()" {
