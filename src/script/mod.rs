@@ -52,7 +52,7 @@
 //!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
 //! - A function that Ctrl-C can pause clears the cancel flag if `ctx.interactive()`, so that the person gets the paused thing; a script ends.
 //! - Nested options: `augment: Option<Nested<Augment>> = None`, then `augment.fill("batches: augment")?` fills a serde struct, nested
-//!   structs included, refusing unknown names; an empty `impl Known for Augment` (in `nested_options.rs`) tells help and completion
+//!   structs included, refusing unknown names; an empty `impl Known for Augment` (in `api/known.rs`) tells help and completion
 //!   its names. By hand: [`Options`] and `options.take::<f64>(path, "lr")?` .. `options.finish(path)?`.
 //! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
 //!   front when missing. Never panic; a panic is caught and reported as a bug.

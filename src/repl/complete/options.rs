@@ -9,8 +9,8 @@ use crate::script::table::Entry;
 
 /// The options that the map at the end of a text may hold.
 pub(super) enum Options<'a> {
-    /// Those of a function.
-    Of(&'a Entry),
+    /// Those of a function behind so many arguments given by position.
+    Of(&'a Entry, usize),
     /// Those of this option, a map inside the options of a function.
     Inside(String, Value),
 }
@@ -18,7 +18,10 @@ pub(super) enum Options<'a> {
 impl Options<'_> {
     fn names(&self) -> Vec<String> {
         match self {
-            Options::Of(entry) => entry.arguments().iter().map(|p| p.name.to_string()).collect(),
+            Options::Of(entry, given) => {
+                let rest = entry.arguments().iter().skip(*given);
+                rest.map(|p| p.name.to_string()).collect()
+            }
             Options::Inside(_, options) => nested::names(options).map(|(name, _)| name.to_string()).collect(),
         }
     }
@@ -43,7 +46,7 @@ impl Assistant {
         let open = open_brackets(line);
         match self.open_map(line, &open) {
             Some(Options::Inside(name, options)) => Some(format!("{name}: #{{ {} }}", nested::signature(&options))),
-            Some(Options::Of(entry)) => Some(entry.signature()),
+            Some(Options::Of(entry, _)) => Some(entry.signature()),
             None => {
                 let (call, _) = open.iter().rev().find(|(_, c)| *c == '(')?;
                 self.called(&line[..*call]).map(Entry::signature)
@@ -66,7 +69,7 @@ impl Assistant {
                 (found, None, '{') if before.ends_with('#') => {
                     found.or_else(|| self.argument(entry, &text[at..*bracket]))
                 }
-                (Some(Options::Of(_)), Some(key), _) => {
+                (Some(Options::Of(..)), Some(key), _) => {
                     let param = entry.arguments().iter().find(|p| p.name == key)?;
                     Some(inside(key, (param.options)())?)
                 }
@@ -94,7 +97,7 @@ impl Assistant {
         match entry.arguments().get(position) {
             // a map in the place of an argument that must be given is that argument, in a list always
             Some(p) if depth > 1 || (p.takes_map && p.default.is_none()) => inside(p.name, (p.options)()),
-            _ => Some(Options::Of(entry)),
+            _ => Some(Options::Of(entry, position)),
         }
     }
 }

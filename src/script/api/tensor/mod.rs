@@ -345,7 +345,7 @@ pub fn axis_of(rank: usize, dim: i64) -> Result<usize> {
     let index = if dim < 0 { dim.saturating_add(rank as i64) } else { dim };
     ensure!(
         index >= 0 && (index as usize) < rank,
-        "dimension {dim} does not exist; there are {rank}"
+        "dimension {dim} does not exist; there are {rank}, the first is 0, the last -1"
     );
     Ok(index as usize)
 }
