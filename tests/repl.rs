@@ -10,7 +10,7 @@
 mod terminal;
 
 use expectrl::{Eof, Expect};
-use terminal::{enter, folder, start};
+use terminal::{READING, enter, folder, start};
 
 #[test]
 fn values_are_echoed_kept_and_silenced() {
@@ -88,6 +88,7 @@ fn help_is_one_key_away_and_commands_are_listed() {
     t.send("nonsense(\r").unwrap();
     t.expect("nonsense(").unwrap();
     t.send("\x03").unwrap();
+    t.expect(READING).unwrap();
     t.expect("]>").unwrap();
     enter(&mut t, "missing + 1", "there is no variable `missing`");
     enter(&mut t, "%save saved.rhai", "in saved.rhai");

@@ -49,7 +49,7 @@ pub fn shell(folder: &Path) -> Terminal {
 }
 
 /// Bracketed paste, which the REPL asks for while it reads a line.
-const READING: &str = "\x1b[?2004h";
+pub const READING: &str = "\x1b[?2004h";
 const READ: &str = "\x1b[?2004l";
 
 /// Type a line, wait for this output, then for the next prompt.
