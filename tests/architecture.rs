@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest; a module may import only from lower ones.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
+    &["allocator"],
     &["error"],
     &["random"],
     &["device"],
@@ -19,7 +20,8 @@ const LAYERS: [&[&str]; 10] = [
 ];
 
 /// A package and the only modules whose code may name it.
-const BRACKETS: [(&str, &[&str]); 9] = [
+const BRACKETS: [(&str, &[&str]); 10] = [
+    ("libmimalloc_sys", &["allocator"]),
     ("rand_chacha", &["random"]),
     ("indicatif", &["session"]),
     ("gemm", &["ops"]),

@@ -115,13 +115,16 @@ fn piped_input_is_a_script() {
 #[test]
 fn check_finds_what_running_would_find_late() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "let t = tensor::ons([2]);\nlet u = tensor::zeros([2], #{ dtyp: \"f32\" });\nprint(v);\nif false { t.softmx() }\n";
+    let script = "let t = tensor::ons([2]);\nlet u = tensor::zeros([2], #{ dtyp: \"f32\" });\nprint(v);\nif false { t.softmx() }\n\
+         import \"nowhere\" as n;\nlet d = data::scenes();\ntrain::pretrain(n::net(), d, #{ loss: #{ memory: #{ per_clas: v } } });\n";
     std::fs::write(folder.path().join("c.rhai"), script).unwrap();
     std::fs::write(
         folder.path().join("good.rhai"),
-        "let f = |x| x * PI;\nfn g(t) { t.softmax(#{ dim: 0 }) }\nprint(g(tensor::ones([2])));\nwhos();\n",
+        "import \"other\" as o;\nlet f = |x| x * PI * o::two();\nfn g(t) { t.softmax(#{ dim: 0 }) }\nprint(g(tensor::ones([2])));\nwhos();\n\
+         train::finetune(o::net(), o::d(), #{ optimizer: #{ groups: #{ \"encoder\": 0.1 } }, schedule: \"poly\" });\n",
     )
     .unwrap();
+    std::fs::write(folder.path().join("other.rhai"), "fn two() { 2 }\n").unwrap();
     let o = seglab(folder.path(), &["check", "c.rhai"], "");
     assert_eq!(code(&o), 1);
     let text = out(&o);
@@ -132,6 +135,9 @@ fn check_finds_what_running_would_find_late() {
         "did you mean `dtype`",
         "c.rhai:3:7",
         "`softmx`",
+        "c.rhai:5:8: import \"nowhere\": there is no file",
+        "c.rhai:7:",
+        "train::pretrain: loss: memory: unknown option `per_clas`",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }

@@ -134,6 +134,7 @@ impl Case {
             random: None,
             tape: None,
             precision: Precision::F32,
+            check: None,
         };
         let logits = model.forward(&self.images(dtype), &pass).unwrap();
         let output = error(&sample(&logits, 256), &values(self.golden("train")));

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test may stop at the first surprise"
 )]
 
@@ -12,14 +13,11 @@ mod terminal;
 use std::time::{Duration, Instant};
 
 use expectrl::Expect;
-use terminal::{Terminal, enter, folder, start};
+use terminal::{Terminal, enter, folder, network, start};
 
-/// From Ctrl-C to the prompt; the issue asks for 0.5 s, a busy machine gets three times that.
-const AT_ONCE: Duration = Duration::from_millis(1500);
-
-const DATA: &str = "let data = data::scenes(#{ count: 4, size: [32, 48] });";
-const NET: &str =
-    "let net = model::deeplabv3plus(#{ encoder: \"resnet18\", classes: data.classes, decoder_channels: 16 })";
+/// From Ctrl-C to the prompt, the fastest of several attempts: other programs may be running.
+const AT_ONCE: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 3;
 
 /// Type a line that trains, and press Ctrl-C once it does.
 fn interrupt(t: &mut Terminal, line: &str) {
@@ -34,8 +32,7 @@ fn interrupt(t: &mut Terminal, line: &str) {
 fn a_paused_run_is_steered_and_resumed() {
     let folder = folder();
     let mut t = start(folder.path());
-    enter(&mut t, DATA, "");
-    enter(&mut t, NET, "");
+    network(&mut t);
     interrupt(
         &mut t,
         "let run = train::pretrain(net, data, #{ steps: 100000, batch_size: 2, schedule: \"constant\" }); let after = 1;",
@@ -78,8 +75,7 @@ fn a_paused_run_is_steered_and_resumed() {
 fn a_run_without_a_name_is_ans_and_a_loop_ends() {
     let folder = folder();
     let mut t = start(folder.path());
-    enter(&mut t, DATA, "");
-    enter(&mut t, NET, "");
+    network(&mut t);
     interrupt(
         &mut t,
         "for i in 0..3 { train::finetune(net, data, #{ steps: 100000, batch_size: 2 }); }",
@@ -93,6 +89,31 @@ fn a_run_without_a_name_is_ans_and_a_loop_ends() {
     enter(&mut t, "own.status", "paused");
     enter(&mut t, "let before = own.step; own.advance(1);", "");
     enter(&mut t, "own.step - before", "\n1");
+}
+
+/// The time from Ctrl-C to the prompt while `work` runs.
+fn time_to_end(t: &mut Terminal, work: &str) -> Duration {
+    t.send_line(format!("print(\"be\" + \"gun\"); {work}; print(\"fini\" + \"shed\")"))
+        .unwrap();
+    t.expect("begun").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let pressed = Instant::now();
+    t.send("\x03").unwrap();
+    t.expect("interrupted").unwrap_or_else(|e| panic!("{work}: {e}"));
+    t.expect("]>").unwrap();
+    pressed.elapsed()
+}
+
+/// The first time that is short enough, else the shortest of all attempts.
+fn fastest(mut attempt: impl FnMut() -> Duration) -> Duration {
+    let mut best = attempt();
+    for _ in 1..ATTEMPTS {
+        if best < AT_ONCE {
+            break;
+        }
+        best = best.min(attempt());
+    }
+    best
 }
 
 #[test]
@@ -122,6 +143,8 @@ fn everything_else_ends_at_once() {
         "let f = tensor::randn([1, 64, 192, 192]); let l = tensor::zeros([1, 192, 192], \"i64\");",
         "",
     );
+    enter(&mut t, "let huge = tensor::ones([1, 3, 2048, 2048]);", "");
+    let mut slow = Vec::new();
     for work in [
         "loop { }",
         "[1, 2].map(|x| { loop { } })",
@@ -132,17 +155,19 @@ fn everything_else_ends_at_once() {
         "for batch in many.batches(#{ size: 8 }) { }",
         "many.histogram()",
         "eval::segmentation(net, few)",
+        "plot::embedding(net, few.take(8), #{ method: \"tsne\", pixels: 8000 })",
+        "tensor::no_grad(|| net.forward(huge))",
+        "eval::predict(net, huge[0])",
+        "eval::predict(net, huge[0], #{ window: [64, 64] })",
+        "huge.broadcast([20, 3, 2048, 2048]).exp()",
         "loop { plot::figure().line([1, 2], [1, 2]).save(\"a.png\"); }",
     ] {
-        t.send_line(format!("print(\"be\" + \"gun\"); {work}; print(\"fini\" + \"shed\")"))
-            .unwrap();
-        t.expect("begun").unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        let pressed = Instant::now();
-        t.send("\x03").unwrap();
-        t.expect("interrupted").unwrap_or_else(|e| panic!("{work}: {e}"));
-        t.expect("]>").unwrap();
-        assert!(pressed.elapsed() < AT_ONCE, "{work}: {:?}", pressed.elapsed());
+        let best = fastest(|| time_to_end(&mut t, work));
+        println!("{best:?} {work}");
+        if best >= AT_ONCE {
+            slow.push((best, work));
+        }
     }
+    assert!(slow.is_empty(), "{slow:?}");
     enter(&mut t, "kept", "\n5");
 }

@@ -13,7 +13,7 @@ mod terminal;
 use std::time::{Duration, Instant};
 
 use expectrl::{Eof, Expect};
-use terminal::{enter, folder, start, start_with};
+use terminal::{enter, folder, output, shell, start, start_with};
 
 #[test]
 fn strings_comments_and_closures_continue() {
@@ -38,7 +38,22 @@ fn strings_comments_and_closures_continue() {
     enter(&mut t, "f.call(5)", "\n15");
     enter(&mut t, "let quiet = 77;", "");
     enter(&mut t, "ans + 1", "\n16");
-    enter(&mut t, "let since = timestamp(); while since.elapsed < 1.2 { }", "s, ");
+}
+
+#[test]
+fn a_semicolon_silences_and_a_long_input_shows_time_and_memory() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    assert_eq!(output(&mut t, "40 + 2"), "42");
+    assert_eq!(output(&mut t, "ans + 1;"), "");
+    assert_eq!(output(&mut t, "ans"), "43");
+    assert_eq!(output(&mut t, "\"text\""), "\"text\"");
+    let shown = output(&mut t, "let since = timestamp(); while since.elapsed < 1.1 { }");
+    let (seconds, memory) = shown.trim_matches(['(', ')']).split_once(" s, ").unwrap();
+    assert!(seconds.parse::<f64>().unwrap() >= 1.1, "{shown}");
+    let memory = memory.strip_suffix(" GB in use").unwrap();
+    assert!(memory.parse::<f64>().unwrap() < 10.0, "{shown}");
+    assert_eq!(output(&mut t, "let short = 1"), "");
 }
 
 #[test]
@@ -71,6 +86,9 @@ fn tab_knows_results_variables_keys_and_files() {
         ("sce", "scenes"),
         ("tens", "tensor::"),
         ("train::pretrain(net, scenes, #{ batch_s", "batch_size: "),
+        ("train::pretrain(net, scenes, #{ loss: #{ temp", "temperature: "),
+        ("train::pretrain(net, scenes, #{ augment: #{ cr", "crop: "),
+        ("scenes.batches(#{ distort: #{ bri", "brightness: "),
         ("tensor::load(\"wei", "weights.npy"),
         ("%his", "%history"),
     ] {
@@ -78,9 +96,6 @@ fn tab_knows_results_variables_keys_and_files() {
         t.expect(completed).unwrap_or_else(|e| panic!("{typed}: {e}"));
         t.send("\x15").unwrap();
     }
-    t.send("\r").unwrap();
-    enter(&mut t, "apropos(\"contrastive\")", "loss::pixel_contrast");
-    enter(&mut t, "tensor::randnn?", "did you mean");
 }
 
 #[test]
@@ -174,8 +189,8 @@ fn a_sandboxed_repl_refuses_and_goes_on() {
     enter(&mut t, "kept", "\n3");
 }
 
-/// The issue asks for a prompt within 50 ms and a key within 10 ms; the median of several is compared with three times that,
-/// because the tests share the machine with others. The test prints both (`--nocapture`).
+/// Bars: the prompt within 50 ms, a key within 10 ms with a session of 1000 inputs behind it. Medians, because the tests share
+/// the machine with others; the test prints them (`--nocapture`).
 #[test]
 fn the_prompt_and_the_keys_come_at_once() {
     let folder = folder();
@@ -189,28 +204,38 @@ fn the_prompt_and_the_keys_come_at_once() {
         times.sort();
         times[times.len() / 2]
     };
-    let begin = || {
+    // from a shell, as a person starts it
+    let mut shell = shell(folder.path());
+    let mut begin = || {
+        shell.send_line(env!("CARGO_BIN_EXE_seglab")).unwrap();
         let begun = Instant::now();
-        let _ = start(folder.path());
-        begun.elapsed()
+        shell.expect("[1]> ").unwrap();
+        let elapsed = begun.elapsed();
+        shell.send_line("%quit").unwrap();
+        shell.expect("shell$").unwrap();
+        elapsed
     };
-    let prompt = median((0..7).map(|_| begin()).collect());
-    let mut t = start(folder.path());
-    let mut paste = String::from("let a0 = 0;\n");
-    for i in 1..1000 {
-        paste.push_str(&format!("let a{i} = a{} + 1;\n", i - 1));
+    let prompt = median((0..9).map(|_| begin()).collect());
+    // with colours, where every key draws the whole line again
+    let mut t = start_with(folder.path(), &[], &[("TERM", "xterm-256color")]);
+    for i in 0..1000 {
+        t.send_line(format!("let v{i} = tensor::zeros([2, 3]);")).unwrap();
+        t.expect(format!("[{}]>", i + 2)).unwrap();
     }
-    t.send(format!("\x1b[200~{paste}a999\x1b[201~\r")).unwrap();
-    t.expect("\n999").unwrap();
-    t.expect("[2]>").unwrap();
-    let mut press = |key: char| {
+    t.send("train::pretrain(v1, v2, #{ loss: #{ temperature: 0.1, ")
+        .unwrap();
+    t.expect("resize: ()").unwrap();
+    // none of these letters stands in what the terminal is told between the words
+    let mut keys = Vec::new();
+    for end in 1..=9 {
+        let word = &"zqxjvywgo"[..end];
         let pressed = Instant::now();
-        t.send(key.to_string()).unwrap();
-        t.expect(key.to_string()).unwrap();
-        pressed.elapsed()
-    };
-    let key = median("tensor::zeros(shape".chars().map(&mut press).collect());
+        t.send(&word[end - 1..]).unwrap();
+        t.expect(word).unwrap();
+        keys.push(pressed.elapsed());
+    }
+    let key = median(keys);
     println!("prompt {prompt:?}, key {key:?}");
-    assert!(prompt < Duration::from_millis(150), "{prompt:?}");
-    assert!(key < Duration::from_millis(30), "{key:?}");
+    assert!(prompt < Duration::from_millis(50), "{prompt:?}");
+    assert!(key < Duration::from_millis(10), "{key:?}");
 }

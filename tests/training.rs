@@ -136,7 +136,7 @@ fn four_images_are_overfitted() {
     // One image: the same labels as the largest logit of the whole network.
     let sample = data.get(0).unwrap();
     let image = seglab::data::image_tensor(&sample).unwrap();
-    let found = predict(&run.model().borrow(), &image, &EvalOptions::default()).unwrap();
+    let found = predict(&session, &run.model().borrow(), &image, &EvalOptions::default()).unwrap();
     let images = seglab::data::normalise_colours(&image).unwrap().unsqueeze(0).unwrap();
     let logits = run.model().borrow().forward(&images, &Pass::evaluation()).unwrap();
     let expected = logits

@@ -31,7 +31,8 @@ pub(crate) fn label_map(
     let (n, h, w) = labels.dims3()?;
     ensure!(
         n == images,
-        "{function}: {what} for {n} images, features for {images}; both must come from the same batch"
+        "{function}: {what} of shape {:?} are {n} images, the features {images}; both must come from the same batch",
+        labels.dims()
     );
     ensure!(
         fits([h, w], size),

@@ -68,6 +68,7 @@ impl Conv2d {
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        pass.go_on()?;
         let bias = self.bias.as_ref().map(|b| b.tensor(pass));
         pass.graph()
             .conv2d(x, &self.weight.tensor(pass), bias.as_ref(), &self.options)
@@ -110,6 +111,7 @@ impl BatchNorm {
             mean: &self.mean.var,
             var: &self.var.var,
         };
+        pass.go_on()?;
         let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
         pass.graph().batch_norm(x, &weight, &bias, state, residual, &options)
     }
@@ -131,6 +133,7 @@ impl Linear {
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        pass.go_on()?;
         pass.graph()
             .linear(x, &self.weight.tensor(pass), &self.bias.tensor(pass))
     }

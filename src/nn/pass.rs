@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::error::Result;
+use crate::ops::pieces::Check;
 use crate::ops::{Graph, Precision, Tape};
 use crate::random::Random;
 
@@ -18,6 +20,8 @@ pub struct Pass<'a> {
     pub tape: Option<&'a Tape>,
     /// What the factors of convolutions are rounded to.
     pub precision: Precision,
+    /// Asked before each layer that takes long; its error ends the pass.
+    pub check: Option<Check<'a>>,
 }
 
 impl<'a> Pass<'a> {
@@ -29,6 +33,7 @@ impl<'a> Pass<'a> {
             random: None,
             tape: None,
             precision: Precision::F32,
+            check: None,
         }
     }
 
@@ -40,6 +45,7 @@ impl<'a> Pass<'a> {
             random: Some(random),
             tape: None,
             precision: Precision::F32,
+            check: None,
         }
     }
 
@@ -54,6 +60,19 @@ impl<'a> Pass<'a> {
     /// The same pass with convolutions in this precision.
     pub fn at(self, precision: Precision) -> Self {
         Pass { precision, ..self }
+    }
+
+    /// The same pass, ended by the error of `check`.
+    pub fn until(self, check: Check<'a>) -> Self {
+        Pass {
+            check: Some(check),
+            ..self
+        }
+    }
+
+    /// The error that ends the pass, if there is one.
+    pub(super) fn go_on(&self) -> Result<()> {
+        self.check.map_or(Ok(()), |check| check())
     }
 
     /// Where this pass records its operations, and in which precision.

@@ -86,6 +86,12 @@ impl Segmenter {
         &self.device
     }
 
+    /// Bytes of all parameters and running statistics.
+    pub fn bytes(&self) -> usize {
+        let of = |s: &Arc<Slot>| s.var.elem_count() * s.var.dtype().size_in_bytes();
+        self.slots.iter().map(of).sum()
+    }
+
     /// The name below which the parameters of the encoder's first stage lie, such as `encoder.layer1` or `backbone.layer1`.
     pub fn stage_name(&self) -> &'static str {
         Conventions::of(self.config.architecture).stage

@@ -10,6 +10,9 @@ use crate::error::Result;
 /// Operations (multiplications and additions) of one piece.
 const PIECE: f64 = 1.5e10;
 
+/// What a function of one element costs beside a multiplication, memory traffic included.
+const ELEMENT: f64 = 400.0;
+
 /// What is asked before each piece; its error ends the work.
 pub type Check<'a> = &'a dyn Fn() -> Result<()>;
 
@@ -49,6 +52,15 @@ pub fn conv2d_in_pieces(
     })
 }
 
+/// A function of each element by itself, part by part where there are many.
+pub fn each(t: &Tensor, check: Check, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let cost = t.elem_count() as f64 * ELEMENT;
+    if cost <= PIECE {
+        return work(t);
+    }
+    Ok(in_pieces(&t.flatten_all()?, 0, 0, cost, check, work)?.reshape(t.shape())?)
+}
+
 /// `work` on slices of `t` along `dim`, joined along `joined`.
 fn in_pieces(
     t: &Tensor,
@@ -77,6 +89,24 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use candle_core::{DType, Device};
+
+    #[test]
+    fn elements_keep_their_places() {
+        let n = 100_000_000; // 2.7 pieces
+        let t = Tensor::arange(0u32, n, &Device::Cpu)
+            .unwrap()
+            .reshape((2, n as usize / 2))
+            .unwrap();
+        let asked = std::cell::Cell::new(0);
+        let count = || {
+            asked.set(asked.get() + 1);
+            Ok(())
+        };
+        let found = each(&t, &count, |p| Ok(p.to_dtype(DType::F32)?)).unwrap();
+        assert_eq!((found.dims(), asked.get()), (t.dims(), 3));
+        let last = found.get(1).unwrap().get(n as usize / 2 - 1).unwrap();
+        assert_eq!(last.to_scalar::<f32>().unwrap(), (n - 1) as f32);
+    }
 
     #[test]
     fn pieces_make_the_whole_and_can_be_ended() {

@@ -133,15 +133,25 @@ fn save(repl: &mut Repl, file: &str) -> Result<(), String> {
         return Err("needs the name of a file".into());
     }
     let text = super::record::script(repl.evaluator.inputs());
+    confined(repl, file)?;
     std::fs::write(file, &text).map_err(|e| format!("{file} cannot be written ({e})"))?;
     repl.say(&format!("{} lines in {file}", text.lines().count()));
     Ok(())
+}
+
+/// Refuse a file that the sandbox, if there is one, does not reach.
+fn confined(repl: &Repl, file: &str) -> Result<(), String> {
+    match repl.evaluator.interpreter().session().sandbox() {
+        Some(sandbox) => sandbox.check_path(Path::new(file)).map_err(|e| e.to_string()),
+        None => Ok(()),
+    }
 }
 
 fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
     if file.is_empty() {
         return Err("needs the name of a script".into());
     }
+    confined(repl, file)?;
     let text = read_script(Path::new(file)).map_err(|e| e.to_string())?;
     match repl.evaluator.run_file(file, &text) {
         Ok(value) if !value.is_unit() => repl.echo(&value),
@@ -176,6 +186,9 @@ fn reset(repl: &mut Repl, _: &str) -> Result<(), String> {
 }
 
 fn edit(repl: &mut Repl, _: &str) -> Result<(), String> {
+    if repl.evaluator.interpreter().session().sandbox().is_some() {
+        return Err("an editor would run outside of the sandbox".into());
+    }
     let editor = std::env::var("EDITOR")
         .or_else(|_| std::env::var("VISUAL"))
         .unwrap_or_else(|_| "vi".into());

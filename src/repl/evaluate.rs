@@ -11,6 +11,8 @@ pub struct Evaluator {
     interpreter: Interpreter,
     scope: Scope<'static>,
     inputs: Vec<Input>,
+    /// Whether training was paused in the input at work.
+    paused: bool,
 }
 
 /// One input so far.
@@ -21,6 +23,8 @@ pub struct Input {
     pub worked: bool,
     /// Whether `ans` became its value.
     pub gave_value: bool,
+    /// Whether Ctrl-C paused training in it.
+    pub paused: bool,
 }
 
 impl Evaluator {
@@ -30,6 +34,7 @@ impl Evaluator {
             interpreter,
             scope: Scope::new(),
             inputs: Vec::new(),
+            paused: false,
         }
     }
 
@@ -78,6 +83,7 @@ impl Evaluator {
             text: text.to_string(),
             worked: result.is_ok(),
             gave_value: result.as_ref().is_ok_and(|v| !v.is_unit()),
+            paused: std::mem::take(&mut self.paused),
         });
         result
     }
@@ -91,6 +97,7 @@ impl Evaluator {
         let mut result = self.run_in_scope(source, text);
         self.interpreter.session().clear_cancel();
         if let Some(paused) = self.interpreter.context().take_paused() {
+            self.paused = true;
             // What Ctrl-C paused is there, whether the input got as far as naming it or not.
             if matches!(&result, Err(report) if report.interrupted) {
                 self.interpreter.session().print("the rest of the input is left out");

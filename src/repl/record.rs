@@ -30,6 +30,9 @@ pub fn script(inputs: &[Input]) -> String {
             wants_ans = false;
         }
         wants_ans |= uses_ans;
+        if input.paused {
+            text.push_str(" // Ctrl-C paused this training; the script trains to the end");
+        }
         if !text.trim().is_empty() {
             out.insert_str(0, &format!("{}\n", ended(&parser, text.trim())));
         }
@@ -109,6 +112,7 @@ mod tests {
             text: (*text).to_string(),
             worked: !text.contains("missing"),
             gave_value: !text.starts_with("let") && !text.starts_with("fn"),
+            paused: text.contains("train::"),
         };
         script(&texts.iter().map(input).collect::<Vec<_>>())
     }
@@ -124,6 +128,14 @@ mod tests {
                 "f.call(a);"
             ]),
             "let a = 1; // one\nlet f = |x| { x };\nif a == 1 { 2 }\nf.call(a);\n"
+        );
+    }
+
+    #[test]
+    fn training_that_was_paused_is_marked() {
+        assert_eq!(
+            saved(&["let r = train::fit(net, d, f)", "r"]),
+            "let r = train::fit(net, d, f); // Ctrl-C paused this training; the script trains to the end\nr;\n"
         );
     }
 

@@ -1,11 +1,15 @@
 //! What can be said about a script without running it: unknown functions, variables, options, arguments.
 
 use rhai::{AST, ASTNode, Expr, Map, Position, Scope};
+use serde_json::Value;
 
 use super::engine::Interpreter;
 use super::hints::BUILT_IN;
+use super::nested;
 use super::options::unknown;
 use super::report::{Place, Report};
+use super::table::{Entry, Param};
+use super::values::unknown_option;
 use crate::error::nearest;
 
 /// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
@@ -91,8 +95,15 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
     let mut findings = Vec::new();
     let mut imports: Vec<String> = Vec::new();
     ast.walk(&mut |path| {
-        if let Some(ASTNode::Stmt(rhai::Stmt::Import(import, _))) = path.last() {
+        if let Some(ASTNode::Stmt(rhai::Stmt::Import(import, position))) = path.last() {
             imports.push(import.1.name.to_string());
+            if let Expr::StringConstant(file, at) = &import.0
+                && let Some(problem) = interpreter.import_problem(source, file)
+            {
+                let at = if at.is_none() { *position } else { *at };
+                let message = format!("import \"{file}\": {problem}");
+                findings.push(finding(interpreter, source, at, message, None));
+            }
         }
         true
     });
@@ -115,19 +126,9 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
         });
         if let Some(entry) = entry {
             if !space.is_empty() {
-                let valid = || entry.arguments().iter().map(|p| p.name);
-                let last = call.args.last();
-                let place = call.args.len().saturating_sub(1);
-                let own_map = entry
-                    .arguments()
-                    .get(place)
-                    .is_some_and(|p| p.takes_map && p.default.is_none());
-                for (key, at) in last.filter(|_| !own_map).map(map_keys).unwrap_or_default() {
-                    if !valid().any(|v| v == key) {
-                        let at = if at.is_none() { position } else { at };
-                        let message = unknown(&entry.full_name(), &key, valid()).to_string();
-                        findings.push(finding(interpreter, source, at, message, None));
-                    }
+                for (message, at) in unknown_options(entry, &call.args) {
+                    let at = if at.is_none() { position } else { at };
+                    findings.push(finding(interpreter, source, at, message, None));
                 }
             }
             return true;
@@ -177,12 +178,58 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
     findings
 }
 
-/// The keys of a map expression with their positions.
-fn map_keys(expr: &Expr) -> Vec<(String, Position)> {
+/// The options in a call that it does not take, in maps inside its options as well.
+fn unknown_options(entry: &Entry, arguments: &[Expr]) -> Vec<(String, Position)> {
+    let place = arguments.len().saturating_sub(1);
+    let own_map = |p: &Param| p.takes_map && p.default.is_none();
+    let Some(map) = arguments.last() else { return Vec::new() };
+    if entry.arguments().get(place).is_some_and(own_map) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (key, at, value) in map_entries(map) {
+        match entry.arguments().iter().find(|p| p.name == key) {
+            Some(param) => unknown_inside(
+                &format!("{}: {key}", entry.full_name()),
+                &(param.options)(),
+                value,
+                &mut found,
+            ),
+            None => {
+                let error = unknown_option(&entry.full_name(), &key, entry.arguments());
+                found.push((error.to_string(), at));
+            }
+        }
+    }
+    found
+}
+
+/// The same for a map whose options are known.
+fn unknown_inside(path: &str, options: &Value, map: Option<&Expr>, found: &mut Vec<(String, Position)>) {
+    let Some(map) = map.filter(|_| options.is_object()) else {
+        return;
+    };
+    for (key, at, value) in map_entries(map) {
+        match nested::names(options).find(|(name, _)| *name == key) {
+            Some((_, inside)) => unknown_inside(&format!("{path}: {key}"), inside, value, found),
+            None => {
+                let valid = nested::names(options).map(|(name, _)| name);
+                found.push((unknown(path, &key, valid).to_string(), at));
+            }
+        }
+    }
+}
+
+/// The keys of a map expression with their positions and values; a constant's values are not looked into.
+fn map_entries(expr: &Expr) -> Vec<(String, Position, Option<&Expr>)> {
     match expr {
-        Expr::Map(map, _) => map.0.iter().map(|(key, _)| (key.name.to_string(), key.pos)).collect(),
+        Expr::Map(map, _) => map
+            .0
+            .iter()
+            .map(|(key, value)| (key.name.to_string(), key.pos, Some(value)))
+            .collect(),
         Expr::DynamicConstant(value, position) => match value.read_lock::<Map>() {
-            Some(map) => map.keys().map(|k| (k.to_string(), *position)).collect(),
+            Some(map) => map.keys().map(|k| (k.to_string(), *position, None)).collect(),
             None => Vec::new(),
         },
         _ => Vec::new(),

@@ -15,6 +15,7 @@ macro_rules! entries {
                 name: stringify!($param),
                 doc: concat!($($doc, "\n",)* ""),
                 kind: <$type as $crate::script::values::Arg>::kind(),
+                options: <$type as $crate::script::values::Arg>::options,
                 takes_map: <$type as $crate::script::values::Arg>::TAKES_MAP,
                 default: $crate::entries!(@text $($default)?),
             }

@@ -161,6 +161,11 @@ impl Interpreter {
         self.engine.register_global_module(module.into());
     }
 
+    /// Why the script `source` could not import `path`, if it could not.
+    pub(super) fn import_problem(&self, source: &str, path: &str) -> Option<String> {
+        self.resolver.0.locate(Some(source), path).err()
+    }
+
     /// Keep the modules that a script imported under a name known to later ones.
     pub fn keep_imports(&mut self, ast: &AST) {
         let mut imports: Vec<(String, String)> = Vec::new();

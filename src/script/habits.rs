@@ -43,6 +43,7 @@ pub fn instead(word: &str) -> Option<&'static str> {
         "all" => "write mask.min().item() == 1",
         "pass" => "an empty block { } does nothing",
         "self" => "a function takes its value as an argument: fn f(x) { .. }",
+        "exit" | "quit" => "%quit or Ctrl-D ends the session",
         "np" | "torch" | "nn" | "F" | "plt" => {
             "seglab's functions are in tensor:: model:: loss:: optim:: data:: train:: eval:: plot::, as tensor::zeros([2, 3])"
         }
@@ -92,7 +93,6 @@ pub fn option<'a>(name: &str, valid: &[&'a str]) -> Option<&'a str> {
         "axis" | "dims" => &["dim"],
         "tau" | "temp" | "T" => &["temperature"],
         "learning_rate" | "step_size" => &["lr"],
-        "lr" | "momentum" | "weight_decay" => &["optimizer"],
         "batch_size" | "batchsize" | "bs" => &["batch_size", "size"],
         "num_classes" | "n_classes" => &["classes"],
         "ignore_index" | "ignore" => &["ignore_label"],

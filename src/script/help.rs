@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::table::{Entry, Kind, Table};
+use super::nested;
+use super::table::{Entry, Kind, Param, Table};
 use crate::error::nearest;
 
 /// What `help(name)` shows; an empty name gives the overview.
@@ -22,8 +23,9 @@ pub fn help(table: &Table, name: &str) -> String {
         return list(&format!("{}: {}", t.name, t.doc), own.map(AsRef::as_ref));
     }
     let found = table.find(name);
-    if !found.is_empty() {
-        let texts: Vec<String> = found.iter().map(|e| describe(e)).collect();
+    let mut texts: Vec<String> = found.iter().map(|e| describe(e)).collect();
+    texts.extend(options(table, name, !found.is_empty()));
+    if !texts.is_empty() {
         return texts.join("\n\n");
     }
     let names: Vec<String> = table
@@ -46,6 +48,29 @@ pub fn help(table: &Table, name: &str) -> String {
     }
 }
 
+/// The options called `name`, with the functions that take them; beside functions of that name only those that are maps.
+fn options(table: &Table, name: &str, only_maps: bool) -> Vec<String> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in &table.entries {
+        let arguments = entry
+            .arguments()
+            .iter()
+            .filter(|p| p.name == name && p.default.is_some());
+        for p in arguments.filter(|p| !only_maps || (p.options)().is_object()) {
+            let mut text = format!("\n  {}", argument(p));
+            for (name, default) in nested::names(&(p.options)()) {
+                let _ = write!(text, "\n    {name}: {}", nested::literal(default));
+            }
+            match found.iter_mut().find(|(t, _)| *t == text) {
+                Some((_, functions)) => functions.push(called(entry)),
+                None => found.push((text, vec![called(entry)])),
+            }
+        }
+    }
+    let text = |(text, functions): (String, Vec<String>)| format!("an option of {}{text}", functions.join(", "));
+    found.into_iter().map(text).collect()
+}
+
 /// Names and summaries that contain `text`.
 pub fn apropos(table: &Table, text: &str) -> String {
     let wanted = text.to_lowercase();
@@ -66,15 +91,7 @@ fn describe(entry: &Entry) -> String {
     let mut out = entry.signature();
     let _ = write!(out, "\n  {}", entry.text().replace('\n', "\n  "));
     for p in entry.arguments() {
-        let default = p.default.as_ref().map(|d| format!(" = {d}")).unwrap_or_default();
-        let doc = p.doc.trim();
-        let _ = write!(
-            out,
-            "\n    {}: {}{default}{}{doc}",
-            p.name,
-            p.kind,
-            if doc.is_empty() { "" } else { "  " }
-        );
+        let _ = write!(out, "\n    {}", argument(p));
     }
     for example in entry.examples() {
         let _ = write!(out, "\n  example:\n    {}", example.trim().replace('\n', "\n    "));
@@ -82,13 +99,24 @@ fn describe(entry: &Entry) -> String {
     out
 }
 
-fn line(entry: &Entry) -> String {
+/// `dim: int = -1  Which dimension.`
+fn argument(p: &Param) -> String {
+    let doc = p.doc.trim();
+    format!("{}{}{doc}", p.signature(), if doc.is_empty() { "" } else { "  " })
+}
+
+/// `tensor::zeros`, or `tensor.softmax` for a method.
+fn called(entry: &Entry) -> String {
     let owner = if entry.receiver.is_empty() {
         String::new()
     } else {
         format!("{}.", entry.receiver.to_lowercase())
     };
-    format!("  {:<28} {}", format!("{owner}{}", entry.full_name()), entry.summary())
+    format!("{owner}{}", entry.full_name())
+}
+
+fn line(entry: &Entry) -> String {
+    format!("  {:<28} {}", called(entry), entry.summary())
 }
 
 fn list<'a>(title: &str, entries: impl Iterator<Item = &'a Entry>) -> String {

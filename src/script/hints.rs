@@ -14,9 +14,9 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
     match error {
         EvalAltResult::ErrorRuntime(value, _) => (show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, signature),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
-            unknown_variable(table, scope, &super::engine::table_name(name))
+            unknown_variable(context, scope, &super::engine::table_name(name))
         }
         EvalAltResult::ErrorModuleNotFound(name, _) => {
             let name = super::engine::table_name(name);
@@ -34,25 +34,35 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (
         EvalAltResult::ErrorDotExpr(text, _) | EvalAltResult::ErrorPropertyNotFound(text, _) => {
             unknown_property(table, text)
         }
-        EvalAltResult::ErrorIndexingType(text, _) => (
-            format!("{} cannot be indexed", plain_types(table, text)),
-            text.starts_with("Tensor")
-                .then(|| "write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
-        ),
+        EvalAltResult::ErrorIndexingType(text, _) => indexing(table, text),
         EvalAltResult::ErrorMismatchDataType(wanted, found, _)
         | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
-            let (wanted, found) = (plain_types(table, wanted), plain_types(table, found));
-            if wanted.is_empty() {
-                (format!("a value of type {found} does not fit here"), None)
+            let plain = |name: &str| table.type_name(&plain_types(table, name)).to_string();
+            let (wanted, found) = (plain(wanted), plain(found));
+            if wanted == "int" && found == "range" {
+                let text = "an array is indexed by an int, found a range".into();
+                return (text, Some("write x.extract(1..3)".into()));
+            }
+            let hint = (wanted == "bool" && found == "Tensor").then(|| {
+                "mask.max().item() == 1 asks whether any element is true, mask.min().item() == 1 whether all are".into()
+            });
+            if found.starts_with("alloc::rc::Rc") {
+                // a variable that a closure has captured; Rhai does not tell what is in it
+                (format!("expected {wanted}, found something else"), hint)
+            } else if wanted.is_empty() {
+                (format!("a value of type {found} does not fit here"), hint)
             } else {
-                (format!("expected {wanted}, found {found}"), None)
+                (format!("expected {wanted}, found {found}"), hint)
             }
         }
         EvalAltResult::ErrorStackOverflow(_) => (
             "the calls are nested too deeply".into(),
             Some("does a function call itself without end?".into()),
         ),
-        EvalAltResult::ErrorFor(_) => ("this value cannot be iterated over".into(), None),
+        EvalAltResult::ErrorFor(_) => (
+            "this value cannot be iterated over".into(),
+            Some("arrays, ranges and batches can; a data set by `for i in 0..d.len { d.get(i) }`".into()),
+        ),
         EvalAltResult::ErrorDataRace(text, _) => (
             format!("{text}: a value is used while a closure that captured it is changing it"),
             None,
@@ -106,9 +116,54 @@ fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
     )
 }
 
-fn unknown_function(context: &Context, signature: &str) -> (String, Option<String>) {
+/// `Dataset [i64]`, a value in front of brackets that do not fit it, or `Tensor [i64] = f64`, an assignment.
+fn indexing(table: &Table, text: &str) -> (String, Option<String>) {
+    let (receiver, rest) = text.split_once(" [").unwrap_or((text, ""));
+    let receiver = table.type_name(receiver);
+    let (by, assigned) = rest.split_once(']').unwrap_or(("", ""));
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", table.type_name(by))
+    };
+    let own = table.types.iter().any(|t| t.name == receiver);
+    if own && !assigned.is_empty() {
+        let hint = (receiver == "Tensor").then(|| {
+            "make another one: tensor::where(mask, value, t), or tensor::cat([t[0..1], row, t[2..]]) of its parts"
+                .into()
+        });
+        return (format!("the elements of a {receiver} cannot be assigned"), hint);
+    }
+    let hint = match receiver {
+        "Tensor" => Some("write t[i], t[-1], t[a..b] or, for several dimensions, t[[i, j]]".into()),
+        _ => table
+            .methods_of(receiver)
+            .any(|e| e.name == "get")
+            .then(|| "write .get(i) in place of [i]".into()),
+    };
+    (format!("a {receiver} cannot be indexed{by}"), hint)
+}
+
+/// A variable called as if it were a function.
+fn called_variable(context: &Context, scope: &Scope, name: &str) -> Option<(String, String)> {
+    let value = scope.get(name)?.clone().flatten();
+    let kind = context.table().type_name(value.type_name());
+    let instead = match kind {
+        "Model" => format!("write {name}.forward(x)"),
+        "closure" => format!("write {name}.call(x)"),
+        "Tensor" | "array" => format!("write {name}[i]"),
+        _ => return None,
+    };
+    let article = if kind.starts_with('a') { "an" } else { "a" };
+    Some((format!("`{name}` is {article} {kind}, not a function"), instead))
+}
+
+fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (String, Option<String>) {
     let table = context.table();
     let (name, types) = parse_signature(table, signature);
+    if let Some((text, instead)) = called_variable(context, scope, &name) {
+        return (text, Some(instead));
+    }
     if name.starts_with("anon$") {
         let text = format!(
             "a closure was called with {}, but takes another number of parameters",
@@ -120,14 +175,18 @@ fn unknown_function(context: &Context, signature: &str) -> (String, Option<Strin
         let receiver = types.first().map_or("", String::as_str);
         return property_error(table, property, receiver);
     }
-    if name.starts_with("index$") {
-        let what = types.first().map_or("value", String::as_str);
-        let by = types.get(1).map_or("that", String::as_str);
-        let hint = (what == "Tensor").then(|| "write t[i], t[a..b] or t[[i, j]]".into());
-        return (format!("a {what} cannot be indexed by {by}"), hint);
+    if let Some(kind) = name.strip_prefix("index$") {
+        let receiver = types.first().map_or("value", String::as_str);
+        let by = types.get(1).map_or("", String::as_str);
+        let assigned = if kind.starts_with("set") { " =" } else { "" };
+        return indexing(table, &format!("{receiver} [{by}]{assigned}"));
     }
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(&name, &types);
+    }
+    if name == "print" && types.len() > 1 {
+        let hint = "write print(`${a} ${b}`)".into();
+        return (format!("print takes 1 value, {} given", types.len()), Some(hint));
     }
     if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| *n == name) {
         let takes = match parameters.len() {
@@ -186,7 +245,8 @@ fn unknown_function(context: &Context, signature: &str) -> (String, Option<Strin
                 .iter()
                 .find(|e| e.name == name && !e.namespace.is_empty())?;
             Some(format!("did you mean `{}`?", space.full_name()))
-        });
+        })
+        .or_else(|| listed(table, receiver));
     let on = if types.is_empty() {
         String::new()
     } else {
@@ -203,9 +263,24 @@ fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
             format!("a {t}")
         }
     };
-    let hint = types
-        .contains(&"string".to_string())
-        .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string());
+    let hint = match name {
+        "^" => Some("powers are written a ** b".to_string()),
+        "&" | "|" => {
+            Some("write a && b, a || b for true and false, mask * mask and mask.maximum(mask) for masks".to_string())
+        }
+        "@" => Some("write a.matmul(b)".to_string()),
+        _ => None,
+    };
+    let arrays = || {
+        types
+            .contains(&"array".to_string())
+            .then(|| "arrays are lists; tensor::from(list) computes, as does list.map(|x| 2 * x)".to_string())
+    };
+    let hint = hint.or_else(arrays).or_else(|| {
+        types
+            .contains(&"string".to_string())
+            .then(|| "a string is not a number; parse_float(text) and parse_int(text) convert".to_string())
+    });
     match types {
         [a, b] => (
             format!("`{name}` does not combine {} and {}", article(a), article(b)),
@@ -241,6 +316,11 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
     let hint = habits::instead(property).map(str::to_string).or_else(|| {
         nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"))
     });
+    let recorded = || {
+        (receiver == "Run")
+            .then(|| "run.history holds what the steps recorded, run.set(name, value) changes a setting".into())
+    };
+    let hint = hint.or_else(recorded).or_else(|| listed(table, receiver));
     let receiver = if receiver.is_empty() || receiver == "()" {
         "()"
     } else {
@@ -249,13 +329,24 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
     (format!("a value of type {receiver} has no property `{property}`"), hint)
 }
 
-fn unknown_variable(table: &Table, scope: &Scope, name: &str) -> (String, Option<String>) {
+/// What `help` says about a receiver's type.
+fn listed(table: &Table, receiver: &str) -> Option<String> {
+    let known = table.types.iter().any(|t| t.name == receiver);
+    known.then(|| format!("help(\"{receiver}\") lists its methods and properties"))
+}
+
+fn unknown_variable(context: &Context, scope: &Scope, name: &str) -> (String, Option<String>) {
+    let table = context.table();
     let variables = scope.iter_raw().map(|(n, _, _)| n);
     let functions = table.functions_of("").map(|e| e.name);
     let hint = if table.namespaces.iter().any(|(n, _)| *n == name) {
-        Some(format!("`{name}` is a namespace: {name}::function(..)"))
+        Some(format!(
+            "`{name}` is a namespace: {name}::function(..); help(\"{name}\") lists what is in it"
+        ))
     } else if let Some(entry) = table.functions_of("").find(|e| e.name == name) {
         Some(format!("`{name}` is a function: {}", entry.signature()))
+    } else if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| n == name) {
+        Some(format!("`{name}` is a function: {name}({})", parameters.join(", ")))
     } else {
         habits::instead(name)
             .map(str::to_string)

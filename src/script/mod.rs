@@ -51,8 +51,9 @@
 //!   `tensor::no_grad`: run models with `track: false`), `ctx.function()` (name for messages), `ctx.call(&closure, (a, b))`
 //!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
 //! - A function that Ctrl-C can pause clears the cancel flag if `ctx.interactive()`, so that the person gets the paused thing; a script ends.
-//! - Nested options: `options.fill("train::finetune: optimizer", &SgdConfig::default())?` fills a serde struct, nested structs
-//!   included, refusing unknown names; `options.take::<f64>(path, "lr")?` .. `options.finish(path)?` by hand.
+//! - Nested options: `augment: Option<Nested<Augment>> = None`, then `augment.fill("batches: augment")?` fills a serde struct, nested
+//!   structs included, refusing unknown names; an empty `impl Known for Augment` (in `api/known.rs`) tells help and completion
+//!   its names. By hand: [`Options`] and `options.take::<f64>(path, "lr")?` .. `options.finish(path)?`.
 //! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
@@ -64,6 +65,7 @@ pub mod engine;
 mod habits;
 pub mod help;
 mod hints;
+pub mod nested;
 pub mod options;
 pub mod report;
 mod resolver;
@@ -84,6 +86,7 @@ pub use values::{Arg, Reply, ScriptType};
 
 /// What a file in `api/` needs.
 pub mod prelude {
+    pub use super::nested::Nested;
     pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Sizes, Table};
     pub use crate::error::{Error, Result};
     pub use crate::{ensure, entries, fail, shared_options};

@@ -88,12 +88,7 @@ pub fn unknown<'a>(path: &str, name: &str, valid: impl Iterator<Item = &'a str>)
     let valid: Vec<&str> = valid.collect();
     let hint = super::habits::option(name, &valid)
         .or_else(|| nearest(name, valid.iter().copied()))
-        .map(|n| match (name, n) {
-            ("lr" | "momentum" | "weight_decay", "optimizer") => {
-                format!("; did you mean optimizer: #{{ {name}: .. }}?")
-            }
-            _ => format!("; did you mean `{n}`?"),
-        })
+        .map(|n| format!("; did you mean `{n}`?"))
         .unwrap_or_default();
     let list = if valid.is_empty() {
         "it takes no options".to_string()

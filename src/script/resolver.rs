@@ -29,8 +29,8 @@ impl ScriptResolver {
         }
     }
 
-    /// The file that `path` means in `source`.
-    fn locate(&self, source: Option<&str>, path: &str) -> Result<PathBuf, String> {
+    /// The file that `path` means in `source`, or why there is none.
+    pub(super) fn locate(&self, source: Option<&str>, path: &str) -> Result<PathBuf, String> {
         let importing = source.map(Path::new).filter(|s| s.is_file());
         let folder = importing.and_then(Path::parent).unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() {

@@ -42,8 +42,8 @@ pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
         return "()".into();
     }
     if let Some(f) = value.read_lock::<FnPtr>() {
-        return match f.fn_name() {
-            name if name.starts_with("anon$") => "a closure".into(),
+        return match name_of(&f) {
+            "" => "a closure".into(),
             name => format!("the function {name}"),
         };
     }
@@ -51,6 +51,14 @@ pub fn show(table: &Table, value: &Dynamic, quoted: bool) -> String {
         format!("{:?}", value.to_string())
     } else {
         value.to_string()
+    }
+}
+
+/// The name of a function; closures have none.
+fn name_of(f: &FnPtr) -> &str {
+    match f.fn_name() {
+        name if name.starts_with("anon$") => "",
+        name => name,
     }
 }
 
@@ -144,6 +152,7 @@ pub(super) fn register(engine: &mut Engine, table: &Rc<Table>) {
     value_as_text::<Array>(engine, table);
     value_as_text::<Map>(engine, table);
     value_as_text::<FnPtr>(engine, table);
+    engine.register_get("name", |f: &mut FnPtr| ImmutableString::from(name_of(f)));
 }
 
 #[cfg(test)]
@@ -165,6 +174,8 @@ mod tests {
             text,
             "[1, 2.5, \"a\", ()]\n#{ a: Tensor f32 [2], b: [#{}] }\n[a closure]\n"
         );
+        let text = printed("fn f() { } let g = || 1; let t = [g]; print(`${g.name}, ${Fn(\"f\").name}, ${t}`)");
+        assert_eq!(text, ", f, [a closure]\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult};
+use serde_json::Value;
 
 use super::context::Call;
 use super::values::{ScriptType, Values};
@@ -44,6 +45,8 @@ pub struct Param {
     pub kind: String,
     /// Whether a map in its place is the value itself rather than the options.
     pub takes_map: bool,
+    /// The names and defaults of the options inside a map in its place.
+    pub options: fn() -> Value,
     /// The text of its default; a parameter without one must be given.
     pub default: Option<String>,
 }
@@ -169,8 +172,8 @@ impl Param {
             "None" => "()".into(),
             "String::new()" => "\"\"".into(),
             "Vec::new()" | "vec![]" => "[]".into(),
-            "Options::default()" => "#{}".into(),
-            "Dynamic::UNIT" => "()".into(),
+            "Options::default()" | "Nested::default()" => "#{}".into(),
+            "Dynamic::UNIT" | "GivenSchedule::default()" => "()".into(),
             _ => text
                 .strip_prefix("vec!")
                 .unwrap_or(&text)

@@ -2,7 +2,10 @@
 
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
+use serde_json::Value;
+
 use super::context::{Call, Context};
+use super::nested;
 use super::options::Options;
 use super::table::Param;
 use crate::error::{Error, Result};
@@ -34,6 +37,10 @@ pub trait Arg: Sized {
     fn kind() -> String;
     /// What is wanted, for messages: `a number`, `a tensor`.
     fn wanted() -> String;
+    /// The names and defaults of the options that a map in its place may hold; null where none are known.
+    fn options() -> Value {
+        Value::Null
+    }
     /// Convert; `None` if it does not fit.
     fn convert(value: &Dynamic) -> Option<Self>;
     /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
@@ -105,13 +112,7 @@ impl<'a> Values<'a> {
                     fail!("{function}: `{name}` is given twice, by position and as an option")
                 }
                 Some(i) => slots[i + skip] = Some(value),
-                None => {
-                    return Err(super::options::unknown(
-                        function,
-                        &name,
-                        params.iter().skip(skip).map(|p| p.name),
-                    ));
-                }
+                None => return Err(unknown_option(function, &name, &params[skip.min(params.len())..])),
             }
         }
         if let Some(missing) = params
@@ -150,6 +151,20 @@ impl<'a> Values<'a> {
             (None, Some(default)) => Ok(default()),
             (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
         }
+    }
+}
+
+/// The error for an option that a function does not take; one that belongs into a map inside the options is told so.
+pub(super) fn unknown_option(function: &str, name: &str, params: &[Param]) -> Error {
+    let inside = |p: &&Param| nested::names(&(p.options)()).any(|(n, _)| n == name);
+    let error = super::options::unknown(function, name, params.iter().map(|p| p.name));
+    match params.iter().find(inside) {
+        Some(map) => {
+            let text = error.to_string();
+            let text = text.split("; did you mean").next().unwrap_or(&text);
+            Error::usage(format!("{text}; did you mean {}: #{{ {name}: .. }}?", map.name))
+        }
+        None => error,
     }
 }
 
@@ -203,7 +218,7 @@ pub fn basic_type_name(rust: &str) -> &str {
         "array" | "alloc::vec::Vec<rhai::types::dynamic::Dynamic>" => "array",
         "map" => "map",
         "Fn" | "FnPtr" => "closure",
-        "range" | "range=" => "range",
+        "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => "range",
         other if other.contains('<') => other,
         other => other.rsplit("::").next().unwrap_or(other),
     }
@@ -412,6 +427,9 @@ impl<T: Arg> Arg for Option<T> {
     fn wanted() -> String {
         T::wanted()
     }
+    fn options() -> Value {
+        T::options()
+    }
     fn convert(value: &Dynamic) -> Option<Self> {
         if value.is_unit() {
             Some(None)
@@ -467,6 +485,9 @@ impl<T: Arg> Arg for Vec<T> {
         } else {
             format!("an array of {}", plural(&T::wanted()))
         }
+    }
+    fn options() -> Value {
+        T::options()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         items(value)?.iter().map(T::convert).collect()

@@ -103,6 +103,7 @@ pub fn embedded_pixels(
         dim: 0,
         labels: Vec::new(),
     };
+    let check = || session.check_cancel();
     let mut progress = session.progress("embed", data.len() as u64);
     for i in 0..data.len() {
         session.check_cancel()?;
@@ -113,7 +114,7 @@ pub fn embedded_pixels(
         let sample = data.get(i)?;
         let [height, width] = sample.size();
         let image = data::image_tensor(&sample)?.to_device(model.device())?.unsqueeze(0)?;
-        let map = model.embed(&data::normalise_colours(&image)?, &Pass::evaluation())?;
+        let map = model.embed(&data::normalise_colours(&image)?, &Pass::evaluation().until(&check))?;
         let labels = Tensor::from_slice(&sample.labels, (1, height, width), &Device::Cpu)?;
         let ignored = i64::from(IGNORED);
         found.add(

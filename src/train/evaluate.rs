@@ -75,6 +75,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         true => Some(PairCounts::new(model.device())?),
         false => None,
     };
+    let check = || session.check_cancel();
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -91,7 +92,8 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
                 _ => Some(None),
             };
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
-            let predicted = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options)?;
+            let predicted =
+                predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
             if let Some(counts) = &counts {
                 let truth: Vec<&[u8]> = images.iter().map(|s| s.labels.as_slice()).collect();
                 let truth = truth.concat();
@@ -129,7 +131,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 }
 
 /// The labels of one image: `[3, h, w]` with colours in 0..1 to `[h, w]` `u8`. Colours are normalised here.
-pub fn predict(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
+pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     options.check()?;
     let [3, height, width] = *image.dims() else {
         crate::fail!(
@@ -139,7 +141,7 @@ pub fn predict(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Resu
     };
     let image = image.to_dtype(candle_core::DType::F32)?.to_device(model.device())?;
     let images = data::normalise_colours(&image)?.unsqueeze(0)?;
-    let labels = predict::label_maps(model, &images, [height, width], options)?;
+    let labels = predict::label_maps(model, &images, [height, width], options, &|| session.check_cancel())?;
     Ok(labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 

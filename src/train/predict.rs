@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::evaluate::EvalOptions;
 use crate::error::Result;
 use crate::nn::{Pass, Segmenter};
-use crate::ops;
+use crate::ops::{self, pieces::Check};
 
 /// Labels `[n, height, width]`, one byte each, for normalised images `[n, 3, h, w]`, on their device.
 pub(super) fn label_maps(
@@ -13,10 +13,11 @@ pub(super) fn label_maps(
     images: &Tensor,
     size: [usize; 2],
     options: &EvalOptions,
+    check: Check,
 ) -> Result<Tensor> {
     let plain = options.scales == [1.0] && !options.flip && options.window.is_none();
     if plain {
-        return ops::upsampled_argmax(&coarse_logits(model, images)?, size, model.align_corners());
+        return ops::upsampled_argmax(&coarse_logits(model, images, check)?, size, model.align_corners());
     }
     let (_, _, height, width) = images.dims4()?;
     let mut sum: Option<Tensor> = None;
@@ -37,8 +38,8 @@ pub(super) fn label_maps(
                 resized.clone()
             };
             let logits = match options.window {
-                Some(window) => windowed_logits(model, &input, window)?,
-                None => coarse_logits(model, &input)?,
+                Some(window) => windowed_logits(model, &input, window, check)?,
+                None => coarse_logits(model, &input, check)?,
             };
             let logits = if mirrored {
                 logits.flip(&[3])?.contiguous()?
@@ -66,15 +67,15 @@ fn probabilities(logits: &Tensor) -> Result<Tensor> {
 }
 
 /// Logits at the size of the decoder's map: `[n, classes, h / stride, w / stride]`.
-fn coarse_logits(model: &Segmenter, images: &Tensor) -> Result<Tensor> {
-    let pass = Pass::evaluation();
+fn coarse_logits(model: &Segmenter, images: &Tensor, check: Check) -> Result<Tensor> {
+    let pass = Pass::evaluation().until(check);
     let features = model.features(images, &pass)?;
     let (_, _, height, width) = features.dims4()?;
     model.classify(&features, [height, width], &pass)
 }
 
 /// Logits `[n, classes, h, w]` at the size of the images, averaged over windows that overlap by a third.
-fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Result<Tensor> {
+fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2], check: Check) -> Result<Tensor> {
     let (n, _, height, width) = images.dims4()?;
     let window = [window[0].min(height), window[1].min(width)];
     let classes = model.config().classes;
@@ -89,7 +90,7 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Re
                 .narrow(2, top, window[0])?
                 .narrow(3, left, window[1])?
                 .contiguous()?;
-            let logits = model.forward(&part, &Pass::evaluation())?;
+            let logits = model.forward(&part, &Pass::evaluation().until(check))?;
             let logits = logits.flatten_all()?.to_vec1::<f32>()?;
             for (plane, part) in sum
                 .chunks_exact_mut(height * width)

@@ -1,5 +1,8 @@
 //! Two dimensions to look at: principal components, or t-SNE.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bhtsne::tSNE;
 
 use crate::ensure;
@@ -32,8 +35,9 @@ impl Projection {
 /// One point per row of `features` (`[n, dim]`), after dividing each row by its norm.
 ///
 /// # Errors
-/// Fewer than 8 rows, numbers that are not finite, or a length that is no multiple of `dim`.
-pub fn project(features: &[f32], dim: usize, projection: Projection) -> Result<Vec<[f64; 2]>> {
+/// Fewer than 8 rows, numbers that are not finite, a length that is no multiple of `dim`; [`Error::Interrupted`] soon after `stop`
+/// is set.
+pub fn project(features: &[f32], dim: usize, projection: Projection, stop: &AtomicBool) -> Result<Vec<[f64; 2]>> {
     ensure!(
         dim > 0 && features.len().is_multiple_of(dim) && features.len() / dim >= 8,
         "embedding: {} numbers in rows of {dim}, expected at least 8 whole rows",
@@ -48,15 +52,15 @@ pub fn project(features: &[f32], dim: usize, projection: Projection) -> Result<V
         let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
         row.iter_mut().for_each(|x| *x /= norm);
     }
-    let plane = principal(&rows, dim);
+    let plane = principal(&rows, dim, stop)?;
     match projection {
         Projection::Pca => Ok(plane),
-        Projection::Tsne => neighbours(&rows, &plane),
+        Projection::Tsne => neighbours(&rows, &plane, stop),
     }
 }
 
 /// Coordinates along the two directions of largest variance; their signs are chosen so that the largest entry is positive.
-fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
+fn principal(rows: &[Vec<f32>], dim: usize, stop: &AtomicBool) -> Result<Vec<[f64; 2]>> {
     let n = rows.len() as f64;
     let mut mean = vec![0.0f64; dim];
     rows.iter()
@@ -71,6 +75,9 @@ fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
         // any start that is not orthogonal to the answer will do
         let mut v: Vec<f64> = (0..dim).map(|i| 1.0 + ((i * 7 + axis * 3) % 11) as f64 * 0.1).collect();
         for _ in 0..ROUNDS {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
             let mut next = vec![0.0; dim];
             for row in &centred {
                 let along = dot(row, &v);
@@ -96,22 +103,32 @@ fn principal(rows: &[Vec<f32>], dim: usize) -> Vec<[f64; 2]> {
         }
         found.push(v);
     }
-    centred
+    Ok(centred
         .iter()
         .map(|row| [dot(row, &found[0]), dot(row, &found[1])])
-        .collect()
+        .collect())
 }
 
 /// t-SNE from a small copy of the plane.
-fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
+fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]], stop: &AtomicBool) -> Result<Vec<[f64; 2]>> {
     let size = plane.iter().flatten().fold(1e-12f64, |m, x| m.max(x.abs()));
     let start: Vec<f32> = plane.iter().flatten().map(|x| (x / size * 1e-2) as f32).collect();
-    let distance = |a: &Vec<f32>, b: &Vec<f32>| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt();
+    // the package can be left from its callbacks only, and only by unwinding
+    let go_on = || {
+        if stop.load(Ordering::Relaxed) {
+            resume_unwind(Box::new(Error::Interrupted));
+        }
+    };
+    let distance = |a: &Vec<f32>, b: &Vec<f32>| {
+        go_on();
+        a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt()
+    };
     let perplexity = ((rows.len() - 1) as f32 / 3.0 - 0.1).clamp(1.0, 30.0);
     let embed = || {
         tSNE::<f32, Vec<f32>>::new(rows)
             .perplexity(perplexity)
             .initial_embedding(start)
+            .epoch_callback(|_, _| go_on())
             .barnes_hut(0.5, distance)
             .embedding()
     };
@@ -120,7 +137,14 @@ fn neighbours(rows: &[Vec<f32>], plane: &[[f64; 2]]) -> Result<Vec<[f64; 2]>> {
         .num_threads(1)
         .build()
         .map_err(|e| Error::Usage(format!("t-SNE: no thread could be started ({e})")))?
-        .install(embed);
+        .install(|| catch_unwind(AssertUnwindSafe(embed)));
+    let points = match points {
+        Ok(points) => points,
+        Err(cause) => match cause.downcast::<Error>() {
+            Ok(error) => return Err(*error),
+            Err(panic) => resume_unwind(panic),
+        },
+    };
     Ok(points
         .chunks_exact(2)
         .map(|p| [f64::from(p[0]), f64::from(p[1])])
@@ -160,14 +184,17 @@ mod tests {
     #[test]
     fn both_projections_keep_two_groups_apart_and_repeat() {
         for projection in [Projection::Pca, Projection::Tsne] {
-            let points = project(&groups(), 5, projection).unwrap();
+            let go = AtomicBool::new(false);
+            let points = project(&groups(), 5, projection, &go).unwrap();
             assert!(
                 points.len() == 40 && gap(&points) > 3.0,
                 "{projection:?}: {}",
                 gap(&points)
             );
-            assert_eq!(points, project(&groups(), 5, projection).unwrap());
+            assert_eq!(points, project(&groups(), 5, projection, &go).unwrap());
+            let ended = project(&groups(), 5, projection, &AtomicBool::new(true));
+            assert!(matches!(ended, Err(Error::Interrupted)), "{projection:?}");
         }
-        assert!(project(&[1.0; 10], 5, Projection::Pca).is_err());
+        assert!(project(&[1.0; 10], 5, Projection::Pca, &AtomicBool::new(false)).is_err());
     }
 }

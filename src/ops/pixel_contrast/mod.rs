@@ -17,12 +17,16 @@ use candle_core::{DType, Shape, Storage, Tensor, WithDType};
 
 use super::graph::{Output, record};
 use super::pieces::Check;
+use crate::allocator;
 use crate::error::Result;
 use crate::{ensure, fail};
 use cpu::Real;
 #[cfg(test)]
 pub(crate) use cuda::emulated;
 use views::MapShape;
+
+/// From this many operations on (half a second) the working memory goes back to the system at the end.
+const LONG: f64 = 2e11;
 
 /// Where the rows of a pool come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -272,6 +276,9 @@ fn contrast<T: Real + WithDType>(
         }
         map.resize(images * dim * shape.area, T::default());
         maps[v] = Some(Tensor::from_vec(map, first.shape(), first.device())?);
+    }
+    if panel::operations(pairs, dim) > LONG {
+        allocator::give_back(); // the backward pass is to find room among what the products used
     }
     let slope = -factor * sums.gradient_logit / tau + base.map_or(0.0, |base| sums.loss / base);
     let value = Output {

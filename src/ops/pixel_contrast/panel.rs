@@ -106,6 +106,12 @@ pub(super) fn run<T: Real>(
     Ok(sums)
 }
 
+/// Operations of all products, at most (multiplications and additions; keys of which only the positives count are counted in full).
+pub(super) fn operations(pairs: &Pairs, dim: usize) -> f64 {
+    let seen = |term: &Term| term.rows.len() as f64 * term.keys.iter().map(|k| k.rows.len() as f64).sum::<f64>();
+    6.0 * dim as f64 * pairs.terms.iter().map(seen).sum::<f64>()
+}
+
 /// One block of anchors of a term.
 struct Block<'a> {
     term: &'a Term,

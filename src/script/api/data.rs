@@ -426,14 +426,19 @@ fn facts() -> Vec<crate::script::table::Entry> {
             Ok(map)
         }
 
-        /// Load image `i`: a map of `image` (`[3, h, w]`, 0 to 1), `labels` (`[h, w]`, integers) and `name`.
+        /// Load image `i` (-1 is the last): a map of `image` (`[3, h, w]`, 0 to 1), `labels` (`[h, w]`, integers) and `name`.
         /// ```
         /// let sample = data::scenes(#{ count: 2, size: [32, 40] }).get(1);
         /// assert_eq(sample.labels.shape, [32, 40]);
         /// assert(sample.image.max().item() <= 1.0);
         /// ```
-        fn get(ctx, data: Data, i: usize) -> Map {
-            let sample = data.set()?.get(i)?;
+        fn get(ctx, data: Data, i: i64) -> Map {
+            let set = data.set()?;
+            let index = if i < 0 { i.saturating_add(set.len() as i64) } else { i };
+            let Some(index) = usize::try_from(index).ok().filter(|i| *i < set.len()) else {
+                fail!("there is no image {i}, the data set {} has {}", set.name(), set.len())
+            };
+            let sample = set.get(index)?;
             let device = ctx.session().device();
             let mut map = Map::new();
             map.insert("image".into(), Dynamic::from(data::image_tensor(&sample)?.to_device(device)?));
@@ -535,22 +540,22 @@ fn views() -> Vec<crate::script::table::Entry> {
             /// Order and augmentation follow from it; the session's seed if not given.
             seed: Option<u64> = None,
             /// Random `scale: [smallest, largest]`, `crop: [h, w]`, `flip: probability`, for image and labels together.
-            augment: Option<Options> = None,
+            augment: Option<Nested<Augment>> = None,
             /// The same as `crop` in `augment`.
             crop: Option<[usize; 2]> = None,
             /// A second view with other colours: `brightness`, `contrast`, `saturation`, `hue`, `probability`, `grey`, `blur`.
-            distort: Option<Options> = None,
+            distort: Option<Nested<Distort>> = None,
             /// How often to go through the set.
             epochs: usize = 1,
             /// Leave out an incomplete last batch.
             drop_last: bool = false,
         ) -> DataBatches {
-            let augment = augment.map(|o| o.fill("batches: augment", &Augment::default())).transpose()?;
+            let augment = augment.map(|o| o.fill("batches: augment")).transpose()?;
             let augment = match crop {
                 Some(crop) => Some(Augment { crop: Some(crop), ..augment.unwrap_or_default() }),
                 None => augment,
             };
-            let distort = distort.map(|o| o.fill("batches: distort", &Distort::default())).transpose()?;
+            let distort = distort.map(|o| o.fill("batches: distort")).transpose()?;
             let options = BatchOptions {
                 size,
                 shuffle,

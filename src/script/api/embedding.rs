@@ -47,7 +47,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
                 Projection::Tsne => ["t-SNE 1", "t-SNE 2"],
             };
             let shown = EmbeddingData {
-                points: project(&found.features, found.dim, projection)?,
+                points: project(&found.features, found.dim, projection, &ctx.session().cancel_flag())?,
                 labels: found.labels.iter().filter_map(|&label| usize::try_from(label).ok()).collect(),
                 class_names: set.class_names().to_vec(),
                 palette: set.palette().to_vec(),

@@ -105,7 +105,7 @@ fn constructors() -> Vec<Entry> {
         ) -> Tensor {
             let window = window.map(|w| w.0);
             let options = EvalOptions { scales, flip, window, ..EvalOptions::default() };
-            evaluate::predict(&model.0.borrow(), &image, &options)
+            evaluate::predict(ctx.session(), &model.0.borrow(), &image, &options)
         }
 
         /// Compare label maps: what was predicted with the truth, any shape, integers.

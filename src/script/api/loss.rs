@@ -197,7 +197,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             distorted: Option<Tensor>,
             labels: Tensor,
             /// The sets of options, each as for `loss::pixel_contrast`.
-            options: Vec<Options>,
+            options: Vec<Nested<PixelContrastOptions>>,
             /// Predicted labels, for sampling `"hard"`.
             predictions: Option<Tensor> = None,
             /// Where samples and partners come from, the same for every row.
@@ -205,7 +205,8 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
         ) -> Array {
             let base = PixelContrastOptions::default();
             let list = options.into_iter().enumerate();
-            let list = list.map(|(i, mut options)| {
+            let list = list.map(|(i, options)| {
+                let mut options = options.options();
                 let path = format!("loss::probe: options {i}");
                 let memory = options.take::<ScriptMemory>(&path, "memory")?;
                 Ok((options.fill(&path, &base)?, memory))

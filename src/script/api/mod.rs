@@ -3,6 +3,7 @@
 mod data;
 mod embedding;
 mod eval;
+mod known;
 mod loss;
 mod math;
 mod memory;

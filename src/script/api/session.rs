@@ -5,6 +5,7 @@ use std::time::Instant;
 use candle_core::DType;
 use rhai::{Engine, EvalAltResult, Scope};
 
+use super::{Model, device_name};
 use crate::script::context::script_error;
 use crate::script::prelude::*;
 use crate::script::show::show;
@@ -340,29 +341,39 @@ pub fn whos(ctx: &Context, scope: &Scope) -> Result<String> {
         }
         seen.push(name);
         let value = value.clone().flatten();
-        let row: Array = match Tensor::convert(&value) {
-            Some(t) => vec![
-                name.into(),
-                "Tensor".into(),
-                format!("{:?}", t.dims()).into(),
-                t.dtype().as_str().into(),
-                super::tensor::device_name(t.device()).into(),
-                ((t.elem_count() * t.dtype().size_in_bytes()) as i64).into(),
-            ],
-            None => {
-                let type_name = ctx.table().type_name(value.type_name());
-                vec![
-                    name.into(),
-                    basic_type_name(type_name).into(),
-                    value_brief(ctx, &value).into(),
-                ]
-            }
+        let (kind, text, dtype, device, bytes) = if let Some(t) = Tensor::convert(&value) {
+            let bytes = t.elem_count() * t.dtype().size_in_bytes();
+            let shape = format!("{:?}", t.dims());
+            (
+                "Tensor",
+                shape,
+                t.dtype().as_str(),
+                device_name(t.device()),
+                Some(bytes),
+            )
+        } else if let Some(model) = Model::convert(&value) {
+            let (model, brief) = (model.0.borrow(), value_brief(ctx, &value));
+            ("Model", brief, "f32", device_name(model.device()), Some(model.bytes()))
+        } else {
+            let kind = basic_type_name(ctx.table().type_name(value.type_name()));
+            (kind, value_brief(ctx, &value), "", String::new(), None)
         };
+        let bytes = bytes.map_or(Dynamic::from(String::new()), |n| Dynamic::from_int(n as i64));
+        let row: Array = vec![
+            name.into(),
+            kind.into(),
+            text.into(),
+            dtype.into(),
+            device.into(),
+            bytes,
+        ];
         rows.push(Dynamic::from_array(row));
     }
     if rows.is_empty() {
         return Ok("no variables".into());
     }
+    // in the order in which they were declared
+    rows.reverse();
     let titles = ["name", "type", "shape or value", "dtype", "device", "bytes"];
     format_table(ctx, &rows, titles.map(str::to_string).to_vec(), 4)
 }

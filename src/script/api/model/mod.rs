@@ -24,16 +24,18 @@ impl Model {
 
     /// Run `body` with the pass that the model's mode and `tensor::no_grad` ask for.
     fn pass<T>(&self, ctx: &Call, body: impl FnOnce(&Segmenter, &Pass) -> Result<T>) -> Result<T> {
-        let model = self.0.borrow();
+        let (model, session) = (self.0.borrow(), ctx.session());
         let training = model.training();
         // only training draws: evaluating must not move the session's random state
-        let random = training.then(|| RefCell::new(ctx.session().random()));
+        let check = || session.check_cancel();
+        let random = training.then(|| RefCell::new(session.random()));
         let pass = Pass {
             training,
             track: ctx.tracking(),
             random: random.as_ref(),
             tape: None,
             precision: model.precision(),
+            check: Some(&check),
         };
         body(&model, &pass)
     }
@@ -58,10 +60,15 @@ impl ScriptType for Model {
 }
 
 /// The options shared by all architectures, put over the architecture's defaults.
-fn config(architecture: Architecture, encoder: &str, classes: usize, projection: Options) -> Result<ModelConfig> {
+fn config(
+    architecture: Architecture,
+    encoder: &str,
+    classes: usize,
+    projection: Nested<ProjectionConfig>,
+) -> Result<ModelConfig> {
     let mut config = ModelConfig::new(architecture, EncoderKind::from_name(architecture, encoder)?, classes);
     let path = format!("model::{}: projection", architecture.name());
-    config.projection = projection.fill(&path, &ProjectionConfig::default())?;
+    config.projection = projection.fill(&path)?;
     Ok(config)
 }
 
@@ -108,7 +115,7 @@ fn constructors() -> Vec<Entry> {
             /// Dropout probability after the pyramid, in training.
             dropout: f64 = 0.5,
             /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Options = Options::default(),
+            projection: Nested<ProjectionConfig> = Nested::default(),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
@@ -148,7 +155,7 @@ fn constructors() -> Vec<Entry> {
             /// Dropout probability after the pyramid, in training.
             dropout: f64 = 0.5,
             /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Options = Options::default(),
+            projection: Nested<ProjectionConfig> = Nested::default(),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
@@ -184,7 +191,7 @@ fn constructors() -> Vec<Entry> {
             /// Dropout probability before the classifier, in training.
             dropout: f64 = 0.1,
             /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Options = Options::default(),
+            projection: Nested<ProjectionConfig> = Nested::default(),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
@@ -217,7 +224,7 @@ fn constructors() -> Vec<Entry> {
             /// Channels of the coarsest of the five blocks; each finer block has half.
             decoder_channels: usize = 256,
             /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Options = Options::default(),
+            projection: Nested<ProjectionConfig> = Nested::default(),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
@@ -253,7 +260,7 @@ fn constructors() -> Vec<Entry> {
             /// Probability that a branch of the last block is left out, in training; less in those before it.
             drop_path: f64 = 0.1,
             /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Options = Options::default(),
+            projection: Nested<ProjectionConfig> = Nested::default(),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {

@@ -113,7 +113,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 ctx.session().check_cancel()?;
                 let sample = set.get(index)?;
                 let image = crate::data::image_tensor(&sample)?;
-                let predicted = predict(&model.0.borrow(), &image, &EvalOptions::default())?;
+                let predicted = predict(ctx.session(), &model.0.borrow(), &image, &EvalOptions::default())?;
                 rows.push(Example {
                     name: String::new(),
                     image: Picture::new(sample.width, sample.height, sample.pixels.clone())?,

@@ -15,27 +15,27 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq(tensor::from([0]).exp(), tensor::from([1.0]));
             /// ```
-            fn exp(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.exp()?) }
+            fn exp(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.exp()?)) }
             /// The natural logarithm of each element.
             /// ```
             /// assert_eq(tensor::from([1]).log(), tensor::from([0.0]));
             /// ```
-            fn log(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.log()?) }
+            fn log(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.log()?)) }
             /// The square root of each element.
             /// ```
             /// assert_eq(tensor::from([4]).sqrt(), tensor::from([2.0]));
             /// ```
-            fn sqrt(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.sqrt()?) }
+            fn sqrt(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.sqrt()?)) }
             /// The sine of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).sin(), tensor::from([0.0]));
             /// ```
-            fn sin(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.sin()?) }
+            fn sin(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.sin()?)) }
             /// The cosine of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).cos(), tensor::from([1.0]));
             /// ```
-            fn cos(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.cos()?) }
+            fn cos(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.cos()?)) }
             /// The absolute value of each element.
             /// ```
             /// assert_eq(tensor::from([-2, 3]).abs(), tensor::from([2, 3]));
@@ -92,20 +92,20 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_close(tensor::from([1.0]).gelu(), [0.841345]);
             /// ```
-            fn gelu(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.gelu_erf()?) }
+            fn gelu(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.gelu_erf()?)) }
             /// The logistic function 1 / (1 + exp(-x)) of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).sigmoid(), tensor::from([0.5]));
             /// ```
             fn sigmoid(ctx, t: Tensor) -> Tensor {
                 // tanh does not overflow
-                Ok(float(&t)?.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?)
+                each(ctx, &t, |t| Ok(t.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?))
             }
             /// The hyperbolic tangent of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).tanh(), tensor::from([0.0]));
             /// ```
-            fn tanh(ctx, t: Tensor) -> Tensor { Ok(float(&t)?.tanh()?) }
+            fn tanh(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.tanh()?)) }
             /// Softmax over `dim`, after division by `temperature`.
             /// ```
             /// let p = tensor::from([1, 2]).softmax(#{ temperature: 0.5 });
@@ -135,6 +135,11 @@ pub fn declare(table: &mut Table) {
             }
         },
     );
+}
+
+/// A function of each element, as floats; Ctrl-C ends it between two parts of a large tensor.
+fn each(ctx: &Call, t: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    ops::pieces::each(&float(t)?, &|| ctx.session().check_cancel(), work)
 }
 
 /// Logits over the temperature, moved so that the largest is 0.

@@ -7,6 +7,7 @@ mod layers;
 mod operators;
 mod reduce;
 mod shape;
+mod statistics;
 mod storage;
 
 use std::rc::Rc;
@@ -329,7 +330,13 @@ pub fn dtype_named(name: &str) -> Result<DType> {
 pub fn axis(t: &Tensor, dim: i64) -> Result<usize> {
     match axis_of(t.rank(), dim) {
         Ok(dim) => Ok(dim),
-        Err(_) => fail!("dimension {dim} does not exist in {}", t.brief()),
+        Err(_) if t.rank() == 0 => fail!("dimension {dim} does not exist in {}", t.brief()),
+        Err(_) => fail!(
+            "dimension {dim} does not exist in {}; it has 0 to {}, or -1 to -{} from the end",
+            t.brief(),
+            t.rank() - 1,
+            t.rank()
+        ),
     }
 }
 
@@ -338,7 +345,7 @@ pub fn axis_of(rank: usize, dim: i64) -> Result<usize> {
     let index = if dim < 0 { dim.saturating_add(rank as i64) } else { dim };
     ensure!(
         index >= 0 && (index as usize) < rank,
-        "dimension {dim} does not exist; there are {rank}"
+        "dimension {dim} does not exist; there are {rank}, the first is 0, the last -1"
     );
     Ok(index as usize)
 }

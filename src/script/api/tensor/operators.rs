@@ -253,13 +253,20 @@ fn pair(name: &str, a: Operand, b: Operand) -> Result<(Tensor, Tensor)> {
         }
         _ => fail!("{name}: needs a tensor"),
     };
-    let shape = broadcast_shape(name, a.dims(), b.dims())?;
+    let method = name.starts_with(|c: char| c.is_alphabetic());
+    let names = if method {
+        ("the tensor", "`other`")
+    } else {
+        ("the left side", "the right side")
+    };
+    let shape = broadcast_shape(name, (names.0, a.dims()), (names.1, b.dims()))?;
     affordable(&shape, a.dtype())?;
     Ok((a, b))
 }
 
-/// The shape both broadcast to.
-pub(super) fn broadcast_shape(name: &str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+/// The shape both broadcast to; the arguments with their names.
+pub(super) fn broadcast_shape(name: &str, a: (&str, &[usize]), b: (&str, &[usize])) -> Result<Vec<usize>> {
+    let ((a_name, a), (b_name, b)) = (a, b);
     let rank = a.len().max(b.len());
     let size = |dims: &[usize], i: usize| (i + dims.len()).checked_sub(rank).map_or(1, |k| dims[k]);
     (0..rank)
@@ -267,7 +274,9 @@ pub(super) fn broadcast_shape(name: &str, a: &[usize], b: &[usize]) -> Result<Ve
             (x, y) if x == y => Ok(x),
             (1, y) => Ok(y),
             (x, 1) => Ok(x),
-            _ => fail!("{name}: the shapes {a:?} and {b:?} do not fit together (sizes must be equal or 1)"),
+            _ => fail!(
+                "{name}: {a_name} has the shape {a:?}, {b_name} {b:?}; sizes must be equal or 1, counted from the last dimension"
+            ),
         })
         .collect()
 }
@@ -406,7 +415,8 @@ pub(super) fn select(mask: &Tensor, a: Operand, b: Operand) -> Result<Tensor> {
             )
         }
     };
-    let shape = broadcast_shape("where", mask.dims(), &broadcast_shape("where", a.dims(), b.dims())?)?;
+    let values = broadcast_shape("where", ("`a`", a.dims()), ("`b`", b.dims()))?;
+    let shape = broadcast_shape("where", ("`mask`", mask.dims()), ("the values", &values))?;
     affordable(&shape, a.dtype())?;
     let to = |t: &Tensor| -> Result<Tensor> { Ok(t.broadcast_as(Shape::from(shape.clone()))?.contiguous()?) };
     Ok(to(&mask)?.where_cond(&to(&a)?, &to(&b)?)?)

@@ -72,7 +72,10 @@ pub fn declare(table: &mut Table) {
             let order = dims.iter().map(|d| axis(&t, *d)).collect::<Result<Vec<usize>>>()?;
             let mut sorted = order.clone();
             sorted.sort_unstable();
-            ensure!(sorted.into_iter().eq(0..t.rank()), "{dims:?} is no order of the dimensions of {}", t.brief());
+            ensure!(
+                sorted.into_iter().eq(0..t.rank()),
+                "`dims` is {dims:?}, the tensor's shape {:?}; name each of its {} dimensions once", t.dims(), t.rank()
+            );
             Ok(t.permute(order)?)
         }
         /// Drop a dimension of size 1, or all of them.
@@ -101,7 +104,7 @@ pub fn declare(table: &mut Table) {
             let size = t.dims()[dim];
             ensure!(
                 start.checked_add(length).is_some_and(|end| end <= size),
-                "{start} and {length} more do not fit dimension {dim} of {}", t.brief()
+                "`start` is {start} and `length` {length}, dimension {dim} of the tensor's shape {:?} has {size}", t.dims()
             );
             Ok(t.narrow(dim, start, length)?)
         }
@@ -120,11 +123,17 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn gather(ctx, t: Tensor, dim: i64, index: Tensor) -> Tensor {
             let dim = axis(&t, dim)?;
-            ensure!(index.rank() == t.rank(), "the index {} must have the rank of {}", index.brief(), t.brief());
+            ensure!(
+                index.rank() == t.rank(),
+                "`index` has the shape {:?}, the tensor {:?}; both must have as many dimensions", index.dims(), t.dims()
+            );
             for (d, (i, n)) in index.dims().iter().zip(t.dims()).enumerate() {
-                ensure!(d == dim || i <= n, "the index {} is larger than {} in dimension {d}", index.brief(), t.brief());
+                ensure!(
+                    d == dim || i <= n,
+                    "`index` has the shape {:?}, the tensor {:?}; in dimension {d} the index must not be larger", index.dims(), t.dims()
+                );
             }
-            let index = positions(&index, t.dims()[dim])?;
+            let index = positions(&index, &t, dim)?;
             Ok(t.contiguous()?.gather(&index.contiguous()?, dim)?)
         }
         /// Join the dimensions from `start` to `end` into one.
@@ -136,7 +145,7 @@ pub fn declare(table: &mut Table) {
                 return Ok(t.reshape(1)?);
             }
             let (a, b) = (axis(&t, start)?, axis(&t, end)?);
-            ensure!(a <= b, "dimension {start} comes after dimension {end} in {}", t.brief());
+            ensure!(a <= b, "`start` is {start}, which comes after `end`, {end}, in the tensor's shape {:?}", t.dims());
             Ok(t.flatten(a, b)?)
         }
         /// Repeat dimensions of size 1 up to this shape.
@@ -144,8 +153,8 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(tensor::ones([3, 1]).broadcast([3, 2]).shape, [3, 2]);
         /// ```
         fn broadcast(ctx, t: Tensor, shape: Vec<usize>) -> Tensor {
-            let fits = broadcast_shape("broadcast", t.dims(), &shape)?;
-            ensure!(fits == shape, "{} cannot be broadcast to {shape:?}", t.brief());
+            let fits = broadcast_shape("broadcast", ("the tensor", t.dims()), ("`shape`", &shape))?;
+            ensure!(fits == shape, "the tensor has the shape {:?}, `shape` is {shape:?}; only sizes of 1 are repeated", t.dims());
             affordable(&shape, t.dtype())?;
             Ok(t.broadcast_as(shape)?.contiguous()?)
         }
@@ -172,20 +181,22 @@ impl Arg for Index {
     }
 }
 
-/// Positions checked against `size`, negative ones counted from the end, as candle's index type.
-fn positions(index: &Tensor, size: usize) -> Result<Tensor> {
+/// Positions checked against the size of a dimension, negative ones counted from the end, as candle's index type.
+fn positions(index: &Tensor, t: &Tensor, dim: usize) -> Result<Tensor> {
     ensure!(
         index.dtype().is_int(),
-        "the index must hold integers, found {}",
+        "`index` must hold integers, found {}",
         index.brief()
     );
+    let size = t.dims()[dim];
     let values: Vec<i64> = index.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
     let checked = values.iter().map(|&i| {
         let k = if i < 0 { i.saturating_add(size as i64) } else { i };
         ensure!(
             k >= 0 && (k as usize) < size,
-            "index {i} is outside 0 to {}",
-            size as i64 - 1
+            "`index` of the shape {:?} holds {i}, dimension {dim} of the tensor's shape {:?} has {size}",
+            index.dims(),
+            t.dims()
         );
         Ok(k as u32)
     });
@@ -197,10 +208,11 @@ fn positions(index: &Tensor, size: usize) -> Result<Tensor> {
 pub(super) fn select_slices(t: &Tensor, dim: usize, index: &Tensor) -> Result<Tensor> {
     ensure!(
         index.rank() == 1,
-        "the index must have one dimension, found {}",
-        index.brief()
+        "`index` has the shape {:?}, the tensor {:?}; the index must have one dimension (t.gather takes more)",
+        index.dims(),
+        t.dims()
     );
-    let index = positions(index, t.dims()[dim])?.to_device(t.device())?;
+    let index = positions(index, t, dim)?.to_device(t.device())?;
     Ok(t.contiguous()?.index_select(&index, dim)?)
 }
 
@@ -214,7 +226,7 @@ fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
     let open = shape.iter().filter(|d| **d < 0).count();
     ensure!(
         open <= 1 && shape.iter().all(|d| *d >= -1),
-        "one size may be -1, found {shape:?}"
+        "`shape` is {shape:?}; only one size may be -1, the others must be 0 or more"
     );
     let n = t.elem_count();
     let fits = if open == 1 {
@@ -222,7 +234,16 @@ fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
     } else {
         known == n
     };
-    ensure!(fits, "{} with {n} elements cannot become {shape:?}", t.brief());
+    ensure!(
+        fits,
+        "the tensor's shape {:?} has {n} elements, `shape` {shape:?} {}",
+        t.dims(),
+        if open == 1 {
+            format!("needs a multiple of {known}")
+        } else {
+            format!("needs {known}")
+        }
+    );
     let sizes: Vec<usize> = shape
         .iter()
         .map(|d| usize::try_from(*d).unwrap_or(n / known.max(1)))
@@ -237,9 +258,9 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     y = y.to_dtype(wide)?;
     ensure!(
         x.rank() > 0 && y.rank() > 0,
-        "needs vectors or matrices, found {} and {}",
-        a.brief(),
-        b.brief()
+        "the tensor has the shape {:?}, `other` {:?}; both need at least one dimension",
+        a.dims(),
+        b.dims()
     );
     let (row, column) = (x.rank() == 1, y.rank() == 1);
     if row {
@@ -251,13 +272,17 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (inner, outer) = (x.dims()[x.rank() - 1], y.dims()[y.rank() - 2]);
     ensure!(
         inner == outer,
-        "the shapes {:?} and {:?} do not fit: {inner} columns against {outer} rows",
+        "the tensor has the shape {:?}, `other` {:?}; {inner} columns against {outer} rows",
         a.dims(),
         b.dims()
     );
-    let Ok(mut shape) = broadcast_shape("matmul", &x.dims()[..x.rank() - 2], &y.dims()[..y.rank() - 2]) else {
+    let Ok(mut shape) = broadcast_shape(
+        "matmul",
+        ("", &x.dims()[..x.rank() - 2]),
+        ("", &y.dims()[..y.rank() - 2]),
+    ) else {
         fail!(
-            "the shapes {:?} and {:?} do not fit: all dimensions but the last two must be equal or 1",
+            "the tensor has the shape {:?}, `other` {:?}; all dimensions but the last two must be equal or 1",
             a.dims(),
             b.dims()
         )

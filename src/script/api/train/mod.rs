@@ -184,12 +184,12 @@ fn constructors() -> Vec<Entry> {
             /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`; `memory` is
             /// `#{ per_class: 512, per_batch: 64, warm_up: 10, momentum_encoder: 0.999 }` (with `momentum_encoder` the keys are
             /// those of a slowly moving average of the network).
-            loss: Options = Options::default(),
+            loss: Nested<PixelContrastOptions> = Nested::default(),
             /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
-            distort: Options = Options::default(),
+            distort: Nested<Distort> = Nested::default(),
             ..settings: Settings
         ) -> ScriptRun {
-            let mut loss = loss;
+            let mut loss = loss.options();
             let (start_temperature, temperature, closure) = settings::temperature(ctx.function(), &mut loss)?;
             let mut options = loss.fill(&format!("{}: loss", ctx.function()), &PixelContrastOptions::default())?;
             options.temperature = start_temperature.unwrap_or(options.temperature);
@@ -197,7 +197,7 @@ fn constructors() -> Vec<Entry> {
             config.objective = Objective::PixelContrast { options: Box::new(options), temperature };
             let (config, mut closures) = settings.apply(ctx, config)?;
             closures.temperature = closure;
-            let distort = distort.fill(&format!("{}: distort", ctx.function()), &Distort::default())?;
+            let distort = distort.fill(&format!("{}: distort", ctx.function()))?;
             start(ctx, &model, &data, None, &TrainConfig { distort: Some(distort), ..config }, closures)
         }
 
@@ -216,14 +216,14 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn finetune(ctx, model: Model, data: Data,
             /// Options of `loss::cross_entropy`: `#{ ignore_label: 255, class_weights, label_smoothing }`.
-            loss: Options = Options::default(),
+            loss: Nested<CrossEntropyOptions> = Nested::default(),
             /// Validation images.
             val: Option<Data> = None,
             /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
             eval_every: Option<usize> = None,
             ..settings: Settings
         ) -> ScriptRun {
-            let options = loss.fill(&format!("{}: loss", ctx.function()), &CrossEntropyOptions::default())?;
+            let options = loss.fill(&format!("{}: loss", ctx.function()))?;
             let (config, closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::finetune(options) })?;
             start(ctx, &model, &data, val, &config, closures)
         }
@@ -243,7 +243,7 @@ fn constructors() -> Vec<Entry> {
             /// The loss: `|model, batch| ..`.
             loss: FnPtr,
             /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
-            distort: Option<Options> = None,
+            distort: Option<Nested<Distort>> = None,
             /// Validation images.
             val: Option<Data> = None,
             /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
@@ -253,7 +253,7 @@ fn constructors() -> Vec<Entry> {
             let (config, mut closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::fit() })?;
             closures.loss = Some(loss);
             let path = format!("{}: distort", ctx.function());
-            let distort = distort.map(|d| d.fill(&path, &Distort::default())).transpose()?;
+            let distort = distort.map(|d| d.fill(&path)).transpose()?;
             start(ctx, &model, &data, val, &TrainConfig { distort, ..config }, closures)
         }
 

@@ -3,6 +3,7 @@
 use super::closures::Closures;
 use crate::data::Augment;
 use crate::ops::Precision;
+use crate::script::api::known::{GivenSchedule, MovingTemperature};
 use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
@@ -19,13 +20,13 @@ shared_options! {
         /// Images per step.
         batch_size: usize = 8,
         /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
-        optimizer: Options = Options::default(),
+        optimizer: Nested<OptimizerConfig> = Nested::default(),
         /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
-        schedule: Dynamic = Dynamic::UNIT,
+        schedule: GivenSchedule = GivenSchedule::default(),
         /// Largest norm of all gradients together.
         clip: Option<f64> = None,
         /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
-        augment: Option<Options> = None,
+        augment: Option<Nested<Augment>> = None,
         /// Seed of everything random in the run; the session's if absent.
         seed: Option<u64> = None,
         /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
@@ -51,17 +52,16 @@ impl Settings {
             on_epoch: self.on_epoch,
             ..Closures::default()
         };
-        let (schedule, closure) = schedule(path, self.schedule, &base.schedule)?;
+        let (schedule, closure) = schedule(path, self.schedule.0, &base.schedule)?;
         closures.schedule = closure;
-        let augment = |o: Options| o.fill(&format!("{path}: augment"), &Augment::default());
         let config = TrainConfig {
             steps: self.steps,
             epochs: self.epochs,
             batch_size: self.batch_size,
-            optimizer: optimizer(path, self.optimizer)?,
+            optimizer: optimizer(path, self.optimizer.options())?,
             schedule,
             clip: self.clip,
-            augment: self.augment.map(augment).transpose()?,
+            augment: self.augment.map(|o| o.fill(&format!("{path}: augment"))).transpose()?,
             seed: self.seed.unwrap_or(ctx.session().seed()),
             precision,
             checkpoint_every: self.checkpoint_every,
@@ -120,19 +120,25 @@ pub(super) fn temperature(path: &str, loss: &mut Options) -> Result<(Option<f64>
     }
     if let Some(map) = given.clone().try_cast::<Map>() {
         let mut options = Options::new(map);
-        if options.contains("learnable") {
-            let start = options.take::<f64>(&path, "learnable")?;
-            let min = options.take_or(&path, "min", 0.01)?;
-            let max = options.take_or(&path, "max", 1.0)?;
-            options.finish(&path)?;
-            return Ok((start, learnable(min, max), None));
+        let given = options.take_or(&path, "schedule", Dynamic::UNIT)?;
+        let moving = options.fill(&path, &MovingTemperature::default())?;
+        let scheduled = moving.from.is_some() || moving.to.is_some() || !given.is_unit();
+        if moving.learnable.is_some() {
+            ensure!(
+                !scheduled,
+                "{path}: `learnable` goes with `min` and `max`, not with `from`, `to` and `schedule`"
+            );
+            let (min, max) = (moving.min.unwrap_or(0.01), moving.max.unwrap_or(1.0));
+            return Ok((moving.learnable, learnable(min, max), None));
         }
-        let start = options.take::<f64>(&path, "from")?;
-        let Some(to) = options.take::<f64>(&path, "to")? else {
+        ensure!(
+            moving.min.is_none() && moving.max.is_none(),
+            "{path}: `min` and `max` go with `learnable`, such as #{{ learnable: 0.07, min: 0.01, max: 1.0 }}"
+        );
+        let start = moving.from;
+        let Some(to) = moving.to else {
             fail!("{path}: `to` is missing, such as #{{ from: 0.2, to: 0.07, schedule: \"cosine\" }}")
         };
-        let given = options.take_or(&path, "schedule", Dynamic::UNIT)?;
-        options.finish(&path)?;
         let (schedule, closure) = schedule(&path, given, &Schedule::new(Shape::Cosine))?;
         ensure!(
             closure.is_none(),

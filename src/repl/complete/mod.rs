@@ -1,0 +1,223 @@
+//! While typing: completion, the signature hint, colours, and whether an input is complete.
+//!
+//! `mod.rs` says what could stand at the cursor, `infer` what an expression is without running it, `options` which options the
+//! call being typed takes, `typing` answers the line editor.
+
+mod infer;
+mod options;
+mod typing;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub use infer::Variable;
+
+use super::commands::COMMANDS;
+use super::highlight::{KEYWORDS, Kind, pieces};
+use crate::script::{Engine, Table};
+
+/// What helps while typing.
+pub struct Assistant {
+    table: Rc<Table>,
+    variables: Rc<RefCell<Vec<Variable>>>,
+    parser: Engine,
+    colour: bool,
+}
+
+impl Assistant {
+    /// An assistant that knows `table`.
+    pub fn new(table: Rc<Table>, colour: bool) -> Self {
+        Assistant {
+            table,
+            variables: Rc::default(),
+            parser: crate::script::engine::parser(),
+            colour,
+        }
+    }
+
+    /// The variables, to be kept up to date by the owner.
+    pub fn variables(&self) -> &Rc<RefCell<Vec<Variable>>> {
+        &self.variables
+    }
+
+    /// Where the word before `pos` starts, and what could stand there.
+    pub fn candidates(&self, line: &str, pos: usize) -> (usize, Vec<String>) {
+        let before = &line[..pos];
+        if let Some(open) = pieces(before).last().filter(|p| p.kind == Kind::Text && (p.open)) {
+            return files(before, open.start + 1);
+        }
+        if before.trim_start().starts_with('%') && !before.trim_start().contains(' ') {
+            let start = before.find('%').unwrap_or(0);
+            return (
+                start,
+                matching(COMMANDS.iter().map(|c| format!("%{}", c.name)), &before[start..]),
+            );
+        }
+        if let Some(rest) = before.trim_start().strip_prefix('%')
+            && ["run", "save"].iter().any(|c| rest.starts_with(c))
+        {
+            return files(before, before.rfind(' ').map_or(0, |i| i + 1));
+        }
+        let start = before
+            .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+            .map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
+        let (head, word) = before.split_at(start);
+        if let Some(space) = head.strip_suffix("::") {
+            let space = last_word(space);
+            return (
+                start,
+                matching(self.table.functions_of(space).map(|e| e.name.to_string()), word),
+            );
+        }
+        if let Some(owner) = head.strip_suffix('.') {
+            return (start, matching(self.members(owner).into_iter(), word));
+        }
+        if let Some(options) = self.options(head) {
+            return (start, matching(options.into_iter().map(|o| format!("{o}: ")), word));
+        }
+        if word.is_empty() {
+            return (start, Vec::new());
+        }
+        let variables = self.variables.borrow();
+        let names = variables.iter().map(|v| v.name.clone());
+        let functions = self.table.functions_of("").map(|e| e.name.to_string());
+        let spaces = self.table.namespaces.iter().map(|(n, _)| format!("{n}::"));
+        let words = KEYWORDS.iter().map(ToString::to_string);
+        let own = ["print", "PI"].map(str::to_string);
+        let mut found = matching(names.chain(functions).chain(spaces).chain(words).chain(own), word);
+        found.dedup();
+        (start, found)
+    }
+}
+
+/// The names that begin with `word`, sorted.
+fn matching(names: impl Iterator<Item = String>, word: &str) -> Vec<String> {
+    let mut found: Vec<String> = names.filter(|n| n.starts_with(word) && !n.contains("$")).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The name at the end of the text.
+fn last_word(text: &str) -> &str {
+    let start = text.rfind(|c: char| !c.is_alphanumeric() && c != '_');
+    match start {
+        Some(i) => &text[i + text[i..].chars().next().map_or(1, char::len_utf8)..],
+        None => text,
+    }
+}
+
+/// Files and folders that continue the path beginning at `start`.
+fn files(before: &str, start: usize) -> (usize, Vec<String>) {
+    let path = &before[start..];
+    let (folder, word) = match path.rfind('/') {
+        Some(i) => path.split_at(i + 1),
+        None => ("", path),
+    };
+    let listed = std::fs::read_dir(if folder.is_empty() { "." } else { folder });
+    let names = listed.into_iter().flatten().flatten().map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            format!("{name}/")
+        } else {
+            name
+        }
+    });
+    let found = matching(names.filter(|n| word.starts_with('.') || !n.starts_with('.')), word);
+    (start, found.into_iter().map(|n| format!("{folder}{n}")).collect())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn assistant() -> Assistant {
+        let a = Assistant::new(Rc::new(crate::script::api::table()), false);
+        a.variables.borrow_mut().extend([
+            Variable {
+                name: "weights".into(),
+                kind: "Tensor".into(),
+                keys: vec![],
+            },
+            Variable {
+                name: "batch".into(),
+                kind: "map".into(),
+                keys: ["images", "labels"]
+                    .map(|name| Variable {
+                        name: name.into(),
+                        kind: "Tensor".into(),
+                        keys: vec![],
+                    })
+                    .to_vec(),
+            },
+            Variable {
+                name: "scenes".into(),
+                kind: "Dataset".into(),
+                keys: vec![],
+            },
+        ]);
+        a
+    }
+
+    fn complete(line: &str) -> Vec<String> {
+        assistant().candidates(line, line.len()).1
+    }
+
+    #[test]
+    fn names_methods_keys_options_and_files_are_completed() {
+        assert_eq!(complete("tensor::zer"), ["zeros"]);
+        assert_eq!(complete("tens"), ["tensor::"]);
+        assert_eq!(complete("let x = weigh"), ["weights"]);
+        assert_eq!(complete("weights.softm"), ["softmax"]);
+        assert_eq!(complete("batch.im"), ["images"]);
+        assert_eq!(complete("tensor::zeros([2]).resh"), ["reshape"]);
+        assert_eq!(complete("weights.softmax(#{ temp"), ["temperature: "]);
+        assert_eq!(complete("weights.softmax(#{ temperature: 1, "), ["dim: "]);
+        assert_eq!(complete("tensor::load(\"Cargo.to"), ["Cargo.toml"]);
+        assert_eq!(complete("%hi"), ["%history"]);
+        // through properties, calls, keys, indices and what the same input defines
+        assert_eq!(complete("scenes.train.class_na"), ["class_names"]);
+        assert_eq!(complete("scenes.train.take(3).class_na"), ["class_names"]);
+        assert_eq!(complete("batch.images.softm"), ["softmax"]);
+        assert_eq!(complete("batch[\"images\"].softm"), ["softmax"]);
+        assert_eq!(complete("weights[0].softm"), ["softmax"]);
+        assert_eq!(complete("(weights).softm"), ["softmax"]);
+        assert_eq!(complete("let w = tensor::zeros([2]); w.softm"), ["softmax"]);
+        assert_eq!(complete("scenes.class_names.le"), ["len"]);
+        assert_eq!(complete("batch.images.class_na"), [""; 0]);
+        assert_eq!(complete("unknown.so"), [""; 0]);
+        assert!(complete("weights.softmax(#{ temperature: tem").is_empty());
+    }
+
+    #[test]
+    fn options_inside_options_are_completed() {
+        let pretrain = "train::pretrain(net, scenes, #{ steps: 3, ";
+        let inside = |text: &str| complete(&format!("{pretrain}{text}"));
+        assert_eq!(inside("loss: #{ temp"), ["temperature: "]);
+        assert_eq!(inside("loss: #{ variant: \"batch\", temp"), ["temperature: "]);
+        assert_eq!(inside("loss: #{ temperature: 0.1, temp"), [""; 0]);
+        assert_eq!(inside("loss: #{ memory: #{ mom"), ["momentum_encoder: "]);
+        assert_eq!(inside("loss: #{ temperature: #{ lea"), ["learnable: "]);
+        assert_eq!(inside("loss: #{ temperature: #{ schedule: #{ war"), ["warmup: "]);
+        assert_eq!(inside("augment: #{ "), ["crop: ", "flip: ", "scale: "]);
+        assert_eq!(inside("distort: #{ gr"), ["grey: "]);
+        assert_eq!(inside("optimizer: #{ groups: [#{ pre"), ["prefix: "]);
+        assert_eq!(inside("optimizer: #{ lr: 0.1 }, sched"), ["schedule: "]);
+        assert_eq!(inside("schedule: #{ po"), ["power: "]);
+        assert_eq!(inside("steps: #{ "), [""; 0]);
+        // what is given by position is no option any more
+        assert_eq!(inside("mo"), [""; 0]);
+        assert_eq!(complete("train::pretrain(#{ mo"), ["model: "]);
+        assert_eq!(
+            complete("train::finetune(net, scenes, #{ loss: #{ lab"),
+            ["label_smoothing: "]
+        );
+        assert_eq!(complete("scenes.batches(#{ augment: #{ fl"), ["flip: "]);
+        assert_eq!(complete("model::unet(#{ projection: #{ lay"), ["layers: "]);
+        assert_eq!(
+            complete("loss::probe(weights, (), weights, [#{ temp"),
+            ["temperature: "]
+        );
+        assert_eq!(complete("loss::probe(weights, (), weights, [#{ }], #{ se"), ["seed: "]);
+    }
+}

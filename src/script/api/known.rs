@@ -1,0 +1,93 @@
+//! The structs that nested option maps fill. A new one is a line here; one with several forms says which maps may stand where.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::{Augment, Distort};
+use crate::loss::pixel_contrast::MemoryOptions;
+use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
+use crate::nn::ProjectionConfig;
+use crate::script::nested::{self, Known};
+use crate::script::prelude::*;
+use crate::train::{Group, OptimizerConfig, Schedule, Shape};
+
+impl Known for Augment {}
+impl Known for CrossEntropyOptions {}
+impl Known for Distort {}
+impl Known for ProjectionConfig {}
+
+impl Known for OptimizerConfig {
+    fn options() -> Value {
+        let group = Group {
+            prefix: String::new(),
+            lr: 1.0,
+            weight_decay: None,
+        };
+        nested::with(
+            nested::json(&Self::default()),
+            [("groups", json!([nested::json(&group)]))],
+        )
+    }
+}
+
+impl Known for PixelContrastOptions {
+    fn options() -> Value {
+        nested::with(
+            nested::json(&Self::default()),
+            [
+                (
+                    "memory",
+                    nested::or(Value::Null, nested::json(&MemoryOptions::default())),
+                ),
+                (
+                    "temperature",
+                    nested::or(json!(Self::default().temperature), MovingTemperature::options()),
+                ),
+            ],
+        )
+    }
+}
+
+/// A temperature that moves: either learnt between bounds, or from one value to another along a schedule.
+#[derive(Default, Serialize, Deserialize)]
+pub struct MovingTemperature {
+    /// Where a learnt one starts.
+    pub learnable: Option<f64>,
+    /// The lower bound of a learnt one.
+    pub min: Option<f64>,
+    /// The upper bound of a learnt one.
+    pub max: Option<f64>,
+    /// Where a scheduled one starts.
+    pub from: Option<f64>,
+    /// Where a scheduled one ends.
+    pub to: Option<f64>,
+}
+
+impl Known for MovingTemperature {
+    fn options() -> Value {
+        nested::with(
+            nested::json(&Self::default()),
+            [("schedule", <GivenSchedule as Arg>::options())],
+        )
+    }
+}
+
+/// A schedule as the script gave it: a name, a map of options, a closure or nothing.
+#[derive(Default)]
+pub struct GivenSchedule(pub Dynamic);
+
+impl Arg for GivenSchedule {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        <Dynamic as Arg>::kind()
+    }
+    fn wanted() -> String {
+        "a name, a map or a closure".into()
+    }
+    fn options() -> Value {
+        nested::json(&Schedule::new(Shape::Poly))
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        Some(GivenSchedule(value.clone()))
+    }
+}
