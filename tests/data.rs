@@ -5,11 +5,17 @@
     reason = "a test may stop at the first surprise and says why it skips"
 )]
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use candle_core::Device;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use seglab::data::{BatchOptions, Dataset, FolderOptions, Missing, camvid, cityscapes, folder, voc2012};
+use seglab::loss::PixelContrastOptions;
+use seglab::nn::{Architecture, EncoderKind, ModelConfig, Segmenter};
+use seglab::session::Session;
+use seglab::train::{Hooks, Run, TrainConfig};
 
 /// `../shared/data/<name>`, or nothing and a message.
 fn shared(name: &str) -> Option<PathBuf> {
@@ -236,4 +242,37 @@ fn missing_folders_and_files_are_named() {
     std::fs::remove_file(root.path().join("labels/1.png")).unwrap();
     let text = error(folder(root.path(), &two_classes()));
     assert!(text.contains("images/1.png") && text.contains("labels/1.png"), "{text}");
+}
+
+#[test]
+fn pretraining_on_nothing_labelled_warns_once_and_counts() {
+    let root = own_data();
+    for i in 0..4 {
+        let nothing = GrayImage::from_pixel(16, 12, Luma([255]));
+        nothing.save(root.path().join(format!("labels/{i}.png"))).unwrap();
+    }
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let mut config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 2);
+    config.projection.channels = 8;
+    let model = Rc::new(RefCell::new(Segmenter::new(&config, 0, &Device::Cpu).unwrap()));
+    let training = TrainConfig {
+        steps: Some(3),
+        batch_size: 2,
+        augment: None,
+        ..TrainConfig::pretrain(PixelContrastOptions::default())
+    };
+    let mut run = Run::new(&session, model, all(&root), None, &training).unwrap();
+    run.resume(&mut Hooks::default()).unwrap();
+    assert_eq!(run.history().column("loss").unwrap(), [0.0; 3]);
+    let warnings: Vec<String> = session
+        .warnings()
+        .iter()
+        .filter(|w| w.contains("no valid pixel"))
+        .cloned()
+        .collect();
+    assert!(
+        warnings.len() == 2 && warnings[0].contains("step 0") && warnings[1].contains("in 3 of its steps"),
+        "{warnings:?}"
+    );
 }

@@ -2,7 +2,7 @@
 //! model's configuration lies in the metadata, so the file is also a model file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -189,7 +189,7 @@ pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: O
         temperature,
         memory,
         average,
-        warned: BTreeSet::new(),
+        warned: BTreeMap::new(),
         history: History::from_columns(columns),
         changes: record.changes,
         status: record.status,

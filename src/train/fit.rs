@@ -112,6 +112,12 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
     }
     if run.step >= run.steps() {
         run.status = Status::Done;
+        for (warning, times) in std::mem::take(&mut run.warned) {
+            if times > 1 {
+                run.session
+                    .warn(&format!("{}: in {times} of its steps: {warning}", run.name));
+            }
+        }
     }
     Ok(())
 }
@@ -193,7 +199,9 @@ fn attempt(
     };
     let loss = ledger::scalar(&run.name, &computed.loss)?;
     for warning in computed.warnings {
-        if run.warned.insert(warning.clone()) {
+        let times = run.warned.entry(warning.clone()).or_default();
+        *times += 1;
+        if *times == 1 {
             run.session.warn(&format!("{}: step {}: {warning}", run.name, run.step));
         }
     }

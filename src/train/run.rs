@@ -1,7 +1,7 @@
 //! [`Run`]: a training run with all its state, which can be paused, changed, continued, saved and loaded.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
@@ -99,8 +99,8 @@ pub struct Run {
     pub(super) memory: Option<Memory>,
     /// The slowly moving average of the model whose features the memory stores, where it is asked for.
     pub(super) average: Option<Segmenter>,
-    /// Warnings of the loss that were shown already.
-    pub(super) warned: BTreeSet<String>,
+    /// Warnings of the loss and in how many steps they came up; shown at the first and, with the number, at the end.
+    pub(super) warned: BTreeMap<String, usize>,
     pub(super) history: History,
     pub(super) changes: Vec<Change>,
     pub(super) status: Status,
@@ -147,7 +147,7 @@ impl Run {
             temperature,
             memory: memory_options(&config).map(Memory::new).transpose()?,
             average,
-            warned: BTreeSet::new(),
+            warned: BTreeMap::new(),
             config,
             history: History::default(),
             changes: Vec::new(),
