@@ -18,7 +18,7 @@ pub fn keep_freed_memory() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, KEPT) }
 }
 
-/// Give all freed memory back now: for work of a second that has just let go of much, and will need pieces of other sizes.
+/// Give what this thread has freed back now: for work of a second that has just let go of much, and will need pieces of other sizes.
 /// Costs what finding fresh pages will cost, some tens of milliseconds for a few hundred MiB.
 pub fn give_back() {
     // SAFETY: only asks the allocator to tidy up; pieces in use stay as they are.

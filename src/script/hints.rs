@@ -8,13 +8,13 @@ use super::show::show;
 use super::table::{Kind, Table};
 use crate::error::nearest;
 
-/// Message and hint of a run-time error.
-pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult) -> (String, Option<String>) {
+/// Message and hint of a run-time error; `method`: a dot stands where it happened.
+pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult, method: bool) -> (String, Option<String>) {
     let table = context.table();
     match error {
         EvalAltResult::ErrorRuntime(value, _) => (show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature, method),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
             unknown_variable(context, scope, &super::engine::table_name(name))
         }
@@ -158,10 +158,10 @@ fn called_variable(context: &Context, scope: &Scope, name: &str) -> Option<(Stri
     Some((format!("`{name}` is {article} {kind}, not a function"), instead))
 }
 
-fn unknown_function(context: &Context, scope: &Scope, signature: &str) -> (String, Option<String>) {
+fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: bool) -> (String, Option<String>) {
     let table = context.table();
     let (name, types) = parse_signature(table, signature);
-    if let Some((text, instead)) = called_variable(context, scope, &name) {
+    if !method && let Some((text, instead)) = called_variable(context, scope, &name) {
         return (text, Some(instead));
     }
     if name.starts_with("anon$") {

@@ -67,9 +67,20 @@ impl Options {
     /// integral floats for integers. Other options may be taken out first with [`Options::take`]; they are then listed as
     /// valid names as well. Errors: an unknown name at any depth, a value that does not fit, each with its path.
     pub fn fill<T: Serialize + DeserializeOwned>(self, path: &str, base: &T) -> Result<T> {
-        let mut json = serde_json::to_value(base).map_err(|e| Error::usage(format!("{path}: {e}")))?;
-        overlay(path, &mut json, self.map, &self.asked)?;
-        serde_json::from_value(json).map_err(|e| Error::usage(format!("{path}: {}", tidy(&e.to_string()))))
+        let base = serde_json::to_value(base).map_err(|e| Error::usage(format!("{path}: {e}")))?;
+        let filled = |map: Map| -> Result<serde_json::Result<T>> {
+            let mut json = base.clone();
+            overlay(path, &mut json, map, &self.asked)?;
+            Ok(serde_json::from_value(json))
+        };
+        filled(self.map.clone())?.map_err(|e| {
+            // an option without a default to compare with: the one that fails alone is to blame
+            let alone = |name: &str, value: &Dynamic| filled(Map::from([(name.into(), value.clone())]));
+            let fails = |name: &str, value: &Dynamic| matches!(alone(name, value), Ok(Err(_)));
+            let culprit = self.map.iter().find(|(name, value)| fails(name, value));
+            let culprit = culprit.map(|(name, _)| format!("`{name}`: ")).unwrap_or_default();
+            Error::usage(format!("{path}: {culprit}{}", tidy(&e.to_string())))
+        })
     }
 
     /// The options as JSON, for the record.

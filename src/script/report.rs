@@ -47,6 +47,12 @@ impl Place {
             text: text.lines().nth(line - 1).unwrap_or_default().to_string(),
         })
     }
+
+    /// Whether a dot stands here or just before: what failed is a method.
+    fn behind_a_dot(&self) -> bool {
+        let before: String = self.text.chars().take(self.column.saturating_sub(1)).collect();
+        before.trim_end().ends_with('.') || self.text.chars().nth(self.column.saturating_sub(1)) == Some('.')
+    }
 }
 
 impl std::fmt::Display for Place {
@@ -163,13 +169,15 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     }
     let chain = calls;
     let position = error.position();
-    let (message, mut hint) = hints::runtime(context, scope, &mut error);
+    let place = Place::new(context, &source, position);
+    let method = place.as_ref().is_some_and(Place::behind_a_dot);
+    let (message, mut hint) = hints::runtime(context, scope, &mut error, method);
     if hint.is_none() && !chain.is_empty() && matches!(error, EvalAltResult::ErrorVariableNotFound(..)) {
         hint = Some("functions see no outer variables; pass them as arguments".into());
     }
     Report {
         message,
-        place: Place::new(context, &source, position),
+        place,
         chain,
         hint,
         interrupted: matches!(error, EvalAltResult::ErrorTerminated(..)),

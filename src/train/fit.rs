@@ -215,7 +215,6 @@ fn attempt(
         }
         None => Number::Known(run.optimizer.gradient_norm(&gradients)?),
     };
-    warn_of_idle_parameters(run, &gradients);
     ledger.push(Row {
         step: run.step,
         epoch: batch.epoch,
@@ -226,6 +225,7 @@ fn attempt(
         norm,
     });
     if ledger.every > 1 {
+        warn_of_idle_parameters(run, &gradients);
         update(run, &gradients, lr, 1.0, ledger)?;
         return Ok(Flow::Continue);
     }
@@ -235,6 +235,7 @@ fn attempt(
     if !facts.finite() {
         return Err(Failure::NotFinite(facts));
     }
+    warn_of_idle_parameters(run, &gradients);
     let mut flow = Flow::Continue;
     if !hooks.epochs_only {
         let told = [facts.metrics.as_slice(), scores].concat();

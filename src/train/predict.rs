@@ -80,7 +80,7 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2], check
     let window = [window[0].min(height), window[1].min(width)];
     let classes = model.config().classes;
     if images.device().is_cuda() {
-        return windowed_on_gpu(model, images, window);
+        return windowed_on_gpu(model, images, window, check);
     }
     let mut sum = vec![0f32; n * classes * height * width];
     let mut count = vec![0f32; height * width];
@@ -115,7 +115,7 @@ fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2], check
 }
 
 /// As [`windowed_logits`]; nothing leaves the device.
-fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Result<Tensor> {
+fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2], check: Check) -> Result<Tensor> {
     let (n, _, height, width) = images.dims4()?;
     let sum = Tensor::zeros((n, model.config().classes, height, width), DType::F32, images.device())?;
     let mut count = vec![0f32; height * width];
@@ -125,7 +125,7 @@ fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2]) -> Re
                 .narrow(2, top, window[0])?
                 .narrow(3, left, window[1])?
                 .contiguous()?;
-            let logits = model.forward(&part, &Pass::evaluation())?.contiguous()?;
+            let logits = model.forward(&part, &Pass::evaluation().until(check))?.contiguous()?;
             ops::add_window(&sum, &logits, [top, left])?;
             for y in top..top + window[0] {
                 let row = &mut count[y * width + left..][..window[1]];

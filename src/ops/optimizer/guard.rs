@@ -24,10 +24,11 @@ impl Guard {
     /// update that asks this guard is made from here on; if the norm is above `most`, gradients are scaled down to it. The norm, an
     /// f64 scalar.
     pub(crate) fn judge(&self, squares: &Tensor, loss: &Tensor, most: Option<f64>) -> Result<Tensor> {
+        let loss = loss.to_device(squares.device())?; // a script's loss may lie in main memory
         let mut norm = Buffer::like(squares, 1)?;
         Launch::of(&SOURCE, "optimizer_judge", squares)
             .read(squares)
-            .read(loss)
+            .read(&loss)
             .write(&mut norm)
             .update(&self.0)
             .int(squares.elem_count())

@@ -30,7 +30,14 @@ impl Known for OptimizerConfig {
     }
 }
 
-impl Known for PixelContrastOptions {
+impl Known for PixelContrastOptions {}
+
+/// The loss of a pretraining: its temperature may move, and its memory is made by the run.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PretrainLoss(pub PixelContrastOptions);
+
+impl Known for PretrainLoss {
     fn options() -> Value {
         nested::with(
             nested::json(&Self::default()),
@@ -41,7 +48,7 @@ impl Known for PixelContrastOptions {
                 ),
                 (
                     "temperature",
-                    nested::or(json!(Self::default().temperature), MovingTemperature::options()),
+                    nested::or(json!(Self::default().0.temperature), MovingTemperature::options()),
                 ),
             ],
         )

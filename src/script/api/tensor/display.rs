@@ -82,7 +82,7 @@ fn cells(t: &Tensor, at: &[usize]) -> Result<Vec<String>> {
     if at.is_empty() {
         return Ok(Vec::new());
     }
-    let positions: Vec<u32> = at.iter().map(|&i| i as u32).collect();
+    let positions: Vec<i64> = at.iter().map(|&i| i as i64).collect();
     let positions = Tensor::from_vec(positions, at.len(), t.device())?;
     let some = t.contiguous()?.flatten_all()?.index_select(&positions, 0)?;
     if !t.dtype().is_float() {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::{Data, Model};
 use crate::data::Distort;
 use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
+use crate::script::api::known::PretrainLoss;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::train::{Objective, Run, Status, TrainConfig};
@@ -184,7 +185,7 @@ fn constructors() -> Vec<Entry> {
             /// `#{ learnable: 0.07, min: 0.01, max: 1.0 }` or `#{ from: 0.2, to: 0.07, schedule: "cosine" }`; `memory` is
             /// `#{ per_class: 512, per_batch: 64, warm_up: 10, momentum_encoder: 0.999 }` (with `momentum_encoder` the keys are
             /// those of a slowly moving average of the network).
-            loss: Nested<PixelContrastOptions> = Nested::default(),
+            loss: Nested<PretrainLoss> = Nested::default(),
             /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
             distort: Nested<Distort> = Nested::default(),
             ..settings: Settings

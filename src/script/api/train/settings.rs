@@ -120,10 +120,19 @@ pub(super) fn temperature(path: &str, loss: &mut Options) -> Result<(Option<f64>
     }
     if let Some(map) = given.clone().try_cast::<Map>() {
         let mut options = Options::new(map);
+        let learnt = options.contains("learnable");
         let given = options.take_or(&path, "schedule", Dynamic::UNIT)?;
-        let moving = options.fill(&path, &MovingTemperature::default())?;
+        let mut number = |name| options.take::<f64>(&path, name);
+        let moving = MovingTemperature {
+            learnable: number("learnable")?,
+            min: number("min")?,
+            max: number("max")?,
+            from: number("from")?,
+            to: number("to")?,
+        };
+        options.finish(&path)?;
         let scheduled = moving.from.is_some() || moving.to.is_some() || !given.is_unit();
-        if moving.learnable.is_some() {
+        if learnt {
             ensure!(
                 !scheduled,
                 "{path}: `learnable` goes with `min` and `max`, not with `from`, `to` and `schedule`"
