@@ -140,7 +140,14 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let script = std::env::args().skip(1).find(|a| a.ends_with(".rhai"));
+        if let (clap::error::ErrorKind::InvalidSubcommand, Some(script)) = (error.kind(), script) {
+            complain(&format!("error: to run a script: seglab run {script}"));
+            std::process::exit(USAGE.into());
+        }
+        error.exit()
+    });
     // A panic inside a script function becomes a script error; its own text would only disturb.
     std::panic::set_hook(Box::new(|_| {}));
     let code = std::thread::Builder::new()

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -56,7 +58,29 @@ pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)], metadata: &[(
         Error::file(path, format!("cannot be written: {e}"))
     };
     safetensors::serialize_to_file(views, Some(metadata), partial).map_err(|e| failed(&e))?;
+    sort_entries(partial).map_err(|e| failed(&e))?;
     std::fs::rename(partial, path).map_err(|e| failed(&e))
+}
+
+/// Put the text entries of the header in order: the library writes them in another one each time, and the same content should be
+/// the same file.
+fn sort_entries(path: &Path) -> std::io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = vec![0; u64::from_le_bytes(length) as usize];
+    file.read_exact(&mut header)?;
+    let mut json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)?;
+    if let Some(entries) = json.get_mut("__metadata__").and_then(|e| e.as_object_mut()) {
+        entries.sort_keys();
+    }
+    let mut sorted = serde_json::to_vec(&json)?;
+    sorted.resize(header.len().max(sorted.len()), b' '); // the header ends in spaces, up to a multiple of 8
+    if sorted.len() != header.len() {
+        return Err(std::io::Error::other("internal: the header changed its length"));
+    }
+    file.seek(SeekFrom::Start(8))?;
+    file.write_all(&sorted)
 }
 
 /// A tensor as safetensors wants it.
@@ -125,6 +149,21 @@ mod tests {
         assert_eq!(file.metadata["note"], "x");
         assert_eq!(file.tensors["t"].to_vec2::<f32>().unwrap(), t.to_vec2::<f32>().unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1); // no temporary file is left
+    }
+
+    #[test]
+    fn the_same_content_is_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..20).map(|i| format!("entry {}", i * 7 % 20)).collect();
+        let entries: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "\"é\"")).collect();
+        let bytes = |name: &str| {
+            let path = folder.path().join(name);
+            let t = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+            write(&path, &[("t".into(), t)], &entries).unwrap();
+            assert_eq!(read(&path, &Device::Cpu).unwrap().metadata["entry 3"], "\"é\"");
+            std::fs::read(path).unwrap()
+        };
+        assert_eq!(bytes("a.safetensors"), bytes("b.safetensors"));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub fn arguments(ast: &AST) -> Option<Vec<String>> {
         match path.last() {
             Some(ASTNode::Expr(Expr::FnCall(call, _))) if call.name == "arg" && call.namespace.is_empty() => {
                 match call.args.first() {
+                    Some(Expr::StringConstant(name, _)) if names.iter().any(|n| *n == **name) => {}
                     Some(Expr::StringConstant(name, _)) => names.push(name.to_string()),
                     _ => all_known = false,
                 }
