@@ -189,14 +189,41 @@ fn an_output_folder_that_cannot_be_made_is_named() {
 #[test]
 #[cfg(unix)]
 fn an_interrupted_script_exits_with_130() {
+    interrupted("print(\"on\"); let i = 0; loop { i += 1; }");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_training_says_how_to_go_on() {
+    let (folder, text) = interrupted(
+        "let d = data::scenes(#{ count: 2, size: [32, 48] });
+        let net = model::deeplabv3plus(#{ encoder: \"resnet18\", classes: d.classes, decoder_channels: 16 });
+        train::finetune(net, d, #{ steps: 100000, batch_size: 2, on_step: |i| { if i.step == 0 { print(\"on\"); } } });",
+    );
+    let call = text.split("; ").find(|part| part.contains("train::load(")).unwrap();
+    let call = call.split(" goes on").next().unwrap();
+    let call = call.replace("data: ..", "data: data::scenes(#{ count: 2, size: [32, 48] })");
+    let call = call.replace(".resume()", ".advance(1)");
+    std::fs::write(folder.path().join("on.rhai"), format!("print({call});")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_seglab"))
+        .args(["run", "on.rhai", "--out", "second"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{call}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Run a script that prints a line, interrupt it then; its folder, and what it printed after.
+#[cfg(unix)]
+fn interrupted(script: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("loop.rhai"),
-        "print(\"on\"); let i = 0; loop { i += 1; }",
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("loop.rhai"), script).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_seglab"))
-        .args(["run", "loop.rhai"])
+        .args(["run", "loop.rhai", "--out", "first"])
         .current_dir(folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -211,4 +238,7 @@ fn an_interrupted_script_exits_with_130() {
         .unwrap();
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+    (folder, text)
 }
