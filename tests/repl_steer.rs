@@ -104,12 +104,12 @@ fn time_to_end(t: &mut Terminal, work: &str) -> Duration {
     pressed.elapsed()
 }
 
-/// The first time that is short enough, else the shortest of all attempts; none may be far from it.
+/// The first time that is short enough, else the shortest of all attempts; none may take seconds.
 fn fastest(mut attempt: impl FnMut() -> Duration) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..ATTEMPTS {
         let time = attempt();
-        assert!(time < Duration::from_millis(1500), "{time:?}");
+        assert!(time < Duration::from_secs(5), "{time:?}");
         best = best.min(time);
         if best < AT_ONCE {
             break;
