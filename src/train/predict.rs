@@ -74,50 +74,48 @@ fn coarse_logits(model: &Segmenter, images: &Tensor, check: Check) -> Result<Ten
     model.classify(&features, [height, width], &pass)
 }
 
-/// Logits `[n, classes, h, w]` at the size of the images, averaged over windows that overlap by a third.
+/// Logits `[n, classes, h, w]` at the size of the images, averaged over windows that overlap by a third; nothing leaves a GPU.
 fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2], check: Check) -> Result<Tensor> {
     let (n, _, height, width) = images.dims4()?;
     let window = [window[0].min(height), window[1].min(width)];
-    let classes = model.config().classes;
+    let shape = (n, model.config().classes, height, width);
     if images.device().is_cuda() {
-        return windowed_on_gpu(model, images, window, check);
+        let sum = Tensor::zeros(shape, DType::F32, images.device())?;
+        let count = for_windows(model, images, window, check, |logits, at| {
+            Ok(ops::add_window(&sum, &logits.contiguous()?, at)?)
+        })?;
+        let count = Tensor::from_vec(count, (1, 1, height, width), images.device())?;
+        return Ok(sum.broadcast_div(&count)?);
     }
-    let mut sum = vec![0f32; n * classes * height * width];
-    let mut count = vec![0f32; height * width];
-    for top in starts(height, window[0]) {
-        for left in starts(width, window[1]) {
-            let part = images
-                .narrow(2, top, window[0])?
-                .narrow(3, left, window[1])?
-                .contiguous()?;
-            let logits = model.forward(&part, &Pass::evaluation().until(check))?;
-            let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-            for (plane, part) in sum
-                .chunks_exact_mut(height * width)
-                .zip(logits.chunks_exact(window[0] * window[1]))
-            {
-                for (y, row) in part.chunks_exact(window[1]).enumerate() {
-                    let at = (top + y) * width + left;
-                    plane[at..at + window[1]].iter_mut().zip(row).for_each(|(s, v)| *s += v);
-                }
-            }
-            for y in top..top + window[0] {
-                count[y * width + left..y * width + left + window[1]]
-                    .iter_mut()
-                    .for_each(|c| *c += 1.0);
+    let mut sum = vec![0f32; n * shape.1 * height * width];
+    let count = for_windows(model, images, window, check, |logits, [top, left]| {
+        let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+        for (plane, part) in sum
+            .chunks_exact_mut(height * width)
+            .zip(logits.chunks_exact(window[0] * window[1]))
+        {
+            for (y, row) in part.chunks_exact(window[1]).enumerate() {
+                let at = (top + y) * width + left;
+                plane[at..at + window[1]].iter_mut().zip(row).for_each(|(s, v)| *s += v);
             }
         }
-    }
+        Ok(())
+    })?;
     for plane in sum.chunks_exact_mut(height * width) {
         plane.iter_mut().zip(&count).for_each(|(s, c)| *s /= c);
     }
-    Ok(Tensor::from_vec(sum, (n, classes, height, width), &Device::Cpu)?)
+    Ok(Tensor::from_vec(sum, shape, &Device::Cpu)?)
 }
 
-/// As [`windowed_logits`]; nothing leaves the device.
-fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2], check: Check) -> Result<Tensor> {
-    let (n, _, height, width) = images.dims4()?;
-    let sum = Tensor::zeros((n, model.config().classes, height, width), DType::F32, images.device())?;
+/// Call `add(logits, [top, left])` for every window; returns how many windows cover each pixel, row by row.
+fn for_windows(
+    model: &Segmenter,
+    images: &Tensor,
+    window: [usize; 2],
+    check: Check,
+    mut add: impl FnMut(&Tensor, [usize; 2]) -> Result<()>,
+) -> Result<Vec<f32>> {
+    let (_, _, height, width) = images.dims4()?;
     let mut count = vec![0f32; height * width];
     for top in starts(height, window[0]) {
         for left in starts(width, window[1]) {
@@ -125,16 +123,14 @@ fn windowed_on_gpu(model: &Segmenter, images: &Tensor, window: [usize; 2], check
                 .narrow(2, top, window[0])?
                 .narrow(3, left, window[1])?
                 .contiguous()?;
-            let logits = model.forward(&part, &Pass::evaluation().until(check))?.contiguous()?;
-            ops::add_window(&sum, &logits, [top, left])?;
+            add(&model.forward(&part, &Pass::evaluation().until(check))?, [top, left])?;
             for y in top..top + window[0] {
                 let row = &mut count[y * width + left..][..window[1]];
                 row.iter_mut().for_each(|c| *c += 1.0);
             }
         }
     }
-    let count = Tensor::from_vec(count, (1, 1, height, width), images.device())?;
-    Ok(sum.broadcast_div(&count)?)
+    Ok(count)
 }
 
 /// Where windows of `window` begin along a side: every two thirds of a window, the last one flush with the end.

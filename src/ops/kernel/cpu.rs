@@ -176,6 +176,22 @@ pub(crate) fn per_task(size: usize) -> usize {
     (16_384 / size.max(1)).max(1)
 }
 
+/// Positions of the inner dimension that [`for_strips`] handles at once.
+pub(crate) const STRIP: usize = 64;
+
+/// Of a map `[outer, length, inner]`: call `body(outer index, first inner position, count)` for every strip of inner positions with all
+/// their `length`, in parallel.
+#[inline(always)]
+pub(crate) fn for_strips([outer, length, inner]: [usize; 3], body: impl Fn(usize, usize, usize) + Sync + Send) {
+    let strips = inner.div_ceil(STRIP);
+    for_ranges(outer * strips, per_task(length * inner.min(STRIP)), |range| {
+        for strip in range {
+            let start = strip % strips * STRIP;
+            body(strip / strips, start, STRIP.min(inner - start));
+        }
+    });
+}
+
 /// A vector filled in parallel pieces of 16 Ki elements; `fill` gets the place of its first element and the piece.
 pub(crate) fn fill_by<T: Copy + Send>(len: usize, fill: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
     buffer(len, |out| {

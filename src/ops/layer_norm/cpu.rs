@@ -2,27 +2,12 @@
 
 use super::Sizes;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
-
-/// Positions handled at once.
-const STRIP: usize = 64;
+use crate::ops::kernel::cpu::{STRIP, Shared, buffer, for_ranges, for_strips, per_task, wide};
 
 /// Mean and `1 / sqrt(var + eps)` of each position, `[images, area]`.
 pub(super) struct Moments<T> {
     mean: Vec<T>,
     scale: Vec<T>,
-}
-
-/// Call `body(image, first position, count)` for every strip, in parallel.
-#[inline(always)]
-fn for_strips(s: Sizes, body: impl Fn(usize, usize, usize) + Sync + Send) {
-    let strips = s.area.div_ceil(STRIP);
-    for_ranges(s.images * strips, per_task(s.channels * s.area.min(STRIP)), |range| {
-        for strip in range {
-            let start = strip % strips * STRIP;
-            body(strip / strips, start, STRIP.min(s.area - start));
-        }
-    });
 }
 
 wide! {
@@ -33,7 +18,7 @@ pub(super) fn forward<T: Element>(s: Sizes, x: &[T], w: &[T], b: &[T], eps: f64)
     let (mean, scale) = (Shared::new(&mut means), Shared::new(&mut scales));
     let result = buffer(x.len(), |out| {
         let out = Shared::new(out);
-        for_strips(s, |image, start, len| {
+        for_strips([s.images, s.channels, s.area], |image, start, len| {
             let at = |c: usize| (image * s.channels + c) * s.area + start;
             let here = image * s.area + start;
             // SAFETY: this task alone handles these positions.
@@ -69,7 +54,7 @@ pub(super) fn input_gradient<T: Element>(s: Sizes, x: &[T], w: &[T], moments: &M
     let count = T::from_f64(s.channels as f64);
     buffer(x.len(), |out| {
         let out = Shared::new(out);
-        for_strips(s, |image, start, len| {
+        for_strips([s.images, s.channels, s.area], |image, start, len| {
             let at = |c: usize| (image * s.channels + c) * s.area + start;
             let here = image * s.area + start;
             let (mean, scale) = (&moments.mean[here..][..len], &moments.scale[here..][..len]);

@@ -2,21 +2,7 @@
 
 use super::Around;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
-
-/// Inner positions handled at once.
-const STRIP: usize = 64;
-
-/// Call `body(outer index, first inner position, count)` for every strip, in parallel.
-fn for_strips(a: Around, body: impl Fn(usize, usize, usize) + Sync + Send) {
-    let strips = a.inner.div_ceil(STRIP);
-    for_ranges(a.outer * strips, per_task(a.length * a.inner.min(STRIP)), |range| {
-        for strip in range {
-            let start = strip % strips * STRIP;
-            body(strip / strips, start, STRIP.min(a.inner - start));
-        }
-    });
-}
+use crate::ops::kernel::cpu::{STRIP, Shared, buffer, for_strips, wide};
 
 wide! {
 /// The unit vectors, and the lengths before (at least `eps`).
@@ -27,7 +13,7 @@ pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<
         let out = Shared::new(out);
         lengths = buffer(a.outer * a.inner, |lengths| {
             let lengths = Shared::new(lengths);
-            for_strips(a, |outer, start, count| {
+            for_strips([a.outer, a.length, a.inner], |outer, start, count| {
                 // SAFETY: this task alone handles these positions.
                 let norm = unsafe { lengths.part(outer * a.inner + start, count) };
                 let at = |i: usize| (outer * a.length + i) * a.inner + start;
@@ -74,7 +60,7 @@ pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], 
     let eps = T::from_f64(eps);
     buffer(y.len(), |dx| {
         let dx = Shared::new(dx);
-        for_strips(a, |outer, start, count| {
+        for_strips([a.outer, a.length, a.inner], |outer, start, count| {
             let norm = &lengths[outer * a.inner + start..][..count];
             let at = |i: usize| (outer * a.length + i) * a.inner + start;
             let mut dots = [T::zero(); STRIP];
