@@ -13,12 +13,14 @@
 mod devices;
 mod tensors;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use seglab::nn::{Architecture, EncoderKind, LoadOptions, ModelConfig, Pass, Segmenter, weights};
 use seglab::ops::Precision;
+use seglab::random::Random;
 use serde_json::Value;
 use tensors::numbers as values;
 
@@ -128,14 +130,8 @@ impl Case {
     /// Errors of the output, of the parameter with the worst gradient (with its name), of the running statistics.
     fn train_errors(&self, dtype: DType) -> (f64, (f64, String), f64) {
         let model = filled(&config(&self.options), dtype, &self.device);
-        let pass = Pass {
-            training: true,
-            track: true,
-            random: None,
-            tape: None,
-            precision: Precision::F32,
-            check: None,
-        };
+        let random = RefCell::new(Random::new(0)); // the models have no dropout
+        let pass = Pass::training(&random);
         let logits = model.forward(&self.images(dtype), &pass).unwrap();
         let output = error(&sample(&logits, 256), &values(self.golden("train")));
 

@@ -76,7 +76,7 @@ impl Aspp {
 
     /// [n, input, h, w] -> [n, output, h, w].
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (n, _, height, width) = x.dims4()?;
+        let (n, whole) = (x.dims4()?.0, pass.graph().size(x)?);
         ensure!(
             n > 1 || !pass.training,
             "forward: a batch of 1 image cannot train this network, since batch norm after image pooling has one value per \
@@ -89,11 +89,10 @@ impl Aspp {
                 Branch::Separable(conv) => conv.forward(x, pass)?,
             });
         }
-        let whole = [height, width];
         let pooled = pass.graph().avg_pool2d(x, whole, whole, [0, 0])?;
         let pooled = self.pool.forward(&pooled, pass)?;
-        maps.push(pass.graph().resize_bilinear(&pooled, [height, width], false)?);
-        let joined = pass.graph().concat(&maps.iter().collect::<Vec<_>>(), 1)?;
+        maps.push(pass.graph().resize_bilinear(&pooled, whole, false)?);
+        let joined = pass.graph().concat_channels(&maps.iter().collect::<Vec<_>>())?;
         drop(maps);
         dropout(self.project.forward(&joined, pass)?, self.dropout, pass)
     }

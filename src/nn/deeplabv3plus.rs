@@ -55,9 +55,10 @@ impl DeepLabV3Plus {
     /// the output stride divides is `nn.UpsamplingBilinear2d` by 4 (2 at output stride 8).
     pub(super) fn forward(&self, pyramid: &Pyramid, pass: &Pass) -> Result<Tensor> {
         let coarse = self.smooth.forward(&self.aspp.forward(&pyramid.layer4, pass)?, pass)?;
-        let (_, _, height, width) = pyramid.layer1.dims4()?;
-        let coarse = pass.graph().resize_bilinear(&coarse, [height, width], true)?;
+        let size = pass.graph().size(&pyramid.layer1)?;
+        let coarse = pass.graph().resize_bilinear(&coarse, size, true)?;
         let fine = self.low_level.forward(&pyramid.layer1, pass)?;
-        self.fuse.forward(&pass.graph().concat(&[&coarse, &fine], 1)?, pass)
+        self.fuse
+            .forward(&pass.graph().concat_channels(&[&coarse, &fine])?, pass)
     }
 }

@@ -1,6 +1,6 @@
 //! The two heads on the decoder's map: classifier and projection.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::config::ProjectionConfig;
 use super::decoder::Conventions;
@@ -8,6 +8,7 @@ use super::layer::{BatchNorm, Conv2d, ConvSpec};
 use super::param::Builder;
 use super::pass::Pass;
 use crate::error::Result;
+use crate::ops::Layout;
 
 /// One convolution to the classes, then bilinear to the size asked for.
 pub(super) struct Classifier {
@@ -28,14 +29,14 @@ impl Classifier {
         })
     }
 
-    /// [n, input, h, w] -> [n, classes, size].
-    pub(super) fn forward(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        let logits = self.conv.forward(features, pass)?;
-        let (_, _, height, width) = logits.dims4()?;
-        if [height, width] == size {
-            return Ok(logits);
+    /// The decoder's map -> [n, classes, size], of type `dtype`; without a size at the map's.
+    pub(super) fn forward(&self, maps: &Tensor, size: Option<[usize; 2]>, dtype: DType, pass: &Pass) -> Result<Tensor> {
+        let logits = pass.graph().leave(&self.conv.forward(maps, pass)?, dtype)?;
+        let graph = pass.graph().laid(Layout::ChannelsFirst);
+        match size {
+            Some(size) => graph.resize_bilinear(&logits, size, self.align_corners),
+            None => Ok(logits),
         }
-        pass.graph().resize_bilinear(&logits, size, self.align_corners)
     }
 }
 
@@ -77,9 +78,9 @@ impl Projection {
         })
     }
 
-    /// [n, input, h, w] -> [n, channels, h, w], not normalised.
-    pub(super) fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let mut x = features.clone();
+    /// The decoder's map -> [n, channels, h, w], of type `dtype`, not normalised.
+    pub(super) fn forward(&self, maps: &Tensor, dtype: DType, pass: &Pass) -> Result<Tensor> {
+        let mut x = maps.clone();
         for (conv, norm) in &self.hidden {
             x = conv.forward(&x, pass)?;
             x = match norm {
@@ -87,6 +88,6 @@ impl Projection {
                 None => pass.graph().relu(&x)?,
             };
         }
-        self.last.forward(&x, pass)
+        pass.graph().leave(&self.last.forward(&x, pass)?, dtype)
     }
 }

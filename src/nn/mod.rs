@@ -34,6 +34,7 @@ mod init;
 mod layer;
 mod load;
 mod mit;
+mod on_gpu;
 mod param;
 mod pass;
 mod resnet;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::error::Result;
 use crate::ops::pieces::Check;
-use crate::ops::{Graph, Precision, Tape};
+use crate::ops::{Graph, Layout, Precision, Tape};
 use crate::random::Random;
 
 /// How one forward pass runs: the mode of batch norm and dropout, gradients or none, and where dropout draws from.
@@ -22,6 +22,8 @@ pub struct Pass<'a> {
     pub precision: Precision,
     /// Asked before each layer that takes long; its error ends the pass.
     pub check: Option<Check<'a>>,
+    /// How maps lie inside the network, which decides that itself.
+    pub(super) layout: Layout,
 }
 
 impl<'a> Pass<'a> {
@@ -34,6 +36,7 @@ impl<'a> Pass<'a> {
             tape: None,
             precision: Precision::F32,
             check: None,
+            layout: Layout::ChannelsFirst,
         }
     }
 
@@ -46,6 +49,7 @@ impl<'a> Pass<'a> {
             tape: None,
             precision: Precision::F32,
             check: None,
+            layout: Layout::ChannelsFirst,
         }
     }
 
@@ -75,8 +79,9 @@ impl<'a> Pass<'a> {
         self.check.map_or(Ok(()), |check| check())
     }
 
-    /// Where this pass records its operations, and in which precision.
+    /// Where this pass records its operations, in which precision, and how the maps lie.
     pub(super) fn graph(&self) -> Graph<'a> {
-        self.tape.map(Graph::on).unwrap_or_default().at(self.precision)
+        let graph = self.tape.map(Graph::on).unwrap_or_default();
+        graph.at(self.precision).laid(self.layout)
     }
 }

@@ -43,15 +43,15 @@ impl Segformer {
 
     /// The map at stride 4.
     pub(super) fn forward(&self, pyramid: &Pyramid, pass: &Pass) -> Result<Tensor> {
-        let (_, _, height, width) = pyramid.layer1.dims4()?;
+        let size = pass.graph().size(&pyramid.layer1)?;
         let maps = [&pyramid.layer1, &pyramid.layer2, &pyramid.layer3, &pyramid.layer4];
         let mut joined = Vec::new();
         for (linear, map) in self.linear.iter().zip(maps) {
             let map = linear.forward(map, pass)?;
-            joined.push(pass.graph().resize_bilinear(&map, [height, width], false)?);
+            joined.push(pass.graph().resize_bilinear(&map, size, false)?);
         }
         let joined: Vec<&Tensor> = joined.iter().rev().collect();
-        let x = pass.graph().concat(&joined, 1)?;
+        let x = pass.graph().concat_channels(&joined)?;
         dropout(self.fuse.forward(&x, pass)?, self.dropout, pass)
     }
 }

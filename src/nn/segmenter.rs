@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::ModelConfig;
+use super::config::{Architecture, ModelConfig};
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
@@ -17,8 +17,9 @@ use super::pass::Pass;
 use super::weights;
 use crate::ensure;
 use crate::error::{Error, Result};
-use crate::ops::Precision;
+use crate::ops::kernel::on_gpu;
 use crate::ops::optimizer::average_all;
+use crate::ops::{Layout, Precision};
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -108,47 +109,79 @@ impl Segmenter {
     }
 
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
-    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn) or 1 (unet). On a GPU in a pass of precision bf16 it is
-    /// bf16; [`Segmenter::classify`] and [`Segmenter::project`] take it and give the parameters' type back.
+    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn) or 1 (unet).
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let size = self.check_images(images)?;
-        let images = images.to_dtype(self.working_type(pass))?;
-        let pyramid = self.encoder.forward(&images, pass)?;
-        self.decoder.forward(&pyramid, size, pass)
+        let pass = self.laid(pass);
+        pass.graph().leave(&self.maps(images, &pass)?, self.dtype)
     }
 
     /// Logits [n, classes, h, w] at the size of the images: `classify(features(images))`.
     pub fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = self.check_images(images)?;
-        self.classify(&self.features(images, pass)?, size, pass)
+        self.classify_maps(&self.maps(images, pass)?, Some(size), pass)
     }
 
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
     /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        let features = features.to_dtype(self.working_type(pass))?;
-        Ok(self.classifier.forward(&features, size, pass)?.to_dtype(self.dtype)?)
+        self.classify_maps(&self.enter(features, &self.laid(pass))?, Some(size), pass)
     }
 
     /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
     pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let features = features.to_dtype(self.working_type(pass))?;
-        Ok(self.projection.forward(&features, pass)?.to_dtype(self.dtype)?)
+        self.project_maps(&self.enter(features, &self.laid(pass))?, pass)
     }
 
-    /// The element type of the maps inside the network: bf16 on a GPU in a pass of that precision, else that of the parameters, which
-    /// stay as they are (each convolution converts its own; the processor rounds the factors of its products instead).
-    fn working_type(&self, pass: &Pass) -> DType {
-        match pass.precision {
-            Precision::Bf16 if self.device.is_cuda() && self.dtype == DType::F32 => DType::BF16,
-            _ => self.dtype,
+    /// [`Segmenter::features`] as the network has them inside: on a GPU bf16 in a pass of that precision, and perhaps with the channels
+    /// last.
+    pub(crate) fn maps(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let size = self.check_images(images)?;
+        let pass = self.laid(pass);
+        let pyramid = self.encoder.forward(&self.enter(images, &pass)?, &pass)?;
+        self.decoder.forward(&pyramid, size, &pass)
+    }
+
+    /// [`Segmenter::classify`] of [`Segmenter::maps`]; without a size at theirs.
+    pub(crate) fn classify_maps(&self, maps: &Tensor, size: Option<[usize; 2]>, pass: &Pass) -> Result<Tensor> {
+        self.classifier.forward(maps, size, self.dtype, &self.laid(pass))
+    }
+
+    /// [`Segmenter::project`] of [`Segmenter::maps`].
+    pub(crate) fn project_maps(&self, maps: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.projection.forward(maps, self.dtype, &self.laid(pass))
+    }
+
+    /// `pass` with maps as this network has them in it, if they are not laid so already: on a GPU a network of convolutions has the channels last where tensor cores
+    /// compute (bf16, TF32), which want them so.
+    fn laid<'a>(&self, pass: &Pass<'a>) -> Pass<'a> {
+        let cores = pass.precision == Precision::Bf16 || crate::device::tf32();
+        let convolutions = self.config.architecture != Architecture::Segformer;
+        let last = on_gpu(&self.device) && self.dtype == DType::F32 && convolutions && cores;
+        let last = last || pass.layout == Layout::ChannelsLast;
+        Pass {
+            layout: if last {
+                Layout::ChannelsLast
+            } else {
+                Layout::ChannelsFirst
+            },
+            ..*pass
         }
+    }
+
+    /// Images or features as the network has its maps inside. On a GPU a pass of precision bf16 has bf16; else they have the type of the
+    /// parameters, which stay as they are (each convolution converts its own; the processor rounds the factors of its products instead).
+    fn enter(&self, maps: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let dtype = match pass.precision {
+            Precision::Bf16 if on_gpu(&self.device) && self.dtype == DType::F32 => DType::BF16,
+            _ => self.dtype,
+        };
+        pass.graph().enter(maps, dtype)
     }
 
     /// The embedding of every position: `project(features(images))` divided by its Euclidean norm over the channels.
     pub fn embed(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         pass.graph()
-            .normalize(&self.project(&self.features(images, pass)?, pass)?, 1, 1e-12)
+            .normalize(&self.project_maps(&self.maps(images, pass)?, pass)?, 1, 1e-12)
     }
 
     fn check_images(&self, images: &Tensor) -> Result<[usize; 2]> {

@@ -49,9 +49,8 @@ impl Unet {
         for (i, [first, second]) in self.blocks.iter().enumerate() {
             x = match skips.get(i) {
                 Some(skip) => {
-                    let (_, _, height, width) = skip.dims4()?;
-                    let x = pass.graph().resize_nearest(&x, [height, width])?;
-                    pass.graph().concat(&[&x, *skip], 1)?
+                    let x = pass.graph().resize_nearest(&x, pass.graph().size(skip)?)?;
+                    pass.graph().concat_channels(&[&x, *skip])?
                 }
                 None => pass.graph().resize_nearest(&x, size)?,
             };

@@ -20,7 +20,8 @@ use candle_core::{Result as EngineResult, Tensor, TensorId};
 
 use super::graph::{Backward, Output, record};
 use super::kernel::cpu::fill_by;
-use super::kernel::{View, by_dtype, plain};
+use super::kernel::{View, by_dtype, on_gpu, plain};
+use super::layout::Layout;
 use super::precision::Precision;
 use crate::error::Result;
 
@@ -29,6 +30,7 @@ use crate::error::Result;
 pub struct Graph<'a> {
     tape: Option<&'a Tape>,
     pub(super) precision: Precision,
+    pub(super) layout: Layout,
 }
 
 impl<'a> Graph<'a> {
@@ -43,6 +45,11 @@ impl<'a> Graph<'a> {
     /// The same graph, whose convolutions round their factors to `precision`.
     pub fn at(self, precision: Precision) -> Self {
         Graph { precision, ..self }
+    }
+
+    /// The same graph for maps that lie so.
+    pub(crate) fn laid(self, layout: Layout) -> Self {
+        Graph { layout, ..self }
     }
 
     /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked.
@@ -276,7 +283,7 @@ fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Ten
     let sum = match gradients.get(&id) {
         None => part,
         // Gradients are outside any graph, so that candle's sum records nothing.
-        Some(old) if old.device().is_cuda() => (old.detach() + part.detach())?,
+        Some(old) if on_gpu(old.device()) => (old.detach() + part.detach())?,
         Some(old) => {
             let (a, b) = (old.contiguous()?, part.contiguous()?);
             by_dtype!(a, "backward", T => {

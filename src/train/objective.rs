@@ -70,8 +70,9 @@ pub(super) fn compute(
                 // A GPU does not stop at a label that is no class: its loss would be NaN.
                 checked_labels(&batch.host_labels, model.config().classes, options.ignore_label)?;
             }
-            let features = model.features(&batch.images, &pass)?;
-            let logits = model.classify(&features, [height, width], &pass)?;
+            let maps = model.maps(&batch.images, &pass)?;
+            let logits = model.classify_maps(&maps, Some([height, width]), &pass)?;
+            drop(maps);
             Computed::new(Graph::on(&tape).cross_entropy(&logits, &batch.labels, options)?)
         }
         Objective::Custom => crate::fail!("{}: the loss is a function; give it again to go on", run.name),
@@ -93,14 +94,14 @@ fn contrast(
         Some(distorted) => Tensor::cat(&[&batch.images, distorted], 0)?,
         None => batch.images.clone(),
     };
-    let maps = model.features(&images, pass)?;
-    let projected = model.project(&maps, pass)?;
+    let maps = model.maps(&images, pass)?;
+    let projected = model.project_maps(&maps, pass)?;
     let (features, distorted) = match &batch.distorted {
         Some(_) => (projected.narrow(0, 0, n)?, Some(projected.narrow(0, n, n)?)),
         None => (projected, None),
     };
     let predictions = match options.sampling {
-        Sampling::Hard => Some(predictions(model, &maps.narrow(0, 0, n)?)?),
+        Sampling::Hard => Some(predictions(model, &maps.narrow(0, 0, n)?, pass)?),
         _ => None,
     };
     let output = pixel_contrast_until(
@@ -151,7 +152,7 @@ fn contrast(
 pub(super) fn averaged_keys(average: &Segmenter, batch: &Batch) -> Result<Tensor> {
     let pass = Pass::evaluation();
     let images = batch.distorted.as_ref().unwrap_or(&batch.images);
-    average.project(&average.features(images, &pass)?, &pass)
+    average.project_maps(&average.maps(images, &pass)?, &pass)
 }
 
 /// The light form of the embedding's diagnostics, on some pixels of the batch; nothing where it cannot be judged.
@@ -178,8 +179,7 @@ fn diagnostics(run: &Run, features: &Tensor, batch: &Batch, ignore_label: i64) -
 }
 
 /// The classifier's present opinion at the size of the features, for samplers that look for wrong pixels.
-fn predictions(model: &Segmenter, features: &Tensor) -> Result<Tensor> {
-    let (_, _, height, width) = features.dims4()?;
-    let logits = model.classify(&features.detach(), [height, width], &Pass::evaluation())?;
-    Ok(logits.argmax(1)?)
+fn predictions(model: &Segmenter, maps: &Tensor, pass: &Pass) -> Result<Tensor> {
+    let pass = Pass::evaluation().at(pass.precision);
+    Ok(model.classify_maps(&maps.detach(), None, &pass)?.argmax(1)?)
 }

@@ -69,9 +69,7 @@ fn probabilities(logits: &Tensor) -> Result<Tensor> {
 /// Logits at the size of the decoder's map: `[n, classes, h / stride, w / stride]`.
 fn coarse_logits(model: &Segmenter, images: &Tensor, check: Check) -> Result<Tensor> {
     let pass = Pass::evaluation().until(check);
-    let features = model.features(images, &pass)?;
-    let (_, _, height, width) = features.dims4()?;
-    model.classify(&features, [height, width], &pass)
+    model.classify_maps(&model.maps(images, &pass)?, None, &pass)
 }
 
 /// Logits `[n, classes, h, w]` at the size of the images, averaged over windows that overlap by a third; nothing leaves a GPU.

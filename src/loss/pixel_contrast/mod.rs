@@ -29,6 +29,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::ensure;
 use crate::error::Result;
 use crate::loss::labels::{IGNORED, label_map};
+use crate::ops::kernel::on_gpu;
 use crate::ops::pieces::Check;
 use crate::ops::pixel_contrast::pixel_contrast as contrast;
 use crate::random::Random;
@@ -235,7 +236,7 @@ fn views(
             "pixel_contrast: features of type {:?}, expected a floating point type",
             map.dtype()
         );
-        let kept = map.dtype() == DType::F64 || (map.dtype() == DType::BF16 && map.device().is_cuda());
+        let kept = map.dtype() == DType::F64 || (map.dtype() == DType::BF16 && on_gpu(map.device()));
         let map = if kept { map.clone() } else { map.to_dtype(DType::F32)? };
         match options.resize {
             Some(size) if size != [map.dim(2)?, map.dim(3)?] => crate::ops::resize_bilinear(&map, size, false),

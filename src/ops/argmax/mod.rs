@@ -5,6 +5,7 @@ mod cuda;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::kernel::on_gpu;
 use crate::error::Result;
 pub(crate) use cuda::{PairCounts, add_window};
 
@@ -19,7 +20,7 @@ const PAIRS: usize = 1 << 16;
 pub fn upsampled_argmax(logits: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
     let (n, classes, h, w) = logits.dims4()?;
     crate::ensure!(classes <= 256, "predict: {classes} classes do not fit into one byte");
-    if logits.device().is_cuda() {
+    if on_gpu(logits.device()) {
         return Ok(cuda::upsampled(&logits.contiguous()?, size, align_corners)?);
     }
     let values = logits.flatten_all()?.to_vec1::<f32>()?;

@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::{Result as EngineResult, Tensor};
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::{Graph, Needs};
 use crate::ensure;
 use crate::error::Result;
@@ -39,7 +39,7 @@ impl Graph<'_> {
         let keys = k[2] * k[3];
         let scale = 1.0 / ((q[1] / heads) as f64).sqrt();
         let (query, key, value) = (query.contiguous()?, key.contiguous()?, value.contiguous()?);
-        if query.device().is_cuda() {
+        if on_gpu(query.device()) {
             return Ok(cuda::attention(self, [&query, &key, &value], heads, scale)?);
         }
         let needs = Needs {

@@ -53,35 +53,40 @@ KERNEL batch_norm_sums(const T *x, double *parts, i64 images, i64 channels, i64 
     }
 }
 
-// One thread a channel: the statistics from the parts, or (parts null) the running ones; then x -> x factor + shift.
+// One warp a channel: the statistics from the parts, or (parts null) the running ones; then x -> x factor + shift.
 // In training the running statistics move towards those of the batch.
 KERNEL batch_norm_finish(const double *parts, const A *weight, const A *bias, A *running_mean, A *running_var, A *mean, A *scale,
                          A *factor, A *shift, i64 channels, i64 splits, A momentum, A eps) {
-    for EACH(c, channels) {
-        double m = 0, v = 0;
-        if (parts) {
-            double n = 0, spread = 0;
-            for (i64 s = 0; s < splits; s++) {
-                const double *p = parts + (c * splits + s) * 3;
-                if (p[0] == 0) continue;
-                double total = n + p[0], delta = p[1] - m;
-                spread += p[2] + delta * delta * n * p[0] / total;
-                m += delta * p[0] / total;
-                n = total;
-            }
-            v = spread / n;
+    i64 c = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (c >= channels) return; // the whole warp
+    int lane = threadIdx.x & 31;
+    double m = 0, v = 0;
+    if (parts) {
+        const double *p = parts + c * splits * 3;
+        double n = 0, sum = 0, spread = 0;
+        for (i64 s = lane; s < splits; s += 32) {
+            n += p[s * 3];
+            sum += p[s * 3] * p[s * 3 + 1];
+        }
+        n = warp_sum(n);
+        m = warp_sum(sum) / n;
+        for (i64 s = lane; s < splits; s += 32) spread += p[s * 3 + 2] + (p[s * 3 + 1] - m) * (p[s * 3 + 1] - m) * p[s * 3];
+        spread = warp_sum(spread);
+        v = spread / n;
+        if (lane == 0) {
             running_mean[c] = (A)(running_mean[c] * (1 - (double)momentum) + m * momentum);
             running_var[c] = (A)(running_var[c] * (1 - (double)momentum) + spread / (n - 1) * momentum);
-        } else {
-            m = running_mean[c];
-            v = running_var[c];
         }
-        double r = 1 / sqrt(v + (double)eps);
-        mean[c] = (A)m;
-        scale[c] = (A)r;
-        factor[c] = (A)(weight[c] * r);
-        shift[c] = (A)(bias[c] - m * weight[c] * r);
+    } else {
+        m = running_mean[c];
+        v = running_var[c];
     }
+    if (lane != 0) return;
+    double r = 1 / sqrt(v + (double)eps);
+    mean[c] = (A)m;
+    scale[c] = (A)r;
+    factor[c] = (A)(weight[c] * r);
+    shift[c] = (A)(bias[c] - m * weight[c] * r);
 }
 
 DEVICE T normal(T x, A factor, A shift, A residual, bool relu) {
@@ -140,24 +145,28 @@ KERNEL batch_norm_gradient_sums(const T *x, const T *y, const T *dy, const A *me
     }
 }
 
-// One thread a channel: the gradients of weight and bias, and the three numbers of dx = a d + b x + e.
+// One warp a channel: the gradients of weight and bias, and the three numbers of dx = a d + b x + e.
 KERNEL batch_norm_gradient_finish(const double *parts, const A *weight, const A *mean, const A *scale, A *dweight, A *dbias, A *abe,
                                   i64 channels, i64 splits, i64 count, i64 training) {
-    for EACH(c, channels) {
-        double sum = 0, product = 0;
-        for (i64 s = 0; s < splits; s++) {
-            sum += parts[(c * splits + s) * 2];
-            product += parts[(c * splits + s) * 2 + 1];
-        }
-        double r = scale[c], total = product * r, a = weight[c] * r;
-        double b = training ? -a * r * total / count : 0;
-        double e = training ? -a * sum / count - b * mean[c] : 0;
-        dweight[c] = (A)total;
-        dbias[c] = (A)sum;
-        abe[c * 3] = (A)a;
-        abe[c * 3 + 1] = (A)b;
-        abe[c * 3 + 2] = (A)e;
+    i64 c = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (c >= channels) return; // the whole warp
+    int lane = threadIdx.x & 31;
+    double sum = 0, product = 0;
+    for (i64 s = lane; s < splits; s += 32) {
+        sum += parts[(c * splits + s) * 2];
+        product += parts[(c * splits + s) * 2 + 1];
     }
+    sum = warp_sum(sum);
+    product = warp_sum(product);
+    if (lane != 0) return;
+    double r = scale[c], total = product * r, a = weight[c] * r;
+    double b = training ? -a * r * total / count : 0;
+    double e = training ? -a * sum / count - b * mean[c] : 0;
+    dweight[c] = (A)total;
+    dbias[c] = (A)sum;
+    abe[c * 3] = (A)a;
+    abe[c * 3 + 1] = (A)b;
+    abe[c * 3 + 2] = (A)e;
 }
 
 // dx, and d itself where `passed` is wanted.
@@ -184,4 +193,139 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, T 
             if (passed) passed[i] = d;
         }
     }
+}
+
+// ---- maps with the channels last, [rows, channels]: a thread keeps the numbers of its channels in registers (`Share`) ----
+
+// As batch_norm_sums: number, mean and sum of squared deviations of share blockIdx.x of the rows of each channel, around the channel's first value.
+template <int W> DEVICE void sums(const T *x, double *parts, i64 rows, i64 channels, i64 across) {
+    __shared__ Sums<2 * W> block;
+    Share<W> at(channels, across);
+    A first[W], v[2 * W];
+    for (int k = 0; k < 2 * W; k++) v[k] = 0;
+    if (at.inside()) {
+        Few<W> p = at.load(x, 0);
+        for (int k = 0; k < W; k++) first[k] = get(p.v[k]);
+#pragma unroll 4
+        for (u32 r = at.row; r < (u32)rows; r += at.step) {
+            p = at.load(x, r);
+            for (int k = 0; k < W; k++) {
+                A d = get(p.v[k]) - first[k];
+                v[k] += d;
+                v[W + k] += d * d;
+            }
+        }
+    }
+    column_sums(&block, v, at.across);
+    u32 each = 256 / at.across, rest = (u32)rows % at.step, begin = blockIdx.x * each;
+    double n = (u32)rows / at.step * each + (rest > begin ? min(rest - begin, each) : 0u);
+    for (u32 i = threadIdx.x; i < W * at.across; i += 256) {
+        u32 column = i / W, k = i % W;
+        i64 c = (i64)(blockIdx.y * at.across + column) * W + k;
+        if (c >= channels) continue;
+        double sum = column_sum(&block, k, column), square = column_sum(&block, W + k, column);
+        double *to = parts + (c * gridDim.x + blockIdx.x) * 3;
+        to[0] = n;
+        to[1] = n > 0 ? (double)get(x[c]) + sum / n : 0;
+        to[2] = n > 0 ? square - sum * sum / n : 0;
+    }
+}
+
+KERNEL batch_norm_last_sums(const T *x, double *parts, i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) sums<LANES>(x, parts, rows, channels, across);
+    else sums<1>(x, parts, rows, channels, across);
+}
+
+template <int W> DEVICE void apply(const T *x, const A *factor, const A *shift, const T *residual, T *y, i64 rows, i64 channels,
+                                   i64 across, i64 relu) {
+    Share<W> at(channels, across);
+    if (!at.inside()) return;
+    A f[W], s[W];
+    for (int k = 0; k < W; k++) {
+        f[k] = factor[at.channel() + k];
+        s[k] = shift[at.channel() + k];
+    }
+#pragma unroll 2
+    for (u32 r = at.row; r < (u32)rows; r += at.step) {
+        Few<W> p = at.load(x, r), q;
+        if (residual) q = at.load(residual, r);
+        for (int k = 0; k < W; k++) {
+            A v = get(p.v[k]) * f[k] + s[k] + (residual ? get(q.v[k]) : (A)0);
+            p.v[k] = put(relu && v < 0 ? (A)0 : v);
+        }
+        at.store(y, r, p);
+    }
+}
+
+KERNEL batch_norm_last_apply(const T *x, const A *factor, const A *shift, const T *residual, T *y, i64 rows, i64 channels, i64 across,
+                             i64 wide, i64 relu) {
+    if (wide) apply<LANES>(x, factor, shift, residual, y, rows, channels, across, relu);
+    else apply<1>(x, factor, shift, residual, y, rows, channels, across, relu);
+}
+
+// As batch_norm_gradient_sums.
+template <int W> DEVICE void gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 rows, i64 channels,
+                                           i64 across) {
+    __shared__ Sums<2 * W> block;
+    Share<W> at(channels, across);
+    A m[W], v[2 * W];
+    for (int k = 0; k < 2 * W; k++) v[k] = 0;
+    if (at.inside()) {
+        for (int k = 0; k < W; k++) m[k] = mean[at.channel() + k];
+#pragma unroll 2
+        for (u32 r = at.row; r < (u32)rows; r += at.step) {
+            Few<W> p = at.load(x, r), q = at.load(dy, r), o;
+            if (y) o = at.load(y, r);
+            for (int k = 0; k < W; k++) {
+                A d = y && !(get(o.v[k]) > 0) ? (A)0 : get(q.v[k]);
+                v[k] += d;
+                v[W + k] += d * (get(p.v[k]) - m[k]);
+            }
+        }
+    }
+    column_sums(&block, v, at.across);
+    for (u32 i = threadIdx.x; i < W * at.across; i += 256) {
+        u32 column = i / W, k = i % W;
+        i64 c = (i64)(blockIdx.y * at.across + column) * W + k;
+        if (c >= channels) continue;
+        parts[(c * gridDim.x + blockIdx.x) * 2] = column_sum(&block, k, column);
+        parts[(c * gridDim.x + blockIdx.x) * 2 + 1] = column_sum(&block, W + k, column);
+    }
+}
+
+KERNEL batch_norm_last_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 rows, i64 channels,
+                                     i64 across, i64 wide) {
+    if (wide) gradient_sums<LANES>(x, y, dy, mean, parts, rows, channels, across);
+    else gradient_sums<1>(x, y, dy, mean, parts, rows, channels, across);
+}
+
+// As batch_norm_gradient.
+template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 rows, i64 channels,
+                                      i64 across) {
+    Share<W> at(channels, across);
+    if (!at.inside()) return;
+    A a[W], b[W], e[W];
+    for (int k = 0; k < W; k++) {
+        const A *from = abe + (at.channel() + k) * 3;
+        a[k] = from[0];
+        b[k] = from[1];
+        e[k] = from[2];
+    }
+#pragma unroll 2
+    for (u32 r = at.row; r < (u32)rows; r += at.step) {
+        Few<W> p = at.load(x, r), q = at.load(dy, r), o;
+        if (y) o = at.load(y, r);
+        for (int k = 0; k < W; k++) {
+            if (y && !(get(o.v[k]) > 0)) q.v[k] = put(0);
+            p.v[k] = put(a[k] * get(q.v[k]) + b[k] * get(p.v[k]) + e[k]);
+        }
+        at.store(dx, r, p);
+        if (passed) at.store(passed, r, q);
+    }
+}
+
+KERNEL batch_norm_last_gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 rows, i64 channels, i64 across,
+                                i64 wide) {
+    if (wide) gradient<LANES>(x, y, dy, abe, dx, passed, rows, channels, across);
+    else gradient<1>(x, y, dy, abe, dx, passed, rows, channels, across);
 }

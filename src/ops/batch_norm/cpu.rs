@@ -1,6 +1,6 @@
 //! One task per channel: its statistics, then (while it is still in the cache) its values.
 
-use super::{BatchNormOptions, Layout};
+use super::{BatchNormOptions, Sizes};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
 
@@ -60,14 +60,14 @@ fn moments<'a, T: Element>(maps: impl Iterator<Item = &'a [T]>) -> (f64, f64) {
 wide! {
 /// The normalised batch and the statistics used; `given` are the running ones for evaluation.
 pub(super) fn forward<T: Element>(
-    layout: Layout,
+    sizes: Sizes,
     x: &[T],
     affine: [&[T]; 2],
     residual: Option<&[T]>,
     given: Option<(Vec<f64>, Vec<f64>)>,
     o: &BatchNormOptions,
 ) -> (Vec<T>, Statistics) {
-    let Layout { images, channels, area } = layout;
+    let Sizes { images, channels, area } = sizes;
     let [w, b] = affine;
     let count = (images * area) as f64;
     let mut statistics = Statistics {
@@ -131,8 +131,8 @@ fn affine_of<T: Element>(w: T, b: T, mean: f64, scale: f64) -> (T, T) {
 
 wide! {
 /// The values of [`forward`] without a residual a second time, to the bit.
-pub(super) fn again<T: Element>(layout: Layout, x: &[T], affine: [&[T]; 2], statistics: &Statistics, relu: bool) -> Vec<T> {
-    let Layout { channels, area, .. } = layout;
+pub(super) fn again<T: Element>(sizes: Sizes, x: &[T], affine: [&[T]; 2], statistics: &Statistics, relu: bool) -> Vec<T> {
+    let Sizes { channels, area, .. } = sizes;
     buffer(x.len(), |out| {
         let out = Shared::new(out);
         for_ranges(x.len() / area.max(1), per_task(area), |planes| {
@@ -184,7 +184,7 @@ wide! {
 /// With `d` = `dy` where the rectifier passed: `bias = sum d`, `weight = sum d xhat`,
 /// `input = weight scale (d - (sum d + xhat sum d xhat) / count)`, without the bracket's second part in evaluation.
 pub(super) fn backward<T: Element>(
-    layout: Layout,
+    sizes: Sizes,
     x: &[T],
     affine: [&[T]; 2],
     passed: Passed<T>,
@@ -193,7 +193,7 @@ pub(super) fn backward<T: Element>(
     training: bool,
     want_residual: bool,
 ) -> Gradients<T> {
-    let Layout { images, channels, area } = layout;
+    let Sizes { images, channels, area } = sizes;
     let count = (images * area) as f64;
     let mut weight = vec![T::zero(); channels];
     let mut bias = vec![T::zero(); channels];

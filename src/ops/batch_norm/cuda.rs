@@ -1,9 +1,10 @@
-//! Batch normalisation on a GPU: sums, one thread a channel for the statistics, one pass over the maps; nothing is read back.
+//! Batch normalisation on a GPU: sums, one warp a channel for the statistics, one pass over the maps; nothing is read back.
 
 use candle_core::{DType, Result, Tensor};
 
-use super::{BatchNormOptions, BatchNormState, Layout};
-use crate::ops::kernel::cuda::{BLOCKS, Buffer, Launch, Source, THREADS, arithmetic};
+use super::{BatchNormOptions, BatchNormState, Sizes};
+use crate::ops::Layout;
+use crate::ops::kernel::cuda::{BLOCKS, Buffer, Columns, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -11,24 +12,80 @@ const SOURCE: Source = Source {
     text: include_str!("batch_norm.cu"),
 };
 
-/// Parts to cut each channel into: enough blocks to fill the GPU, each with some work for every thread.
-fn splits(layout: Layout) -> usize {
-    let work = (layout.images * layout.area).div_ceil(16 * THREADS);
-    (2 * BLOCKS / layout.channels.max(1)).clamp(1, work.max(1))
+/// How some maps are shared out.
+#[derive(Clone, Copy)]
+enum Plan {
+    First(Sizes),
+    Last(Columns),
+}
+
+impl Plan {
+    fn new(layout: Layout, sizes: Sizes, maps: &[&Tensor]) -> Result<Self> {
+        Ok(match layout {
+            Layout::ChannelsFirst => Plan::First(sizes),
+            Layout::ChannelsLast => Plan::Last(Columns::of(maps)?),
+        })
+    }
+
+    /// The kernel for this layout: `[channels first, channels last]`.
+    fn start<'a>(&self, kernels: [&'static str; 2], x: &'a Tensor) -> Launch<'a> {
+        let kernel = match self {
+            Plan::First(_) => kernels[0],
+            Plan::Last(_) => kernels[1],
+        };
+        Launch::of(&SOURCE, kernel, x)
+    }
+
+    /// Parts to cut each channel into: enough blocks to fill the GPU, each with some work for every thread.
+    fn splits(&self) -> usize {
+        match self {
+            Plan::First(sizes) => {
+                let work = (sizes.images * sizes.area).div_ceil(16 * THREADS);
+                (2 * BLOCKS / sizes.channels.max(1)).clamp(1, work.max(1))
+            }
+            Plan::Last(columns) => columns.splits(),
+        }
+    }
+
+    /// Run a kernel that sums every part.
+    fn sum(&self, launch: Launch, splits: usize) -> Result<()> {
+        match self {
+            Plan::First(s) => launch
+                .ints(&[s.images, s.channels, s.area])
+                .run([splits, s.channels, 1], THREADS),
+            Plan::Last(columns) => launch.ints(&columns.ints()).run(columns.grid(splits), THREADS),
+        }
+    }
+
+    /// Run a kernel that changes every element.
+    fn apply(&self, launch: Launch, more: &[usize]) -> Result<()> {
+        match self {
+            Plan::First(s) => {
+                let n = s.images * s.channels * s.area;
+                launch.ints(&[s.channels, s.area, n]).ints(more).each(n.div_ceil(4))
+            }
+            Plan::Last(columns) => launch.ints(&columns.ints()).ints(more).run(columns.all(), THREADS),
+        }
+    }
+}
+
+/// Run a kernel with a warp for every channel.
+fn warps(launch: Launch, channels: usize) -> Result<()> {
+    launch.run([channels.div_ceil(THREADS / 32), 1, 1], THREADS)
 }
 
 /// The normalised batch, recorded in `graph`.
 pub(super) fn batch_norm(
     graph: Graph,
-    layout: Layout,
+    sizes: Sizes,
     x: &Tensor,
     [weight, bias]: &[Tensor; 2],
     state: BatchNormState,
     residual: Option<&Tensor>,
     o: &BatchNormOptions,
 ) -> Result<Tensor> {
-    let Layout { images, channels, area } = layout;
     let (device, real, n) = (x.device(), arithmetic(x.dtype()), x.elem_count());
+    let (channels, layout) = (sizes.channels, graph.layout);
     for part in [weight, bias, state.mean.as_tensor(), state.var.as_tensor()] {
         if part.dtype() != real {
             candle_core::bail!(
@@ -39,22 +96,21 @@ pub(super) fn batch_norm(
             )
         }
     }
-    let splits = splits(layout);
+    let maps: Vec<&Tensor> = std::iter::once(x).chain(residual).collect();
+    let plan = Plan::new(layout, sizes, &maps)?;
+    let splits = plan.splits();
     let vector = || Buffer::new(device, real, channels);
     let (mut mean, mut scale, mut factor, mut shift) = (vector()?, vector()?, vector()?, vector()?);
     let parts = match o.training {
         false => None,
         true => {
             let mut parts = Buffer::new(device, DType::F64, channels * splits * 3)?;
-            Launch::of(&SOURCE, "batch_norm_sums", x)
-                .read(x)
-                .write(&mut parts)
-                .ints(&[images, channels, area])
-                .run([splits, channels, 1], THREADS)?;
+            let launch = plan.start(["batch_norm_sums", "batch_norm_last_sums"], x);
+            plan.sum(launch.read(x).write(&mut parts), splits)?;
             Some(parts.tensor(channels * splits * 3))
         }
     };
-    Launch::of(&SOURCE, "batch_norm_finish", x)
+    let launch = Launch::of(&SOURCE, "batch_norm_finish", x)
         .read_or_null(parts.as_ref())
         .read(weight)
         .read(bias)
@@ -66,18 +122,18 @@ pub(super) fn batch_norm(
         .write(&mut shift)
         .ints(&[channels, splits])
         .real(o.momentum)
-        .real(o.eps)
-        .each(channels)?;
+        .real(o.eps);
+    warps(launch, channels)?;
     let (factor, shift) = (factor.tensor(channels), shift.tensor(channels));
     let mut y = Buffer::like(x, n)?;
-    Launch::of(&SOURCE, "batch_norm_apply", x)
+    let launch = plan
+        .start(["batch_norm_apply", "batch_norm_last_apply"], x)
         .read(x)
         .read(&factor)
         .read(&shift)
         .read_or_null(residual)
-        .write(&mut y)
-        .ints(&[channels, area, n, usize::from(o.relu)])
-        .each(n.div_ceil(4))?;
+        .write(&mut y);
+    plan.apply(launch, &[usize::from(o.relu)])?;
     let (mean, scale) = (mean.tensor(channels), scale.tensor(channels));
     let mut arguments = vec![x, weight, bias];
     arguments.extend(residual);
@@ -90,19 +146,22 @@ pub(super) fn batch_norm(
             let (x, weight) = (arguments[0], arguments[1]);
             let residual = arguments.get(3).filter(|r| r.track_op());
             let y = relu.then_some(y);
+            let maps: Vec<&Tensor> = [x, dy].into_iter().chain(y).collect();
+            let plan = Plan::new(layout, sizes, &maps)?;
+            let splits = plan.splits();
             let mut parts = Buffer::new(x.device(), DType::F64, channels * splits * 2)?;
-            Launch::of(&SOURCE, "batch_norm_gradient_sums", x)
+            let launch = plan
+                .start(["batch_norm_gradient_sums", "batch_norm_last_gradient_sums"], x)
                 .read(x)
                 .read_or_null(y)
                 .read(dy)
                 .read(&mean)
-                .write(&mut parts)
-                .ints(&[images, channels, area])
-                .run([splits, channels, 1], THREADS)?;
+                .write(&mut parts);
+            plan.sum(launch, splits)?;
             let parts = parts.tensor(channels * splits * 2);
             let vector = |count| Buffer::new(x.device(), real, channels * count);
             let (mut dweight, mut dbias, mut abe) = (vector(1)?, vector(1)?, vector(3)?);
-            Launch::of(&SOURCE, "batch_norm_gradient_finish", x)
+            let launch = Launch::of(&SOURCE, "batch_norm_gradient_finish", x)
                 .read(&parts)
                 .read(weight)
                 .read(&mean)
@@ -110,21 +169,21 @@ pub(super) fn batch_norm(
                 .write(&mut dweight)
                 .write(&mut dbias)
                 .write(&mut abe)
-                .ints(&[channels, splits, images * area, usize::from(training)])
-                .each(channels)?;
+                .ints(&[channels, splits, sizes.images * sizes.area, usize::from(training)]);
+            warps(launch, channels)?;
             let abe = abe.tensor(channels * 3);
             let mut dx = Buffer::like(x, n)?;
             // Without the rectifier the residual's gradient is the result's.
             let mut passed = (relu && residual.is_some()).then(|| Buffer::like(x, n)).transpose()?;
-            Launch::of(&SOURCE, "batch_norm_gradient", x)
+            let launch = plan
+                .start(["batch_norm_gradient", "batch_norm_last_gradient"], x)
                 .read(x)
                 .read_or_null(y)
                 .read(dy)
                 .read(&abe)
                 .write(&mut dx)
-                .write_or_null(passed.as_mut())
-                .ints(&[channels, area, n])
-                .each(n.div_ceil(4))?;
+                .write_or_null(passed.as_mut());
+            plan.apply(launch, &[])?;
             let mut list = vec![
                 Some(dx.tensor(x.shape())),
                 Some(dweight.tensor(channels)),
@@ -144,13 +203,13 @@ pub(super) fn batch_norm(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{agree, random};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
     use candle_core::Var;
 
     /// Both sides with fresh running statistics of their own; those are compared too.
-    fn compare(shape: &[usize], training: bool, relu: bool, residual: bool) {
+    fn compare(layout: Layout, shape: &[usize], training: bool, relu: bool, residual: bool) {
         let channels = shape[1];
-        let layout = Layout {
+        let sizes = Sizes {
             images: shape[0],
             channels,
             area: shape[2..].iter().product(),
@@ -179,7 +238,10 @@ mod tests {
             let r = residual.then(|| &t[1]);
             let y = if on_gpu {
                 let affine = [t[maps].clone(), t[maps + 1].clone()];
-                batch_norm(Graph::default(), layout, &t[0], &affine, s, r, &o)?
+                let graph = Graph::default().laid(layout);
+                let maps = t[..maps].iter().map(|m| laid(m, layout)).collect::<Result<Vec<_>>>()?;
+                let y = batch_norm(graph, sizes, &maps[0], &affine, s, maps.get(1), &o)?;
+                unlaid(&y, layout)?
             } else {
                 crate::ops::batch_norm(&t[0], &t[maps], &t[maps + 1], s, r, &o)?
             };
@@ -193,12 +255,20 @@ mod tests {
     #[test]
     fn batch_norm_on_a_gpu_is_that_of_the_processor() {
         for training in [true, false] {
-            compare(&[3, 2, 4, 8], training, true, true);
-            compare(&[2, 3, 5, 3], training, true, false);
-            compare(&[2, 3, 4, 4], training, false, true);
-            compare(&[5, 3], training, false, false);
+            compare(Layout::ChannelsFirst, &[5, 3], training, false, false);
+            for layout in LAYOUTS {
+                compare(layout, &[3, 2, 4, 8], training, true, true);
+                compare(layout, &[2, 3, 5, 3], training, true, false);
+                compare(layout, &[2, 3, 4, 4], training, false, true);
+                // whole packs of channels, in a number that is no power of two
+                compare(layout, &[2, 24, 3, 5], training, true, true);
+            }
         }
-        // several parts a channel
-        compare(&[2, 1, 70, 72], true, true, false);
+        // several parts a channel; several sets of channels
+        for layout in LAYOUTS {
+            compare(layout, &[2, 1, 70, 72], true, true, false);
+            compare(layout, &[2, 40, 19, 1], true, true, false);
+            compare(layout, &[1, 272, 3, 3], true, false, true);
+        }
     }
 }

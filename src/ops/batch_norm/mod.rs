@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{Result as EngineResult, Tensor, Var};
 
-use super::kernel::{Element, View, by_dtype, output, plain};
+use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::tape::{Graph, Needs};
 use crate::ensure;
 use crate::error::Result;
@@ -79,7 +79,7 @@ impl Graph<'_> {
         residual: Option<&Tensor>,
         o: &BatchNormOptions,
     ) -> Result<Tensor> {
-        let dims = input.dims();
+        let dims = self.dims("batch_norm", input)?;
         ensure!(
             dims.len() >= 2,
             "batch_norm: the input has shape {dims:?}, expected [images, channels, height, width]"
@@ -100,35 +100,36 @@ impl Graph<'_> {
         }
         if let Some(residual) = residual {
             ensure!(
-                residual.dims() == dims,
-                "batch_norm: the residual has shape {:?}, expected that of the input, {dims:?}",
-                residual.dims()
+                residual.dims() == input.dims(),
+                "batch_norm: the residual has shape {:?}, expected that of the input, {:?}",
+                residual.dims(),
+                input.dims()
             );
         }
-        let layout = Layout {
+        let sizes = Sizes {
             images: dims[0],
             channels: dims[1],
             area: dims[2..].iter().product(),
         };
         ensure!(
-            !o.training || layout.images * layout.area > 1,
+            !o.training || sizes.images * sizes.area > 1,
             "batch_norm: input {dims:?} has one value per channel, training needs more to estimate a variance; \
          use a larger batch or map, or evaluation mode"
         );
         let input = input.contiguous()?;
         let residual = residual.map(Tensor::contiguous).transpose()?;
         let affine = [weight.contiguous()?, bias.contiguous()?];
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             let residual = residual.as_ref();
-            return Ok(cuda::batch_norm(self, layout, &input, &affine, state, residual, o)?);
+            return Ok(cuda::batch_norm(self, sizes, &input, &affine, state, residual, o)?);
         }
-        Ok(by_dtype!(input, "batch_norm", T => typed::<T>(self, layout, &input, &affine, state, residual.as_ref(), o))?)
+        Ok(by_dtype!(input, "batch_norm", T => typed::<T>(self, sizes, &input, &affine, state, residual.as_ref(), o))?)
     }
 }
 
 /// Sizes of the batch: `[images, channels, area]`.
 #[derive(Clone, Copy)]
-struct Layout {
+struct Sizes {
     images: usize,
     channels: usize,
     area: usize,
@@ -136,7 +137,7 @@ struct Layout {
 
 fn typed<T: Element>(
     graph: Graph,
-    layout: Layout,
+    sizes: Sizes,
     input: &Tensor,
     [weight, bias]: &[Tensor; 2],
     state: BatchNormState,
@@ -151,10 +152,10 @@ fn typed<T: Element>(
     let (result, statistics) = {
         let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
         let r = residual.map(View::<T>::of).transpose()?;
-        cpu::forward(layout, &x, [&w, &b], r.as_deref(), given, o)
+        cpu::forward(sizes, &x, [&w, &b], r.as_deref(), given, o)
     };
     if o.training {
-        let count = (layout.images * layout.area) as f64;
+        let count = (sizes.images * sizes.area) as f64;
         let unbiased = |v: &f64| v * count / (count - 1.0);
         update(state.mean, &statistics.mean, o.momentum)?;
         update(
@@ -178,10 +179,7 @@ fn typed<T: Element>(
         move || -> EngineResult<Tensor> {
             let [input, weight, bias] = &kept;
             let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
-            Ok(plain(
-                cpu::again(layout, &x, [&w, &b], &statistics, relu),
-                input.shape(),
-            ))
+            Ok(plain(cpu::again(sizes, &x, [&w, &b], &statistics, relu), input.shape()))
         }
     };
     let result = graph.record_what(
@@ -205,12 +203,12 @@ fn typed<T: Element>(
                     (true, None) => Passed::Input,
                 };
                 let want_residual = needs.result && residual == Some(true);
-                cpu::backward(layout, &x, [&w, &b], passed, &dy, &statistics, training, want_residual)
+                cpu::backward(sizes, &x, [&w, &b], passed, &dy, &statistics, training, want_residual)
             };
             let mut list = vec![
                 Some(plain(gradients.input, input.shape())),
-                Some(plain(gradients.weight, layout.channels)),
-                Some(plain(gradients.bias, layout.channels)),
+                Some(plain(gradients.weight, sizes.channels)),
+                Some(plain(gradients.bias, sizes.channels)),
             ];
             if let Some(tracked) = residual {
                 // Without the rectifier the residual's gradient is the result's.

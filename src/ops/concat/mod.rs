@@ -5,7 +5,7 @@ mod cuda;
 use candle_core::{Shape, Tensor};
 
 use super::kernel::cpu::buffer;
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -45,7 +45,7 @@ impl Graph<'_> {
             .map(|t| t.contiguous())
             .collect::<candle_core::Result<_>>()?;
         let parts: Vec<&Tensor> = parts.iter().collect();
-        if parts[0].device().is_cuda() {
+        if on_gpu(parts[0].device()) {
             return Ok(cuda::concat(self, &parts, outer, &widths, shape)?);
         }
         Ok(by_dtype!(parts[0], "concat", T => {

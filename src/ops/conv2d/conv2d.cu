@@ -17,10 +17,53 @@ KERNEL bias_sums(const T *dy, double *parts, i64 images, i64 channels, i64 area)
     if (threadIdx.x == 0) parts[c * gridDim.x + blockIdx.x] = total;
 }
 
+// One warp a channel.
 KERNEL bias_finish(const double *parts, A *dbias, i64 channels, i64 splits) {
-    for EACH(c, channels) {
-        double sum = 0;
-        for (i64 s = 0; s < splits; s++) sum += parts[c * splits + s];
-        dbias[c] = (A)sum;
+    i64 c = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (c >= channels) return; // the whole warp
+    double sum = 0;
+    for (i64 s = threadIdx.x & 31; s < splits; s += 32) sum += parts[c * splits + s];
+    sum = warp_sum(sum);
+    if ((threadIdx.x & 31) == 0) dbias[c] = (A)sum;
+}
+
+// ---- maps with the channels last ----
+
+template <int W> DEVICE void add_last(T *y, const A *bias, i64 rows, i64 channels, i64 across) {
+    Share<W> at(channels, across);
+    if (!at.inside()) return;
+    A b[W];
+    for (int k = 0; k < W; k++) b[k] = bias[at.channel() + k];
+    for (u32 r = at.row; r < (u32)rows; r += at.step) {
+        Few<W> p = at.load(y, r);
+        for (int k = 0; k < W; k++) p.v[k] = put(get(p.v[k]) + b[k]);
+        at.store(y, r, p);
     }
+}
+
+KERNEL bias_add_last(T *y, const A *bias, i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) add_last<LANES>(y, bias, rows, channels, across);
+    else add_last<1>(y, bias, rows, channels, across);
+}
+
+template <int W> DEVICE void sums_last(const T *dy, double *parts, i64 rows, i64 channels, i64 across) {
+    __shared__ Sums<W> block;
+    Share<W> at(channels, across);
+    A v[W] = {0};
+    if (at.inside())
+#pragma unroll 4
+        for (u32 r = at.row; r < (u32)rows; r += at.step) {
+            Few<W> p = at.load(dy, r);
+            for (int k = 0; k < W; k++) v[k] += get(p.v[k]);
+        }
+    column_sums(&block, v, at.across);
+    for (u32 i = threadIdx.x; i < W * at.across; i += 256) {
+        i64 c = (i64)(blockIdx.y * at.across + i / W) * W + i % W;
+        if (c < channels) parts[c * gridDim.x + blockIdx.x] = column_sum(&block, i % W, i / W);
+    }
+}
+
+KERNEL bias_sums_last(const T *dy, double *parts, i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) sums_last<LANES>(dy, parts, rows, channels, across);
+    else sums_last<1>(dy, parts, rows, channels, across);
 }

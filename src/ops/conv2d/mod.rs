@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use candle_core::{Result as EngineResult, Tensor};
 
-use super::kernel::{Element, View, by_dtype, output, plain};
+use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::precision::Precision;
 use super::tape::{Graph, Needs};
 use super::{depthwise, taps, winograd};
@@ -77,8 +77,9 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// Check the shapes against one another and work out the sizes.
-    pub(super) fn new(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Self> {
-        let (x, w) = (input.dims(), weight.dims());
+    /// `x`: images, channels, height, width of the input.
+    pub(super) fn new(x: &[usize], weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Self> {
+        let w = weight.dims();
         ensure!(
             x.len() == 4,
             "conv2d: the input has shape {x:?}, expected [images, channels, height, width]"
@@ -88,7 +89,7 @@ impl Geometry {
             "conv2d: the weight has shape {w:?}, expected [outputs, channels / groups, kernel height, kernel width]"
         );
         ensure!(
-            o.groups > 0 && x[1] % o.groups == 0 && w[0] % o.groups == 0,
+            o.groups > 0 && x[1].is_multiple_of(o.groups) && w[0].is_multiple_of(o.groups),
             "conv2d: groups {} must divide the channels of the input {x:?} and the outputs of the weight {w:?}",
             o.groups
         );
@@ -236,7 +237,8 @@ pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> 
 impl Graph<'_> {
     /// [`conv2d`], recorded in this graph.
     pub fn conv2d(self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
-        self.convolve(Geometry::new(input, weight, bias, o)?, input, weight, bias)
+        let geometry = Geometry::new(&self.dims("conv2d", input)?, weight, bias, o)?;
+        self.convolve(geometry, input, weight, bias)
     }
 
     /// [`linear`], recorded in this graph.
@@ -247,7 +249,12 @@ impl Graph<'_> {
             weight.dims()
         );
         let kernel = weight.detach().unsqueeze(2)?.unsqueeze(3)?;
-        let geometry = Geometry::new(input, &kernel, Some(bias), &Conv2dOptions::default())?;
+        let geometry = Geometry::new(
+            &self.dims("linear", input)?,
+            &kernel,
+            Some(bias),
+            &Conv2dOptions::default(),
+        )?;
         self.convolve(geometry, input, weight, Some(bias))
     }
 
@@ -255,7 +262,7 @@ impl Graph<'_> {
         let input = input.contiguous()?;
         let weight = weight.contiguous()?;
         let bias = bias.map(Tensor::contiguous).transpose()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::conv2d(self, geometry, &input, &weight, bias.as_ref())?);
         }
         Ok(by_dtype!(input, "conv2d", T => typed::<T>(self, geometry, &input, &weight, bias.as_ref()))?)

@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::{DType, Result as EngineResult, Tensor};
 
-use super::kernel::{Element, View, by_dtype, output, plain};
+use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::error::Result;
 use crate::{ensure, fail};
@@ -110,7 +110,7 @@ impl Graph<'_> {
         );
         let problem = Problem::new(dims, o);
         let logits = logits.contiguous()?;
-        if logits.device().is_cuda() {
+        if on_gpu(logits.device()) {
             return Ok(cuda::cross_entropy(self, problem, &logits, labels)?);
         }
         let truth = checked_labels(labels, classes, o.ignore_label)?;

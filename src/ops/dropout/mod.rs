@@ -5,7 +5,7 @@ mod cuda;
 use candle_core::Tensor;
 
 use super::kernel::cpu::buffer;
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -60,7 +60,7 @@ impl Graph<'_> {
         }
         let input = input.contiguous()?;
         let (kept, scale) = (mask(input.elem_count(), p, random), scale(p));
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::dropout(self, &input, kept, scale)?);
         }
         Ok(by_dtype!(input, "dropout", T => {

@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::Tensor;
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::{Graph, Needs};
 use crate::error::Result;
 
@@ -19,7 +19,7 @@ impl Graph<'_> {
     /// [`gelu`], recorded in this graph.
     pub fn gelu(self, input: &Tensor) -> Result<Tensor> {
         let input = input.contiguous()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::gelu(self, &input)?);
         }
         let needs = Needs {

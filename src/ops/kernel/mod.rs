@@ -5,6 +5,8 @@ pub(crate) mod cuda;
 
 use candle_core::{CpuStorage, DType, Error, Result, Shape, Storage, StorageRef, Tensor, WithDType};
 
+pub(crate) use cuda::on_gpu;
+
 use super::graph::Output;
 
 /// The floating-point types that the operations compute in.

@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::Tensor;
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::{Graph, Needs};
 use crate::ensure;
 use crate::error::Result;
@@ -51,7 +51,7 @@ impl Graph<'_> {
             area: height * width,
         };
         let (input, weight, bias) = (input.contiguous()?, weight.contiguous()?, bias.contiguous()?);
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::layer_norm(self, sizes, &input, &weight, &bias, eps)?);
         }
         let needs = Needs {

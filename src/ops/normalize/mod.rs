@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::Tensor;
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl Graph<'_> {
             inner: dims[dim + 1..].iter().product(),
         };
         let input = input.contiguous()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::normalize(self, around, &input, eps)?);
         }
         Ok(by_dtype!(input, "normalize", T => {

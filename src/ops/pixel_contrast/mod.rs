@@ -16,6 +16,7 @@ use std::ops::Range;
 use candle_core::{DType, Shape, Storage, Tensor, WithDType};
 
 use super::graph::{Output, record};
+use super::kernel::on_gpu;
 use super::pieces::Check;
 use crate::allocator;
 use crate::error::Result;
@@ -188,7 +189,7 @@ pub fn pixel_contrast(
         pixels < u32::MAX as usize,
         "pixel_contrast: {pixels} pixels are more than can be numbered; use smaller crops or `max_anchors`"
     );
-    if first.device().is_cuda() {
+    if on_gpu(first.device()) {
         return cuda::contrast(first, &second, temperature, base, pairs, check);
     }
     let tau = checked(temperature)?;

@@ -9,11 +9,11 @@ wide! {
 pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let mut places = Vec::new();
-    let result = buffer(g.planes * out_area, |out| {
+    let result = buffer(g.planes() * out_area, |out| {
         let out = Shared::new(out);
-        places = buffer(g.planes * out_area, |places| {
+        places = buffer(g.planes() * out_area, |places| {
             let places = Shared::new(places);
-            for_ranges(g.planes, per_task(area), |planes| {
+            for_ranges(g.planes(), per_task(area), |planes| {
                 let (mut column, mut at) = (vec![T::zero(); g.size[1]], vec![0; g.size[1]]);
                 for plane in planes {
                     let map = &x[plane * area..][..area];
@@ -83,9 +83,9 @@ fn is_nan<T: Element>(v: T) -> bool {
 /// Each gradient goes to the place of its maximum.
 pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
-    buffer(g.planes * area, |dx| {
+    buffer(g.planes() * area, |dx| {
         let dx = Shared::new(dx);
-        for_ranges(g.planes, per_task(area), |planes| {
+        for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
                 let map = unsafe { dx.part(plane * area, area) };
@@ -103,9 +103,9 @@ pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> V
 pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
-    buffer(g.planes * out_area, |out| {
+    buffer(g.planes() * out_area, |out| {
         let out = Shared::new(out);
-        for_ranges(g.planes, per_task(area), |planes| {
+        for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 let map = &x[plane * area..][..area];
                 // SAFETY: this task alone writes this map.
@@ -125,9 +125,9 @@ pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
 pub(super) fn mean_backward<T: Element>(g: Window, dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
-    buffer(g.planes * area, |dx| {
+    buffer(g.planes() * area, |dx| {
         let dx = Shared::new(dx);
-        for_ranges(g.planes, per_task(area), |planes| {
+        for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
                 let map = unsafe { dx.part(plane * area, area) };

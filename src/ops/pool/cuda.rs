@@ -3,7 +3,8 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::Window;
-use crate::ops::kernel::cuda::{Buffer, Launch, Source};
+use crate::ops::Layout;
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, lanes};
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -18,49 +19,60 @@ impl Window {
         [s[0], s[1], o[0], o[1], k[0], k[1], t[0], t[1], p[0], p[1]]
     }
 
-    fn outputs(&self) -> usize {
-        self.planes * self.out_size[0] * self.out_size[1]
+    /// Run a kernel over maps of `n` elements from those of `maps`.
+    fn each(&self, layout: Layout, launch: Launch, n: usize, maps: &Tensor) -> Result<()> {
+        let launch = launch.int(n);
+        match layout {
+            Layout::ChannelsFirst => launch.ints(&self.sizes()).each(n),
+            Layout::ChannelsLast => {
+                let (lanes, wide) = lanes(self.channels, &[maps])?;
+                let launch = launch.ints(&[self.channels, usize::from(wide)]);
+                launch.ints(&self.sizes()).each(n / lanes)
+            }
+        }
+    }
+}
+
+/// The kernel for this layout: `[channels first, channels last]`.
+fn kernel(layout: Layout, [first, last]: [&'static str; 2]) -> &'static str {
+    match layout {
+        Layout::ChannelsFirst => first,
+        Layout::ChannelsLast => last,
     }
 }
 
 /// The maxima, recorded in `graph`.
-pub(super) fn max(graph: Graph, g: Window, x: &Tensor, shape: (usize, usize, usize, usize)) -> Result<Tensor> {
-    let n = g.outputs();
+pub(super) fn max(graph: Graph, g: Window, x: &Tensor) -> Result<Tensor> {
+    let (layout, shape) = (graph.layout, graph.layout.shape(g.shape()));
+    let n = shape.iter().product();
     let mut y = Buffer::like(x, n)?;
     let mut places = Buffer::new(x.device(), DType::U32, n)?;
-    Launch::of(&SOURCE, "max_forward", x)
-        .read(x)
-        .write(&mut y)
-        .write(&mut places)
-        .int(n)
-        .ints(&g.sizes())
-        .each(n)?;
+    let name = kernel(layout, ["max_forward", "max_last_forward"]);
+    let launch = Launch::of(&SOURCE, name, x).read(x).write(&mut y).write(&mut places);
+    g.each(layout, launch, n, x)?;
     let (places, input) = (places.tensor(n), x.shape().clone());
-    graph.record_light("max_pool2d", &[x], y.output(shape), move |dy| {
+    graph.record_light("max_pool2d", &[x], y.output(&shape), move |dy| {
         let mut dx = Buffer::like(dy, input.elem_count())?;
-        Launch::of(&SOURCE, "max_backward", dy)
-            .read(&places)
-            .read(dy)
-            .write(&mut dx)
-            .int(input.elem_count())
-            .ints(&g.sizes())
-            .each(input.elem_count())?;
+        let name = kernel(layout, ["max_backward", "max_last_backward"]);
+        let launch = Launch::of(&SOURCE, name, dy).read(&places).read(dy).write(&mut dx);
+        g.each(layout, launch, input.elem_count(), dy)?;
         Ok(vec![Some(dx.tensor(&input))])
     })
 }
 
 /// The means, recorded in `graph`.
-pub(super) fn mean(graph: Graph, g: Window, x: &Tensor, shape: (usize, usize, usize, usize)) -> Result<Tensor> {
-    let n = g.outputs();
+pub(super) fn mean(graph: Graph, g: Window, x: &Tensor) -> Result<Tensor> {
+    let (layout, shape) = (graph.layout, graph.layout.shape(g.shape()));
+    let n = shape.iter().product();
     let mut y = Buffer::like(x, n)?;
-    let launch = Launch::of(&SOURCE, "mean_forward", x).read(x).write(&mut y);
-    launch.int(n).ints(&g.sizes()).each(n)?;
+    let name = kernel(layout, ["mean_forward", "mean_last_forward"]);
+    g.each(layout, Launch::of(&SOURCE, name, x).read(x).write(&mut y), n, x)?;
     let input = x.shape().clone();
-    graph.record_light("avg_pool2d", &[x], y.output(shape), move |dy| {
-        let n = input.elem_count();
-        let mut dx = Buffer::like(dy, n)?;
-        let launch = Launch::of(&SOURCE, "mean_backward", dy).read(dy).write(&mut dx);
-        launch.int(n).ints(&g.sizes()).each(n)?;
+    graph.record_light("avg_pool2d", &[x], y.output(&shape), move |dy| {
+        let mut dx = Buffer::like(dy, input.elem_count())?;
+        let name = kernel(layout, ["mean_backward", "mean_last_backward"]);
+        let launch = Launch::of(&SOURCE, name, dy).read(dy).write(&mut dx);
+        g.each(layout, launch, input.elem_count(), dy)?;
         Ok(vec![Some(dx.tensor(&input))])
     })
 }
@@ -68,7 +80,7 @@ pub(super) fn mean(graph: Graph, g: Window, x: &Tensor, shape: (usize, usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{agree, random};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
 
     #[test]
     fn pooling_on_a_gpu_is_that_of_the_processor() {
@@ -77,23 +89,26 @@ mod tests {
             ([2, 2], [2, 2], [0, 0]),
             ([3, 2], [1, 3], [1, 0]),
             ([1, 1], [2, 1], [0, 0]),
+            ([7, 6], [7, 6], [0, 0]),
         ];
-        for (kernel, stride, padding) in cases {
-            let x = random(&[2, 3, 7, 6], 1);
-            let window = Window::new("test", &x, kernel, stride, padding).unwrap();
-            let shape = (2, 3, window.out_size[0], window.out_size[1]);
-            agree(
-                1,
-                std::slice::from_ref(&x),
-                |t| crate::ops::max_pool2d(&t[0], kernel, stride, padding),
-                |t| Ok(max(Graph::default(), window, &t[0], shape)?),
-            );
-            agree(
-                1,
-                &[x],
-                |t| crate::ops::avg_pool2d(&t[0], kernel, stride, padding),
-                |t| Ok(mean(Graph::default(), window, &t[0], shape)?),
-            );
+        for ((kernel, stride, padding), channels) in cases.into_iter().flat_map(|c| [3, 16].map(|n| (c, n))) {
+            let x = random(&[2, channels, 7, 6], 1);
+            let window = Window::new("test", x.dims(), kernel, stride, padding).unwrap();
+            for layout in LAYOUTS {
+                let graph = Graph::default().laid(layout);
+                agree(
+                    1,
+                    std::slice::from_ref(&x),
+                    |t| crate::ops::max_pool2d(&t[0], kernel, stride, padding),
+                    |t| Ok(unlaid(&max(graph, window, &laid(&t[0], layout)?)?, layout)?),
+                );
+                agree(
+                    1,
+                    std::slice::from_ref(&x),
+                    |t| crate::ops::avg_pool2d(&t[0], kernel, stride, padding),
+                    |t| Ok(unlaid(&mean(graph, window, &laid(&t[0], layout)?)?, layout)?),
+                );
+            }
         }
     }
 }

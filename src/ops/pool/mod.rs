@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::Tensor;
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -13,7 +13,8 @@ use crate::error::Result;
 /// Every size of one pooling.
 #[derive(Clone, Copy)]
 struct Window {
-    planes: usize,
+    images: usize,
+    channels: usize,
     size: [usize; 2],
     out_size: [usize; 2],
     kernel: [usize; 2],
@@ -22,8 +23,8 @@ struct Window {
 }
 
 impl Window {
-    fn new(name: &str, input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Self> {
-        let dims = input.dims();
+    /// `dims`: images, channels, height, width.
+    fn new(name: &str, dims: &[usize], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Self> {
         ensure!(
             dims.len() == 4,
             "{name}: the input has shape {dims:?}, expected [images, channels, height, width]"
@@ -46,13 +47,23 @@ impl Window {
             out_size[axis] = (padded - kernel[axis]) / stride[axis] + 1;
         }
         Ok(Window {
-            planes: dims[0] * dims[1],
+            images: dims[0],
+            channels: dims[1],
             size: [dims[2], dims[3]],
             out_size,
             kernel,
             stride,
             padding,
         })
+    }
+
+    /// The shape of the result with the channels first.
+    fn shape(&self) -> [usize; 4] {
+        [self.images, self.channels, self.out_size[0], self.out_size[1]]
+    }
+
+    fn planes(&self) -> usize {
+        self.images * self.channels
     }
 
     /// The input coordinates that output `at` sees along `axis`.
@@ -85,12 +96,10 @@ impl Graph<'_> {
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Result<Tensor> {
-        let window = Window::new("max_pool2d", input, kernel, stride, padding)?;
+        let window = Window::new("max_pool2d", &self.dims("max_pool2d", input)?, kernel, stride, padding)?;
         let input = input.contiguous()?;
-        let dims = input.dims();
-        let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
-        if input.device().is_cuda() {
-            return Ok(cuda::max(self, window, &input, shape)?);
+        if on_gpu(input.device()) {
+            return Ok(cuda::max(self, window, &input)?);
         }
         Ok(by_dtype!(input, "max_pool2d", T => {
             let (result, places) = {
@@ -98,7 +107,7 @@ impl Graph<'_> {
                 cpu::max_forward(window, &x)
             };
             let input_shape = input.shape().clone();
-            self.record_light("max_pool2d", &[&input], output(result, shape), move |gradient| {
+            self.record_light("max_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
                 Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), &input_shape))])
             })
@@ -125,12 +134,10 @@ impl Graph<'_> {
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Result<Tensor> {
-        let window = Window::new("avg_pool2d", input, kernel, stride, padding)?;
+        let window = Window::new("avg_pool2d", &self.dims("avg_pool2d", input)?, kernel, stride, padding)?;
         let input = input.contiguous()?;
-        let dims = input.dims();
-        let shape = (dims[0], dims[1], window.out_size[0], window.out_size[1]);
-        if input.device().is_cuda() {
-            return Ok(cuda::mean(self, window, &input, shape)?);
+        if on_gpu(input.device()) {
+            return Ok(cuda::mean(self, window, &input)?);
         }
         Ok(by_dtype!(input, "avg_pool2d", T => {
             let result = {
@@ -138,7 +145,7 @@ impl Graph<'_> {
                 cpu::mean_forward(window, &x)
             };
             let input_shape = input.shape().clone();
-            self.record_light("avg_pool2d", &[&input], output(result, shape), move |gradient| {
+            self.record_light("avg_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
                 Ok(vec![Some(plain(cpu::mean_backward(window, &dy), &input_shape))])
             })

@@ -5,7 +5,7 @@ mod cuda;
 use candle_core::Tensor;
 
 use super::kernel::cpu::fill_by;
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::error::Result;
 
@@ -18,7 +18,7 @@ impl Graph<'_> {
     /// [`relu`], recorded in this graph.
     pub fn relu(self, input: &Tensor) -> Result<Tensor> {
         let input = input.contiguous()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             return Ok(cuda::relu(self, &input)?);
         }
         Ok(by_dtype!(input, "relu", T => {

@@ -5,7 +5,7 @@ mod cuda;
 use candle_core::Tensor;
 
 use super::kernel::cpu::fill_by;
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -31,7 +31,7 @@ impl Graph<'_> {
             factors.len()
         );
         let (x, branch) = (x.contiguous()?, branch.contiguous()?);
-        if x.device().is_cuda() {
+        if on_gpu(x.device()) {
             return Ok(cuda::residual(self, &x, &branch, factors)?);
         }
         let (factors, each) = (factors.to_vec(), (x.elem_count() / factors.len().max(1)).max(1));

@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{Tap, bilinear_taps, nearest_places, resized};
-use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use super::{Tap, bilinear_taps, nearest_places};
+use crate::ops::Layout;
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, lanes};
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -11,26 +12,30 @@ const SOURCE: Source = Source {
     text: include_str!("resize.cu"),
 };
 
-/// Sizes of a resize: maps, their height and width, those of the result.
+/// Sizes of a resize: images and channels, their height and width, those of the result.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    pub(super) planes: usize,
+    pub(super) images: usize,
+    pub(super) channels: usize,
     pub(super) from: [usize; 2],
     pub(super) to: [usize; 2],
 }
 
 impl Sizes {
-    fn inputs(self) -> usize {
-        self.planes * self.from[0] * self.from[1]
+    fn shape(self, layout: Layout, [h, w]: [usize; 2]) -> [usize; 4] {
+        layout.shape([self.images, self.channels, h, w])
     }
 
-    fn outputs(self) -> usize {
-        self.planes * self.to[0] * self.to[1]
-    }
-
-    /// The kernels' integers for a grid over `count` elements.
-    fn ints(self, count: usize) -> [usize; 5] {
-        [count, self.from[0], self.from[1], self.to[0], self.to[1]]
+    /// Run a kernel over maps of `count` elements from those of `maps`.
+    fn each(self, layout: Layout, launch: Launch, count: usize, maps: &Tensor) -> Result<()> {
+        let launch = launch.ints(&[count, self.from[0], self.from[1], self.to[0], self.to[1]]);
+        match layout {
+            Layout::ChannelsFirst => launch.each(count),
+            Layout::ChannelsLast => {
+                let (lanes, wide) = lanes(self.channels, &[maps])?;
+                launch.ints(&[self.channels, usize::from(wide)]).each(count / lanes)
+            }
+        }
     }
 }
 
@@ -56,18 +61,18 @@ pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bo
     let (Sizes { from, to, .. }, dtype, device) = (sizes, x.dtype(), x.device());
     let rows = taps(&bilinear_taps(from[0], to[0], align_corners), dtype, device)?;
     let columns = taps(&bilinear_taps(from[1], to[1], align_corners), dtype, device)?;
-    let run = move |kernel: &'static str, source: &Tensor, count: usize| -> Result<Buffer> {
-        let mut target = Buffer::like(source, count)?;
-        let launch = Launch::of(&SOURCE, kernel, source).read(source);
-        let launch = rows.iter().chain(&columns).fold(launch, |launch, t| launch.read(t));
-        launch.write(&mut target).ints(&sizes.ints(count)).each(count)?;
-        Ok(target)
+    let kernels = match graph.layout {
+        Layout::ChannelsFirst => ["bilinear_forward", "bilinear_backward"],
+        Layout::ChannelsLast => ["bilinear_last_forward", "bilinear_last_backward"],
     };
-    let y = run("bilinear_forward", x, sizes.outputs())?;
-    let shape = x.shape().clone();
-    graph.record_light("resize_bilinear", &[x], y.output(resized(x, to)), move |dy| {
-        Ok(vec![Some(run("bilinear_backward", dy, sizes.inputs())?.tensor(&shape))])
-    })
+    record(
+        graph,
+        "resize_bilinear",
+        sizes,
+        x,
+        kernels,
+        rows.into_iter().chain(columns).collect(),
+    )
 }
 
 /// The nearest resize, recorded in `graph`.
@@ -75,25 +80,40 @@ pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor) -> Result<Tensor> 
     let Sizes { from, to, .. } = sizes;
     let rows = places(nearest_places(from[0], to[0]).into_iter(), x.device())?;
     let columns = places(nearest_places(from[1], to[1]).into_iter(), x.device())?;
-    let run = move |kernel: &'static str, source: &Tensor, count: usize| -> Result<Buffer> {
+    let kernels = match graph.layout {
+        Layout::ChannelsFirst => ["nearest_forward", "nearest_backward"],
+        Layout::ChannelsLast => ["nearest_last_forward", "nearest_last_backward"],
+    };
+    record(graph, "resize_nearest", sizes, x, kernels, vec![rows, columns])
+}
+
+/// Run a kernel forward, record one that goes back; both take the same tables.
+fn record(
+    graph: Graph,
+    name: &'static str,
+    sizes: Sizes,
+    x: &Tensor,
+    [forward, backward]: [&'static str; 2],
+    tables: Vec<Tensor>,
+) -> Result<Tensor> {
+    let layout = graph.layout;
+    let run = move |kernel: &'static str, source: &Tensor, shape: [usize; 4]| -> Result<Buffer> {
+        let count = shape.iter().product();
         let mut target = Buffer::like(source, count)?;
-        let launch = Launch::of(&SOURCE, kernel, source)
-            .read(source)
-            .read(&rows)
-            .read(&columns);
-        launch.write(&mut target).ints(&sizes.ints(count)).each(count)?;
+        let launch = Launch::of(&SOURCE, kernel, source).read(source);
+        let launch = tables.iter().fold(launch, |launch, t| launch.read(t));
+        sizes.each(layout, launch.write(&mut target), count, source)?;
         Ok(target)
     };
-    let y = run("nearest_forward", x, sizes.outputs())?;
-    let shape = x.shape().clone();
-    graph.record_light("resize_nearest", &[x], y.output(resized(x, to)), move |dy| {
-        Ok(vec![Some(run("nearest_backward", dy, sizes.inputs())?.tensor(&shape))])
+    let [from, to] = [sizes.from, sizes.to].map(|size| sizes.shape(layout, size));
+    let y = run(forward, x, to)?;
+    graph.record_light(name, &[x], y.output(&to), move |dy| {
+        Ok(vec![Some(run(backward, dy, from)?.tensor(&from))])
     })
 }
 
 /// Label maps of any integer type: candle's own choice of rows and columns.
-pub(super) fn labels(labels: &Tensor, sizes: Sizes) -> Result<Tensor> {
-    let Sizes { from, to, .. } = sizes;
+pub(super) fn labels(labels: &Tensor, from: [usize; 2], to: [usize; 2]) -> Result<Tensor> {
     let rank = labels.rank();
     let rows = places(nearest_places(from[0], to[0]).into_iter(), labels.device())?;
     let columns = places(nearest_places(from[1], to[1]).into_iter(), labels.device())?;
@@ -103,27 +123,35 @@ pub(super) fn labels(labels: &Tensor, sizes: Sizes) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{agree, random};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
 
     #[test]
     fn resizing_on_a_gpu_is_that_of_the_processor() {
         for (from, to) in [([5, 7], [8, 9]), ([6, 4], [3, 9]), ([1, 3], [4, 1]), ([9, 8], [2, 3])] {
-            let x = random(&[2, 3, from[0], from[1]], 1);
-            let sizes = Sizes { planes: 6, from, to };
-            for align in [true, false] {
+            for (layout, channels) in LAYOUTS.into_iter().flat_map(|layout| [3, 8].map(|c| (layout, c))) {
+                let x = random(&[2, channels, from[0], from[1]], 1);
+                let (images, graph) = (2, Graph::default().laid(layout));
+                let sizes = Sizes {
+                    images,
+                    channels,
+                    from,
+                    to,
+                };
+                for align in [true, false] {
+                    agree(
+                        1,
+                        std::slice::from_ref(&x),
+                        |t| crate::ops::resize_bilinear(&t[0], to, align),
+                        |t| Ok(unlaid(&bilinear(graph, sizes, &laid(&t[0], layout)?, align)?, layout)?),
+                    );
+                }
                 agree(
                     1,
-                    std::slice::from_ref(&x),
-                    |t| crate::ops::resize_bilinear(&t[0], to, align),
-                    |t| Ok(bilinear(Graph::default(), sizes, &t[0], align)?),
+                    &[x],
+                    |t| crate::ops::resize_nearest(&t[0], to),
+                    |t| Ok(unlaid(&nearest(graph, sizes, &laid(&t[0], layout)?)?, layout)?),
                 );
             }
-            agree(
-                1,
-                &[x],
-                |t| crate::ops::resize_nearest(&t[0], to),
-                |t| Ok(nearest(Graph::default(), sizes, &t[0])?),
-            );
         }
     }
 
@@ -136,7 +164,7 @@ mod tests {
                 .unwrap();
             let maps = maps.to_dtype(dtype).unwrap();
             let (from, to) = ([5, 7], [8, 3]);
-            let found = labels(&maps, Sizes { planes: 2, from, to }).unwrap();
+            let found = labels(&maps, from, to).unwrap();
             let expected = crate::ops::resize_labels(&maps, to).unwrap();
             assert_eq!(found.dtype(), dtype);
             let list = |t: Tensor| t.to_dtype(DType::I64).unwrap().to_vec3::<i64>().unwrap();

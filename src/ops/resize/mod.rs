@@ -5,7 +5,7 @@ mod cuda;
 
 use candle_core::{DType, Tensor};
 
-use super::kernel::{View, by_dtype, output, plain};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -44,8 +44,7 @@ fn nearest_places(from: usize, to: usize) -> Vec<usize> {
 }
 
 /// Check a resize of the last two dimensions and return `[planes, height, width]`.
-fn planes(name: &str, input: &Tensor, ranks: std::ops::RangeInclusive<usize>, size: [usize; 2]) -> Result<[usize; 3]> {
-    let dims = input.dims();
+fn planes(name: &str, dims: &[usize], ranks: std::ops::RangeInclusive<usize>, size: [usize; 2]) -> Result<[usize; 3]> {
     let rank = dims.len();
     ensure!(
         ranks.contains(&rank) && dims[rank.saturating_sub(2)..].iter().all(|&d| d > 0),
@@ -84,14 +83,16 @@ pub fn resize_bilinear(input: &Tensor, size: [usize; 2], align_corners: bool) ->
 impl Graph<'_> {
     /// [`resize_bilinear`], recorded in this graph.
     pub fn resize_bilinear(self, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-        let [count, height, width] = planes("resize_bilinear", input, 4..=4, size)?;
+        let dims = self.dims("resize_bilinear", input)?;
+        let [count, height, width] = planes("resize_bilinear", &dims, 4..=4, size)?;
         if [height, width] == size {
             return Ok(input.clone());
         }
         let input = input.contiguous()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             let sizes = cuda::Sizes {
-                planes: count,
+                images: dims[0],
+                channels: dims[1],
                 from: [height, width],
                 to: size,
             };
@@ -127,11 +128,13 @@ pub fn resize_nearest(input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
 impl Graph<'_> {
     /// [`resize_nearest`], recorded in this graph.
     pub fn resize_nearest(self, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-        let [count, height, width] = planes("resize_nearest", input, 4..=4, size)?;
+        let dims = self.dims("resize_nearest", input)?;
+        let [count, height, width] = planes("resize_nearest", &dims, 4..=4, size)?;
         let input = input.contiguous()?;
-        if input.device().is_cuda() {
+        if on_gpu(input.device()) {
             let sizes = cuda::Sizes {
-                planes: count,
+                images: dims[0],
+                channels: dims[1],
                 from: [height, width],
                 to: size,
             };
@@ -158,16 +161,11 @@ impl Graph<'_> {
 /// # Errors
 /// Labels that are not integers, an empty map, a size of 0.
 pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    let [count, height, width] = planes("resize_labels", labels, 2..=3, size)?;
+    let [count, height, width] = planes("resize_labels", labels.dims(), 2..=3, size)?;
     let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
     let labels = labels.contiguous()?;
-    if labels.device().is_cuda() && labels.dtype().is_int() {
-        let sizes = cuda::Sizes {
-            planes: count,
-            from: [height, width],
-            to: size,
-        };
-        return Ok(cuda::labels(&labels, sizes)?);
+    if on_gpu(labels.device()) && labels.dtype().is_int() {
+        return Ok(cuda::labels(&labels, [height, width], size)?);
     }
     macro_rules! run {
         ($T:ty) => {{

@@ -74,3 +74,120 @@ KERNEL nearest_backward(const T *dy, const u32 *rows, const u32 *columns, T *dx,
         dx[i] = put(sum);
     }
 }
+
+// ---- maps with the channels last: a thread has some neighbouring channels of one output or input ----
+
+// Which channels of which pixel of maps h x w thread `i` has.
+template <int W> struct Place {
+    u32 image, v, u, c;
+    DEVICE_MEMBER Place(u32 i, u32 channels, i64 h, i64 w) {
+        u32 pixel = i / (channels / W), row = pixel / (u32)w;
+        c = (i - pixel * (channels / W)) * W;
+        image = row / (u32)h;
+        v = row - image * (u32)h;
+        u = pixel - row * (u32)w;
+    }
+};
+
+template <int W>
+DEVICE void bilinear(const T *x, const u32 *row_low, const u32 *row_high, const A *row_share, const u32 *column_low, const u32 *column_high,
+                     const A *column_share, T *y, u32 n, u32 channels, i64 h, i64 w, i64 oh, i64 ow) {
+    for EACH(i, n) {
+        Place<W> at((u32)i, channels, oh, ow);
+        const T *map = x + (i64)at.image * h * w * channels + at.c;
+        const T *top = map + row_low[at.v] * w * channels, *bottom = map + row_high[at.v] * w * channels;
+        i64 left = (i64)column_low[at.u] * channels, right = (i64)column_high[at.u] * channels;
+        Few<W> p = *(const Few<W> *)(top + left), q = *(const Few<W> *)(top + right);
+        Few<W> r = *(const Few<W> *)(bottom + left), s = *(const Few<W> *)(bottom + right);
+        A down = row_share[at.v], across = column_share[at.u];
+        for (int k = 0; k < W; k++) {
+            A a = get(p.v[k]), b = get(q.v[k]);
+            a += down * (get(r.v[k]) - a);
+            b += down * (get(s.v[k]) - b);
+            p.v[k] = put(a + across * (b - a));
+        }
+        *(Few<W> *)(y + i * W) = p;
+    }
+}
+
+KERNEL bilinear_last_forward(const T *x, const u32 *row_low, const u32 *row_high, const A *row_share, const u32 *column_low,
+                             const u32 *column_high, const A *column_share, T *y, i64 n, i64 h, i64 w, i64 oh, i64 ow, i64 channels,
+                             i64 wide) {
+    if (wide)
+        bilinear<LANES>(x, row_low, row_high, row_share, column_low, column_high, column_share, y, n / LANES, channels, h, w, oh, ow);
+    else
+        bilinear<1>(x, row_low, row_high, row_share, column_low, column_high, column_share, y, n, channels, h, w, oh, ow);
+}
+
+template <int W>
+DEVICE void bilinear_back(const T *dy, const u32 *row_low, const u32 *row_high, const A *row_share, const u32 *column_low,
+                          const u32 *column_high, const A *column_share, T *dx, u32 n, u32 channels, i64 h, i64 w, i64 oh, i64 ow) {
+    for EACH(i, n) {
+        Place<W> at((u32)i, channels, h, w);
+        int top, bottom, left, right;
+        span(row_low, row_high, oh, at.v, &top, &bottom);
+        span(column_low, column_high, ow, at.u, &left, &right);
+        A sum[W] = {0};
+        for (int oy = top; oy < bottom; oy++) {
+            A down = part(row_low, row_high, row_share, oy, at.v);
+            const T *from = dy + ((i64)at.image * oh + oy) * ow * channels + at.c;
+            for (int ox = left; ox < right; ox++) {
+                Few<W> d = *(const Few<W> *)(from + (i64)ox * channels);
+                A share = down * part(column_low, column_high, column_share, ox, at.u);
+                for (int k = 0; k < W; k++) sum[k] += share * get(d.v[k]);
+            }
+        }
+        Few<W> to;
+        for (int k = 0; k < W; k++) to.v[k] = put(sum[k]);
+        *(Few<W> *)(dx + i * W) = to;
+    }
+}
+
+KERNEL bilinear_last_backward(const T *dy, const u32 *row_low, const u32 *row_high, const A *row_share, const u32 *column_low,
+                              const u32 *column_high, const A *column_share, T *dx, i64 n, i64 h, i64 w, i64 oh, i64 ow, i64 channels,
+                              i64 wide) {
+    if (wide)
+        bilinear_back<LANES>(dy, row_low, row_high, row_share, column_low, column_high, column_share, dx, n / LANES, channels, h, w, oh, ow);
+    else
+        bilinear_back<1>(dy, row_low, row_high, row_share, column_low, column_high, column_share, dx, n, channels, h, w, oh, ow);
+}
+
+template <int W>
+DEVICE void nearest(const T *x, const u32 *rows, const u32 *columns, T *y, u32 n, u32 channels, i64 h, i64 w, i64 oh, i64 ow) {
+    for EACH(i, n) {
+        Place<W> at((u32)i, channels, oh, ow);
+        const T *from = x + (((i64)at.image * h + rows[at.v]) * w + columns[at.u]) * channels + at.c;
+        *(Few<W> *)(y + i * W) = *(const Few<W> *)from;
+    }
+}
+
+KERNEL nearest_last_forward(const T *x, const u32 *rows, const u32 *columns, T *y, i64 n, i64 h, i64 w, i64 oh, i64 ow, i64 channels,
+                            i64 wide) {
+    if (wide) nearest<LANES>(x, rows, columns, y, n / LANES, channels, h, w, oh, ow);
+    else nearest<1>(x, rows, columns, y, n, channels, h, w, oh, ow);
+}
+
+template <int W>
+DEVICE void nearest_back(const T *dy, const u32 *rows, const u32 *columns, T *dx, u32 n, u32 channels, i64 h, i64 w, i64 oh, i64 ow) {
+    for EACH(i, n) {
+        Place<W> at((u32)i, channels, h, w);
+        int top, bottom, left, right;
+        span(rows, rows, oh, at.v, &top, &bottom);
+        span(columns, columns, ow, at.u, &left, &right);
+        A sum[W] = {0};
+        for (int oy = top; oy < bottom; oy++)
+            for (int ox = left; ox < right; ox++) {
+                Few<W> d = *(const Few<W> *)(dy + (((i64)at.image * oh + oy) * ow + ox) * channels + at.c);
+                for (int k = 0; k < W; k++) sum[k] += get(d.v[k]);
+            }
+        Few<W> to;
+        for (int k = 0; k < W; k++) to.v[k] = put(sum[k]);
+        *(Few<W> *)(dx + i * W) = to;
+    }
+}
+
+KERNEL nearest_last_backward(const T *dy, const u32 *rows, const u32 *columns, T *dx, i64 n, i64 h, i64 w, i64 oh, i64 ow, i64 channels,
+                             i64 wide) {
+    if (wide) nearest_back<LANES>(dy, rows, columns, dx, n / LANES, channels, h, w, oh, ow);
+    else nearest_back<1>(dy, rows, columns, dx, n, channels, h, w, oh, ow);
+}

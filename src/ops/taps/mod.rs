@@ -32,7 +32,7 @@ mod tests {
         for (h, w, d) in [(7, 9, 6), (5, 5, 4), (4, 6, 9)] {
             let draw = |shape: &[usize]| Tensor::randn(0f64, 1.0, shape, &Device::Cpu).unwrap();
             let (x, weight, dy) = (draw(&[2, 5, h, w]), draw(&[3, 5, 3, 3]), draw(&[2, 3, h, w]));
-            let g = Geometry::new(&x, &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
+            let g = Geometry::new(x.dims(), &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
             assert!(suits(&g), "{h} {w} {d}");
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let (x, weight, dy) = (flat(&x), flat(&weight), flat(&dy));

@@ -66,7 +66,7 @@ mod tests {
             let x = Tensor::randn(0f32, 1.0, (n, ci, h, w), device).unwrap();
             let weight = Tensor::randn(0f32, 0.1, (co, ci, 3, 3), device).unwrap();
             let dy = Tensor::randn(0f32, 1.0, (n, co, h, w), device).unwrap();
-            let g = Geometry::new(&x, &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
+            let g = Geometry::new(x.dims(), &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
             assert!(suits(&g), "{n} {ci} {co} {h} {w} {d}");
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();

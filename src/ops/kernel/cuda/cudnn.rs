@@ -12,6 +12,7 @@ use candle_core::cuda::{CudaDevice, DeviceId};
 use candle_core::{DType, Error, Result};
 
 use super::{Convolution, Product};
+use crate::ops::Layout;
 
 /// The most memory an algorithm may ask for.
 const LIMIT: usize = 1 << 30;
@@ -122,7 +123,10 @@ impl Plan {
             _ if exact => cudnnMathType_t::CUDNN_FMA_MATH,
             _ => cudnnMathType_t::CUDNN_DEFAULT_MATH,
         };
-        let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
+        let format = match g.layout {
+            Layout::ChannelsFirst => sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW,
+            Layout::ChannelsLast => sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+        };
         let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
         // SAFETY: every descriptor is made before it is set and lives as long as the plan, which is never dropped once made.
         unsafe {

@@ -1,6 +1,7 @@
 //! Kernels on the processor, for tests: the source compiled by g++ with `emulator.h`, called on tensors in main memory.
 #![cfg(test)]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use candle_core::{CpuStorage, DType, Result, Tensor};
 
 use super::{Convolution, Geometry, PRELUDE, Product, Source};
+use crate::ops::Layout;
 use crate::ops::kernel::View;
 
 const EMULATOR: &str = include_str!("emulator.h");
@@ -23,6 +25,23 @@ type Entry = unsafe extern "C" fn(*const u64, c_int, *const u32, *const u32, u64
 /// The libraries made so far by operation and element type (their handles as numbers). Held during a launch: the emulator has
 /// one grid at a time.
 static LIBRARIES: LazyLock<Mutex<HashMap<(&'static str, u32), usize>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    static EMULATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread takes main memory for that of a GPU.
+pub(super) fn emulating() -> bool {
+    EMULATING.get()
+}
+
+/// Run `body`, all operations of this thread by the kernels for a GPU.
+pub(crate) fn emulate<R>(body: impl FnOnce() -> R) -> R {
+    EMULATING.set(true);
+    let result = body();
+    EMULATING.set(false);
+    result
+}
 
 /// Whether there is a compiler; a test that needs it returns at once if not.
 pub(crate) fn available() -> bool {
@@ -87,6 +106,25 @@ pub(crate) fn agree(
         }
     }
 }
+
+/// Maps `[n, c, h, w]` in this layout, by candle's own operations.
+pub(crate) fn laid(maps: &Tensor, layout: Layout) -> Result<Tensor> {
+    match layout {
+        Layout::ChannelsFirst => Ok(maps.clone()),
+        Layout::ChannelsLast => maps.permute((0, 2, 3, 1))?.contiguous(),
+    }
+}
+
+/// Maps in this layout as `[n, c, h, w]`.
+pub(crate) fn unlaid(maps: &Tensor, layout: Layout) -> Result<Tensor> {
+    match layout {
+        Layout::ChannelsFirst => Ok(maps.clone()),
+        Layout::ChannelsLast => maps.permute((0, 3, 1, 2))?.contiguous(),
+    }
+}
+
+/// Both layouts.
+pub(crate) const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
 /// All numbers, in order.
 pub(crate) fn flat(t: &Tensor) -> Vec<f64> {
@@ -204,7 +242,15 @@ fn compile(source: &Source, real: u32) -> Result<usize> {
     std::fs::write(&input, text)?;
     // no contraction, no reordering: the same sums as the processor's own kernels where the order is the same
     let done = std::process::Command::new("g++")
-        .args(["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-ffp-contract=off"])
+        .args([
+            "-std=c++17",
+            "-O1",
+            "-w",
+            "-shared",
+            "-fPIC",
+            "-ffp-contract=off",
+            "-U_FORTIFY_SOURCE",
+        ])
         .arg(format!("-DREAL={real}"))
         .arg(&input)
         .arg("-o")
@@ -228,6 +274,7 @@ pub(super) fn convolve(product: Product, g: &Convolution, a: &Tensor, b: &Tensor
     let dtype = a.dtype();
     let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
     let (a, b) = (View::<f64>::of(&a)?, View::<f64>::of(&b)?);
+    let (a, b): (&[f64], &[f64]) = (&a, &b);
     let sizes = |s: [i32; 4]| s.map(|n| n as usize);
     let (x, w, y) = (sizes(g.input), sizes(g.weight), sizes(g.output));
     let shape = match product {
@@ -236,7 +283,10 @@ pub(super) fn convolve(product: Product, g: &Convolution, a: &Tensor, b: &Tensor
         Product::WeightGradient => w,
     };
     let mut sums = vec![0f64; shape.iter().product()];
-    let at = |s: [usize; 4], i: [usize; 4]| ((i[0] * s[1] + i[1]) * s[2] + i[2]) * s[3] + i[3];
+    let at = |s: [usize; 4], i: [usize; 4]| match g.layout {
+        Layout::ChannelsFirst => ((i[0] * s[1] + i[1]) * s[2] + i[2]) * s[3] + i[3],
+        Layout::ChannelsLast => ((i[0] * s[2] + i[2]) * s[3] + i[3]) * s[1] + i[1],
+    };
     for n in 0..y[0] {
         for o in 0..y[1] {
             let first = o / (y[1] / g.groups as usize) * w[1];
@@ -258,7 +308,8 @@ pub(super) fn convolve(product: Product, g: &Convolution, a: &Tensor, b: &Tensor
             }
         }
     }
-    let result = Tensor::from_vec(sums, shape.to_vec(), &candle_core::Device::Cpu)?.to_dtype(dtype)?;
+    let n = sums.len();
+    let result = Tensor::from_vec(sums, n, &candle_core::Device::Cpu)?.to_dtype(dtype)?;
     let bytes = result.elem_count() * dtype.size_in_bytes();
     let (storage, _) = result.storage_and_layout();
     let candle_core::Storage::Cpu(storage) = &*storage else {

@@ -1,6 +1,7 @@
 // Runs kernels on the processor, so that their arithmetic is tested where there is no GPU: one block after the other, the
 // threads of a block as fibers that take turns at barriers and warp shuffles. Included before prelude.cuh.
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,36 +26,46 @@ static unsigned char *emulated_shared;
 #define DYNAMIC_SHARED(type, name) type *name = (type *)emulated_shared
 
 struct Fiber {
-    ucontext_t context;
+    ucontext_t context; // for its first turn; after that `jump`, which makes no system call
+    jmp_buf jump;
     char *stack;
-    bool done;
+    bool started, done;
     dim3_ at;
-    // how many barriers of the block and of the warp it has come to
-    unsigned block_arrivals, warp_arrivals;
     unsigned long long slot;
 };
 static std::vector<Fiber> fibers;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static int current;
 static int alive;
 
-static void turn() { swapcontext(&fibers[current].context, &scheduler); }
+static void turn() {
+    if (!_setjmp(fibers[current].jump)) _longjmp(scheduler, 1);
+}
+static void resume(int i) {
+    if (_setjmp(scheduler)) return;
+    if (fibers[i].started) _longjmp(fibers[i].jump, 1);
+    fibers[i].started = true;
+    setcontext(&fibers[i].context);
+}
 
-// A thread that has ended counts as having arrived, as on the GPU.
-static void wait_for(int from, int to, unsigned Fiber::*arrivals) {
-    unsigned mine = ++(fibers[current].*arrivals);
-    for (;;) {
-        bool all = true;
-        for (int i = from; i < to && all; i++) all = fibers[i].done || fibers[i].*arrivals >= mine;
-        if (all) return;
-        turn();
-    }
+// Where the threads of a block or a warp wait for one another. A thread that has ended counts as having arrived, as on the GPU.
+struct Meeting { int waiting, alive; unsigned held; };
+static Meeting block_meeting, warp_meetings[32];
+
+static void hold(Meeting &m) {
+    m.waiting = 0;
+    m.held++;
 }
-static void __syncthreads() { wait_for(0, (int)fibers.size(), &Fiber::block_arrivals); }
-static void __syncwarp(unsigned = 0xffffffffu) {
-    int first = current & ~31, end = first + 32;
-    wait_for(first, end < (int)fibers.size() ? end : (int)fibers.size(), &Fiber::warp_arrivals);
+static void wait_at(Meeting &m) {
+    unsigned held = m.held;
+    if (++m.waiting >= m.alive) return hold(m);
+    while (m.held == held) turn();
 }
+static void leave(Meeting &m) {
+    if (--m.alive > 0 && m.waiting >= m.alive) hold(m);
+}
+static void __syncthreads() { wait_at(block_meeting); }
+static void __syncwarp(unsigned = 0xffffffffu) { wait_at(warp_meetings[current / 32]); }
 template <typename V> static V shuffle(V v, int lane) {
     memcpy(&fibers[current].slot, &v, sizeof v);
     __syncwarp();
@@ -111,11 +122,16 @@ struct Job {
 };
 static const Job *job;
 
+// A fiber serves one block after the other.
 static void fiber_main() {
-    job->run(job);
-    fibers[current].done = true;
-    alive--;
-    swapcontext(&fibers[current].context, &scheduler);
+    for (;;) {
+        job->run(job);
+        fibers[current].done = true;
+        alive--;
+        leave(block_meeting);
+        leave(warp_meetings[current / 32]);
+        turn();
+    }
 }
 
 template <typename P> static P argument(const unsigned long long *values, int at) {
@@ -138,12 +154,23 @@ template <typename... P> static void invoke(void (*kernel)(P...), const Job *j) 
 
 static void run_grid(const Job *j, const unsigned *grid, const unsigned *block, unsigned long long shared) {
     const size_t STACK = 64 * 1024;
+    fibers.reserve(1024); // contexts must not move
     job = j;
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {block[0], block[1], block[2]};
     int threads = (int)(block[0] * block[1] * block[2]);
     while (fibers.size() > (size_t)threads) { free(fibers.back().stack); fibers.pop_back(); }
-    while (fibers.size() < (size_t)threads) { Fiber f; memset(&f, 0, sizeof f); f.stack = (char *)malloc(STACK); fibers.push_back(f); }
+    while (fibers.size() < (size_t)threads) {
+        Fiber f;
+        memset(&f, 0, sizeof f);
+        f.stack = (char *)malloc(STACK);
+        fibers.push_back(f);
+        Fiber &made = fibers.back();
+        getcontext(&made.context);
+        made.context.uc_stack.ss_sp = made.stack;
+        made.context.uc_stack.ss_size = STACK;
+        makecontext(&made.context, fiber_main, 0);
+    }
     emulated_shared = (unsigned char *)aligned_alloc(64, (shared + 127) / 64 * 64);
     for (unsigned z = 0; z < grid[2]; z++) for (unsigned y = 0; y < grid[1]; y++) for (unsigned x = 0; x < grid[0]; x++) {
         blockIdx = {x, y, z};
@@ -151,21 +178,17 @@ static void run_grid(const Job *j, const unsigned *grid, const unsigned *block, 
         for (int i = 0; i < threads; i++) {
             Fiber &f = fibers[i];
             f.done = false;
-            f.block_arrivals = f.warp_arrivals = 0;
             f.at = {i % block[0], i / block[0] % block[1], i / (block[0] * block[1])};
-            getcontext(&f.context);
-            f.context.uc_stack.ss_sp = f.stack;
-            f.context.uc_stack.ss_size = STACK;
-            f.context.uc_link = &scheduler;
-            makecontext(&f.context, fiber_main, 0);
         }
         alive = threads;
+        block_meeting = {0, threads, 0};
+        for (int warp = 0; warp * 32 < threads; warp++) warp_meetings[warp] = {0, min(32, threads - warp * 32), 0};
         while (alive > 0) {
             for (int i = 0; i < threads; i++) {
                 if (fibers[i].done) continue;
                 current = i;
                 threadIdx = fibers[i].at;
-                swapcontext(&scheduler, &fibers[i].context);
+                resume(i);
             }
         }
     }

@@ -20,6 +20,7 @@
     )
 )]
 
+mod columns;
 #[cfg(feature = "cuda")]
 mod cudnn;
 #[cfg(feature = "cuda")]
@@ -34,9 +35,20 @@ use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Result, Shape, Storage, Tensor};
 
 use super::super::graph::Output;
+use crate::ops::Layout;
+pub(crate) use columns::{Columns, lanes};
 
 /// What stands before every source.
 pub(crate) const PRELUDE: &str = include_str!("prelude.cuh");
+
+/// Whether the kernels for a GPU compute what lies on `device`.
+pub(crate) fn on_gpu(device: &Device) -> bool {
+    #[cfg(test)]
+    if emulated::emulating() {
+        return true;
+    }
+    device.is_cuda()
+}
 
 /// The kernels of one operation.
 pub(crate) struct Source {
@@ -124,11 +136,16 @@ pub(crate) struct Launch<'a> {
 impl<'a> Launch<'a> {
     /// `kernel` of `source`, compiled for the element type of `tensor`, on its device.
     pub(crate) fn of(source: &'a Source, kernel: &'static str, tensor: &'a Tensor) -> Self {
+        Self::typed(source, kernel, tensor.dtype(), tensor.device())
+    }
+
+    /// `kernel` of `source`, compiled for this element type, on this device.
+    pub(crate) fn typed(source: &'a Source, kernel: &'static str, dtype: DType, device: &'a Device) -> Self {
         Launch {
             source,
             kernel,
-            device: tensor.device(),
-            dtype: tensor.dtype(),
+            device,
+            dtype,
             values: Vec::with_capacity(16),
             failure: None,
         }
@@ -262,7 +279,8 @@ pub(crate) fn upload(host: &Tensor, device: &Device) -> Result<Tensor> {
     host.to_device(device)
 }
 
-/// The sizes of one convolution, `[images, channels, height, width]` each (a weight: `[outputs, channels / groups, ...]`).
+/// The sizes of one convolution, `[images, channels, height, width]` each (a weight: `[outputs, channels / groups, ...]`); with the channels
+/// last all three, the weight too, have that order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Convolution {
     pub(crate) input: [i32; 4],
@@ -272,6 +290,7 @@ pub(crate) struct Convolution {
     pub(crate) padding: [i32; 2],
     pub(crate) dilation: [i32; 2],
     pub(crate) groups: i32,
+    pub(crate) layout: Layout,
 }
 
 /// The three products of a convolution, each with its two arguments and its result.

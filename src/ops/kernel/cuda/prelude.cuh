@@ -16,6 +16,7 @@ typedef unsigned char u8;
 
 #define KERNEL extern "C" __global__ void
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 
 #ifndef DYNAMIC_SHARED
 // `name` points to the shared memory that the launch asked for
@@ -73,4 +74,43 @@ template <typename V> DEVICE V block_sum(V v) {
     if (lane == 0) parts[warp] = v;
     __syncthreads();
     return warp_sum(lane < (int)(blockDim.x >> 5) ? parts[lane] : V(0));
+}
+
+// ---- maps with the channels last: matrices of rows (pixels) and channels ----
+
+// W neighbouring channels.
+template <int W> struct alignas(W * sizeof(T)) Few { T v[W]; };
+
+// How blocks of 256 threads share out a matrix: `across` threads (a power of two, at most 32) stand side by side, each with W channels, and
+// 256 / across rows are read at a time; blockIdx.y counts sets of columns, blockIdx.x shares of the rows.
+template <int W> struct Share {
+    i64 channels;
+    u32 across, column, row, step;
+    DEVICE_MEMBER Share(i64 channels, i64 across) : channels(channels), across((u32)across) {
+        column = blockIdx.y * this->across + (threadIdx.x & (this->across - 1));
+        row = blockIdx.x * (256 / this->across) + threadIdx.x / this->across;
+        step = gridDim.x * (256 / this->across);
+    }
+    // whether this thread has channels, and the first of them
+    DEVICE_MEMBER bool inside() const { return (i64)column * W < channels; }
+    DEVICE_MEMBER i64 channel() const { return (i64)column * W; }
+    DEVICE_MEMBER Few<W> load(const T *x, u32 r) const { return *(const Few<W> *)(x + (i64)r * channels + channel()); }
+    DEVICE_MEMBER void store(T *x, u32 r, Few<W> v) const { *(Few<W> *)(x + (i64)r * channels + channel()) = v; }
+};
+
+// The sums of N values over the threads of a block that share their columns, always added in the same order: call `column_sums`, then
+// `column_sum` for value k of column `column` of the block.
+template <int N> struct Sums { A of[N][8][32]; };
+template <int N> DEVICE void column_sums(Sums<N> *sums, A (&v)[N], u32 across) {
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    for (int k = 0; k < N; k++) {
+        for (u32 d = 16; d >= across; d >>= 1) v[k] += __shfl_xor_sync(0xffffffffu, v[k], d);
+        if (lane < (int)across) sums->of[k][warp][lane] = v[k];
+    }
+    __syncthreads();
+}
+template <int N> DEVICE double column_sum(const Sums<N> *sums, int k, int column) {
+    double sum = 0;
+    for (int warp = 0; warp < 8; warp++) sum += sums->of[k][warp][column];
+    return sum;
 }

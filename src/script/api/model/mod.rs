@@ -29,14 +29,8 @@ impl Model {
         // only training draws: evaluating must not move the session's random state
         let check = || session.check_cancel();
         let random = training.then(|| RefCell::new(session.random()));
-        let pass = Pass {
-            training,
-            track: ctx.tracking(),
-            random: random.as_ref(),
-            tape: None,
-            precision: model.precision(),
-            check: Some(&check),
-        };
+        let mut pass = Pass::evaluation().at(model.precision()).until(&check);
+        (pass.training, pass.track, pass.random) = (training, ctx.tracking(), random.as_ref());
         body(&model, &pass)
     }
 }

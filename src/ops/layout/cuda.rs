@@ -1,0 +1,129 @@
+//! Between the layouts on a GPU.
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use crate::ops::tape::Graph;
+
+const SOURCE: Source = Source {
+    name: "layout",
+    text: include_str!("layout.cu"),
+};
+
+/// `[n, c, h, w]` as maps `[n, h, w, c]` of type `dtype`; recorded in `graph`.
+pub(super) fn enter(graph: Graph, x: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    let y = entered(x, dtype)?;
+    graph.record_light("layout", &[x], y.output((n, h, w, c)), move |dy| {
+        Ok(vec![Some(left(dy)?.tensor((n, c, h, w)))])
+    })
+}
+
+/// Maps `[n, h, w, c]` as `[n, c, h, w]` of their arithmetic type; recorded in `graph`.
+pub(super) fn leave(graph: Graph, x: &Tensor) -> Result<Tensor> {
+    let ((n, h, w, c), dtype) = (x.dims4()?, x.dtype());
+    let y = left(x)?;
+    graph.record_light("layout", &[x], y.output((n, c, h, w)), move |dy| {
+        Ok(vec![Some(entered(dy, dtype)?.tensor((n, h, w, c)))])
+    })
+}
+
+fn entered(x: &Tensor, dtype: DType) -> Result<Buffer> {
+    let (n, c, h, w) = x.dims4()?;
+    let mut y = Buffer::new(x.device(), dtype, x.elem_count())?;
+    let launch = Launch::typed(&SOURCE, "layout_enter", dtype, x.device())
+        .read(x)
+        .write(&mut y);
+    turn(launch, n, [c, h * w])?;
+    Ok(y)
+}
+
+fn left(x: &Tensor) -> Result<Buffer> {
+    let (n, h, w, c) = x.dims4()?;
+    let mut y = Buffer::new(x.device(), arithmetic(x.dtype()), x.elem_count())?;
+    turn(
+        Launch::of(&SOURCE, "layout_leave", x).read(x).write(&mut y),
+        n,
+        [h * w, c],
+    )?;
+    Ok(y)
+}
+
+fn turn(launch: Launch, n: usize, [rows, columns]: [usize; 2]) -> Result<()> {
+    let tiles = rows.div_ceil(32) * columns.div_ceil(32);
+    launch.ints(&[rows, columns]).run([tiles, 1, n], 256)
+}
+
+/// Matrices `[.., rows, columns]` of weights, each turned, as elements of maps of type `like`.
+pub(in crate::ops) fn pack(weight: &Tensor, like: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
+    let weight = weight.detach().to_dtype(arithmetic(like.dtype()))?;
+    if (rows == 1 || columns == 1) && weight.dtype() == like.dtype() {
+        return Ok(weight);
+    }
+    let n = weight.elem_count();
+    let mut packed = Buffer::like(like, n)?;
+    let launch = Launch::of(&SOURCE, "layout_pack", like)
+        .read(&weight)
+        .write(&mut packed);
+    launch.ints(&[n, rows, columns]).each(n)?;
+    Ok(packed.tensor(n))
+}
+
+/// What [`pack`] turned, as it was, in a shape and a type.
+pub(in crate::ops) fn unpack(packed: &Tensor, like: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
+    let n = packed.elem_count();
+    let mut weight = Buffer::new(packed.device(), arithmetic(packed.dtype()), n)?;
+    let launch = Launch::of(&SOURCE, "layout_unpack", packed)
+        .read(packed)
+        .write(&mut weight);
+    launch.ints(&[n, rows, columns]).each(n)?;
+    weight.tensor(like.shape()).to_dtype(like.dtype())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::kernel::cuda::emulated::{agree, flat, random};
+
+    #[test]
+    fn maps_turn_and_turn_back() {
+        for shape in [[2, 3, 5, 7], [1, 40, 1, 33], [3, 1, 2, 2]] {
+            agree(
+                0,
+                &[random(&shape, 1)],
+                |t| Ok(t[0].permute((0, 2, 3, 1))?.contiguous()?),
+                |t| Ok(enter(Graph::default(), &t[0], t[0].dtype())?),
+            );
+            agree(
+                1,
+                &[random(&shape, 2)],
+                |t| Ok(t[0].permute((0, 3, 1, 2))?.contiguous()?),
+                |t| Ok(leave(Graph::default(), &t[0])?),
+            );
+        }
+    }
+
+    #[test]
+    fn weights_are_packed_and_unpacked() {
+        if !crate::ops::kernel::cuda::emulated::available() {
+            return;
+        }
+        for (map, weight) in [
+            (DType::F64, DType::F64),
+            (DType::F32, DType::F32),
+            (DType::BF16, DType::F32),
+        ] {
+            for shape in [[4, 3, 5], [1, 7, 9], [6, 2, 1], [1, 1, 4]] {
+                let like = random(&[1], 0).to_dtype(map).unwrap();
+                let exact = random(&shape, 3).to_dtype(map).unwrap().to_dtype(weight).unwrap();
+                let sizes = [shape[1], shape[2]];
+                let packed = pack(&exact, &like, sizes).unwrap();
+                assert_eq!(packed.dtype(), map);
+                let turned = exact.transpose(1, 2).unwrap().contiguous().unwrap();
+                assert_eq!(flat(&packed), flat(&turned), "{shape:?}");
+                let back = unpack(&packed, &exact, sizes).unwrap();
+                assert_eq!((back.dims(), flat(&back)), (exact.dims(), flat(&exact)), "{shape:?}");
+            }
+        }
+    }
+}
