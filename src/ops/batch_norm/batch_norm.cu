@@ -113,19 +113,26 @@ KERNEL batch_norm_apply(const T *x, const A *factor, const A *shift, const T *re
     }
 }
 
-// With d = dy where the rectifier passed (y > 0; y null without one): sum d and sum d (x - mean) of a part of a channel.
-KERNEL batch_norm_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 images, i64 channels, i64 area) {
+// Whether the rectifier let an element pass: by the result y, or (y null) by what it was made of, x factor + shift, which needs no map to be
+// read, or (both null) there was no rectifier.
+DEVICE bool passed_by(const T *y, T result, const A *factor, T x, A f, A s) {
+    return y ? get(result) > 0 : !factor || get(x) * f + s > 0;
+}
+
+// With d = dy where the rectifier passed: sum d and sum d (x - mean) of a part of a channel.
+KERNEL batch_norm_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, const A *factor, const A *shift, double *parts,
+                                i64 images, i64 channels, i64 area) {
     i64 c = blockIdx.y;
     u32 step = gridDim.x * blockDim.x, j = blockIdx.x * blockDim.x + threadIdx.x;
-    A m = mean[c], sum = 0, product = 0;
+    A m = mean[c], f = factor ? factor[c] : 0, s = factor ? shift[c] : 0, sum = 0, product = 0;
     if (packed(area, x, y, dy)) {
         i64 packs = area / LANES;
         for (; j < (u32)(images * packs); j += step) {
             i64 at = place(j, c, channels, packs);
-            Pack p = ((const Pack *)x)[at], q = ((const Pack *)dy)[at], o;
+            Pack p = ((const Pack *)x)[at], q = ((const Pack *)dy)[at], o = p;
             if (y) o = ((const Pack *)y)[at];
             for (int k = 0; k < LANES; k++) {
-                A d = y && !(get(o.v[k]) > 0) ? (A)0 : get(q.v[k]);
+                A d = passed_by(y, o.v[k], factor, p.v[k], f, s) ? get(q.v[k]) : (A)0;
                 sum += d;
                 product += d * (get(p.v[k]) - m);
             }
@@ -133,15 +140,15 @@ KERNEL batch_norm_gradient_sums(const T *x, const T *y, const T *dy, const A *me
     } else {
         for (; j < (u32)(images * area); j += step) {
             i64 at = place(j, c, channels, area);
-            A d = y && !(get(y[at]) > 0) ? (A)0 : get(dy[at]);
+            A d = passed_by(y, y ? y[at] : x[at], factor, x[at], f, s) ? get(dy[at]) : (A)0;
             sum += d;
             product += d * (get(x[at]) - m);
         }
     }
-    double s = block_sum((double)sum), p = block_sum((double)product);
+    double all = block_sum((double)sum), products = block_sum((double)product);
     if (threadIdx.x == 0) {
-        parts[(c * gridDim.x + blockIdx.x) * 2] = s;
-        parts[(c * gridDim.x + blockIdx.x) * 2 + 1] = p;
+        parts[(c * gridDim.x + blockIdx.x) * 2] = all;
+        parts[(c * gridDim.x + blockIdx.x) * 2 + 1] = products;
     }
 }
 
@@ -170,16 +177,17 @@ KERNEL batch_norm_gradient_finish(const double *parts, const A *weight, const A 
 }
 
 // dx, and d itself where `passed` is wanted.
-KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 channels, i64 area, i64 n) {
+KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, const A *factor, const A *shift, T *dx, T *passed,
+                           i64 channels, i64 area, i64 n) {
     if (packed(area, x, y, dy, dx) && packed(area, passed)) {
         u32 packs = (u32)(area / LANES);
         for EACH(i, n / LANES) {
             u32 c = (u32)i / packs % (u32)channels;
-            Pack p = ((const Pack *)x)[i], q = ((const Pack *)dy)[i], o;
+            Pack p = ((const Pack *)x)[i], q = ((const Pack *)dy)[i], o = p;
             if (y) o = ((const Pack *)y)[i];
-            A a = abe[c * 3], b = abe[c * 3 + 1], e = abe[c * 3 + 2];
+            A a = abe[c * 3], b = abe[c * 3 + 1], e = abe[c * 3 + 2], f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
             for (int k = 0; k < LANES; k++) {
-                if (y && !(get(o.v[k]) > 0)) q.v[k] = put(0);
+                if (!passed_by(y, o.v[k], factor, p.v[k], f, s)) q.v[k] = put(0);
                 p.v[k] = put(a * get(q.v[k]) + b * get(p.v[k]) + e);
             }
             ((Pack *)dx)[i] = p;
@@ -188,7 +196,8 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, T 
     } else {
         for EACH(i, n) {
             u32 c = (u32)i / (u32)area % (u32)channels;
-            T d = y && !(get(y[i]) > 0) ? put(0) : dy[i];
+            A f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
+            T d = passed_by(y, y ? y[i] : x[i], factor, x[i], f, s) ? dy[i] : put(0);
             dx[i] = put(abe[c * 3] * get(d) + abe[c * 3 + 1] * get(x[i]) + abe[c * 3 + 2]);
             if (passed) passed[i] = d;
         }
@@ -264,20 +273,24 @@ KERNEL batch_norm_last_apply(const T *x, const A *factor, const A *shift, const 
 }
 
 // As batch_norm_gradient_sums.
-template <int W> DEVICE void gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 rows, i64 channels,
-                                           i64 across) {
+template <int W> DEVICE void gradient_sums(const T *x, const T *y, const T *dy, const A *mean, const A *factor, const A *shift,
+                                           double *parts, i64 rows, i64 channels, i64 across) {
     __shared__ Sums<2 * W> block;
     Share<W> at(channels, across);
-    A m[W], v[2 * W];
+    A m[W], f[W], s[W], v[2 * W];
     for (int k = 0; k < 2 * W; k++) v[k] = 0;
     if (at.inside()) {
-        for (int k = 0; k < W; k++) m[k] = mean[at.channel() + k];
+        for (int k = 0; k < W; k++) {
+            m[k] = mean[at.channel() + k];
+            f[k] = factor ? factor[at.channel() + k] : 0;
+            s[k] = factor ? shift[at.channel() + k] : 0;
+        }
 #pragma unroll 2
         for (u32 r = at.row; r < (u32)rows; r += at.step) {
-            Few<W> p = at.load(x, r), q = at.load(dy, r), o;
+            Few<W> p = at.load(x, r), q = at.load(dy, r), o = p;
             if (y) o = at.load(y, r);
             for (int k = 0; k < W; k++) {
-                A d = y && !(get(o.v[k]) > 0) ? (A)0 : get(q.v[k]);
+                A d = passed_by(y, o.v[k], factor, p.v[k], f[k], s[k]) ? get(q.v[k]) : (A)0;
                 v[k] += d;
                 v[W + k] += d * (get(p.v[k]) - m[k]);
             }
@@ -293,30 +306,32 @@ template <int W> DEVICE void gradient_sums(const T *x, const T *y, const T *dy, 
     }
 }
 
-KERNEL batch_norm_last_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, double *parts, i64 rows, i64 channels,
-                                     i64 across, i64 wide) {
-    if (wide) gradient_sums<LANES>(x, y, dy, mean, parts, rows, channels, across);
-    else gradient_sums<1>(x, y, dy, mean, parts, rows, channels, across);
+KERNEL batch_norm_last_gradient_sums(const T *x, const T *y, const T *dy, const A *mean, const A *factor, const A *shift, double *parts,
+                                     i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) gradient_sums<LANES>(x, y, dy, mean, factor, shift, parts, rows, channels, across);
+    else gradient_sums<1>(x, y, dy, mean, factor, shift, parts, rows, channels, across);
 }
 
 // As batch_norm_gradient.
-template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 rows, i64 channels,
-                                      i64 across) {
+template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const A *abe, const A *factor, const A *shift, T *dx,
+                                      T *passed, i64 rows, i64 channels, i64 across) {
     Share<W> at(channels, across);
     if (!at.inside()) return;
-    A a[W], b[W], e[W];
+    A a[W], b[W], e[W], f[W], s[W];
     for (int k = 0; k < W; k++) {
         const A *from = abe + (at.channel() + k) * 3;
         a[k] = from[0];
         b[k] = from[1];
         e[k] = from[2];
+        f[k] = factor ? factor[at.channel() + k] : 0;
+        s[k] = factor ? shift[at.channel() + k] : 0;
     }
 #pragma unroll 2
     for (u32 r = at.row; r < (u32)rows; r += at.step) {
-        Few<W> p = at.load(x, r), q = at.load(dy, r), o;
+        Few<W> p = at.load(x, r), q = at.load(dy, r), o = p;
         if (y) o = at.load(y, r);
         for (int k = 0; k < W; k++) {
-            if (y && !(get(o.v[k]) > 0)) q.v[k] = put(0);
+            if (!passed_by(y, o.v[k], factor, p.v[k], f[k], s[k])) q.v[k] = put(0);
             p.v[k] = put(a[k] * get(q.v[k]) + b[k] * get(p.v[k]) + e[k]);
         }
         at.store(dx, r, p);
@@ -324,8 +339,8 @@ template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const
     }
 }
 
-KERNEL batch_norm_last_gradient(const T *x, const T *y, const T *dy, const A *abe, T *dx, T *passed, i64 rows, i64 channels, i64 across,
-                                i64 wide) {
-    if (wide) gradient<LANES>(x, y, dy, abe, dx, passed, rows, channels, across);
-    else gradient<1>(x, y, dy, abe, dx, passed, rows, channels, across);
+KERNEL batch_norm_last_gradient(const T *x, const T *y, const T *dy, const A *abe, const A *factor, const A *shift, T *dx, T *passed,
+                                i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) gradient<LANES>(x, y, dy, abe, factor, shift, dx, passed, rows, channels, across);
+    else gradient<1>(x, y, dy, abe, factor, shift, dx, passed, rows, channels, across);
 }

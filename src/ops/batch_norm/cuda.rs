@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor};
 use super::{BatchNormOptions, BatchNormState, Sizes};
 use crate::ops::Layout;
 use crate::ops::kernel::cuda::{BLOCKS, Buffer, Columns, Launch, Source, THREADS, arithmetic};
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 
 const SOURCE: Source = Source {
     name: "batch_norm",
@@ -138,14 +138,21 @@ pub(super) fn batch_norm(
     let mut arguments = vec![x, weight, bias];
     arguments.extend(residual);
     let (training, relu) = (o.training, o.relu);
-    graph.record(
+    // Without a residual, where the rectifier passed follows from the input.
+    let needs = Needs {
+        arguments: 3,
+        result: relu && residual.is_some(),
+    };
+    let tracked = residual.map(Tensor::track_op);
+    graph.record_what(
         "batch_norm",
         &arguments,
+        needs,
         y.output(x.shape()),
         move |arguments, y, dy| {
             let (x, weight) = (arguments[0], arguments[1]);
-            let residual = arguments.get(3).filter(|r| r.track_op());
-            let y = relu.then_some(y);
+            let y = needs.result.then_some(y);
+            let passing = (relu && y.is_none()).then_some([&factor, &shift]);
             let maps: Vec<&Tensor> = [x, dy].into_iter().chain(y).collect();
             let plan = Plan::new(layout, sizes, &maps)?;
             let splits = plan.splits();
@@ -156,6 +163,8 @@ pub(super) fn batch_norm(
                 .read_or_null(y)
                 .read(dy)
                 .read(&mean)
+                .read_or_null(passing.map(|p| p[0]))
+                .read_or_null(passing.map(|p| p[1]))
                 .write(&mut parts);
             plan.sum(launch, splits)?;
             let parts = parts.tensor(channels * splits * 2);
@@ -174,13 +183,17 @@ pub(super) fn batch_norm(
             let abe = abe.tensor(channels * 3);
             let mut dx = Buffer::like(x, n)?;
             // Without the rectifier the residual's gradient is the result's.
-            let mut passed = (relu && residual.is_some()).then(|| Buffer::like(x, n)).transpose()?;
+            let mut passed = (relu && tracked == Some(true))
+                .then(|| Buffer::like(x, n))
+                .transpose()?;
             let launch = plan
                 .start(["batch_norm_gradient", "batch_norm_last_gradient"], x)
                 .read(x)
                 .read_or_null(y)
                 .read(dy)
                 .read(&abe)
+                .read_or_null(passing.map(|p| p[0]))
+                .read_or_null(passing.map(|p| p[1]))
                 .write(&mut dx)
                 .write_or_null(passed.as_mut());
             plan.apply(launch, &[])?;
@@ -189,9 +202,9 @@ pub(super) fn batch_norm(
                 Some(dweight.tensor(channels)),
                 Some(dbias.tensor(channels)),
             ];
-            if arguments.len() > 3 {
-                list.push(residual.map(|r| match passed {
-                    Some(passed) => passed.tensor(r.shape()),
+            if let Some(tracked) = tracked {
+                list.push(tracked.then(|| match passed {
+                    Some(passed) => passed.tensor(x.shape()),
                     None => dy.clone(),
                 }));
             }
