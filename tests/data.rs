@@ -14,6 +14,7 @@ use image::{GrayImage, Luma, Rgb, RgbImage};
 use seglab::data::{BatchOptions, Dataset, FolderOptions, Missing, camvid, cityscapes, folder, voc2012};
 use seglab::loss::PixelContrastOptions;
 use seglab::nn::{Architecture, EncoderKind, ModelConfig, Segmenter};
+use seglab::script::{Interpreter, Scope};
 use seglab::session::Session;
 use seglab::train::{Hooks, Run, TrainConfig};
 
@@ -222,6 +223,33 @@ fn a_truncated_png_loses_nothing_else() {
     assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 3);
     let text = error(results.into_iter().nth(3).unwrap());
     assert!(text.contains("images/3.png"), "{text}");
+}
+
+/// In a loop with a body and in one without, which Rhai would run past the error.
+#[test]
+fn a_script_over_a_truncated_png_ends_with_its_name() {
+    let root = own_data();
+    let path = root.path().join("images/3.png");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let interpreter = Interpreter::new(Session::quiet(runs.path()));
+    let run = |text: &str| {
+        let text = text.replace("ROOT", &root.path().display().to_string());
+        interpreter.run("test", &text, &mut Scope::new())
+    };
+    let data = "let d = data::folder(\"ROOT\", #{ classes: 2 }).train;\n";
+    for body in ["{ let n = b.names; }", "{}"] {
+        let report = run(&format!("{data}for b in d.batches(#{{ size: 1 }}) {body}\nprint(1);")).unwrap_err();
+        let text = report.render(false);
+        assert!(text.contains("images/3.png") && text.contains("test:2"), "{text}");
+    }
+    // nothing of it is left behind
+    assert_eq!(run("let n = 0; for i in 0..3 { n += 1; } n").unwrap().as_int(), Ok(3));
+    let caught = run(&format!(
+        "{data}let e = \"\"; try {{ for b in d.batches(#{{ size: 1 }}) {{ b.names; }} }} catch (x) {{ e = `${{x}}`; }} for i in 0..9 {{ }} e"
+    ));
+    assert!(caught.unwrap().to_string().contains("images/3.png"));
 }
 
 #[test]

@@ -28,6 +28,7 @@ struct State {
     interactive: Cell<bool>,
     pending: RefCell<Option<Box<EvalAltResult>>>,
     paused: RefCell<Option<Dynamic>>,
+    passed_over: RefCell<Option<String>>,
     arguments: RefCell<BTreeMap<String, Argument>>,
     sources: RefCell<BTreeMap<String, String>>,
 }
@@ -53,6 +54,7 @@ impl Context {
             interactive: Cell::new(false),
             pending: RefCell::default(),
             paused: RefCell::default(),
+            passed_over: RefCell::default(),
             arguments: RefCell::default(),
             sources: RefCell::default(),
         }))
@@ -156,6 +158,21 @@ impl Context {
             );
         }
         functions
+    }
+
+    /// Keep the error of an iterator that Rhai went on asking for items: a loop with an empty body looks at none of them.
+    pub(super) fn set_passed_over(&self, text: String) {
+        *self.0.passed_over.borrow_mut() = Some(text);
+    }
+
+    /// Whether there is such an error, which must end the script.
+    pub(super) fn passed_over(&self) -> bool {
+        self.0.passed_over.borrow().is_some()
+    }
+
+    /// Take that error.
+    pub(super) fn take_passed_over(&self) -> Option<String> {
+        self.0.passed_over.borrow_mut().take()
     }
 
     /// Set an error of a script's closure aside while Rust code unwinds with an ordinary [`Error`].

@@ -13,7 +13,7 @@ use rhai::{
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
 use super::resolver::{ScriptResolver, SharedResolver};
-use super::table::{Entry, Kind, Table};
+use super::table::{Entry, Item, Items, Kind, Table};
 use super::values::Values;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -63,14 +63,15 @@ impl Interpreter {
         engine.on_progress(move |_| {
             let session = progress.session();
             let over = session.sandbox().is_some_and(|sandbox| sandbox.step());
-            (over || session.cancelled() || progress.paused()).then(|| super::context::INTERRUPTED.into())
+            let ends = over || session.cancelled() || progress.paused() || progress.passed_over();
+            ends.then(|| super::context::INTERRUPTED.into())
         });
         read_eval_as_name(&mut engine);
         for t in &table.types {
             (t.register)(&mut engine);
         }
         super::show::register(&mut engine, &table);
-        register(&mut engine, &table);
+        register(&mut engine, &table, &context);
         for hook in &table.hooks {
             hook(&mut engine);
         }
@@ -141,7 +142,13 @@ impl Interpreter {
         }));
         match result {
             Ok(Ok(value)) => Ok(value.flatten()),
-            Ok(Err(e)) => Err(Box::new(explain(&self.context, source, scope, *e))),
+            Ok(Err(e)) => {
+                let error = match self.context.take_passed_over() {
+                    Some(text) => with_cause(*e, text),
+                    None => *e,
+                };
+                Err(Box::new(explain(&self.context, source, scope, error)))
+            }
             Err(panic) => {
                 let error = script_error(panic_error("the script", &*panic));
                 Err(Box::new(explain(&self.context, source, scope, *error)))
@@ -203,7 +210,7 @@ pub fn read_script(path: &Path) -> Result<String> {
 }
 
 /// Tell Rhai about every function, getter and setter of the table.
-fn register(engine: &mut Engine, table: &Table) {
+fn register(engine: &mut Engine, table: &Table, context: &Context) {
     let mut global = Module::new();
     let mut spaces: Vec<(&'static str, Module)> = table
         .namespaces
@@ -218,11 +225,59 @@ fn register(engine: &mut Engine, table: &Table) {
         register_entry(module, entry);
     }
     for (type_id, items) in table.iterators.iter().copied() {
-        global.set_iter_result(type_id, items);
+        let context = context.clone();
+        global.set_iter_result(type_id, move |value| {
+            Box::new(Watched {
+                items: items(value),
+                failure: None,
+                context: context.clone(),
+            })
+        });
     }
     engine.register_global_module(global.into());
     for (name, module) in spaces {
         engine.register_static_module(rhai_name(name), module.into());
+    }
+}
+
+/// The items of a `for`, ended by the first error. Rhai looks at no item of a loop with an empty body and would go on past it; being asked
+/// again shows that, and then the script is ended.
+struct Watched {
+    items: Items,
+    failure: Option<String>,
+    context: Context,
+}
+
+impl Iterator for Watched {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if let Some(failure) = self.failure.take() {
+            self.context.set_passed_over(failure);
+            return Some(Ok(Dynamic::UNIT)); // the step of the loop at which the script ends
+        }
+        let item = self.items.next();
+        if let Some(Err(error)) = &item {
+            self.failure = Some(match &**error {
+                EvalAltResult::ErrorRuntime(value, _) => value.to_string(),
+                EvalAltResult::ErrorTerminated(..) => return item,
+                other => other.to_string(),
+            });
+        }
+        item
+    }
+}
+
+/// `error` with this text in the place of its innermost cause.
+fn with_cause(error: EvalAltResult, text: String) -> EvalAltResult {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(name, source, inner, position) => {
+            EvalAltResult::ErrorInFunctionCall(name, source, Box::new(with_cause(*inner, text)), position)
+        }
+        EvalAltResult::ErrorInModule(path, inner, position) => {
+            EvalAltResult::ErrorInModule(path, Box::new(with_cause(*inner, text)), position)
+        }
+        other => EvalAltResult::ErrorRuntime(text.into(), other.position()),
     }
 }
 

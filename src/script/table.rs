@@ -212,7 +212,9 @@ pub struct TypeEntry {
 /// A change to the engine that no declaration can express: operators, indexers.
 pub type Hook = fn(&mut rhai::Engine);
 /// What iterating over a value gives: an item, or the error that ends the loop.
-pub type Items = Box<dyn Iterator<Item = std::result::Result<Dynamic, Box<EvalAltResult>>>>;
+pub type Item = std::result::Result<Dynamic, Box<EvalAltResult>>;
+/// All that iterating over a value gives.
+pub type Items = Box<dyn Iterator<Item = Item>>;
 
 /// Makes the items that a `for` loop over a value of some type sees.
 pub type MakeItems = fn(Dynamic) -> Items;
