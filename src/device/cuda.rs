@@ -91,8 +91,9 @@ mod with_cuda {
     /// The GPU with this number, with its memory pool kept.
     pub(in crate::device) fn open(ordinal: usize) -> Result<Device> {
         load_all()?;
-        // A symbol that a driver older than this build lacks is a panic in cudarc.
-        let opened = std::panic::catch_unwind(|| Device::new_cuda(ordinal));
+        // A stream of the device's own: `Device::new_cuda` takes the calling thread's, and what another thread puts into memory (parameters
+        // are drawn by many) would be in no order with it. A symbol that a driver older than this build lacks is a panic in cudarc.
+        let opened = std::panic::catch_unwind(|| Device::new_cuda_with_stream(ordinal));
         let device = match opened {
             Ok(Ok(device)) => device,
             Ok(Err(e)) => fail!("device: GPU {ordinal} cannot be opened: {e}; `nvidia-smi` shows what the driver sees"),
