@@ -71,6 +71,9 @@ pub(in crate::ops) fn pack(weight: &Tensor, like: &Tensor, [rows, columns]: [usi
 
 /// What [`pack`] turned, as it was, in a shape and a type.
 pub(in crate::ops) fn unpack(packed: &Tensor, like: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
+    if (rows == 1 || columns == 1) && packed.dtype() == like.dtype() {
+        return packed.reshape(like.shape());
+    }
     let n = packed.elem_count();
     let mut weight = Buffer::new(packed.device(), arithmetic(packed.dtype()), n)?;
     let launch = Launch::of(&SOURCE, "layout_unpack", packed)
