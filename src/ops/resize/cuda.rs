@@ -39,52 +39,52 @@ impl Sizes {
     }
 }
 
-/// Places on the device.
-fn places(places: impl Iterator<Item = usize>, device: &Device) -> Result<Tensor> {
-    Tensor::new(places.map(|p| p as u32).collect::<Vec<_>>(), device)
+/// Tables of numbers as `dtype` on the device, in one upload.
+fn upload<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &Device) -> Result<[Tensor; N]> {
+    let all = Tensor::new(tables.concat(), &Device::Cpu)?
+        .to_dtype(dtype)?
+        .to_device(device)?;
+    let mut start = 0;
+    let mut parts = Vec::with_capacity(N);
+    for table in &tables {
+        parts.push(all.narrow(0, start, table.len())?);
+        start += table.len();
+    }
+    <[Tensor; N]>::try_from(parts).map_err(|_| candle_core::Error::Msg("internal: a table is missing".into()))
 }
 
-/// The low and high sources and the shares of the high ones, on the device.
-fn taps(taps: &[Tap], dtype: DType, device: &Device) -> Result<[Tensor; 3]> {
-    let shares: Vec<f64> = taps.iter().map(|t| t.share).collect();
-    // converted before it is uploaded
-    let shares = Tensor::new(shares, &Device::Cpu)?.to_dtype(arithmetic(dtype))?;
-    Ok([
-        places(taps.iter().map(|t| t.low), device)?,
-        places(taps.iter().map(|t| t.high), device)?,
-        shares.to_device(device)?,
-    ])
+/// The places that each row and column of a nearest resize takes, on the device.
+fn nearest_tables(from: [usize; 2], to: [usize; 2], device: &Device) -> Result<[Tensor; 2]> {
+    let places = |axis: usize| nearest_places(from[axis], to[axis]).into_iter().map(|p| p as f64);
+    upload([places(0).collect(), places(1).collect()], DType::U32, device)
 }
 
 /// The bilinear resize, recorded in `graph`.
 pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bool) -> Result<Tensor> {
-    let (Sizes { from, to, .. }, dtype, device) = (sizes, x.dtype(), x.device());
-    let rows = taps(&bilinear_taps(from[0], to[0], align_corners), dtype, device)?;
-    let columns = taps(&bilinear_taps(from[1], to[1], align_corners), dtype, device)?;
+    let Sizes { from, to, .. } = sizes;
+    let taps = [0, 1].map(|axis| bilinear_taps(from[axis], to[axis], align_corners));
+    let of = |axis: usize, number: fn(&Tap) -> f64| taps[axis].iter().map(number).collect::<Vec<f64>>();
+    let (low, high): (fn(&Tap) -> f64, fn(&Tap) -> f64) = (|t| t.low as f64, |t| t.high as f64);
+    let places = [of(0, low), of(0, high), of(1, low), of(1, high)];
+    let [row_low, row_high, column_low, column_high] = upload(places, DType::U32, x.device())?;
+    let shares = [of(0, |t| t.share), of(1, |t| t.share)];
+    let [row_share, column_share] = upload(shares, arithmetic(x.dtype()), x.device())?;
+    let tables = vec![row_low, row_high, row_share, column_low, column_high, column_share];
     let kernels = match graph.layout {
         Layout::ChannelsFirst => ["bilinear_forward", "bilinear_backward"],
         Layout::ChannelsLast => ["bilinear_last_forward", "bilinear_last_backward"],
     };
-    record(
-        graph,
-        "resize_bilinear",
-        sizes,
-        x,
-        kernels,
-        rows.into_iter().chain(columns).collect(),
-    )
+    record(graph, "resize_bilinear", sizes, x, kernels, tables)
 }
 
 /// The nearest resize, recorded in `graph`.
 pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor) -> Result<Tensor> {
-    let Sizes { from, to, .. } = sizes;
-    let rows = places(nearest_places(from[0], to[0]).into_iter(), x.device())?;
-    let columns = places(nearest_places(from[1], to[1]).into_iter(), x.device())?;
+    let tables = nearest_tables(sizes.from, sizes.to, x.device())?;
     let kernels = match graph.layout {
         Layout::ChannelsFirst => ["nearest_forward", "nearest_backward"],
         Layout::ChannelsLast => ["nearest_last_forward", "nearest_last_backward"],
     };
-    record(graph, "resize_nearest", sizes, x, kernels, vec![rows, columns])
+    record(graph, "resize_nearest", sizes, x, kernels, tables.to_vec())
 }
 
 /// Run a kernel forward, record one that goes back; both take the same tables.
@@ -115,8 +115,7 @@ fn record(
 /// Label maps of any integer type: candle's own choice of rows and columns.
 pub(super) fn labels(labels: &Tensor, from: [usize; 2], to: [usize; 2]) -> Result<Tensor> {
     let rank = labels.rank();
-    let rows = places(nearest_places(from[0], to[0]).into_iter(), labels.device())?;
-    let columns = places(nearest_places(from[1], to[1]).into_iter(), labels.device())?;
+    let [rows, columns] = nearest_tables(from, to, labels.device())?;
     labels.index_select(&rows, rank - 2)?.index_select(&columns, rank - 1)
 }
 
