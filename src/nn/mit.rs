@@ -69,7 +69,7 @@ impl Reduction {
     }
 }
 
-/// x + attention(norm(x)), then x + mlp(norm(x)).
+/// x + attention(norm(x)), then x + mlp(norm(x)). What the branches are added to, and what the norms take, is never bf16.
 struct Block {
     norm1: LayerNorm,
     query: Linear,
@@ -137,7 +137,7 @@ impl Block {
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (graph, images) = (pass.graph(), x.dims()[0]);
-        let y = self.norm1.forward(x, pass)?;
+        let y = graph.rounded(&self.norm1.forward(x, pass)?)?;
         let query = self.query.forward(&y, pass)?;
         let small = match &self.reduction {
             Some(reduction) => reduction.forward(&y, pass)?,
@@ -145,11 +145,12 @@ impl Block {
         };
         let (key, value) = (self.key.forward(&small, pass)?, self.value.forward(&small, pass)?);
         let y = graph.attention(&query, &key, &value, self.heads)?;
-        let y = self.output.forward(&y, pass)?;
+        let y = graph.widened(&self.output.forward(&y, pass)?)?;
         let x = graph.residual(x, &y, &self.factors(images, pass)?)?;
-        let y = self.widen.forward(&self.norm2.forward(&x, pass)?, pass)?;
+        let y = graph.rounded(&self.norm2.forward(&x, pass)?)?;
+        let y = self.widen.forward(&y, pass)?;
         let y = graph.gelu(&self.depthwise.forward(&y, pass)?)?;
-        let y = self.narrow.forward(&y, pass)?;
+        let y = graph.widened(&self.narrow.forward(&y, pass)?)?;
         graph.residual(&x, &y, &self.factors(images, pass)?)
     }
 }
@@ -200,11 +201,12 @@ impl Mit {
         let mut x = images.clone();
         let mut stage = |s: usize| -> Result<Tensor> {
             let (embedding, norm) = &self.embeddings[s];
-            x = norm.forward(&embedding.forward(&x, pass)?, pass)?;
+            let y = pass.graph().widened(&embedding.forward(&x, pass)?)?;
+            x = norm.forward(&y, pass)?;
             for block in &self.blocks[s] {
                 x = block.forward(&x, pass)?;
             }
-            x = self.norms[s].forward(&x, pass)?;
+            x = pass.graph().rounded(&self.norms[s].forward(&x, pass)?)?;
             Ok(x.clone())
         };
         Ok(Pyramid {

@@ -124,12 +124,12 @@ impl Segmenter {
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
     /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        self.classify_maps(&self.enter(features, &self.laid(pass))?, Some(size), pass)
+        self.classify_maps(&self.laid(pass).graph().enter(features)?, Some(size), pass)
     }
 
     /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
     pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.project_maps(&self.enter(features, &self.laid(pass))?, pass)
+        self.project_maps(&self.laid(pass).graph().enter(features)?, pass)
     }
 
     /// [`Segmenter::features`] as the network has them inside: on a GPU bf16 in a pass of that precision, and perhaps with the channels
@@ -137,7 +137,7 @@ impl Segmenter {
     pub(crate) fn maps(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let size = self.check_images(images)?;
         let pass = self.laid(pass);
-        let pyramid = self.encoder.forward(&self.enter(images, &pass)?, &pass)?;
+        let pyramid = self.encoder.forward(&pass.graph().enter(images)?, &pass)?;
         self.decoder.forward(&pyramid, size, &pass)
     }
 
@@ -166,16 +166,6 @@ impl Segmenter {
             },
             ..*pass
         }
-    }
-
-    /// Images or features as the network has its maps inside. On a GPU a pass of precision bf16 has bf16; else they have the type of the
-    /// parameters, which stay as they are (each convolution converts its own; the processor rounds the factors of its products instead).
-    fn enter(&self, maps: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let dtype = match pass.precision {
-            Precision::Bf16 if on_gpu(&self.device) && self.dtype == DType::F32 => DType::BF16,
-            _ => self.dtype,
-        };
-        pass.graph().enter(maps, dtype)
     }
 
     /// The embedding of every position: `project(features(images))` divided by its Euclidean norm over the channels.

@@ -54,6 +54,29 @@ fn turn(launch: Launch, n: usize, [rows, columns]: [usize; 2]) -> Result<()> {
     launch.ints(&[rows, columns]).run([tiles, 1, n], 256)
 }
 
+/// Maps as they are in the other of the two types, that inside a network and the arithmetic type; recorded in `graph`.
+pub(super) fn cast(graph: Graph, x: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (from, shape) = (x.dtype(), x.shape().clone());
+    let y = converted(x, dtype)?;
+    graph.record_light("cast", &[x], y.output(&shape), move |dy| {
+        Ok(vec![Some(converted(dy, from)?.tensor(&shape))])
+    })
+}
+
+fn converted(x: &Tensor, dtype: DType) -> Result<Buffer> {
+    let n = x.elem_count();
+    let mut y = Buffer::new(x.device(), dtype, n)?;
+    let launch = if x.dtype() == arithmetic(dtype) {
+        Launch::typed(&SOURCE, "layout_pack", dtype, x.device())
+    } else if dtype == arithmetic(x.dtype()) {
+        Launch::of(&SOURCE, "layout_unpack", x)
+    } else {
+        candle_core::bail!("internal: {} cannot become {}", x.dtype().as_str(), dtype.as_str())
+    };
+    launch.read(x).write(&mut y).ints(&[n, 1, n]).each(n)?;
+    Ok(y)
+}
+
 /// Matrices `[.., rows, columns]` of weights, each turned, as elements of maps of type `like`.
 pub(in crate::ops) fn pack(weight: &Tensor, like: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
     let weight = weight.detach().to_dtype(arithmetic(like.dtype()))?;
@@ -104,6 +127,23 @@ mod tests {
                 |t| Ok(leave(Graph::default(), &t[0])?),
             );
         }
+    }
+
+    #[test]
+    fn a_cast_rounds_and_its_gradient_comes_back() {
+        if !crate::ops::kernel::cuda::emulated::available() {
+            return;
+        }
+        let x = candle_core::Var::from_tensor(&random(&[2, 3, 5], 1).to_dtype(DType::F32).unwrap()).unwrap();
+        let narrow = cast(Graph::default(), &x, DType::BF16).unwrap();
+        assert_eq!(flat(&narrow), flat(&x.to_dtype(DType::BF16).unwrap()));
+        let wide = cast(Graph::default(), &narrow, DType::F32).unwrap();
+        assert_eq!((wide.dims(), flat(&wide)), (x.dims(), flat(&narrow)));
+        let weights = random(&[2, 3, 5], 2).to_dtype(DType::F32).unwrap();
+        let gradients = (wide * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+        let expected = weights.to_dtype(DType::BF16).unwrap();
+        assert_eq!(flat(gradients.get(&x).unwrap()), flat(&expected));
+        assert!(cast(Graph::default(), &x, DType::F64).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(super) mod cuda;
 use candle_core::{DType, Tensor};
 
 use super::kernel::on_gpu;
+use super::precision::Precision;
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
@@ -62,19 +63,52 @@ impl Graph<'_> {
         self.concat(maps, if self.layout == Layout::ChannelsLast { 3 } else { 1 })
     }
 
-    /// Maps with the channels first as this graph has them, in another element type.
-    pub(crate) fn enter(self, maps: &Tensor, dtype: DType) -> Result<Tensor> {
-        Ok(match self.layout {
-            Layout::ChannelsFirst => maps.to_dtype(dtype)?,
-            Layout::ChannelsLast => cuda::enter(self, &maps.contiguous()?, dtype)?,
-        })
+    /// Maps with the channels first as this graph has them, in the type that products are computed of.
+    pub(crate) fn enter(self, maps: &Tensor) -> Result<Tensor> {
+        match self.layout {
+            Layout::ChannelsFirst => self.rounded(maps),
+            Layout::ChannelsLast => Ok(cuda::enter(self, &maps.contiguous()?, self.product_type(maps))?),
+        }
     }
 
     /// Maps of this graph with the channels first, in the parameters' element type.
     pub(crate) fn leave(self, maps: &Tensor, dtype: DType) -> Result<Tensor> {
-        Ok(match self.layout {
-            Layout::ChannelsFirst => maps.to_dtype(dtype)?,
-            Layout::ChannelsLast => cuda::leave(self, &maps.contiguous()?)?.to_dtype(dtype)?,
-        })
+        match self.layout {
+            Layout::ChannelsFirst => self.cast(maps, dtype),
+            Layout::ChannelsLast => Ok(cuda::leave(self, &maps.contiguous()?)?.to_dtype(dtype)?),
+        }
+    }
+
+    /// `x` in the type that products are computed of: bf16 on a GPU in that precision, else its own (the processor rounds the factors of
+    /// its products, and stores f32).
+    pub(crate) fn rounded(self, x: &Tensor) -> Result<Tensor> {
+        self.cast(x, self.product_type(x))
+    }
+
+    /// `x` in the type that sums are computed in: f32 for bf16, else its own.
+    pub(crate) fn widened(self, x: &Tensor) -> Result<Tensor> {
+        let dtype = if x.dtype() == DType::BF16 {
+            DType::F32
+        } else {
+            x.dtype()
+        };
+        self.cast(x, dtype)
+    }
+
+    fn product_type(self, x: &Tensor) -> DType {
+        match self.precision {
+            Precision::Bf16 if on_gpu(x.device()) && x.dtype() == DType::F32 => DType::BF16,
+            _ => x.dtype(),
+        }
+    }
+
+    fn cast(self, x: &Tensor, dtype: DType) -> Result<Tensor> {
+        if x.dtype() == dtype {
+            return Ok(x.clone());
+        }
+        if on_gpu(x.device()) {
+            return Ok(cuda::cast(self, &x.contiguous()?, dtype)?);
+        }
+        Ok(x.to_dtype(dtype)?)
     }
 }

@@ -312,6 +312,7 @@ pub(crate) fn convolve(product: Product, sizes: &Convolution, a: &Tensor, b: &Te
         Product::WeightGradient => sizes.weight,
     };
     let buffer = Buffer::like(a, shape.iter().map(|n| *n as usize).product())?;
+    let (a, b) = (&aligned(a)?, &aligned(b)?);
     let places = [address(a)?, address(b)?, place(&buffer.storage, 0)?];
     let done = match a.device() {
         #[cfg(feature = "cuda")]
@@ -321,6 +322,14 @@ pub(crate) fn convolve(product: Product, sizes: &Convolution, a: &Tensor, b: &Te
         _ => Err(wrong_device()),
     };
     done.map(|()| buffer)
+}
+
+/// The same elements at an address that the tensor cores can load from, a multiple of 16; a view may begin anywhere.
+fn aligned(t: &Tensor) -> Result<Tensor> {
+    match address(t)?.is_multiple_of(16) {
+        true => Ok(t.clone()),
+        false => t.force_contiguous(),
+    }
 }
 
 /// The size of a launch.
