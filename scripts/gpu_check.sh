@@ -62,28 +62,41 @@ unset SEGLAB_REQUIRE_GPU
 # 2. The training curve. Rounding grows from step to step, so the tolerance does.
 steps=20; [ -n "$small" ] && steps=4
 curve() {
-    "$seglab" run scripts/gpu_check.rhai --device "$1" --tf32 off --out "$log/run-$3" steps=$steps precision="$2" >"$log/$3.log" 2>&1
+    "$seglab" run scripts/gpu_check.rhai --device "$1" --tf32 "${4:-off}" --out "$log/run-$3" steps=$steps precision="$2" >"$log/$3.log" 2>&1
     sed -n 's/.*curve: //p' "$log/$3.log" >"$log/$3.curve"
 }
-curve cpu f32 curve-cpu; curve "$device" f32 curve-f32; curve "$device" bf16 curve-bf16; curve "$device" f32 curve-again
-compare() { # NAME CURVE TOLERANCE: largest relative difference to the processor's curve
+curve cpu f32 curve-cpu; curve "$device" f32 curve-f32; curve "$device" f32 curve-tf32 on; curve "$device" bf16 curve-bf16
+curve "$device" f32 curve-again
+# A network with batch norm is chaotic: a learning rate changed by a millionth moves the processor's own losses by 4 % within 20 steps.
+# So: the first step closely, the network without batch norm (SegFormer) throughout, the rest loosely.
+compare() { # NAME CURVE FIRST SEGFORMER REST: largest relative differences to the processor's curve
     local lines; lines=$(wc -l <"$log/curve-cpu.curve")
-    if [ "$lines" -ne $((3 * steps + 2)) ] || [ "$(wc -l <"$log/$2.curve")" -ne "$lines" ]; then
+    if [ "$lines" -ne $((3 * steps + 4)) ] || [ "$(wc -l <"$log/$2.curve")" -ne "$lines" ]; then
         fail "$1: a run ended early (see $log/$2.log, $log/curve-cpu.log)"; tail -n 3 "$log/$2.log" | sed 's/^/      /'; return
     fi
-    local off; off=$(paste -d' ' "$log/curve-cpu.curve" "$log/$2.curve" | awk '$1 != "miou" {
-        d = $3 - $6; if (d < 0) d = -d; m = $3 < 0 ? -$3 : $3; r = d / (m + 1e-3); if (r > most || r != r) most = r } END { print most + 0 }')
-    check "$1: largest relative difference of $((3 * steps)) losses $off, allowed $3" "$off <= $3"
+    local first transformer rest
+    read -r first transformer rest < <(paste -d' ' "$log/curve-cpu.curve" "$log/$2.curve" | awk '$1 != "miou" {
+        d = $3 - $6; if (d < 0) d = -d; m = $3 < 0 ? -$3 : $3; r = d / (m + 1e-3); if (r != r) r = 1e9
+        kind = $2 == 0 && $1 != "finetune" ? 0 : $1 == "segformer" ? 1 : 2; if (r > most[kind]) most[kind] = r } END { print most[0] + 0, most[1] + 0, most[2] + 0 }')
+    check "$1: largest relative difference of a first loss $first, allowed $3" "$first <= $3"
+    check "$1: largest relative difference of SegFormer's losses $transformer, allowed $4" "$transformer <= $4"
+    check "$1: largest relative difference of the other losses $rest, allowed $5" "$rest <= $5"
     if grep -q "broken: .*the loss is NaN at step 3 .*the state before this step is in" "$log/$2.log"; then
         pass "$1: a loss of NaN ends the run before its step"
     else
         fail "$1: a loss of NaN does not end the run before its step (see $log/$2.log)"
     fi
 }
-compare "training curve, f32" curve-f32 0.02
-score=$(paste -d' ' "$log/curve-cpu.curve" "$log/curve-f32.curve" | awk '$1 == "miou" { n++; d = $3 - $6; if (d < 0) d = -d; if (d > most || d != d) most = d } END { print n == 2 ? most + 0 : "none" }')
-check "mIoU, plain and by windows: largest difference $score, allowed 0.03" "\"$score\" != \"none\" && $score + 0 <= 0.03"
-compare "training curve, bf16" curve-bf16 0.15
+compare "training curve, f32" curve-f32 0.0001 0.001 0.15
+compare "training curve, f32 with TF32" curve-tf32 0.002 0.02 0.15
+compare "training curve, bf16" curve-bf16 0.02 0.05 0.2
+scores() { # WHEN NUMBERS ALLOWED: largest difference of two mIoUs
+    local off; off=$(paste -d' ' "$log/curve-cpu.curve" "$log/curve-f32.curve" | awk -v when="$2" '$1 == "miou" && index(when, $2) {
+        n++; d = $3 - $6; if (d < 0) d = -d; if (d > most || d != d) most = d } END { print n == 2 ? most + 0 : "none" }')
+    check "mIoU $1 training, plain and by windows: largest difference $off, allowed $3" "\"$off\" != \"none\" && $off + 0 <= $3"
+}
+scores before "0 1" 0.005
+scores after "2 3" 0.06
 if [ -s "$log/curve-f32.curve" ] && cmp -s "$log/curve-f32.curve" "$log/curve-again.curve"; then pass "same seed, same curve, digit by digit"; else fail "two runs of one seed differ"; fi
 
 # 3. Speed and memory.

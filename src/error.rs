@@ -31,10 +31,15 @@ pub enum Error {
 }
 
 impl From<candle_core::Error> for Error {
-    /// The engine's error without the backtrace that candle puts into its text.
+    /// The engine's error without the backtrace that candle puts into its text; a full GPU in words.
     fn from(error: candle_core::Error) -> Self {
         match error {
             candle_core::Error::WithBacktrace { inner, .. } => Error::from(*inner),
+            other if other.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY") => Error::Usage(
+                "the GPU has no memory left; a smaller batch, smaller images or precision: \"bf16\" need less, and `nvidia-smi` shows \
+                 what else runs there"
+                    .into(),
+            ),
             other => Error::Engine(other),
         }
     }

@@ -124,12 +124,14 @@ impl Segmenter {
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
     /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        self.classify_maps(&self.laid(pass).graph().enter(features)?, Some(size), pass)
+        let features = features.to_dtype(self.dtype)?;
+        self.classify_maps(&self.laid(pass).graph().enter(&features)?, Some(size), pass)
     }
 
     /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
     pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.project_maps(&self.laid(pass).graph().enter(features)?, pass)
+        let features = features.to_dtype(self.dtype)?;
+        self.project_maps(&self.laid(pass).graph().enter(&features)?, pass)
     }
 
     /// [`Segmenter::features`] as the network has them inside: on a GPU bf16 in a pass of that precision, and perhaps with the channels

@@ -46,7 +46,7 @@ pub use dropout::dropout;
 pub use gelu::gelu;
 pub use kernel::cpu::start_threads;
 pub use layer_norm::layer_norm;
-pub use layout::Layout;
+pub(crate) use layout::Layout;
 pub use normalize::normalize;
 pub use pool::{avg_pool2d, max_pool2d};
 pub use precision::Precision;

@@ -140,10 +140,11 @@ impl Interpreter {
         let result = catch_unwind(AssertUnwindSafe(|| {
             self.engine.eval_ast_with_scope::<Dynamic>(scope, ast)
         }));
+        let passed_over = self.context.take_passed_over();
         match result {
             Ok(Ok(value)) => Ok(value.flatten()),
             Ok(Err(e)) => {
-                let error = match self.context.take_passed_over() {
+                let error = match passed_over {
                     Some(text) => with_cause(*e, text),
                     None => *e,
                 };
@@ -241,7 +242,7 @@ fn register(engine: &mut Engine, table: &Table, context: &Context) {
 }
 
 /// The items of a `for`, ended by the first error. Rhai looks at no item of a loop with an empty body and would go on past it; being asked
-/// again shows that, and then the script is ended.
+/// again shows that, and then the script is ended (which `try` cannot stop).
 struct Watched {
     items: Items,
     failure: Option<String>,

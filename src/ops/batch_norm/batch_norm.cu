@@ -171,9 +171,9 @@ KERNEL batch_norm_gradient_finish(const double *parts, const A *weight, const A 
     double e = training ? -a * sum / count - b * mean[c] : 0;
     dweight[c] = (A)total;
     dbias[c] = (A)sum;
-    abe[c * 3] = (A)a;
-    abe[c * 3 + 1] = (A)b;
-    abe[c * 3 + 2] = (A)e;
+    abe[c] = (A)a;
+    abe[channels + c] = (A)b;
+    abe[2 * channels + c] = (A)e;
 }
 
 // dx, and d itself where `passed` is wanted.
@@ -185,7 +185,7 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, co
             u32 c = (u32)i / packs % (u32)channels;
             Pack p = ((const Pack *)x)[i], q = ((const Pack *)dy)[i], o = p;
             if (y) o = ((const Pack *)y)[i];
-            A a = abe[c * 3], b = abe[c * 3 + 1], e = abe[c * 3 + 2], f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
+            A a = abe[c], b = abe[channels + c], e = abe[2 * channels + c], f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
             for (int k = 0; k < LANES; k++) {
                 if (!passed_by(y, o.v[k], factor, p.v[k], f, s)) q.v[k] = put(0);
                 p.v[k] = put(a * get(q.v[k]) + b * get(p.v[k]) + e);
@@ -198,7 +198,7 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, co
             u32 c = (u32)i / (u32)area % (u32)channels;
             A f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
             T d = passed_by(y, y ? y[i] : x[i], factor, x[i], f, s) ? dy[i] : put(0);
-            dx[i] = put(abe[c * 3] * get(d) + abe[c * 3 + 1] * get(x[i]) + abe[c * 3 + 2]);
+            dx[i] = put(abe[c] * get(d) + abe[channels + c] * get(x[i]) + abe[2 * channels + c]);
             if (passed) passed[i] = d;
         }
     }
@@ -206,12 +206,12 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, co
 
 // ---- maps with the channels last, [rows, channels]: a thread keeps the numbers of its channels in registers (`Share`) ----
 
-// As batch_norm_sums: number, mean and sum of squared deviations of share blockIdx.x of the rows of each channel, around the channel's first value.
+// As batch_norm_sums: number, mean and sum of squared deviations of share blockIdx.x of the rows of each channel, around the channel's
+// first value.
 template <int W> DEVICE void sums(const T *x, double *parts, i64 rows, i64 channels, i64 across) {
     __shared__ Sums<2 * W> block;
     Share<W> at(channels, across);
-    A first[W], v[2 * W];
-    for (int k = 0; k < 2 * W; k++) v[k] = 0;
+    A first[W], v[2 * W] = {0};
     if (at.inside()) {
         Few<W> p = at.load(x, 0);
         for (int k = 0; k < W; k++) first[k] = get(p.v[k]);
@@ -250,10 +250,8 @@ template <int W> DEVICE void apply(const T *x, const A *factor, const A *shift, 
     Share<W> at(channels, across);
     if (!at.inside()) return;
     A f[W], s[W];
-    for (int k = 0; k < W; k++) {
-        f[k] = factor[at.channel() + k];
-        s[k] = shift[at.channel() + k];
-    }
+    numbers<W>(factor, at.channel(), f);
+    numbers<W>(shift, at.channel(), s);
 #pragma unroll 2
     for (u32 r = at.row; r < (u32)rows; r += at.step) {
         Few<W> p = at.load(x, r), q;
@@ -277,14 +275,11 @@ template <int W> DEVICE void gradient_sums(const T *x, const T *y, const T *dy, 
                                            double *parts, i64 rows, i64 channels, i64 across) {
     __shared__ Sums<2 * W> block;
     Share<W> at(channels, across);
-    A m[W], f[W], s[W], v[2 * W];
-    for (int k = 0; k < 2 * W; k++) v[k] = 0;
+    A m[W], f[W] = {0}, s[W] = {0}, v[2 * W] = {0};
     if (at.inside()) {
-        for (int k = 0; k < W; k++) {
-            m[k] = mean[at.channel() + k];
-            f[k] = factor ? factor[at.channel() + k] : 0;
-            s[k] = factor ? shift[at.channel() + k] : 0;
-        }
+        numbers<W>(mean, at.channel(), m);
+        if (factor) numbers<W>(factor, at.channel(), f);
+        if (factor) numbers<W>(shift, at.channel(), s);
 #pragma unroll 2
         for (u32 r = at.row; r < (u32)rows; r += at.step) {
             Few<W> p = at.load(x, r), q = at.load(dy, r), o = p;
@@ -317,15 +312,12 @@ template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const
                                       T *passed, i64 rows, i64 channels, i64 across) {
     Share<W> at(channels, across);
     if (!at.inside()) return;
-    A a[W], b[W], e[W], f[W], s[W];
-    for (int k = 0; k < W; k++) {
-        const A *from = abe + (at.channel() + k) * 3;
-        a[k] = from[0];
-        b[k] = from[1];
-        e[k] = from[2];
-        f[k] = factor ? factor[at.channel() + k] : 0;
-        s[k] = factor ? shift[at.channel() + k] : 0;
-    }
+    A a[W], b[W], e[W], f[W] = {0}, s[W] = {0};
+    numbers<W>(abe, at.channel(), a);
+    numbers<W>(abe + channels, at.channel(), b);
+    numbers<W>(abe + 2 * channels, at.channel(), e);
+    if (factor) numbers<W>(factor, at.channel(), f);
+    if (factor) numbers<W>(shift, at.channel(), s);
 #pragma unroll 2
     for (u32 r = at.row; r < (u32)rows; r += at.step) {
         Few<W> p = at.load(x, r), q = at.load(dy, r), o = p;

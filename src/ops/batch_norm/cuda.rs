@@ -29,11 +29,11 @@ impl Plan {
 
     /// The kernel for this layout: `[channels first, channels last]`.
     fn start<'a>(&self, kernels: [&'static str; 2], x: &'a Tensor) -> Launch<'a> {
-        let kernel = match self {
-            Plan::First(_) => kernels[0],
-            Plan::Last(_) => kernels[1],
+        let layout = match self {
+            Plan::First(_) => Layout::ChannelsFirst,
+            Plan::Last(_) => Layout::ChannelsLast,
         };
-        Launch::of(&SOURCE, kernel, x)
+        Launch::of(&SOURCE, layout.kernel(kernels), x)
     }
 
     /// Parts to cut each channel into: enough blocks to fill the GPU, each with some work for every thread.
@@ -281,6 +281,7 @@ mod tests {
         for layout in LAYOUTS {
             compare(layout, &[2, 1, 70, 72], true, true, false);
             compare(layout, &[2, 40, 19, 1], true, true, false);
+            compare(layout, &[2, 48, 40, 40], true, true, true);
             compare(layout, &[1, 272, 3, 3], true, false, true);
         }
     }

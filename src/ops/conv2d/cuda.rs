@@ -196,11 +196,13 @@ mod tests {
 
     #[test]
     fn convolution_on_a_gpu_is_that_of_the_processor() {
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             ([2, 4, 7, 6], [6, 4, 3, 3], 1, [1, 1], [1, 1], [1, 1]),
             ([2, 4, 7, 6], [4, 1, 3, 3], 4, [2, 1], [2, 1], [2, 1]),
             ([1, 6, 5, 5], [4, 3, 1, 1], 2, [1, 1], [0, 0], [1, 1]),
             ([2, 3, 9, 8], [5, 3, 3, 2], 1, [2, 2], [1, 0], [1, 1]),
+            // the bias of whole packs in several shares
+            ([1, 2, 40, 40], [48, 2, 1, 1], 1, [1, 1], [0, 0], [1, 1]),
             // depthwise: whole packs of channels, an odd number, more taps than a block sums at once
             ([2, 24, 9, 8], [24, 1, 3, 3], 24, [1, 1], [2, 2], [2, 2]),
             ([2, 3, 8, 9], [3, 1, 5, 3], 3, [2, 2], [2, 0], [1, 1]),

@@ -11,17 +11,10 @@ template <int W> DEVICE void add(A (&sum)[W], const T *map, const T *weight) {
     for (int k = 0; k < W; k++) sum[k] += get(p.v[k]) * get(q.v[k]);
 }
 
-template <int W> DEVICE void store(const A (&sum)[W], T *to) {
-    Few<W> p;
-    for (int k = 0; k < W; k++) p.v[k] = put(sum[k]);
-    *(Few<W> *)to = p;
-}
-
 template <int W> DEVICE void forward(const T *x, const T *weight, T *y, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / ow, image = row / oh;
-        int top = (int)(row - image * oh) * sh - ph, left = (int)(pixel - row * ow) * sw - pw;
+        Place<W> at((u32)i, channels, oh, ow);
+        int top = (int)at.v * sh - ph, left = (int)at.u * sw - pw;
         A sum[W] = {0};
         for (int a = 0; a < kh; a++) {
             int v = top + a * dh;
@@ -29,7 +22,7 @@ template <int W> DEVICE void forward(const T *x, const T *weight, T *y, u32 n, u
             for (int b = 0; b < kw; b++) {
                 int u = left + b * dw;
                 if (u < 0 || u >= w) continue;
-                add<W>(sum, x + (((i64)image * h + v) * w + u) * channels + c, weight + (a * kw + b) * channels + c);
+                add<W>(sum, x + (((i64)at.image * h + v) * w + u) * channels + at.c, weight + (a * kw + b) * channels + at.c);
             }
         }
         store<W>(sum, y + (i64)i * W);
@@ -43,17 +36,16 @@ KERNEL depthwise_forward(const T *x, const T *weight, T *y, i64 n, i64 channels,
 
 template <int W> DEVICE void backward(const T *dy, const T *weight, T *dx, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / w, image = row / h;
-        int v = (int)(row - image * h) + ph, u = (int)(pixel - row * w) + pw;
+        Place<W> at((u32)i, channels, h, w);
+        int v = (int)at.v + ph, u = (int)at.u + pw;
         A sum[W] = {0};
         for (int a = 0; a < kh; a++) {
-            int down = v - a * dh, oy = down / sh;
+            int down = v - a * dh, oy = sh == 1 ? down : down / sh;
             if (down < 0 || oy * sh != down || oy >= oh) continue;
             for (int b = 0; b < kw; b++) {
-                int right = u - b * dw, ox = right / sw;
+                int right = u - b * dw, ox = sw == 1 ? right : right / sw;
                 if (right < 0 || ox * sw != right || ox >= ow) continue;
-                add<W>(sum, dy + (((i64)image * oh + oy) * ow + ox) * channels + c, weight + (a * kw + b) * channels + c);
+                add<W>(sum, dy + (((i64)at.image * oh + oy) * ow + ox) * channels + at.c, weight + (a * kw + b) * channels + at.c);
             }
         }
         store<W>(sum, dx + (i64)i * W);

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
+use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -30,6 +30,9 @@ pub(super) fn leave(graph: Graph, x: &Tensor) -> Result<Tensor> {
 
 fn entered(x: &Tensor, dtype: DType) -> Result<Buffer> {
     let (n, c, h, w) = x.dims4()?;
+    if x.dtype() != arithmetic(dtype) {
+        candle_core::bail!("internal: {} cannot become {}", x.dtype().as_str(), dtype.as_str())
+    }
     let mut y = Buffer::new(x.device(), dtype, x.elem_count())?;
     let launch = Launch::typed(&SOURCE, "layout_enter", dtype, x.device())
         .read(x)
@@ -51,7 +54,7 @@ fn left(x: &Tensor) -> Result<Buffer> {
 
 fn turn(launch: Launch, n: usize, [rows, columns]: [usize; 2]) -> Result<()> {
     let tiles = rows.div_ceil(32) * columns.div_ceil(32);
-    launch.ints(&[rows, columns]).run([tiles, 1, n], 256)
+    launch.ints(&[rows, columns]).run([tiles, 1, n], THREADS)
 }
 
 /// Maps as they are in the other of the two types, that inside a network and the arithmetic type; recorded in `graph`.
@@ -67,13 +70,13 @@ fn converted(x: &Tensor, dtype: DType) -> Result<Buffer> {
     let n = x.elem_count();
     let mut y = Buffer::new(x.device(), dtype, n)?;
     let launch = if x.dtype() == arithmetic(dtype) {
-        Launch::typed(&SOURCE, "layout_pack", dtype, x.device())
+        Launch::typed(&SOURCE, "layout_round", dtype, x.device())
     } else if dtype == arithmetic(x.dtype()) {
-        Launch::of(&SOURCE, "layout_unpack", x)
+        Launch::of(&SOURCE, "layout_widen", x)
     } else {
         candle_core::bail!("internal: {} cannot become {}", x.dtype().as_str(), dtype.as_str())
     };
-    launch.read(x).write(&mut y).ints(&[n, 1, n]).each(n)?;
+    launch.read(x).write(&mut y).int(n).each(n.div_ceil(4))?;
     Ok(y)
 }
 
@@ -127,6 +130,27 @@ mod tests {
                 |t| Ok(leave(Graph::default(), &t[0])?),
             );
         }
+    }
+
+    #[test]
+    fn entering_rounds_and_its_gradient_comes_back() {
+        if !crate::ops::kernel::cuda::emulated::available() {
+            return;
+        }
+        let x = candle_core::Var::from_tensor(&random(&[2, 3, 5, 7], 1).to_dtype(DType::F32).unwrap()).unwrap();
+        let turned = |t: &Tensor, order: [usize; 4]| t.permute(order).unwrap().contiguous().unwrap();
+        let inside = enter(Graph::default(), &x, DType::BF16).unwrap();
+        let expected = turned(&x, [0, 2, 3, 1]).to_dtype(DType::BF16).unwrap();
+        assert_eq!(
+            (inside.dtype(), inside.dims(), flat(&inside)),
+            (DType::BF16, expected.dims(), flat(&expected))
+        );
+        let weights = random(&[2, 5, 7, 3], 2).to_dtype(DType::BF16).unwrap();
+        let loss = (inside.to_dtype(DType::F32).unwrap() * weights.to_dtype(DType::F32).unwrap()).unwrap();
+        let gradients = loss.sum_all().unwrap().backward().unwrap();
+        let expected = turned(&weights, [0, 3, 1, 2]);
+        assert_eq!(flat(gradients.get(&x).unwrap()), flat(&expected));
+        assert!(enter(Graph::default(), &inside, DType::BF16).is_err());
     }
 
     #[test]

@@ -24,6 +24,30 @@ KERNEL layout_leave(const T *x, A *y, i64 rows, i64 columns) {
     turn<T, A>(x, y, rows, columns, [](T v) { return get(v); });
 }
 
+// Between the two types, element by element.
+KERNEL layout_round(const A *x, T *y, i64 n) {
+    if (packed(n, x, y)) {
+        for EACH(i, n / LANES) {
+            A v[LANES];
+            numbers<LANES>(x, i * LANES, v);
+            store<LANES>(v, y + i * LANES);
+        }
+    } else {
+        for EACH(i, n) y[i] = put(x[i]);
+    }
+}
+
+KERNEL layout_widen(const T *x, A *y, i64 n) {
+    if (packed(n, x, y)) {
+        for EACH(i, n / LANES) {
+            Pack p = ((const Pack *)x)[i];
+            for (int k = 0; k < LANES; k++) y[i * LANES + k] = get(p.v[k]);
+        }
+    } else {
+        for EACH(i, n) y[i] = get(x[i]);
+    }
+}
+
 // Matrices [rows, columns] of `n` elements in all -> [columns, rows], as elements of a map.
 KERNEL layout_pack(const A *weight, T *packed, i64 n, i64 rows, i64 columns) {
     for EACH(i, n) {

@@ -10,10 +10,10 @@ use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
 
-/// The order of a map's dimensions. The tensor cores of a GPU want the channels of a pixel side by side: networks of convolutions run
-/// there with the channels last, from the images to the heads; everything else, and the processor, has them first.
+/// The order of a map's dimensions. The tensor cores of a GPU want the channels of a pixel side by side: where they compute (bf16, TF32)
+/// networks of convolutions have the channels last, from the images to the heads; everything else, and the processor, has them first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// `[images, channels, height, width]`.
     #[default]
     ChannelsFirst,
@@ -27,6 +27,14 @@ impl Layout {
         match self {
             Layout::ChannelsFirst => [n, c, h, w],
             Layout::ChannelsLast => [n, h, w, c],
+        }
+    }
+
+    /// The kernel for this layout: `[channels first, channels last]`.
+    pub(crate) fn kernel(self, [first, last]: [&'static str; 2]) -> &'static str {
+        match self {
+            Layout::ChannelsFirst => first,
+            Layout::ChannelsLast => last,
         }
     }
 

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor, Var, WithDType};
 use rayon::prelude::*;
 
+use super::kernel::on_gpu;
 use crate::error::Result;
 
 /// Elements per task: large enough to pay for handing it out, and fixed, so that sums do not depend on the thread count.
@@ -54,7 +55,7 @@ pub struct AdamwStep {
 /// `velocity` starts as zeros of the parameter's shape; without it (momentum 0) `p -= lr g`. Cost: one pass.
 /// Source: PyTorch, `torch.optim.SGD`.
 pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
-    if parameter.device().is_cuda() {
+    if on_gpu(parameter.device()) {
         let item = cuda::Item {
             parameter,
             gradient,
@@ -75,7 +76,7 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o
 ///
 /// `mean` and `square` start as zeros of the parameter's shape. Cost: one pass. Source: PyTorch, `torch.optim.AdamW`.
 pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Tensor, o: &AdamwStep) -> Result<()> {
-    if parameter.device().is_cuda() {
+    if on_gpu(parameter.device()) {
         let item = cuda::Item {
             parameter,
             gradient,
@@ -105,7 +106,7 @@ pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
             })
         })?
     }
-    if pairs.first().is_some_and(|(target, _)| target.device().is_cuda()) {
+    if pairs.first().is_some_and(|(target, _)| on_gpu(target.device())) {
         let pairs = pairs.iter().map(|(target, source)| {
             let source = source.to_dtype(target.dtype())?.contiguous()?;
             Ok([target.as_detached_tensor(), source])

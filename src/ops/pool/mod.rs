@@ -1,7 +1,7 @@
 //! Pooling: maximum and mean over windows.
 
 mod cpu;
-mod cuda;
+pub(super) mod cuda;
 
 use candle_core::Tensor;
 

@@ -89,16 +89,15 @@ template <int W> struct alignas(W < 4 ? 4 : 16) Maxima { u32 v[W]; };
 
 template <int W> DEVICE void max_of(const T *x, T *y, u32 *places, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / ow, image = row / oh;
-        int top = (int)(row - image * oh) * sh - ph, left = (int)(pixel - row * ow) * sw - pw;
+        Place<W> at((u32)i, channels, oh, ow);
+        int top = (int)at.v * sh - ph, left = (int)at.u * sw - pw;
         int bottom = min(top + kh, h), right = min(left + kw, w);
         top = max(top, 0);
         left = max(left, 0);
-        const T *map = x + (i64)image * h * w * channels + c;
+        const T *map = x + (i64)at.image * h * w * channels + at.c;
         Few<W> best = *(const Few<W> *)(map + (i64)(top * w + left) * channels);
-        Maxima<W> at;
-        for (int k = 0; k < W; k++) at.v[k] = top * w + left;
+        Maxima<W> where;
+        for (int k = 0; k < W; k++) where.v[k] = top * w + left;
         for (int v = top; v < bottom; v++)
             for (int u = left; u < right; u++) {
                 Few<W> p = *(const Few<W> *)(map + (i64)(v * w + u) * channels);
@@ -106,12 +105,12 @@ template <int W> DEVICE void max_of(const T *x, T *y, u32 *places, u32 n, u32 ch
                     A here = get(p.v[k]);
                     if (here > get(best.v[k]) || here != here) {
                         best.v[k] = p.v[k];
-                        at.v[k] = v * w + u;
+                        where.v[k] = v * w + u;
                     }
                 }
             }
         *(Few<W> *)(y + i * W) = best;
-        *(Maxima<W> *)(places + i * W) = at;
+        *(Maxima<W> *)(places + i * W) = where;
     }
 }
 
@@ -122,22 +121,20 @@ KERNEL max_last_forward(const T *x, T *y, u32 *places, i64 n, i64 channels, i64 
 
 template <int W> DEVICE void max_gradient(const u32 *places, const T *dy, T *dx, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / w, image = row / h, place = pixel - image * (h * w);
+        Place<W> at((u32)i, channels, h, w);
+        u32 place = at.v * w + at.u;
         int top, bottom, left, right;
-        windows((int)(row - image * h), kh, sh, ph, oh, &top, &bottom);
-        windows((int)(pixel - row * w), kw, sw, pw, ow, &left, &right);
+        windows((int)at.v, kh, sh, ph, oh, &top, &bottom);
+        windows((int)at.u, kw, sw, pw, ow, &left, &right);
         A sum[W] = {0};
         for (int oy = top; oy < bottom; oy++)
             for (int ox = left; ox < right; ox++) {
-                i64 o = (((i64)image * oh + oy) * ow + ox) * channels + c;
-                Maxima<W> at = *(const Maxima<W> *)(places + o);
+                i64 o = (((i64)at.image * oh + oy) * ow + ox) * channels + at.c;
+                Maxima<W> where = *(const Maxima<W> *)(places + o);
                 Few<W> d = *(const Few<W> *)(dy + o);
-                for (int k = 0; k < W; k++) sum[k] += at.v[k] == place ? get(d.v[k]) : (A)0;
+                for (int k = 0; k < W; k++) sum[k] += where.v[k] == place ? get(d.v[k]) : (A)0;
             }
-        Few<W> to;
-        for (int k = 0; k < W; k++) to.v[k] = put(sum[k]);
-        *(Few<W> *)(dx + i * W) = to;
+        store<W>(sum, dx + i * W);
     }
 }
 
@@ -148,11 +145,10 @@ KERNEL max_last_backward(const u32 *places, const T *dy, T *dx, i64 n, i64 chann
 
 template <int W> DEVICE void mean_of(const T *x, T *y, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / ow, image = row / oh;
-        int top = (int)(row - image * oh) * sh - ph, left = (int)(pixel - row * ow) * sw - pw;
+        Place<W> at((u32)i, channels, oh, ow);
+        int top = (int)at.v * sh - ph, left = (int)at.u * sw - pw;
         int bottom = min(top + kh, h), right = min(left + kw, w);
-        const T *map = x + (i64)image * h * w * channels + c;
+        const T *map = x + (i64)at.image * h * w * channels + at.c;
         A sum[W] = {0};
         for (int v = max(top, 0); v < bottom; v++)
 #pragma unroll 8
@@ -160,9 +156,8 @@ template <int W> DEVICE void mean_of(const T *x, T *y, u32 n, u32 channels, INTS
                 Few<W> p = *(const Few<W> *)(map + (i64)(v * w + u) * channels);
                 for (int k = 0; k < W; k++) sum[k] += get(p.v[k]);
             }
-        Few<W> to;
-        for (int k = 0; k < W; k++) to.v[k] = put(sum[k] / (A)(kh * kw));
-        *(Few<W> *)(y + i * W) = to;
+        for (int k = 0; k < W; k++) sum[k] /= (A)(kh * kw);
+        store<W>(sum, y + i * W);
     }
 }
 
@@ -173,24 +168,58 @@ KERNEL mean_last_forward(const T *x, T *y, i64 n, i64 channels, i64 wide, WINDOW
 
 template <int W> DEVICE void mean_gradient(const T *dy, T *dx, u32 n, u32 channels, INTS) {
     for EACH(i, n) {
-        u32 pixel = (u32)i / (channels / W), c = ((u32)i - pixel * (channels / W)) * W;
-        u32 row = pixel / w, image = row / h;
+        Place<W> at((u32)i, channels, h, w);
         int top, bottom, left, right;
-        windows((int)(row - image * h), kh, sh, ph, oh, &top, &bottom);
-        windows((int)(pixel - row * w), kw, sw, pw, ow, &left, &right);
+        windows((int)at.v, kh, sh, ph, oh, &top, &bottom);
+        windows((int)at.u, kw, sw, pw, ow, &left, &right);
         A sum[W] = {0};
         for (int oy = top; oy < bottom; oy++)
             for (int ox = left; ox < right; ox++) {
-                Few<W> d = *(const Few<W> *)(dy + (((i64)image * oh + oy) * ow + ox) * channels + c);
+                Few<W> d = *(const Few<W> *)(dy + (((i64)at.image * oh + oy) * ow + ox) * channels + at.c);
                 for (int k = 0; k < W; k++) sum[k] += get(d.v[k]);
             }
-        Few<W> to;
-        for (int k = 0; k < W; k++) to.v[k] = put(sum[k] / (A)(kh * kw));
-        *(Few<W> *)(dx + i * W) = to;
+        for (int k = 0; k < W; k++) sum[k] /= (A)(kh * kw);
+        store<W>(sum, dx + i * W);
     }
 }
 
 KERNEL mean_last_backward(const T *dy, T *dx, i64 n, i64 channels, i64 wide, WINDOW) {
     if (wide) mean_gradient<LANES>(dy, dx, n / LANES, channels, SIZES);
     else mean_gradient<1>(dy, dx, n, channels, SIZES);
+}
+
+// ---- all pixels of an image: too few outputs for a thread each ----
+
+// The sum of share blockIdx.x of the pixels of image blockIdx.z, each channel: parts [images, channels, shares].
+template <int W> DEVICE void whole_sums_of(const T *x, double *parts, i64 rows, i64 channels, i64 across) {
+    __shared__ Sums<W> block;
+    Share<W> at(channels, across);
+    const T *map = x + (i64)blockIdx.z * rows * channels;
+    A v[W] = {0};
+    if (at.inside())
+#pragma unroll 4
+        for (u32 r = at.row; r < (u32)rows; r += at.step) {
+            Few<W> p = at.load(map, r);
+            for (int k = 0; k < W; k++) v[k] += get(p.v[k]);
+        }
+    column_sums(&block, v, at.across);
+    for (u32 i = threadIdx.x; i < W * at.across; i += 256) {
+        i64 c = (i64)(blockIdx.y * at.across + i / W) * W + i % W;
+        if (c < channels) parts[(blockIdx.z * channels + c) * gridDim.x + blockIdx.x] = column_sum(&block, i % W, i / W);
+    }
+}
+
+KERNEL whole_sums(const T *x, double *parts, i64 rows, i64 channels, i64 across, i64 wide) {
+    if (wide) whole_sums_of<LANES>(x, parts, rows, channels, across);
+    else whole_sums_of<1>(x, parts, rows, channels, across);
+}
+
+// One warp a number.
+KERNEL whole_finish(const double *parts, T *y, i64 n, i64 splits, i64 divisor) {
+    i64 i = (i64)blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5);
+    if (i >= n) return; // the whole warp
+    double sum = 0;
+    for (i64 s = threadIdx.x & 31; s < splits; s += 32) sum += parts[i * splits + s];
+    sum = warp_sum(sum);
+    if ((threadIdx.x & 31) == 0) y[i] = put((A)(sum / divisor));
 }

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::{Tap, bilinear_taps, nearest_places};
 use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, lanes};
+use crate::ops::pool::cuda::whole;
 use crate::ops::tape::Graph;
 
 const SOURCE: Source = Source {
@@ -40,7 +41,7 @@ impl Sizes {
 }
 
 /// Tables of numbers as `dtype` on the device, in one upload.
-fn upload<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &Device) -> Result<[Tensor; N]> {
+fn upload_tables<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &Device) -> Result<[Tensor; N]> {
     let all = Tensor::new(tables.concat(), &Device::Cpu)?
         .to_dtype(dtype)?
         .to_device(device)?;
@@ -56,7 +57,7 @@ fn upload<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &Device) 
 /// The places that each row and column of a nearest resize takes, on the device.
 fn nearest_tables(from: [usize; 2], to: [usize; 2], device: &Device) -> Result<[Tensor; 2]> {
     let places = |axis: usize| nearest_places(from[axis], to[axis]).into_iter().map(|p| p as f64);
-    upload([places(0).collect(), places(1).collect()], DType::U32, device)
+    upload_tables([places(0).collect(), places(1).collect()], DType::U32, device)
 }
 
 /// The bilinear resize, recorded in `graph`.
@@ -66,24 +67,26 @@ pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bo
     let of = |axis: usize, number: fn(&Tap) -> f64| taps[axis].iter().map(number).collect::<Vec<f64>>();
     let (low, high): (fn(&Tap) -> f64, fn(&Tap) -> f64) = (|t| t.low as f64, |t| t.high as f64);
     let places = [of(0, low), of(0, high), of(1, low), of(1, high)];
-    let [row_low, row_high, column_low, column_high] = upload(places, DType::U32, x.device())?;
+    let [row_low, row_high, column_low, column_high] = upload_tables(places, DType::U32, x.device())?;
     let shares = [of(0, |t| t.share), of(1, |t| t.share)];
-    let [row_share, column_share] = upload(shares, arithmetic(x.dtype()), x.device())?;
+    let [row_share, column_share] = upload_tables(shares, arithmetic(x.dtype()), x.device())?;
     let tables = vec![row_low, row_high, row_share, column_low, column_high, column_share];
-    let kernels = match graph.layout {
-        Layout::ChannelsFirst => ["bilinear_forward", "bilinear_backward"],
-        Layout::ChannelsLast => ["bilinear_last_forward", "bilinear_last_backward"],
-    };
+    let kernels = [
+        ["bilinear_forward", "bilinear_last_forward"],
+        ["bilinear_backward", "bilinear_last_backward"],
+    ]
+    .map(|both| graph.layout.kernel(both));
     record(graph, "resize_bilinear", sizes, x, kernels, tables)
 }
 
 /// The nearest resize, recorded in `graph`.
 pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor) -> Result<Tensor> {
     let tables = nearest_tables(sizes.from, sizes.to, x.device())?;
-    let kernels = match graph.layout {
-        Layout::ChannelsFirst => ["nearest_forward", "nearest_backward"],
-        Layout::ChannelsLast => ["nearest_last_forward", "nearest_last_backward"],
-    };
+    let kernels = [
+        ["nearest_forward", "nearest_last_forward"],
+        ["nearest_backward", "nearest_last_backward"],
+    ]
+    .map(|both| graph.layout.kernel(both));
     record(graph, "resize_nearest", sizes, x, kernels, tables.to_vec())
 }
 
@@ -97,6 +100,8 @@ fn record(
     tables: Vec<Tensor>,
 ) -> Result<Tensor> {
     let layout = graph.layout;
+    // every output is the one input: few threads would each add up a whole map
+    let one = layout == Layout::ChannelsLast && sizes.from == [1, 1];
     let run = move |kernel: &'static str, source: &Tensor, shape: [usize; 4]| -> Result<Buffer> {
         let count = shape.iter().product();
         let mut target = Buffer::like(source, count)?;
@@ -108,7 +113,8 @@ fn record(
     let [from, to] = [sizes.from, sizes.to].map(|size| sizes.shape(layout, size));
     let y = run(forward, x, to)?;
     graph.record_light(name, &[x], y.output(&to), move |dy| {
-        Ok(vec![Some(run(backward, dy, from)?.tensor(&from))])
+        let dx = if one { whole(dy, 1)? } else { run(backward, dy, from)? };
+        Ok(vec![Some(dx.tensor(&from))])
     })
 }
 
@@ -126,7 +132,13 @@ mod tests {
 
     #[test]
     fn resizing_on_a_gpu_is_that_of_the_processor() {
-        for (from, to) in [([5, 7], [8, 9]), ([6, 4], [3, 9]), ([1, 3], [4, 1]), ([9, 8], [2, 3])] {
+        for (from, to) in [
+            ([5, 7], [8, 9]),
+            ([6, 4], [3, 9]),
+            ([1, 3], [4, 1]),
+            ([9, 8], [2, 3]),
+            ([1, 1], [5, 9]),
+        ] {
             for (layout, channels) in LAYOUTS.into_iter().flat_map(|layout| [3, 8].map(|c| (layout, c))) {
                 let x = random(&[2, channels, from[0], from[1]], 1);
                 let (images, graph) = (2, Graph::default().laid(layout));

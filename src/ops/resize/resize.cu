@@ -77,18 +77,6 @@ KERNEL nearest_backward(const T *dy, const u32 *rows, const u32 *columns, T *dx,
 
 // ---- maps with the channels last: a thread has some neighbouring channels of one output or input ----
 
-// Which channels of which pixel of maps h x w thread `i` has.
-template <int W> struct Place {
-    u32 image, v, u, c;
-    DEVICE_MEMBER Place(u32 i, u32 channels, i64 h, i64 w) {
-        u32 pixel = i / (channels / W), row = pixel / (u32)w;
-        c = (i - pixel * (channels / W)) * W;
-        image = row / (u32)h;
-        v = row - image * (u32)h;
-        u = pixel - row * (u32)w;
-    }
-};
-
 template <int W>
 DEVICE void bilinear(const T *x, const u32 *row_low, const u32 *row_high, const A *row_share, const u32 *column_low, const u32 *column_high,
                      const A *column_share, T *y, u32 n, u32 channels, i64 h, i64 w, i64 oh, i64 ow) {
@@ -137,9 +125,7 @@ DEVICE void bilinear_back(const T *dy, const u32 *row_low, const u32 *row_high, 
                 for (int k = 0; k < W; k++) sum[k] += share * get(d.v[k]);
             }
         }
-        Few<W> to;
-        for (int k = 0; k < W; k++) to.v[k] = put(sum[k]);
-        *(Few<W> *)(dx + i * W) = to;
+        store<W>(sum, dx + i * W);
     }
 }
 
@@ -180,9 +166,7 @@ DEVICE void nearest_back(const T *dy, const u32 *rows, const u32 *columns, T *dx
                 Few<W> d = *(const Few<W> *)(dy + (((i64)at.image * oh + oy) * ow + ox) * channels + at.c);
                 for (int k = 0; k < W; k++) sum[k] += get(d.v[k]);
             }
-        Few<W> to;
-        for (int k = 0; k < W; k++) to.v[k] = put(sum[k]);
-        *(Few<W> *)(dx + i * W) = to;
+        store<W>(sum, dx + i * W);
     }
 }
 

@@ -6,15 +6,18 @@ use super::{BLOCKS, THREADS, address};
 
 /// Channels that a thread takes of maps with the channels last, and whether that is a whole pack of 16 bytes.
 pub(crate) fn lanes(channels: usize, maps: &[&Tensor]) -> Result<(usize, bool)> {
-    let Some(first) = maps.first() else {
-        return Ok((1, false));
-    };
-    let lanes = 16 / first.dtype().size_in_bytes();
-    let mut wide = channels.is_multiple_of(lanes);
-    for t in maps {
-        wide &= address(t)?.is_multiple_of(16);
-    }
+    let lanes = maps.first().map_or(1, |t| 16 / t.dtype().size_in_bytes());
+    let wide = fits(lanes, channels, maps)?;
     Ok((if wide { lanes } else { 1 }, wide))
+}
+
+/// Whether a thread may take so many channels of these maps at once.
+fn fits(lanes: usize, channels: usize, maps: &[&Tensor]) -> Result<bool> {
+    let mut fits = channels.is_multiple_of(lanes);
+    for t in maps {
+        fits &= address(t)?.is_multiple_of((lanes * t.dtype().size_in_bytes()) as u64);
+    }
+    Ok(fits)
 }
 
 /// How kernels share out maps with the channels last, matrices of rows (pixels) and channels: `Share` in `prelude.cuh`.
@@ -41,10 +44,7 @@ impl Columns {
 
     /// With `lanes` channels a thread, where these maps may be read so, else one; fresh buffers always may.
     pub(crate) fn with(lanes: usize, [rows, channels]: [usize; 2], maps: &[&Tensor]) -> Result<Self> {
-        let mut wide = channels.is_multiple_of(lanes);
-        for t in maps {
-            wide &= address(t)?.is_multiple_of((lanes * t.dtype().size_in_bytes()) as u64);
-        }
+        let wide = fits(lanes, channels, maps)?;
         let columns = if wide { channels / lanes } else { channels };
         let across = columns.next_power_of_two().min(32);
         Ok(Columns {
@@ -66,9 +66,16 @@ impl Columns {
         [self.rows, self.channels, self.across, usize::from(self.wide)]
     }
 
-    /// Shares of the rows where every channel is summed: enough blocks to fill the GPU, each with some work for every thread.
+    /// Shares of the rows for this many blocks: some rows for every thread, unless that leaves a GPU idle.
+    fn shares(&self, blocks: usize, rows: usize) -> usize {
+        let some = self.rows.div_ceil(rows * self.at_once());
+        let fill = self.rows.div_ceil(self.at_once()).min(BLOCKS / 4 / self.sets);
+        (blocks / self.sets).clamp(1, some.max(fill).max(1))
+    }
+
+    /// Shares of the rows where every channel is summed.
     pub(crate) fn splits(&self) -> usize {
-        (BLOCKS / self.sets).clamp(1, self.rows.div_ceil(8 * self.at_once()).max(1))
+        self.shares(BLOCKS, 4)
     }
 
     /// The grid for `splits` shares of the rows.
@@ -76,9 +83,8 @@ impl Columns {
         [splits, self.sets, 1]
     }
 
-    /// The grid where every element is changed: a thread keeps its channels for some rows.
+    /// The grid where every element is changed: a thread keeps its channels' numbers for some rows.
     pub(crate) fn all(&self) -> [usize; 3] {
-        let shares = self.rows.div_ceil(8 * self.at_once()).max(1);
-        self.grid((16 * BLOCKS / self.sets).clamp(1, shares))
+        self.grid(self.shares(2 * BLOCKS, 8))
     }
 }

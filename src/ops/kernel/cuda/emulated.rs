@@ -37,10 +37,15 @@ pub(super) fn emulating() -> bool {
 
 /// Run `body`, all operations of this thread by the kernels for a GPU.
 pub(crate) fn emulate<R>(body: impl FnOnce() -> R) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            EMULATING.set(false);
+        }
+    }
+    let _reset = Reset; // after a panic too
     EMULATING.set(true);
-    let result = body();
-    EMULATING.set(false);
-    result
+    body()
 }
 
 /// Whether there is a compiler; a test that needs it returns at once if not.

@@ -98,6 +98,39 @@ template <int W> struct Share {
     DEVICE_MEMBER void store(T *x, u32 r, Few<W> v) const { *(Few<W> *)(x + (i64)r * channels + channel()) = v; }
 };
 
+// W numbers, one a channel, from a buffer of our own (its start is a multiple of 16 bytes, `at` one of W).
+template <int W> DEVICE void numbers(const A *from, i64 at, A (&to)[W]) {
+    if (W * sizeof(A) % 16 == 0) {
+        const int EACH_LOAD = 16 / (int)sizeof(A);
+        struct alignas(16) Some { A v[EACH_LOAD]; };
+        for (int i = 0; i < W / EACH_LOAD; i++) {
+            Some some = ((const Some *)(from + at))[i];
+            for (int k = 0; k < EACH_LOAD; k++) to[i * EACH_LOAD + k] = some.v[k];
+        }
+    } else {
+        for (int k = 0; k < W; k++) to[k] = from[at + k];
+    }
+}
+
+// W sums as elements.
+template <int W> DEVICE void store(const A (&sum)[W], T *to) {
+    Few<W> p;
+    for (int k = 0; k < W; k++) p.v[k] = put(sum[k]);
+    *(Few<W> *)to = p;
+}
+
+// Which W channels of which pixel of maps h x w thread `i` has.
+template <int W> struct Place {
+    u32 image, v, u, c;
+    DEVICE_MEMBER Place(u32 i, u32 channels, u32 h, u32 w) {
+        u32 pixel = i / (channels / W), row = pixel / w;
+        c = (i - pixel * (channels / W)) * W;
+        image = row / h;
+        v = row - image * h;
+        u = pixel - row * w;
+    }
+};
+
 // The sums of N values over the threads of a block that share their columns, always added in the same order: call `column_sums`, then
 // `column_sum` for value k of column `column` of the block.
 template <int N> struct Sums { A of[N][8][32]; };
