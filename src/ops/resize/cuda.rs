@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{Tap, bilinear_taps, nearest_places};
+use super::{bilinear_taps, nearest_places};
 use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, lanes};
 use crate::ops::pool::cuda::whole;
@@ -64,11 +64,14 @@ fn nearest_tables(from: [usize; 2], to: [usize; 2], device: &Device) -> Result<[
 pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bool) -> Result<Tensor> {
     let Sizes { from, to, .. } = sizes;
     let taps = [0, 1].map(|axis| bilinear_taps(from[axis], to[axis], align_corners));
-    let of = |axis: usize, number: fn(&Tap) -> f64| taps[axis].iter().map(number).collect::<Vec<f64>>();
-    let (low, high): (fn(&Tap) -> f64, fn(&Tap) -> f64) = (|t| t.low as f64, |t| t.high as f64);
-    let places = [of(0, low), of(0, high), of(1, low), of(1, high)];
+    let places = taps.each_ref().map(|taps| {
+        let low: Vec<f64> = taps.iter().map(|t| t.low as f64).collect();
+        (low, taps.iter().map(|t| t.high as f64).collect())
+    });
+    let [(row_low, row_high), (column_low, column_high)] = places;
+    let shares = taps.each_ref().map(|taps| taps.iter().map(|t| t.share).collect());
+    let places = [row_low, row_high, column_low, column_high];
     let [row_low, row_high, column_low, column_high] = upload_tables(places, DType::U32, x.device())?;
-    let shares = [of(0, |t| t.share), of(1, |t| t.share)];
     let [row_share, column_share] = upload_tables(shares, arithmetic(x.dtype()), x.device())?;
     let tables = vec![row_low, row_high, row_share, column_low, column_high, column_share];
     let kernels = [
