@@ -195,6 +195,41 @@ fn a_wrong_label_names_file_pixel_and_range() {
     }
 }
 
+/// The network says "2" everywhere, where three classes are numbered but 2 is the ignore label.
+#[test]
+fn an_ignore_label_that_is_a_class_number_takes_that_class_out_of_the_means() {
+    let root = own_data();
+    save_labels(&root, 2, 16, 12, 2);
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 3);
+    let model = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
+    let weights = model.parameters("").into_iter();
+    let bias = weights.last().unwrap();
+    assert!(bias.name.starts_with(model.classifier_name()), "{}", bias.name);
+    let two = candle_core::Tensor::new(&[0f32, 0., 1e6], &Device::Cpu).unwrap();
+    bias.var.set(&two).unwrap();
+    let score = |ignore_label| {
+        let options = FolderOptions {
+            classes: Some(3),
+            val: 0.0,
+            ignore_label,
+            ..Default::default()
+        };
+        let data = folder(root.path(), &options).unwrap().train;
+        seglab::train::evaluate::segmentation(&session, &model, &data, &Default::default()).unwrap()
+    };
+    let ignored = score(2);
+    assert_eq!(ignored.confusion.column(2), ignored.confusion.total());
+    assert_eq!(ignored.absent(), ["class 2"]);
+    assert!(ignored.iou()[2].is_nan(), "{:?}", ignored.iou());
+    assert_eq!(
+        (ignored.miou(), ignored.mean_accuracy(), ignored.pixel_accuracy()),
+        (0.0, 0.0, 0.0)
+    );
+    assert!(score(255).iou()[2] > 0.0 && score(255).absent().is_empty());
+}
+
 #[test]
 fn different_sizes_name_both_files() {
     let root = own_data();

@@ -117,6 +117,13 @@ impl Dataset {
         self.about.class_names.len()
     }
 
+    /// The classes that no pixel can have, because the files' ignore label is also their number.
+    pub fn never_true(&self) -> Vec<usize> {
+        (0..self.classes())
+            .filter(|&class| !self.source.can_hold(class as u8))
+            .collect()
+    }
+
     /// The names of the classes, in the order of their labels.
     pub fn class_names(&self) -> &[String] {
         &self.about.class_names

@@ -102,6 +102,11 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a pixel may have this class; not where the files' ignore label is also a class number.
+    fn can_hold(&self, _class: u8) -> bool {
+        true
+    }
+
     /// Load (decode, draw) sample `i`; the error names the file at fault.
     fn load(&self, i: usize) -> Result<Sample>;
 

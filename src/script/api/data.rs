@@ -292,7 +292,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
             classes: Option<usize> = None,
             /// The names of the classes.
             class_names: Option<Vec<String>> = None,
-            /// The value in the files that means "no class"; 255 always does.
+            /// The value in the files that means "no class"; 255 always does. A class of this number is left out of the means of a score.
             ignore_label: u32 = 255,
             /// The share of the images in `.val`.
             val: f64 = 0.2,
