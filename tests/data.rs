@@ -197,6 +197,71 @@ fn a_wrong_label_names_file_pixel_and_range() {
 
 /// The network says "2" everywhere, where three classes are numbered but 2 is the ignore label.
 #[test]
+fn all_bad_files_are_counted_and_named_at_once() {
+    let root = own_data();
+    save_labels(&root, 1, 16, 12, 57);
+    save_labels(&root, 3, 16, 12, 58);
+    let text = error(all(&root).histogram());
+    assert!(text.contains("labels/1.png: found label 57"), "{text}");
+    assert!(text.contains("2 of 4 images cannot be used: 1, 3"), "{text}");
+}
+
+#[test]
+fn training_over_a_bad_file_names_it_and_keeps_what_was_trained() {
+    let root = own_data();
+    save_labels(&root, 2, 16, 12, 57);
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 2);
+    let model = Rc::new(RefCell::new(Segmenter::new(&config, 0, &Device::Cpu).unwrap()));
+    let training = TrainConfig {
+        steps: Some(4),
+        batch_size: 2,
+        augment: None,
+        seed: 1, // image 2 is in the second batch
+        ..TrainConfig::finetune(Default::default())
+    };
+    let mut run = Run::new(&session, model, all(&root), None, &training).unwrap();
+    let text = error(run.resume(&mut Hooks::default()));
+    for part in ["labels/2.png: found label 57", "step 1 of 4", "histogram()"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let path = text.split("train::load(\"").nth(1).unwrap().split('"').next().unwrap();
+    let load = || Run::load(&session, path, Some(all(&root)), None).unwrap();
+    assert!(error(load().resume(&mut Hooks::default())).contains("step 1 of 4"));
+    save_labels(&root, 2, 16, 12, 1);
+    let mut run = load();
+    run.resume(&mut Hooks::default()).unwrap();
+    assert_eq!(run.history().column("loss").unwrap().len(), 4);
+}
+
+/// Beyond the steps: the file of the validation set.
+#[test]
+fn validation_over_a_bad_file_keeps_what_was_trained() {
+    let root = own_data();
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 2);
+    let model = Rc::new(RefCell::new(Segmenter::new(&config, 0, &Device::Cpu).unwrap()));
+    let data = folder(root.path(), &two_classes()).unwrap();
+    let held_out = data.val.sample_name(0).unwrap();
+    save_labels(&root, held_out.parse().unwrap(), 16, 12, 57);
+    let training = TrainConfig {
+        steps: Some(2),
+        batch_size: 2,
+        augment: None,
+        eval_every: Some(1),
+        ..TrainConfig::finetune(Default::default())
+    };
+    let mut run = Run::new(&session, model, data.train, Some(data.val), &training).unwrap();
+    let text = error(run.resume(&mut Hooks::default()));
+    assert!(
+        text.contains("found label 57") && text.contains("step 1 of 2 is in"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_ignore_label_that_is_a_class_number_takes_that_class_out_of_the_means() {
     let root = own_data();
     save_labels(&root, 2, 16, 12, 2);

@@ -18,6 +18,9 @@ use crate::random::Random;
 /// The stream of random numbers that [`Dataset::take`] draws from.
 const TAKE: u64 = 0x7A4E;
 
+/// Names of faulty samples that an error lists.
+const LISTED: usize = 20;
+
 /// A list of samples with its classes; cloning and making views is cheap. Loaded samples stay in memory up to the source's
 /// budget ([`Source::cache_bytes`]), so that a small set is decoded once.
 #[derive(Clone)]
@@ -253,14 +256,17 @@ impl Dataset {
         })
     }
 
-    /// Pixels per class over the whole set (loads every sample, on all threads).
+    /// Pixels per class over the whole set (loads every sample, on all threads), which also checks every file.
+    ///
+    /// # Errors
+    /// The first sample that cannot be loaded, with the number and the names of all such samples.
     pub fn histogram(&self) -> Result<Histogram> {
         self.histogram_until(&AtomicBool::new(false))
     }
 
     /// [`Dataset::histogram`] that ends as interrupted once `cancel` is set.
     pub fn histogram_until(&self, cancel: &AtomicBool) -> Result<Histogram> {
-        let parts: Vec<[u64; 256]> = (0..self.len())
+        let outcomes: Vec<Result<[u64; 256]>> = (0..self.len())
             .into_par_iter()
             .map(|i| {
                 if cancel.load(Ordering::Relaxed) {
@@ -272,12 +278,45 @@ impl Dataset {
                 }
                 Ok(counts)
             })
-            .collect::<Result<_>>()?;
+            .collect();
+        let mut parts = Vec::with_capacity(self.len());
+        let (mut first, mut bad) = (None, Vec::new());
+        for (i, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(counts) => parts.push(counts),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    bad.push(self.sample_name(i)?);
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(first) = first {
+            return Err(self.with_all(first, &bad));
+        }
         let total = |label: usize| parts.iter().map(|p| p[label]).sum();
         Ok(Histogram {
             counts: (0..self.classes()).map(total).collect(),
             ignored: total(IGNORED as usize),
         })
+    }
+
+    /// The first error, with the number and the names of all samples that cannot be loaded.
+    fn with_all(&self, first: Error, bad: &[String]) -> Error {
+        match first {
+            Error::File { path, what } if bad.len() > 1 => {
+                let listed = &bad[..bad.len().min(LISTED)];
+                let more = if listed.len() < bad.len() { ", .." } else { "" };
+                let what = format!(
+                    "{what}; {} of {} images cannot be used: {}{more}",
+                    bad.len(),
+                    self.len(),
+                    listed.join(", ")
+                );
+                Error::file(path, what)
+            }
+            other => other,
+        }
     }
 
     /// SHA-256 (hexadecimal) of the samples' names in order, each followed by a line feed: the same hash means the same images.

@@ -71,7 +71,13 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         let Some(batch) = batches.next() else {
             crate::fail!("{}: the data set {} gave no batch", run.name, run.identity.name)
         };
-        let batch = batch?;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                settle(run, ledger)?;
+                return Err(faulty_file(run, error));
+            }
+        };
         let mut flow = step(run, &batch, &scores, hooks, ledger)?;
         run.step += 1;
 
@@ -86,7 +92,8 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
             scores = match run.validate() {
                 // Ctrl-C during an evaluation: this step is done, its score is missing.
                 Err(Error::Interrupted) => Vec::new(),
-                other => other?,
+                Ok(scores) => scores,
+                Err(error) => return Err(faulty_file(run, error)),
             };
             for (name, value) in &scores {
                 run.history.amend(name, *value);
@@ -349,6 +356,28 @@ fn move_average(run: &Run) -> Result<()> {
         average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
     }
     Ok(())
+}
+
+/// The error for a file of the data that cannot be used: it also says what is kept, how to go on and how to find all such files.
+fn faulty_file(run: &mut Run, error: Error) -> Error {
+    let Error::File { .. } = error else {
+        return error;
+    };
+    run.status = Status::Stopped;
+    let kept = match folder::write(run).and_then(|()| folder::checkpoint_path(run)) {
+        _ if run.step == 0 => String::new(),
+        Ok(path) => format!(
+            "; step {} of {} is in {path}: train::load(\"{path}\", #{{ data: .. }}).resume() goes on when the file is mended",
+            run.step,
+            run.steps(),
+            path = path.display()
+        ),
+        Err(e) => format!("; no checkpoint could be written ({e})"),
+    };
+    Error::Training(format!(
+        "{}: {error}{kept}; .histogram() of the data set reads all files and counts the bad ones",
+        run.name
+    ))
 }
 
 /// The error for a loss or gradient that is not finite; the state before this step is saved and named.

@@ -108,15 +108,16 @@ impl Data {
 /// Images whose labels are counted to show a data set.
 const COUNTED: usize = 40;
 
-/// The pixels per class as lines of a table, from a few images of a large set; empty where labels cannot be read.
+/// The pixels per class as lines of a table, from a few images of a large set; what is wrong where files cannot be read.
 fn counts(set: &Dataset) -> String {
     let part = if set.len() > COUNTED {
         set.spread(COUNTED)
     } else {
         Ok(set.clone())
     };
-    let Ok((part, histogram)) = part.and_then(|part| Ok((part.clone(), part.histogram()?))) else {
-        return String::new();
+    let (part, histogram) = match part.and_then(|part| Ok((part.clone(), part.histogram()?))) {
+        Ok(found) => found,
+        Err(error) => return format!("\n{error}"),
     };
     let all = (histogram.counts.iter().sum::<u64>() + histogram.ignored).max(1) as f64;
     let names: Vec<String> = (0..set.classes())
@@ -413,7 +414,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
             Ok(data.set()?.split_hash())
         }
 
-        /// Pixels per class over all images, and those that are ignored.
+        /// Pixels per class over all images, and those that are ignored. Reads every file: the error counts the bad ones and names them.
         /// ```
         /// let h = data::scenes(#{ count: 2, size: [32, 40] }).histogram();
         /// assert_eq(h.counts.sum() + h.ignored, 2 * 32 * 40);
