@@ -19,7 +19,8 @@ pub fn declare(table: &mut Table) {
     table.global(entries! {
         /// The value of `name=value` on the command line, or `default`.
         ///
-        /// The value takes the type of the default: a number stays a number, anything becomes a string where the default is one.
+        /// The value takes the type of the default: a number stays a number, anything becomes a string where the default is one, and
+        /// `size=64x96` is `[64, 96]` where the default is an array of integers.
         /// Without a default the argument must be given.
         /// ```
         /// let steps = arg("steps", 400);
@@ -154,31 +155,47 @@ fn argument(ctx: &Context, name: &str, default: Option<Dynamic>) -> Result<Dynam
             None => fail!("arg: the script needs {name}=.. on the command line"),
         };
     };
-    let wrong = |wanted: &str| Error::usage(format!("{name}={}: must be {wanted}", argument.text));
     let value = argument.value.clone();
-    match default {
-        Some(d) if d.is_string() => Ok(argument.text.clone().into()),
-        Some(d) if d.is_float() => f64::convert(&value)
-            .map(Dynamic::from)
-            .ok_or_else(|| wanted_like(&wrong, "a number", &d)),
-        Some(d) if d.is_int() => match value.as_float() {
+    let Some(default) = default else { return Ok(value) };
+    let as_default = |wanted: &str| {
+        let (found, example) = (describe(&value), short(ctx, &default).replace(' ', ""));
+        Error::usage(format!(
+            "arg: {name}={}: found {found}, expected {wanted}; write {name}={example}",
+            argument.text
+        ))
+    };
+    if default.is_string() {
+        Ok(argument.text.clone().into())
+    } else if default.is_float() {
+        let number = f64::convert(&value).map(Dynamic::from);
+        number.ok_or_else(|| as_default("a number"))
+    } else if default.is_int() {
+        match value.as_float() {
             Ok(f) if f.fract() != 0.0 => Ok(value),
             _ => i64::convert(&value)
                 .map(Dynamic::from)
-                .ok_or_else(|| wanted_like(&wrong, "an integer", &d)),
-        },
-        Some(d) if d.is_bool() => match (value.as_bool(), value.as_int()) {
+                .ok_or_else(|| as_default("an integer")),
+        }
+    } else if default.is_bool() {
+        match (value.as_bool(), value.as_int()) {
             (Ok(b), _) => Ok(b.into()),
             (_, Ok(i @ 0..=1)) => Ok((i == 1).into()),
-            _ => Err(wanted_like(&wrong, "true or false", &d)),
-        },
-        Some(d) if d.is_array() && !value.is_array() => Err(wanted_like(&wrong, "an array", &d)),
-        _ => Ok(value),
+            _ => Err(as_default("true or false")),
+        }
+    } else if default.is_array() && !value.is_array() {
+        let integers = Vec::<i64>::convert(&default).is_some();
+        let sides = size_of(&argument.text).filter(|_| integers);
+        let wanted = ["an array", "integers in the form [64, 96] or 64x96"][usize::from(integers)];
+        sides.map(Dynamic::from).ok_or_else(|| as_default(wanted))
+    } else {
+        Ok(value)
     }
 }
 
-fn wanted_like(wrong: &dyn Fn(&str) -> Error, wanted: &str, default: &Dynamic) -> Error {
-    wrong(&format!("{wanted} (default {default})"))
+/// The integers of a size written `64x96`.
+fn size_of(text: &str) -> Option<Array> {
+    let sides = text.split('x').map(|side| side.parse().ok().map(Dynamic::from_int));
+    sides.collect::<Option<Array>>().filter(|sides| sides.len() > 1)
 }
 
 /// A value in at most one short line.
