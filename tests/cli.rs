@@ -94,7 +94,11 @@ fn every_script_that_takes_a_size_explains_how_to_write_one() {
         sized += 1;
         let folder = tempfile::tempdir().unwrap();
         for size in ["size=64", "size=64x", "size=large"] {
-            let o = seglab(folder.path(), &["run", script.to_str().unwrap(), "data=x", size], "");
+            let mut arguments = vec!["run", script.to_str().unwrap(), size];
+            if text.contains("arg(\"data\")") {
+                arguments.push("data=x");
+            }
+            let o = seglab(folder.path(), &arguments, "");
             assert_eq!(code(&o), 1, "{}", script.display());
             let expected = format!("arg: {size}: found ");
             assert!(
@@ -106,6 +110,25 @@ fn every_script_that_takes_a_size_explains_how_to_write_one() {
         }
     }
     assert_eq!(sized, 4);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_check_of_a_gpu_explains_itself_from_anywhere() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gpu_check.sh");
+    let folder = tempfile::tempdir().unwrap();
+    for option in ["--help", "-h"] {
+        let o = Command::new("bash")
+            .arg(&script)
+            .arg(option)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(code(&o), 0, "{}", err(&o));
+        let text = out(&o);
+        assert!(text.contains("--camvid ") && text.contains("GPU_CHECK_BUILD"), "{text}");
+        assert!(!text.contains("set -u") && !text.contains('#'), "{text}");
+    }
 }
 
 #[test]

@@ -120,8 +120,10 @@ fn report() -> Vec<Entry> {
             Ok(report.0.unexpected.clone())
         }
 
-        /// The names in the file that have no place in any network here: ImageNet's classifier `fc.*`, `aux_classifier.*`, the counters
-        /// `num_batches_tracked`.
+        /// The names in the file that have no place in any network here.
+        ///
+        /// These are ImageNet's classifier (`fc.*`), the auxiliary classifier (`aux_classifier.*`) and the counters of batch norm
+        /// (`num_batches_tracked`).
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
         /// tensor::save("more.safetensors", net.state() + #{ "fc.bias": tensor::zeros([1000]) });
