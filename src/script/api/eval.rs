@@ -83,7 +83,7 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptScore {
             let window = window.map(|w| w.0);
             let options = EvalOptions { scales, flip, window, batch_size };
-            let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set()?, &options)?;
+            let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set(), &options)?;
             Ok(ScriptScore(Rc::new(score)))
         }
 
