@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole check on a machine with a GPU: golden values (f32 without TF32 within 1e-4, bf16 within 2e-2) and finite differences, the
-# training curve of the processor, a loss of NaN, speed and memory beside PyTorch, 200 steps without leak, a 513 x 513 map, the CamVid script. One line a check, `PASS` or `FAIL`; ends with 1 if one failed.
+# training curve of the processor, a loss of NaN, speed and memory beside PyTorch, 200 steps without leak, a 513 x 513 map, the CamVid
+# script. One line a check, `PASS` or `FAIL`; ends with 1 if one failed.
 #
 #     scripts/gpu_check.sh [--device cuda|cuda:N|cpu] [--python PYTHON] [--camvid FOLDER] [--small] [--log FOLDER]
 #
@@ -18,6 +19,7 @@ while [ $# -gt 0 ]; do
         --camvid) camvid=$2; shift ;;
         --log) log=$2; shift ;;
         --small) small=--small ;;
+        -h|--help) sed -n '2,/^[^#]/{ s/^# \{0,1\}//p; }' scripts/gpu_check.sh; exit 0 ;;
         *) echo "gpu_check: unknown option $1; see the head of $0" >&2; exit 2 ;;
     esac
     shift

@@ -40,7 +40,7 @@ fn a_script_reads_its_arguments() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("a.rhai"),
-        "print(arg(\"n\", 1)); print(arg(\"x\", 0.5)); print(arg(\"size\", \"64x64\")); print(arg(\"on\", false)); print(arg(\"list\", [1]));",
+        "print(arg(\"n\", 1)); print(arg(\"x\", 0.5)); print(arg(\"size\", \"64x64\")); print(arg(\"on\", false)); print(arg(\"list\", [1])); print(arg(\"crop\", [8, 8]));",
     )
     .unwrap();
     let o = seglab(
@@ -55,12 +55,13 @@ fn a_script_reads_its_arguments() {
             "on=1",
             "x=2",
             "list=[1,2]",
+            "crop=32x48",
         ],
         "",
     );
     assert_eq!(
         (code(&o), out(&o).as_str()),
-        (0, "18\n2.0\n96x128\ntrue\n[1, 2]\n"),
+        (0, "18\n2.0\n96x128\ntrue\n[1, 2]\n[32, 48]\n"),
         "{}",
         err(&o)
     );
@@ -77,11 +78,57 @@ fn a_script_reads_its_arguments() {
     );
     let o = seglab(folder.path(), &["run", "a.rhai", "n=many"], "");
     assert_eq!(code(&o), 1);
-    assert!(
-        err(&o).contains("n=many: must be an integer (default 1)"),
-        "{}",
-        err(&o)
-    );
+    let expected = "arg: n=many: found the string \"many\", expected an integer; write n=1";
+    assert!(err(&o).contains(expected), "{}", err(&o));
+}
+
+#[test]
+fn every_script_that_takes_a_size_explains_how_to_write_one() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let mut sized = 0;
+    for script in std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&script).unwrap();
+        if !text.contains("arg(\"size\"") {
+            continue;
+        }
+        sized += 1;
+        let folder = tempfile::tempdir().unwrap();
+        for size in ["size=64", "size=64x", "size=large"] {
+            let mut arguments = vec!["run", script.to_str().unwrap(), size];
+            if text.contains("arg(\"data\")") {
+                arguments.push("data=x");
+            }
+            let o = seglab(folder.path(), &arguments, "");
+            assert_eq!(code(&o), 1, "{}", script.display());
+            let expected = format!("arg: {size}: found ");
+            assert!(
+                err(&o).contains(&expected)
+                    && err(&o).contains("expected integers in the form [64, 96] or 64x96; write size=["),
+                "{}",
+                err(&o)
+            );
+        }
+    }
+    assert_eq!(sized, 4);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_check_of_a_gpu_explains_itself_from_anywhere() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/gpu_check.sh");
+    let folder = tempfile::tempdir().unwrap();
+    for option in ["--help", "-h"] {
+        let o = Command::new("bash")
+            .arg(&script)
+            .arg(option)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(code(&o), 0, "{}", err(&o));
+        let text = out(&o);
+        assert!(text.contains("--camvid ") && text.contains("GPU_CHECK_BUILD"), "{text}");
+        assert!(!text.contains("set -u") && !text.contains('#'), "{text}");
+    }
 }
 
 #[test]

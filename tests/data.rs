@@ -195,6 +195,118 @@ fn a_wrong_label_names_file_pixel_and_range() {
     }
 }
 
+/// The network says "2" everywhere, where three classes are numbered but 2 is the ignore label.
+#[test]
+fn all_bad_files_are_counted_and_named_at_once() {
+    let root = own_data();
+    save_labels(&root, 1, 16, 12, 57);
+    save_labels(&root, 3, 16, 12, 58);
+    let text = error(all(&root).histogram());
+    assert!(text.contains("labels/1.png: found label 57"), "{text}");
+    assert!(text.contains("2 of 4 images cannot be used: 1, 3"), "{text}");
+}
+
+#[test]
+fn training_over_a_bad_file_names_it_and_keeps_what_was_trained() {
+    let root = own_data();
+    let order = BatchOptions {
+        size: 2,
+        shuffle: true,
+        seed: 0,
+        ..Default::default()
+    };
+    let second = all(&root)
+        .batches(&order, &Device::Cpu)
+        .unwrap()
+        .nth(1)
+        .unwrap()
+        .unwrap();
+    let bad = &second.names[0];
+    save_labels(&root, bad.parse().unwrap(), 16, 12, 57);
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 2);
+    let model = Rc::new(RefCell::new(Segmenter::new(&config, 0, &Device::Cpu).unwrap()));
+    let training = TrainConfig {
+        steps: Some(4),
+        batch_size: 2,
+        augment: None,
+        seed: order.seed,
+        ..TrainConfig::finetune(Default::default())
+    };
+    let mut run = Run::new(&session, model, all(&root), None, &training).unwrap();
+    let text = error(run.resume(&mut Hooks::default()));
+    let file = format!("labels/{bad}.png: found label 57");
+    for part in [file.as_str(), "step 1 of 4", "histogram()"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let path = text.split("train::load(\"").nth(1).unwrap().split('"').next().unwrap();
+    let load = || Run::load(&session, path, Some(all(&root)), None).unwrap();
+    assert!(error(load().resume(&mut Hooks::default())).contains("step 1 of 4"));
+    save_labels(&root, bad.parse().unwrap(), 16, 12, 1);
+    let mut run = load();
+    run.resume(&mut Hooks::default()).unwrap();
+    assert_eq!(run.history().column("loss").unwrap().len(), 4);
+}
+
+/// Beyond the steps: the file of the validation set.
+#[test]
+fn validation_over_a_bad_file_keeps_what_was_trained() {
+    let root = own_data();
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 2);
+    let model = Rc::new(RefCell::new(Segmenter::new(&config, 0, &Device::Cpu).unwrap()));
+    let data = folder(root.path(), &two_classes()).unwrap();
+    let held_out = data.val.sample_name(0).unwrap();
+    save_labels(&root, held_out.parse().unwrap(), 16, 12, 57);
+    let training = TrainConfig {
+        steps: Some(2),
+        batch_size: 2,
+        augment: None,
+        eval_every: Some(1),
+        ..TrainConfig::finetune(Default::default())
+    };
+    let mut run = Run::new(&session, model, data.train, Some(data.val), &training).unwrap();
+    let text = error(run.resume(&mut Hooks::default()));
+    assert!(
+        text.contains("found label 57") && text.contains("step 1 of 2 is in"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_ignore_label_that_is_a_class_number_takes_that_class_out_of_the_means() {
+    let root = own_data();
+    save_labels(&root, 2, 16, 12, 2);
+    let runs = tempfile::tempdir().unwrap();
+    let session = Session::quiet(runs.path());
+    let config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 3);
+    let model = Segmenter::new(&config, 0, &Device::Cpu).unwrap();
+    let bias = model.parameters(model.classifier_name()).pop().unwrap();
+    let two = candle_core::Tensor::new(&[0f32, 0., 1e6], &Device::Cpu).unwrap();
+    bias.var.set(&two).unwrap();
+    let score = |ignore_label| {
+        let options = FolderOptions {
+            classes: Some(3),
+            val: 0.0,
+            ignore_label,
+            ..Default::default()
+        };
+        let data = folder(root.path(), &options).unwrap().train;
+        seglab::train::evaluate::segmentation(&session, &model, &data, &Default::default()).unwrap()
+    };
+    let ignored = score(2);
+    assert_eq!(ignored.confusion.column(2), ignored.confusion.total());
+    assert_eq!(ignored.absent(), ["class 2"]);
+    assert!(ignored.iou()[2].is_nan(), "{:?}", ignored.iou());
+    assert_eq!(
+        (ignored.miou(), ignored.mean_accuracy(), ignored.pixel_accuracy()),
+        (0.0, 0.0, 0.0)
+    );
+    assert!(score(255).iou()[2] > 0.0 && score(255).absent().is_empty());
+}
+
 #[test]
 fn different_sizes_name_both_files() {
     let root = own_data();
@@ -250,6 +362,35 @@ fn a_script_over_a_truncated_png_ends_with_its_name() {
         "{data}let e = \"\"; try {{ for b in d.batches(#{{ size: 1 }}) {{ b.names; }} }} catch (x) {{ e = `${{x}}`; }} for i in 0..9 {{ }} e"
     ));
     assert!(caught.unwrap().to_string().contains("images/3.png"));
+}
+
+/// As with the built-in scenes: the training images themselves, the other parts at hand.
+#[test]
+fn a_script_reads_its_own_data_as_it_does_the_scenes() {
+    let root = own_data();
+    let runs = tempfile::tempdir().unwrap();
+    let interpreter = Interpreter::new(Session::quiet(runs.path()));
+    let path = root.path().display();
+    for made in [
+        format!("data::folder(\"{path}\", #{{ classes: 2, val: 0.25 }})"),
+        "data::scenes(#{ count: 3, size: [12, 16], val_count: 1 })".to_string(),
+    ] {
+        let script = format!(
+            "let d = {made}; let few = d.take(2).resize([24, 32]);
+            [d.len, d.train.len, d.val.len, few.len, few.train.len, few.val.len, few.val.get(0).labels.shape, d.get(0).name == d.train.get(0).name]"
+        );
+        let found = interpreter.run("test", &script, &mut Scope::new()).unwrap();
+        assert_eq!(
+            interpreter.display(&found),
+            "[3, 3, 1, 2, 2, 1, [24, 32], true]",
+            "{made}"
+        );
+        let whole = interpreter.run("test", &made, &mut Scope::new()).unwrap();
+        assert!(
+            interpreter.display(&whole).contains("3 images, ")
+                && interpreter.display(&whole).contains("; .val: 1 images")
+        );
+    }
 }
 
 #[test]

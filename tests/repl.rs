@@ -10,7 +10,7 @@
 mod terminal;
 
 use expectrl::{Eof, Expect};
-use terminal::{READING, enter, folder, start};
+use terminal::{READ, READING, enter, folder, start};
 
 #[test]
 fn values_are_echoed_kept_and_silenced() {
@@ -75,6 +75,26 @@ fn tab_completes_and_hints_show_the_signature() {
     t.expect("\n[2]").unwrap();
     t.send("tensor::full(").unwrap();
     t.expect("value: float").unwrap();
+}
+
+/// What stands on the screen after Ctrl-C on a half-typed call is what was typed, without the hint behind it.
+#[test]
+fn an_interrupted_line_keeps_no_hint() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    t.send("tensor::full(").unwrap();
+    t.expect("value: float").unwrap();
+    t.send("\x03").unwrap();
+    // the line is drawn anew, to its end and nothing behind it
+    let seen = t.expect(READ).unwrap();
+    let drawn = String::from_utf8_lossy(seen.before()).into_owned();
+    let last = drawn.rsplit("tensor::full(").next().unwrap();
+    assert!(drawn.contains("tensor::full(") && !last.contains("value"), "{drawn:?}");
+    t.expect("[1]>").unwrap();
+    enter(&mut t, "40 + 2", "\n42");
+    // it was not run and is no part of the history
+    t.send("\x1b[A\x1b[A\r").unwrap();
+    t.expect("\n42").unwrap();
 }
 
 #[test]

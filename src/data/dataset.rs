@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::{IGNORED, Sample, Source, resize};
+use super::{Sample, Source, resize};
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -45,15 +43,6 @@ pub struct Splits {
     pub val: Dataset,
     /// Further images kept apart, where the files have labels for them.
     pub test: Option<Dataset>,
-}
-
-/// How many pixels each class has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Histogram {
-    /// Pixels per class.
-    pub counts: Vec<u64>,
-    /// Pixels without a class.
-    pub ignored: u64,
 }
 
 /// What [`Dataset::subset`] does with a line whose image is not in the set.
@@ -115,6 +104,13 @@ impl Dataset {
     /// How many classes there are; labels are `0..classes` and 255.
     pub fn classes(&self) -> usize {
         self.about.class_names.len()
+    }
+
+    /// The classes that no pixel can have, because the files' ignore label is also their number.
+    pub fn never_true(&self) -> Vec<usize> {
+        (0..self.classes())
+            .filter(|&class| !self.source.can_hold(class as u8))
+            .collect()
     }
 
     /// The names of the classes, in the order of their labels.
@@ -246,33 +242,6 @@ impl Dataset {
         })
     }
 
-    /// Pixels per class over the whole set (loads every sample, on all threads).
-    pub fn histogram(&self) -> Result<Histogram> {
-        self.histogram_until(&AtomicBool::new(false))
-    }
-
-    /// [`Dataset::histogram`] that ends as interrupted once `cancel` is set.
-    pub fn histogram_until(&self, cancel: &AtomicBool) -> Result<Histogram> {
-        let parts: Vec<[u64; 256]> = (0..self.len())
-            .into_par_iter()
-            .map(|i| {
-                if cancel.load(Ordering::Relaxed) {
-                    return Err(Error::Interrupted);
-                }
-                let mut counts = [0u64; 256];
-                for &label in &self.get(i)?.labels {
-                    counts[label as usize] += 1;
-                }
-                Ok(counts)
-            })
-            .collect::<Result<_>>()?;
-        let total = |label: usize| parts.iter().map(|p| p[label]).sum();
-        Ok(Histogram {
-            counts: (0..self.classes()).map(total).collect(),
-            ignored: total(IGNORED as usize),
-        })
-    }
-
     /// SHA-256 (hexadecimal) of the samples' names in order, each followed by a line feed: the same hash means the same images.
     pub fn split_hash(&self) -> String {
         let mut hash = Sha256::new();
@@ -347,6 +316,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::data::IGNORED;
 
     /// Ten 2x2 samples; sample i is of class i % 2 with one ignored pixel.
     struct Ten {

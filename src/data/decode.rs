@@ -68,6 +68,11 @@ impl LabelMap {
         }
     }
 
+    /// Whether some value means this class.
+    pub fn reaches(&self, class: u8) -> bool {
+        self.class_of.contains(&Some(class))
+    }
+
     /// Translate the values of a label file in place; the error names the first wrong pixel.
     fn apply(&self, path: &Path, width: usize, values: &mut [u8]) -> Result<()> {
         for (at, value) in values.iter_mut().enumerate() {

@@ -24,7 +24,8 @@ pub struct FolderOptions {
     pub classes: Option<usize>,
     /// The names of the classes; "class 0", "class 1", ... if not given.
     pub class_names: Option<Vec<String>>,
-    /// The value in the files that means "no class"; 255 always does.
+    /// The value in the files that means "no class"; 255 always does. Where it is also the number of a class, no pixel has that
+    /// class ([`Dataset::never_true`]).
     pub ignore_label: u8,
     /// The share of the images set aside as `val`, 0 to below 1. Not used where the images have folders `train` and `val`.
     pub val: f64,

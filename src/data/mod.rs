@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: a list of samples and its views (`take`, `spread`, `subset`, `resize`, ...) |
+//! | `histogram` | pixels per class, which checks every file |
 //! | `scenes/` | [`scenes()`]: street scenes drawn by code |
 //! | `camvid`, `voc2012`, `cityscapes`, `folder` | one reader each: lists the files, nothing is decoded before it is asked for |
 //! | `pairs` | what the readers share: an image file with its label file as a [`Source`] |
@@ -26,6 +27,7 @@ pub mod dataset;
 pub mod decode;
 pub mod distort;
 mod folder;
+mod histogram;
 mod order;
 mod pairs;
 mod prepare;
@@ -37,9 +39,10 @@ pub use augment::Augment;
 pub use batches::{Batch, BatchOptions, Batches};
 pub use camvid::camvid;
 pub use cityscapes::cityscapes;
-pub use dataset::{Dataset, Histogram, Missing, Splits};
+pub use dataset::{Dataset, Missing, Splits};
 pub use distort::Distort;
 pub use folder::{FolderOptions, folder};
+pub use histogram::Histogram;
 pub use scenes::{ScenesOptions, scenes};
 pub use voc2012::voc2012;
 
@@ -100,6 +103,11 @@ pub trait Source: Send + Sync {
     /// The files that sample `i` is read from; none if it is drawn.
     fn files(&self, _: usize) -> Vec<std::path::PathBuf> {
         Vec::new()
+    }
+
+    /// Whether a pixel may have this class; not where the files' ignore label is also a class number.
+    fn can_hold(&self, _class: u8) -> bool {
+        true
     }
 
     /// Load (decode, draw) sample `i`; the error names the file at fault.

@@ -43,6 +43,10 @@ impl Source for Pairs {
         vec![self.pairs[i].image.clone(), self.pairs[i].labels.clone()]
     }
 
+    fn can_hold(&self, class: u8) -> bool {
+        self.map.reaches(class)
+    }
+
     fn load(&self, i: usize) -> Result<Sample> {
         let pair = &self.pairs[i];
         let (height, width, pixels) = image_from_file(&pair.image)?;

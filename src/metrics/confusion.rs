@@ -11,6 +11,7 @@ use crate::error::Result;
 pub struct Confusion {
     classes: usize,
     counts: Vec<u64>,
+    never_true: Vec<usize>,
 }
 
 impl Confusion {
@@ -19,7 +20,15 @@ impl Confusion {
         Confusion {
             classes,
             counts: vec![0; classes * classes],
+            never_true: Vec::new(),
         }
+    }
+
+    /// The matrix with classes that no pixel can truly have, because the ignore label is one of them. Such a class is left out
+    /// of the means however often it is predicted (as in torchmetrics); the predictions are errors of the pixels' true classes.
+    pub fn never_true(mut self, classes: Vec<usize>) -> Self {
+        self.never_true = classes;
+        self
     }
 
     /// The number of classes.
@@ -109,10 +118,13 @@ impl Confusion {
     }
 
     /// Intersection over union per class, `C_cc / (row + column - C_cc)`, higher is better; NaN for a class that occurs in
-    /// neither truth nor prediction.
+    /// neither truth nor prediction, or can never be true.
     pub fn iou(&self) -> Vec<f64> {
         (0..self.classes)
             .map(|c| {
+                if self.never_true.contains(&c) {
+                    return f64::NAN;
+                }
                 let hit = self.count(c, c);
                 ratio(hit, self.row(c) + self.column(c) - hit)
             })
@@ -126,7 +138,8 @@ impl Confusion {
             .collect()
     }
 
-    /// Mean of [`Confusion::iou`] over the classes present in truth or prediction (NaN when nothing was counted).
+    /// Mean of [`Confusion::iou`] over the classes present in truth or prediction, without those that can never be true (NaN when
+    /// nothing was counted).
     pub fn miou(&self) -> f64 {
         mean(&self.iou())
     }
@@ -142,10 +155,10 @@ impl Confusion {
         mean(&self.recall())
     }
 
-    /// Classes that occur in neither truth nor prediction, and are left out of the mean.
+    /// Classes that occur in neither truth nor prediction or can never be true, and are left out of the means.
     pub fn absent(&self) -> Vec<usize> {
         (0..self.classes)
-            .filter(|&c| self.row(c) + self.column(c) == 0)
+            .filter(|&c| self.row(c) + self.column(c) == 0 || self.never_true.contains(&c))
             .collect()
     }
 
@@ -195,6 +208,22 @@ mod tests {
         assert_eq!(c.pixel_accuracy(), 0.6);
         assert_eq!(c.mean_accuracy(), (2.0 / 3.0 + 0.5) / 2.0);
         assert_eq!(c.absent(), vec![3]);
+    }
+
+    #[test]
+    fn a_class_that_is_never_true_counts_in_no_mean_and_its_predictions_are_errors() {
+        // Label 2 means "ignored" here although there are three classes; it is predicted for one pixel of class 0.
+        let count = |matrix: Confusion| {
+            let mut matrix = matrix;
+            matrix.add(&[0, 0, 1, 255], &[0, 2, 1, 2], 255).unwrap();
+            matrix
+        };
+        let without = count(Confusion::new(3).never_true(vec![2]));
+        assert_eq!(without.miou(), (0.5 + 1.0) / 2.0); // torchmetrics: JaccardIndex("multiclass", num_classes=3, ignore_index=2)
+        assert!(without.iou()[2].is_nan());
+        assert_eq!((without.absent(), without.pixel_accuracy()), (vec![2], 2.0 / 3.0));
+        assert_eq!(without.mean_accuracy(), (0.5 + 1.0) / 2.0);
+        assert_eq!(count(Confusion::new(3)).miou(), 0.5); // a class that may be true, but is not here, counts as 0
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub struct Score {
 }
 
 impl Score {
-    /// Mean intersection over union of the classes present in truth or prediction, 0..1, higher is better.
+    /// Mean intersection over union of the classes present in truth or prediction, without those that the labels cannot hold, 0..1,
+    /// higher is better.
     pub fn miou(&self) -> f64 {
         self.confusion.miou()
     }
@@ -90,7 +91,7 @@ impl Score {
             .unwrap_or_else(|| index.to_string())
     }
 
-    /// Names of the classes in neither truth nor prediction, left out of the means.
+    /// Names of the classes in neither truth nor prediction, or that the labels cannot hold; left out of the means.
     pub fn absent(&self) -> Vec<String> {
         self.confusion
             .absent()

@@ -57,6 +57,9 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// In both, of different shape; not taken over.
     pub wrong_shape: Vec<WrongShape>,
+    /// In the file, known to have no place in any model here: ImageNet's classifier, the auxiliary classifier, and last the
+    /// counters of batch norm.
+    pub passed_over: Vec<String>,
 }
 
 impl LoadReport {
@@ -64,15 +67,14 @@ impl LoadReport {
     pub fn complete(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.wrong_shape.is_empty()
     }
-}
 
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The numbers, with a word for what became of the tensors that fit.
+    fn write(&self, f: &mut fmt::Formatter<'_>, fitting: &str) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, what: &str, names: &[String]| match names.first() {
             Some(first) => write!(f, ", {} {what} (first: {first})", names.len()),
             None => write!(f, ", 0 {what}"),
         };
-        write!(f, "{} loaded", self.loaded.len())?;
+        write!(f, "{} {fitting}", self.loaded.len())?;
         list(f, "missing", &self.missing)?;
         list(f, "unexpected", &self.unexpected)?;
         match self.wrong_shape.first() {
@@ -83,9 +85,28 @@ impl fmt::Display for LoadReport {
                 w.name,
                 w.file,
                 w.model
-            ),
-            None => write!(f, ", 0 of another shape"),
+            )?,
+            None => write!(f, ", 0 of another shape")?,
         }
+        match self.passed_over.is_empty() {
+            true => Ok(()),
+            false => list(f, "passed over", &self.passed_over),
+        }
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "loaded")
+    }
+}
+
+/// A report on what would have been loaded.
+struct Refused<'a>(&'a LoadReport);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, "fit")
     }
 }
 
@@ -141,8 +162,9 @@ pub(super) fn load(
             None => report.missing.push(slot.name.clone()),
         }
     }
-    let unknown = |name: &&String| !ours.contains_key(name.as_str()) && !passed_over(name);
-    report.unexpected = theirs.keys().filter(unknown).cloned().collect();
+    let strangers = theirs.keys().filter(|name| !ours.contains_key(name.as_str())).cloned();
+    (report.passed_over, report.unexpected) = strangers.partition(|name| passed_over(name));
+    report.passed_over.sort_by_key(|name| is_counter(name));
 
     if options.strict {
         refuse(&report, conventions)?;
@@ -173,7 +195,8 @@ fn refuse(report: &LoadReport, conventions: &Conventions) -> Result<()> {
     }
     if !report.complete() {
         fail!(
-            "load_weights: {report}; nothing was loaded; strict: false takes what fits, rename and prefix change names"
+            "load_weights: nothing was loaded: {}; strict: false takes what fits, rename and prefix change names",
+            Refused(report)
         );
     }
     Ok(())
@@ -192,12 +215,14 @@ fn rename(name: &str, pairs: &[(String, String)]) -> String {
 /// Tensors of other programs that have no place here: batch norm's counter (PyTorch), ImageNet's classifier (`fc` in torchvision,
 /// `classifier` in Hugging Face's) and the auxiliary classifier (torchvision).
 fn passed_over(name: &str) -> bool {
-    let mut parts = name.rsplit('.');
-    let (last, before) = (parts.next(), parts.next());
     matches!(name, "classifier.weight" | "classifier.bias")
-        || last == Some("num_batches_tracked")
-        || before == Some("fc")
+        || is_counter(name)
+        || name.rsplit('.').nth(1) == Some("fc")
         || name.starts_with("aux_classifier.")
+}
+
+fn is_counter(name: &str) -> bool {
+    name.ends_with(".num_batches_tracked")
 }
 
 #[cfg(test)]
@@ -239,6 +264,14 @@ mod tests {
         // ResNet-18: 20 convolutions and 20 batch norms of four tensors
         assert_eq!(report.loaded.len(), 100);
         assert!(report.unexpected.is_empty() && report.wrong_shape.is_empty());
+        assert_eq!(
+            report.passed_over,
+            ["encoder.fc.weight", "encoder.bn1.num_batches_tracked"]
+        );
+        assert!(
+            report.to_string().ends_with("2 passed over (first: encoder.fc.weight)"),
+            "{report}"
+        );
         assert!(
             report
                 .missing
@@ -254,7 +287,7 @@ mod tests {
         }
         let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
         assert!(
-            text.contains("100 loaded") && text.contains("first: decoder.aspp.0.convs.0.0.weight"),
+            text.contains("nothing was loaded: 100 fit, ") && text.contains("first: decoder.aspp.0.convs.0.0.weight"),
             "{text}"
         );
     }

@@ -12,11 +12,16 @@ mod record;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
-use rustyline::{Editor, history::FileHistory};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Editor, Event, EventContext, EventHandler, KeyEvent, RepeatCount,
+    history::FileHistory,
+};
 
 use crate::error::{Error, Result};
 use crate::script::{Dynamic, Interpreter, Report};
@@ -43,7 +48,6 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .history_ignore_space(true)
-        .auto_add_history(true)
         .max_history_size(10_000)
         .map_err(line_error)?
         .build();
@@ -51,6 +55,9 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
     let assistant = Assistant::new(repl.evaluator.interpreter().context().table().clone(), colour);
     let variables = Rc::clone(assistant.variables());
     editor.set_helper(Some(assistant));
+    let left = Arc::new(AtomicBool::new(false));
+    let leave = EventHandler::Conditional(Box::new(Leave(left.clone())));
+    editor.bind_sequence(KeyEvent::ctrl('C'), leave);
     let history = history_file();
     if let Some(path) = &history {
         // no history yet is no error
@@ -64,8 +71,10 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
         *variables.borrow_mut() = repl.evaluator.variables();
         let prompt = format!("[{}]> ", repl.evaluator.next_number());
         match editor.readline(&prompt) {
+            Ok(_) if left.swap(false, Ordering::Relaxed) => {}
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => {
+                editor.add_history_entry(&line).map_err(line_error)?;
                 let go_on = repl.input(&line);
                 if let Some(path) = &history {
                     let _ = editor.append_history(path);
@@ -80,6 +89,16 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Ctrl-C on a line with a hint: the line is taken as it is, for then the editor wipes the hint away, and thrown away.
+struct Leave(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for Leave {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        self.0.store(context.has_hint(), Ordering::Relaxed);
+        context.has_hint().then_some(Cmd::AcceptLine)
+    }
 }
 
 /// One running REPL.

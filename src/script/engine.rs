@@ -45,7 +45,6 @@ impl Interpreter {
         let table = Rc::new(table);
         let context = Context::new(session, table.clone());
         let mut engine = Engine::new();
-        engine.set_optimization_level(rhai::OptimizationLevel::Simple);
         engine.set_max_call_levels(200);
         engine.set_max_expr_depths(256, 128);
         engine.set_fail_on_invalid_map_property(true);

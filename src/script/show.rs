@@ -128,8 +128,10 @@ fn block(table: &Table, value: &Dynamic, depth: usize) -> String {
     format!("{}\n{outer}]", text.trim_end())
 }
 
-/// Let `print`, `to_string` and their like show arrays, maps and closures this way (Rhai writes those inside `${}` itself).
+/// Let `print`, `to_string` and their like show arrays, maps and closures this way.
 pub(super) fn register(engine: &mut Engine, table: &Rc<Table>) {
+    // Rhai's optimiser would write constants inside `${}` itself, closures by their internal names.
+    engine.set_optimization_level(rhai::OptimizationLevel::None);
     fn value_as_text<T: Clone + 'static>(engine: &mut Engine, table: &Rc<Table>) {
         for (name, brief) in [
             ("print", false),
@@ -176,6 +178,8 @@ mod tests {
         );
         let text = printed("fn f() { } let g = || 1; let t = [g]; print(`${g.name}, ${Fn(\"f\").name}, ${t}`)");
         assert_eq!(text, ", f, [a closure]\n");
+        let text = printed("print(`${|x| x} ${[|x| x]} ${#{ f: |x| x, n: [1] }}`)");
+        assert_eq!(text, "a closure [a closure] #{ f: a closure, n: [1] }\n");
     }
 
     #[test]

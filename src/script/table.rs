@@ -77,6 +77,14 @@ pub struct Entry {
     pub receiver_type: Option<TypeId>,
 }
 
+impl Param {
+    /// The names that its documentation lists, each as `"name"` in code.
+    pub fn choices(&self) -> Vec<&'static str> {
+        let listed = self.doc.split("`\"").skip(1);
+        listed.filter_map(|rest| Some(rest.split_once("\"`")?.0)).collect()
+    }
+}
+
 impl Entry {
     /// `tensor::zeros`, or the bare name.
     pub fn full_name(&self) -> String {

@@ -68,7 +68,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     options.check()?;
     ensure!(!data.is_empty(), "eval: the data set {} has no images", data.name());
     run::check_classes("eval", model, data)?;
-    let mut confusion = Confusion::new(data.classes());
+    let mut confusion = Confusion::new(data.classes()).never_true(data.never_true());
     let mut size: Option<Option<[usize; 2]>> = None;
     let mut progress = session.progress("evaluate", data.len() as u64);
     let counts = match model.device().is_cuda() {

@@ -7,6 +7,7 @@ use candle_core::backprop::GradStore;
 use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
 use super::event::{Event, Flow, Hooks, Moment};
+use super::failure::{faulty_file, not_finite};
 use super::folder;
 use super::ledger::{self, Facts, Ledger, Number, Row};
 use super::objective;
@@ -71,7 +72,13 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         let Some(batch) = batches.next() else {
             crate::fail!("{}: the data set {} gave no batch", run.name, run.identity.name)
         };
-        let batch = batch?;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                settle(run, ledger)?;
+                return Err(faulty_file(run, error));
+            }
+        };
         let mut flow = step(run, &batch, &scores, hooks, ledger)?;
         run.step += 1;
 
@@ -86,7 +93,8 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
             scores = match run.validate() {
                 // Ctrl-C during an evaluation: this step is done, its score is missing.
                 Err(Error::Interrupted) => Vec::new(),
-                other => other?,
+                Ok(scores) => scores,
+                Err(error) => return Err(faulty_file(run, error)),
             };
             for (name, value) in &scores {
                 run.history.amend(name, *value);
@@ -349,31 +357,6 @@ fn move_average(run: &Run) -> Result<()> {
         average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
     }
     Ok(())
-}
-
-/// The error for a loss or gradient that is not finite; the state before this step is saved and named.
-fn not_finite(run: &mut Run, facts: &Facts) -> Error {
-    let what = if facts.loss.is_finite() {
-        format!(
-            "the gradients are not finite (norm {}) while the loss is {}",
-            facts.norm, facts.loss
-        )
-    } else {
-        format!("the loss is {}", facts.loss)
-    };
-    run.status = Status::Stopped;
-    let saved = match folder::write(run) {
-        Ok(()) => match folder::checkpoint_path(run) {
-            Ok(path) => format!("the state before this step is in {}", path.display()),
-            Err(e) => format!("no checkpoint could be written ({e})"),
-        },
-        Err(e) => format!("no checkpoint could be written ({e})"),
-    };
-    Error::Training(format!(
-        "{}: {what} at step {} with learning rate {:.3e}; the parameters were not updated; {saved}; a smaller learning rate, a \
-         warm-up or clip usually helps",
-        run.name, facts.step, facts.lr
-    ))
 }
 
 /// Once, at the first step: parameters that a loss of ours should move but does not.

@@ -6,6 +6,7 @@
 //! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
 //! | `fit`, `objective` | the loop; the losses of the two built-in tasks |
+//! | `failure` | the errors that end a run, with what was kept |
 //! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
 //! | `history`, `folder`, `checkpoint` | the recorded columns; `config.json`, `history.csv`, `last.safetensors` |
 //! | `evaluate`, `predict` | the score of a data set with its protocol; label maps |
@@ -20,6 +21,7 @@ pub mod config;
 pub mod embedding;
 pub mod evaluate;
 pub mod event;
+mod failure;
 mod fit;
 mod folder;
 pub mod history;

@@ -177,7 +177,7 @@ impl Run {
     }
 
     /// Change a setting from the next step on: `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`,
-    /// `checkpoint_every`. The change is recorded with its step in `config.json` and in the checkpoint.
+    /// `checkpoint_every`. `lr` is the base rate that the schedule's factor scales. The change is recorded with its step in `config.json` and in the checkpoint.
     pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
         let mut config = self.config.clone();
         let number = || -> Result<f64> {

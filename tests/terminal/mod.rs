@@ -50,7 +50,8 @@ pub fn shell(folder: &Path) -> Terminal {
 
 /// Bracketed paste, which the REPL asks for while it reads a line.
 pub const READING: &str = "\x1b[?2004h";
-const READ: &str = "\x1b[?2004l";
+/// Its end, when a line is read.
+pub const READ: &str = "\x1b[?2004l";
 
 /// Type a line, wait for this output, then for the next prompt.
 pub fn enter(terminal: &mut Terminal, line: &str, output: &str) {

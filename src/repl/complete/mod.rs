@@ -44,7 +44,14 @@ impl Assistant {
     pub fn candidates(&self, line: &str, pos: usize) -> (usize, Vec<String>) {
         let before = &line[..pos];
         if let Some(open) = pieces(before).last().filter(|p| p.kind == Kind::Text && (p.open)) {
-            return files(before, open.start + 1);
+            let start = open.start + 1;
+            let names = self.choices(&before[..open.start]).into_iter().map(String::from);
+            let named = matching(names, &before[start..]);
+            return if named.is_empty() {
+                files(before, start)
+            } else {
+                (start, named)
+            };
         }
         if before.trim_start().starts_with('%') && !before.trim_start().contains(' ') {
             let start = before.find('%').unwrap_or(0);
@@ -187,6 +194,31 @@ pub(super) mod tests {
         assert_eq!(complete("batch.images.class_na"), [""; 0]);
         assert_eq!(complete("unknown.so"), [""; 0]);
         assert!(complete("weights.softmax(#{ temperature: tem").is_empty());
+    }
+
+    #[test]
+    fn names_that_an_option_knows_are_completed() {
+        assert_eq!(
+            complete("model::unet(#{ classes: 3, encoder: \"resnet1"),
+            ["resnet101", "resnet18"]
+        );
+        assert_eq!(complete("model::segformer(#{ encoder: \"mit_b5"), ["mit_b5"]);
+        assert_eq!(complete("weights.resize([8, 8], #{ mode: \"n"), ["nearest"]);
+        assert_eq!(
+            complete("loss::pixel_contrast(a, b, c, #{ sampling: \"bo"),
+            ["boundary"]
+        );
+        let pretrain = "train::pretrain(net, scenes, #{ ";
+        let inside = |text: &str| complete(&format!("{pretrain}{text}"));
+        assert_eq!(inside("schedule: \"co"), ["constant", "cosine"]);
+        assert_eq!(inside("precision: \""), ["bf16", "f32"]);
+        assert_eq!(inside("loss: #{ variant: \"sup"), ["supcon"]);
+        assert_eq!(inside("loss: #{ key_sampling: \""), ["class_balanced", "uniform"]);
+        assert_eq!(inside("optimizer: #{ name: \""), ["adamw", "sgd"]);
+        assert_eq!(inside("schedule: #{ name: \"po"), ["poly"]);
+        // where no names are known there may be a file
+        assert_eq!(complete("data::folder(\"x\", #{ images: \"Cargo.to"), ["Cargo.toml"]);
+        assert_eq!(complete("let a = \"Cargo.to"), ["Cargo.toml"]);
     }
 
     #[test]

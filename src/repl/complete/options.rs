@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::super::highlight::{Kind, pieces};
 use super::{Assistant, last_word};
+use crate::script::api::known;
 use crate::script::nested;
-use crate::script::table::Entry;
+use crate::script::table::{Entry, Param};
 
 /// The options that the map at the end of a text may hold.
 pub(super) enum Options<'a> {
@@ -39,6 +40,22 @@ impl Assistant {
         let names = self.open_map(text, &open)?.names();
         let given = keys(map);
         Some(names.into_iter().filter(|n| !given.contains(&n.as_str())).collect())
+    }
+
+    /// The names that may stand in a string that opens where `text` ends, as the value of an option.
+    pub(super) fn choices(&self, text: &str) -> Vec<&'static str> {
+        let Some(before) = text.trim_end().strip_suffix(':') else {
+            return Vec::new();
+        };
+        let option = last_word(before.trim_end());
+        match self.open_map(text, &open_brackets(text)) {
+            Some(Options::Of(entry, _)) => {
+                let param = entry.arguments().iter().find(|p| p.name == option);
+                param.map(Param::choices).unwrap_or_default()
+            }
+            Some(Options::Inside(owner, _)) => known::choices(&owner, option),
+            None => Vec::new(),
+        }
     }
 
     /// The signature of the innermost open call, or the options of the innermost open map inside its options.

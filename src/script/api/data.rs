@@ -10,51 +10,36 @@ use crate::data::{
 };
 use crate::script::prelude::*;
 
-/// A data set as scripts hold it: images, or what a reader gives, the parts `train`, `val` and `test`; for the built-in scenes
-/// both.
+/// A data set as scripts hold it: images, and the parts `train`, `val` and `test` of what they were read or drawn with.
 #[derive(Clone)]
 pub struct Data {
-    set: Option<Dataset>,
+    set: Dataset,
     parts: Option<Rc<Splits>>,
 }
 
 impl Data {
     /// One part, or a view of one.
     pub fn of(set: Dataset) -> Self {
-        Data {
-            set: Some(set),
-            parts: None,
-        }
+        Data { set, parts: None }
     }
 
-    /// The parts of a set that must be asked for by name.
-    fn parts(parts: Splits) -> Self {
+    /// The training images, with the other parts at hand.
+    fn whole(parts: Splits) -> Self {
         Data {
-            set: None,
+            set: parts.train.clone(),
             parts: Some(Rc::new(parts)),
         }
     }
 
-    /// The images; an error that asks for `.train` or `.val` if there are only parts.
-    pub fn set(&self) -> Result<&Dataset> {
-        match &self.set {
-            Some(set) => Ok(set),
-            None => fail!("found a data set with several parts, expected one of them: use .train or .val"),
-        }
-    }
-
-    /// The images, or any part: what is the same for all of them.
-    pub(super) fn any(&self) -> Result<&Dataset> {
-        match &self.parts {
-            Some(parts) => Ok(&parts.train),
-            None => self.set(),
-        }
+    /// The images.
+    pub fn set(&self) -> &Dataset {
+        &self.set
     }
 
     /// A view of the images; the other parts stay at hand.
     fn view(&self, make: impl Fn(&Dataset) -> Result<Dataset>) -> Result<Self> {
         Ok(Data {
-            set: Some(make(self.set()?)?),
+            set: make(&self.set)?,
             parts: self.parts.clone(),
         })
     }
@@ -80,10 +65,7 @@ impl ScriptType for Data {
     const DOC: &'static str = "Images with label maps; views of it share the files and the memory.";
 
     fn display(&self) -> String {
-        match &self.set {
-            Some(set) => format!("{set}{}", counts(set)),
-            None => self.line(),
-        }
+        format!("{}{}", self.line(), counts(&self.set))
     }
 
     fn brief(&self) -> String {
@@ -92,31 +74,32 @@ impl ScriptType for Data {
 }
 
 impl Data {
-    /// Name, number of images and classes, size.
+    /// Name, number of images and classes, size; how many images the other parts have.
     fn line(&self) -> String {
-        match (&self.set, &self.parts) {
-            (Some(set), _) => set.to_string(),
-            (None, Some(parts)) => {
-                let test = parts.test.iter().map(|test| format!("; .test {test}"));
-                format!(".train {}; .val {}{}", parts.train, parts.val, test.collect::<String>())
+        let mut line = self.set.to_string();
+        if let Some(parts) = &self.parts {
+            let test = parts.test.iter().map(|test| (".test", test));
+            for (name, part) in [(".val", &parts.val)].into_iter().chain(test) {
+                line.push_str(&format!("; {name}: {} images", part.len()));
             }
-            (None, None) => String::new(),
         }
+        line
     }
 }
 
 /// Images whose labels are counted to show a data set.
 const COUNTED: usize = 40;
 
-/// The pixels per class as lines of a table, from a few images of a large set; empty where labels cannot be read.
+/// The pixels per class as lines of a table, from a few images of a large set; what is wrong where files cannot be read.
 fn counts(set: &Dataset) -> String {
     let part = if set.len() > COUNTED {
         set.spread(COUNTED)
     } else {
         Ok(set.clone())
     };
-    let Ok((part, histogram)) = part.and_then(|part| Ok((part.clone(), part.histogram()?))) else {
-        return String::new();
+    let (part, histogram) = match part.and_then(|part| Ok((part.clone(), part.histogram()?))) {
+        Ok(found) => found,
+        Err(error) => return format!("\n{error}"),
     };
     let all = (histogram.counts.iter().sum::<u64>() + histogram.ignored).max(1) as f64;
     let names: Vec<String> = (0..set.classes())
@@ -227,12 +210,12 @@ fn constructors() -> Vec<crate::script::table::Entry> {
             val_count: usize = 40,
         ) -> Data {
             let parts = data::scenes(&ScenesOptions { count, size, classes, seed, val_count })?;
-            Ok(Data { set: Some(parts.train.clone()), parts: Some(Rc::new(parts)) })
+            Ok(Data::whole(parts))
         }
 
         /// Read CamVid in SegNet's form: `train.txt` and `val.txt` with an image and a label path per line.
         ///
-        /// 11 classes; label 11 in the files means void. `data::camvid("camvid").train.spread(18)` are 18 training images.
+        /// 11 classes; label 11 in the files means void. The result is the training set itself; `.val` holds the others.
         /// ```
         /// let text = "";
         /// try { data::camvid("no/such/folder"); } catch (e) { text = e; }
@@ -245,7 +228,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
         /// Read PASCAL VOC 2012: `path` is `VOC2012`, `VOCdevkit` or the folder that holds either.
         ///
         /// 21 classes with background; the border (255) is ignored. With `SegmentationClassAug` the training list is
-        /// `train_aug.txt` where that exists.
+        /// `train_aug.txt` where that exists. The result is the training set itself; `.val` holds the others.
         /// ```
         /// let text = "";
         /// try { data::voc2012("no/such/folder"); } catch (e) { text = e; }
@@ -262,7 +245,8 @@ fn constructors() -> Vec<crate::script::table::Entry> {
 
         /// Read Cityscapes: `path` holds `leftImg8bit` and `gtFine`.
         ///
-        /// 19 classes, from the `labelTrainIds` maps or, where these are missing, the `labelIds` maps.
+        /// 19 classes, from the `labelTrainIds` maps or, where these are missing, the `labelIds` maps. The result is the training set itself;
+        /// `.val` holds the others.
         /// ```
         /// let text = "";
         /// try { data::cityscapes("no/such/folder"); } catch (e) { text = e; }
@@ -275,7 +259,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
         /// Read a folder of images and a folder of label maps with the same names.
         ///
         /// Label maps are PNG, grey or indexed, one class number per pixel. Folders `train`, `val` and `test` in both are the parts;
-        /// otherwise the share `val` of the images is set aside at random.
+        /// otherwise the share `val` of the images is set aside at random. The result is the training set itself, with `.val` and `.test`.
         /// ```
         /// let text = "";
         /// try { data::folder("no/such/folder", #{ classes: 2 }); } catch (e) { text = e; }
@@ -292,7 +276,7 @@ fn constructors() -> Vec<crate::script::table::Entry> {
             classes: Option<usize> = None,
             /// The names of the classes.
             class_names: Option<Vec<String>> = None,
-            /// The value in the files that means "no class"; 255 always does.
+            /// The value in the files that means "no class"; 255 always does. A class of this number is left out of the means of a score.
             ignore_label: u32 = 255,
             /// The share of the images in `.val`.
             val: f64 = 0.2,
@@ -319,7 +303,7 @@ fn read(ctx: &Call, path: &str, reader: impl FnOnce(&Path) -> Result<Splits>) ->
             set.files().try_for_each(|file| sandbox.check_path(&file))?;
         }
     }
-    Ok(Data::parts(splits))
+    Ok(Data::whole(splits))
 }
 
 fn facts() -> Vec<crate::script::table::Entry> {
@@ -329,10 +313,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes(#{ count: 8 }).train.len, 8);
         /// ```
         get train(ctx, data: Data) -> Data {
-            match (&data.set, &data.parts) {
-                (Some(set), Some(_)) => Ok(Data::of(set.clone())),
-                _ => data.part("train", |parts| Some(parts.train.clone())),
-            }
+            data.part("train", |_| Some(data.set.clone()))
         }
 
         /// The images to choose and report on.
@@ -358,7 +339,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes(#{ count: 8 }).len, 8);
         /// ```
         get len(ctx, data: Data) -> usize {
-            Ok(data.set()?.len())
+            Ok(data.set().len())
         }
 
         /// Where the images come from: `"scenes/train"`.
@@ -366,7 +347,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes().val.name, "scenes/val");
         /// ```
         get name(ctx, data: Data) -> String {
-            Ok(data.set()?.name().to_string())
+            Ok(data.set().name().to_string())
         }
 
         /// How many classes there are; labels are 0 to `classes - 1`, and 255 where a pixel is ignored.
@@ -374,7 +355,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes().classes, 9);
         /// ```
         get classes(ctx, data: Data) -> usize {
-            Ok(data.any()?.classes())
+            Ok(data.set().classes())
         }
 
         /// The names of the classes in the order of their labels.
@@ -382,7 +363,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes().class_names[5], "car");
         /// ```
         get class_names(ctx, data: Data) -> Vec<String> {
-            Ok(data.any()?.class_names().to_vec())
+            Ok(data.set().class_names().to_vec())
         }
 
         /// One colour `[red, green, blue]` per class, 0 to 255.
@@ -390,7 +371,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes().palette[0], [70, 130, 180]);
         /// ```
         get palette(ctx, data: Data) -> Vec<Vec<u32>> {
-            let colours = data.any()?.palette().iter();
+            let colours = data.set().palette().iter();
             Ok(colours.map(|c| c.iter().map(|&v| u32::from(v)).collect()).collect())
         }
 
@@ -399,7 +380,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert_eq(data::scenes(#{ count: 2 }).names, ["scene_0_train_00000", "scene_0_train_00001"]);
         /// ```
         get names(ctx, data: Data) -> Vec<String> {
-            let set = data.set()?;
+            let set = data.set();
             (0..set.len()).map(|i| set.sample_name(i)).collect()
         }
 
@@ -410,16 +391,16 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert(scenes.take(3).split_hash != scenes.split_hash);
         /// ```
         get split_hash(ctx, data: Data) -> String {
-            Ok(data.set()?.split_hash())
+            Ok(data.set().split_hash())
         }
 
-        /// Pixels per class over all images, and those that are ignored.
+        /// Pixels per class over all images, and those that are ignored. Reads every file: the error counts the bad ones and names them.
         /// ```
         /// let h = data::scenes(#{ count: 2, size: [32, 40] }).histogram();
         /// assert_eq(h.counts.sum() + h.ignored, 2 * 32 * 40);
         /// ```
         fn histogram(ctx, data: Data) -> Map {
-            let histogram = data.set()?.histogram_until(&ctx.session().cancel_flag())?;
+            let histogram = data.set().histogram_until(&ctx.session().cancel_flag())?;
             let mut map = Map::new();
             map.insert("counts".into(), histogram.counts.reply(ctx));
             map.insert("ignored".into(), histogram.ignored.reply(ctx));
@@ -433,7 +414,7 @@ fn facts() -> Vec<crate::script::table::Entry> {
         /// assert(sample.image.max().item() <= 1.0);
         /// ```
         fn get(ctx, data: Data, i: i64) -> Map {
-            let set = data.set()?;
+            let set = data.set();
             let index = if i < 0 { i.saturating_add(set.len() as i64) } else { i };
             let Some(index) = usize::try_from(index).ok().filter(|i| *i < set.len()) else {
                 fail!("there is no image {i}, the data set {} has {}", set.name(), set.len())
@@ -514,7 +495,7 @@ fn views() -> Vec<crate::script::table::Entry> {
                     test: parts.test.as_ref().map(resized).transpose()?,
                 }))
             });
-            Ok(Data { set: data.set.as_ref().map(resized).transpose()?, parts: parts.transpose()? })
+            Ok(Data { set: resized(&data.set)?, parts: parts.transpose()? })
         }
 
         /// Run over the images in batches, prepared ahead by worker threads.
@@ -567,7 +548,7 @@ fn views() -> Vec<crate::script::table::Entry> {
                 epochs: Some(epochs),
             };
             options.check()?;
-            let set = data.set()?.clone();
+            let set = data.set().clone();
             Ok(DataBatches { set, options, device: ctx.session().device().clone() })
         }
     }

@@ -40,7 +40,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             preset: String = "paper".into(),
         ) -> Figure {
             let projection = Projection::parse(&method)?;
-            let set = data.set()?;
+            let set = data.set();
             let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
             let axes = match projection {
                 Projection::Pca => ["first principal component", "second principal component"],
@@ -82,7 +82,7 @@ fn diagnostics() -> Vec<crate::script::table::Entry> {
             /// Which pixels.
             seed: u64 = 0,
         ) -> Map {
-            let set = data.set()?;
+            let set = data.set();
             let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
             Ok(facts(&found.diagnose()?, set.class_names()))
         }

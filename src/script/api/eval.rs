@@ -63,7 +63,8 @@ fn constructors() -> Vec<Entry> {
         /// Evaluate a network on a data set: one confusion matrix over all images, at the size of their labels.
         ///
         /// The logits are upsampled bilinearly, then the largest counts. Pixels with label 255 are left out. Classes that occur in
-        /// neither truth nor prediction are left out of the means and listed in `absent`.
+        /// neither truth nor prediction are left out of the means and listed in `absent`; so is a class that no pixel can have because
+        /// its number is the files' `ignore_label` (predicting it is an error of the pixel's true class).
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 40] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
@@ -82,7 +83,7 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptScore {
             let window = window.map(|w| w.0);
             let options = EvalOptions { scales, flip, window, batch_size };
-            let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set()?, &options)?;
+            let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set(), &options)?;
             Ok(ScriptScore(Rc::new(score)))
         }
 
@@ -167,7 +168,7 @@ fn methods() -> Vec<Entry> {
             Ok(score.0.miou())
         }
 
-        /// Intersection over union of each class; NaN for a class in neither truth nor prediction.
+        /// Intersection over union of each class; NaN for a class of `absent`.
         /// ```
         /// let score = eval::compare(tensor::from([0, 1]).to_dtype("i64"), tensor::from([0, 0]).to_dtype("i64"), 2);
         /// assert_eq(score.iou, [0.5, 0.0]);
@@ -212,7 +213,7 @@ fn methods() -> Vec<Entry> {
             Ok(score.0.protocol.to_string())
         }
 
-        /// Names of the classes in neither truth nor prediction, left out of the means.
+        /// Names of the classes in neither truth nor prediction, or that the data's labels cannot hold; left out of the means.
         /// ```
         /// let t = tensor::from([0, 1]).to_dtype("i64");
         /// assert_eq(eval::compare(t, t, 3, #{ class_names: ["sky", "road", "car"] }).absent, ["car"]);

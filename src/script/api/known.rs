@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::data::{Augment, Distort};
-use crate::loss::pixel_contrast::MemoryOptions;
+use crate::loss::pixel_contrast::{KeySampling, MemoryOptions, Sampling, Variant};
 use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
 use crate::nn::ProjectionConfig;
 use crate::script::nested::{self, Known};
 use crate::script::prelude::*;
-use crate::train::{Group, OptimizerConfig, Schedule, Shape};
+use crate::train::{Group, OptimizerConfig, Rule, Schedule, Shape};
 
 impl Known for Augment {}
 impl Known for CrossEntropyOptions {}
@@ -52,6 +52,21 @@ impl Known for PretrainLoss {
                 ),
             ],
         )
+    }
+}
+
+/// The names that may stand for `option` inside the map `owner`, where only some may.
+pub fn choices(owner: &str, option: &str) -> Vec<&'static str> {
+    fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
+        all.iter().map(|(name, _)| *name).collect()
+    }
+    match (owner, option) {
+        (_, "variant") => names(&Variant::ALL),
+        (_, "sampling") => names(&Sampling::ALL),
+        (_, "key_sampling") => names(&KeySampling::ALL),
+        ("optimizer", "name") => names(&Rule::NAMES),
+        ("schedule", "name") | (_, "schedule") => names(&Shape::NAMES),
+        _ => Vec::new(),
     }
 }
 

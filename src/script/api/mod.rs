@@ -1,9 +1,10 @@
 //! The script functions, one file per namespace: convert the arguments, one call, done. A new file is listed in [`table`].
 
+mod argument;
 mod data;
 mod embedding;
 mod eval;
-mod known;
+pub mod known;
 mod loss;
 mod math;
 mod memory;

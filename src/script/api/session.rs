@@ -19,14 +19,15 @@ pub fn declare(table: &mut Table) {
     table.global(entries! {
         /// The value of `name=value` on the command line, or `default`.
         ///
-        /// The value takes the type of the default: a number stays a number, anything becomes a string where the default is one.
+        /// The value takes the type of the default: a number stays a number, anything becomes a string where the default is one, and
+        /// `size=64x96` is `[64, 96]` where the default is an array of integers.
         /// Without a default the argument must be given.
         /// ```
         /// let steps = arg("steps", 400);
         /// assert_eq(steps, 400);
         /// ```
         fn arg(ctx, name: String, default: Option<Dynamic> = None) -> Dynamic {
-            argument(ctx, &name, default)
+            super::argument::argument(ctx, &name, default)
         }
 
         /// Start the session's random state anew from `n`.
@@ -144,41 +145,6 @@ pub fn declare(table: &mut Table) {
             Ok(())
         }
     });
-}
-
-/// The argument `name`, converted to the type of the default.
-fn argument(ctx: &Context, name: &str, default: Option<Dynamic>) -> Result<Dynamic> {
-    let Some(argument) = ctx.argument(name) else {
-        return match default {
-            Some(default) => Ok(default),
-            None => fail!("arg: the script needs {name}=.. on the command line"),
-        };
-    };
-    let wrong = |wanted: &str| Error::usage(format!("{name}={}: must be {wanted}", argument.text));
-    let value = argument.value.clone();
-    match default {
-        Some(d) if d.is_string() => Ok(argument.text.clone().into()),
-        Some(d) if d.is_float() => f64::convert(&value)
-            .map(Dynamic::from)
-            .ok_or_else(|| wanted_like(&wrong, "a number", &d)),
-        Some(d) if d.is_int() => match value.as_float() {
-            Ok(f) if f.fract() != 0.0 => Ok(value),
-            _ => i64::convert(&value)
-                .map(Dynamic::from)
-                .ok_or_else(|| wanted_like(&wrong, "an integer", &d)),
-        },
-        Some(d) if d.is_bool() => match (value.as_bool(), value.as_int()) {
-            (Ok(b), _) => Ok(b.into()),
-            (_, Ok(i @ 0..=1)) => Ok((i == 1).into()),
-            _ => Err(wanted_like(&wrong, "true or false", &d)),
-        },
-        Some(d) if d.is_array() && !value.is_array() => Err(wanted_like(&wrong, "an array", &d)),
-        _ => Ok(value),
-    }
-}
-
-fn wanted_like(wrong: &dyn Fn(&str) -> Error, wanted: &str, default: &Dynamic) -> Error {
-    wrong(&format!("{wanted} (default {default})"))
 }
 
 /// A value in at most one short line.

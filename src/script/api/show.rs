@@ -95,7 +95,7 @@ fn colours(palette: Option<Dynamic>) -> Result<Vec<[u8; 3]>> {
         return Ok((0..=254).map(voc_colour).collect());
     };
     if let Some(data) = given.read_lock::<Data>() {
-        return Ok(data.any()?.palette().to_vec());
+        return Ok(data.set().palette().to_vec());
     }
     match Palette::convert(&given) {
         Some(palette) => Ok(palette.0),

@@ -30,7 +30,7 @@ pub struct Loaded(pub(super) Rc<LoadReport>);
 impl ScriptType for Loaded {
     const NAME: &'static str = "LoadReport";
     const DOC: &'static str =
-        "What `load_weights` did: the names that were loaded, missing, unexpected or of another shape.";
+        "What `load_weights` did: the names that were loaded, missing, unexpected, of another shape or passed over.";
     fn display(&self) -> String {
         self.0.to_string()
     }
@@ -118,6 +118,19 @@ fn report() -> Vec<Entry> {
         /// ```
         get unexpected(ctx, report: Loaded) -> Vec<String> {
             Ok(report.0.unexpected.clone())
+        }
+
+        /// The names in the file that have no place in any network here.
+        ///
+        /// These are ImageNet's classifier (`fc.*`), the auxiliary classifier (`aux_classifier.*`) and the counters of batch norm
+        /// (`num_batches_tracked`).
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// tensor::save("more.safetensors", net.state() + #{ "fc.bias": tensor::zeros([1000]) });
+        /// assert_eq(net.load_weights("more.safetensors").passed_over, ["fc.bias"]);
+        /// ```
+        get passed_over(ctx, report: Loaded) -> Vec<String> {
+            Ok(report.0.passed_over.clone())
         }
 
         /// The names of the tensors whose shapes differ; `print(report)` tells the shapes.

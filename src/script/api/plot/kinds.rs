@@ -107,7 +107,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// As for `plot::figure`.
             preset: String = "paper".into(),
         ) -> Figure {
-            let set = data.set()?;
+            let set = data.set();
             let mut rows = Vec::new();
             for index in indices {
                 ctx.session().check_cancel()?;

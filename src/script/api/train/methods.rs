@@ -103,14 +103,16 @@ pub(super) fn entries() -> Vec<Entry> {
 
         /// Change a setting from the next step on; the change is recorded with its step.
         ///
-        /// `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`, `checkpoint_every`.
+        /// `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`, `checkpoint_every`. `lr` is the base rate, which
+        /// the schedule still multiplies by its factor of the step; `history.lr` holds the product.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
-        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, schedule: "constant", checkpoint_every: 0 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, schedule: "poly", checkpoint_every: 0 });
+        /// run.set("steps", 2);
         /// run.set("lr", 0.5);
-        /// run.advance(1);
-        /// assert_eq(run.history.lr[1], 0.5);
+        /// run.resume();
+        /// assert_close(run.history.lr[1], 0.5 * 0.5 ** 0.9);   // poly's factor half way
         /// ```
         fn set(ctx, run: ScriptRun, name: String, value: Dynamic) {
             match json_from(&value) {

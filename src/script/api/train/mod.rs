@@ -146,8 +146,8 @@ fn start(
     config: &TrainConfig,
     closures: Closures,
 ) -> Result<ScriptRun> {
-    let val = val.map(|v| v.set().cloned()).transpose()?;
-    let run = Run::new(ctx.session(), model.0.clone(), data.set()?.clone(), val, config)?;
+    let val = val.map(|v| v.set().clone());
+    let run = Run::new(ctx.session(), model.0.clone(), data.set().clone(), val, config)?;
     let run = ScriptRun {
         run: Rc::new(RefCell::new(run)),
         closures: Rc::new(closures),
@@ -285,9 +285,9 @@ fn constructors() -> Vec<Entry> {
             /// Told of each epoch.
             on_epoch: Option<FnPtr> = None
         ) -> ScriptRun {
-            let set = |data: Option<Data>| data.map(|d| d.set().cloned()).transpose();
+            let set = |data: Option<Data>| data.map(|d| d.set().clone());
             let path = ctx.session().input_path(&path)?;
-            let run = Run::load(ctx.session(), path, set(data)?, set(val)?)?;
+            let run = Run::load(ctx.session(), path, set(data), set(val))?;
             let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }
