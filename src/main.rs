@@ -78,17 +78,39 @@ struct LimitArgs {
     #[arg(long)]
     sandbox: bool,
     /// Operations of the interpreter, closures included
-    #[arg(long, value_name = "N", default_value_t = 100_000_000, requires = "sandbox")]
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = count, allow_negative_numbers = true, requires = "sandbox")]
     max_operations: u64,
     /// Seconds; in the REPL for each input
-    #[arg(long, value_name = "S", default_value_t = 600.0, requires = "sandbox")]
+    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
     max_seconds: f64,
     /// Gigabytes for tensors and all else
-    #[arg(long, value_name = "GB", default_value_t = 4.0, requires = "sandbox")]
+    #[arg(long, value_name = "GB", default_value_t = 4.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
     max_memory: f64,
+    /// Gigabytes written to files in all
+    #[arg(long, value_name = "GB", default_value_t = 1.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
+    max_written: f64,
+    /// New files and folders in all
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count, allow_negative_numbers = true, requires = "sandbox")]
+    max_files: u64,
     /// Files below this folder too, beside the script's folder and the run folder
     #[arg(long, value_name = "FOLDER", requires = "sandbox")]
     allow: Vec<PathBuf>,
+}
+
+/// A limit that holds: not zero, not NaN, not infinite.
+fn amount(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|n| n.is_finite() && *n > 0.0)
+        .ok_or_else(|| "expected a number above 0".to_string())
+}
+
+/// As [`amount`], of things that are counted.
+fn count(text: &str) -> Result<u64, String> {
+    let number = text.parse::<u64>().ok();
+    number
+        .filter(|n| *n > 0)
+        .ok_or_else(|| "expected a whole number above 0".to_string())
 }
 
 impl LimitArgs {
@@ -99,6 +121,8 @@ impl LimitArgs {
             max_operations: u64::MAX,
             max_seconds: f64::MAX,
             max_memory: f64::MAX,
+            max_written: f64::MAX,
+            max_files: u64::MAX,
             allow: Vec::new(),
         }
     }
@@ -241,6 +265,8 @@ fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab
         operations: limits.max_operations,
         seconds: limits.max_seconds,
         memory: (limits.max_memory * 1e9) as u64,
+        written: (limits.max_written * 1e9) as u64,
+        files: limits.max_files,
     };
     let sandbox = Arc::new(Sandbox::new(numbers, folders, session.cancel_flag())?);
     sandbox

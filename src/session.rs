@@ -3,12 +3,15 @@
 //! A [`Session`] is a cheap handle (clones share the same state). The library prints nothing by itself: text, progress and
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
+mod files;
+mod place;
 pub mod sandbox;
 pub mod screen;
+mod write;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +20,9 @@ use std::time::Instant;
 use candle_core::Device;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::ensure;
+pub use place::Place;
+pub use write::Writer;
+
 use crate::error::{Error, Result};
 use crate::random::Random;
 use sandbox::Sandbox;
@@ -55,6 +60,11 @@ struct State {
     script: RefCell<String>,
     warnings: RefCell<Vec<String>>,
     names: RefCell<BTreeMap<String, usize>>,
+    /// Files that this session has written, which it may replace.
+    written: RefCell<BTreeSet<PathBuf>>,
+    /// Folders that were searched for left-overs of killed processes.
+    swept: RefCell<BTreeSet<PathBuf>>,
+    overwrite: Cell<bool>,
     sandbox: OnceCell<Arc<Sandbox>>,
 }
 
@@ -71,6 +81,9 @@ impl Session {
             script: RefCell::new(String::new()),
             warnings: RefCell::new(Vec::new()),
             names: RefCell::default(),
+            written: RefCell::default(),
+            swept: RefCell::default(),
+            overwrite: Cell::new(false),
             sandbox: OnceCell::new(),
         }))
     }
@@ -147,81 +160,11 @@ impl Session {
         self.0.sandbox.get()
     }
 
-    /// The run folder, created if need be.
-    pub fn folder(&self) -> Result<PathBuf> {
-        let folder = self.0.folder.borrow().clone();
-        std::fs::create_dir_all(&folder).map_err(|e| {
-            Error::file(
-                &folder,
-                format!("the run folder cannot be created ({e}); choose another with --out"),
-            )
-        })?;
-        Ok(folder)
-    }
-
-    /// The path of `name` for writing: below the run folder unless absolute; its parent folders are created.
-    pub fn output_path(&self, name: &str) -> Result<PathBuf> {
-        ensure!(!name.is_empty(), "the file name is empty");
-        let path = if Path::new(name).is_absolute() {
-            PathBuf::from(name)
-        } else {
-            self.0.folder.borrow().join(name)
-        };
-        if let Some(sandbox) = self.sandbox() {
-            sandbox.check_path(&path)?;
-        }
-        if !Path::new(name).is_absolute() {
-            self.folder()?;
-        }
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|e| Error::file(parent, format!("the folder cannot be created ({e})")))?;
-        }
-        Ok(path)
-    }
-
-    /// The path of `name` for reading: as named, or, where nothing is there, below the run folder, where [`Session::output_path`]
-    /// puts it.
-    pub fn input_path(&self, name: &str) -> Result<PathBuf> {
-        let direct = PathBuf::from(name);
-        let written = self.0.folder.borrow().join(name);
-        let path = if !direct.exists() && written.exists() {
-            written
-        } else {
-            direct
-        };
-        if let Some(sandbox) = self.sandbox() {
-            sandbox.check_path(&path)?;
-        }
-        Ok(path)
-    }
-
-    /// The folder `name` for reading all that is in it.
-    pub fn input_folder(&self, name: &str) -> Result<PathBuf> {
-        let path = PathBuf::from(name);
-        if let Some(sandbox) = self.sandbox() {
-            sandbox.check_folder(&path)?;
-        }
-        Ok(path)
-    }
-
     /// The terminal that text goes to, if pictures can be drawn there.
     pub fn screen(&self) -> Option<Screen> {
         match &self.0.sink {
             Sink::Capture(_) => None,
             Sink::Terminal(_) | Sink::Quiet => Screen::detect(|name| std::env::var(name).ok()),
-        }
-    }
-
-    /// A name for something that is kept in the run folder: `wanted`, or `wanted-2`, `wanted-3`, ... the next times.
-    pub fn claim_name(&self, wanted: &str) -> String {
-        let mut names = self.0.names.borrow_mut();
-        let uses = names.entry(wanted.to_string()).or_insert(0);
-        *uses += 1;
-        if *uses == 1 {
-            wanted.to_string()
-        } else {
-            format!("{wanted}-{uses}")
         }
     }
 
@@ -361,13 +304,6 @@ mod tests {
         session.set_seed(0);
         assert_eq!((a, b), (session.random().bits(), session.random().bits()));
         assert_ne!(a, b);
-    }
-
-    #[test]
-    fn output_below_a_file_is_refused_with_its_path() {
-        let session = Session::quiet("Cargo.toml/x");
-        let text = session.output_path("a.png").unwrap_err().to_string();
-        assert!(text.contains("Cargo.toml/x") && text.contains("--out"), "{text}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn svg_holds_the_texts_and_one_piece_of_line_per_stretch() {
 fn png_has_the_size_the_resolution_and_the_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.png");
-    let written = lines().save(&path, Some(200.0)).unwrap();
+    let written = lines().save(&path, Some(200.0), None).unwrap();
     assert_eq!(written.len(), 2);
     let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(&path).unwrap()))
         .read_info()
@@ -110,8 +110,8 @@ fn pdf_embeds_the_font_and_its_metadata() {
 #[test]
 fn data_stand_beside_the_figure_and_not_beside_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    lines().save(folder.path().join("a.svg"), None).unwrap();
-    let csv = fs::read_to_string(folder.path().join("a.csv")).unwrap();
+    lines().save(folder.path().join("a.svg"), None, None).unwrap();
+    let csv = fs::read_to_string(folder.path().join("a.data.csv")).unwrap();
     assert!(
         csv.starts_with("panel,kind,series,x,y,low,high\n\"L_{NCE}\",")
             || csv.contains("\nL_{NCE},line,scratch,0,30,29,31\n"),
@@ -120,8 +120,8 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
     assert_eq!(csv.lines().count(), 11);
     let mut figure = Figure::new(FigureOptions::default()).unwrap();
     figure.image(Picture::new(4, 3, vec![7; 36]).unwrap()).unwrap();
-    assert_eq!(figure.save(folder.path().join("b.pdf"), None).unwrap().len(), 1);
-    assert!(!folder.path().join("b.csv").exists());
+    assert_eq!(figure.save(folder.path().join("b.pdf"), None, None).unwrap().len(), 1);
+    assert!(!folder.path().join("b.data.csv").exists());
 }
 
 #[test]
@@ -222,9 +222,12 @@ fn wrong_input_is_named() {
             .contains("no value is positive")
     );
 
-    let text = lines().save("figure.jpg", None).unwrap_err().to_string();
+    let text = lines().save("figure.jpg", None, None).unwrap_err().to_string();
     assert!(text.contains("\"png\", \"svg\", \"pdf\""), "{text}");
-    let text = lines().save("no/such/folder/f.svg", None).unwrap_err().to_string();
+    let text = lines()
+        .save("no/such/folder/f.svg", None, None)
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("no/such/folder/f.svg"), "{text}");
     assert!(
         lines()

@@ -174,7 +174,7 @@ fn commands_do_what_help_says() {
     std::fs::write(folder.path().join("more.rhai"), "let c = 5;\nc * 2").unwrap();
     assert_eq!(output(&mut t, "%run more.rhai"), "10");
     assert_eq!(output(&mut t, "c + a"), "12");
-    assert!(output(&mut t, "%run nowhere.rhai").contains("there is no such script"));
+    assert!(output(&mut t, "%run nowhere.rhai").contains("there is no such file"));
     assert_eq!(output(&mut t, "%reset"), "");
     assert!(output(&mut t, "a").contains("there is no variable `a`"));
 }

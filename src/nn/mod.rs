@@ -16,7 +16,7 @@
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
-//! | `load`, `weights` | fitting named tensors to a model; safetensors files |
+//! | `load`, `weights`, `npy` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
 //! the rest. An encoder likewise: its file, its names in `EncoderKind`, its variant in `encoder::Encoder`. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+
@@ -34,6 +34,7 @@ mod init;
 mod layer;
 mod load;
 mod mit;
+pub mod npy;
 mod on_gpu;
 mod param;
 mod pass;

@@ -1,7 +1,6 @@
 //! The whole model: encoder, decoder, classifier, projection head.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::ops::kernel::on_gpu;
 use crate::ops::optimizer::average_all;
 use crate::ops::{Layout, Precision};
+use crate::session::Place;
 
 /// The key of a checkpoint's metadata that holds the [`ModelConfig`] as JSON.
 pub const CONFIG_KEY: &str = "seglab.model";
@@ -290,18 +290,20 @@ impl Segmenter {
     }
 
     /// Write the model to a safetensors file, its configuration as JSON in the metadata (`seglab.model`). PyTorch loads it.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let config = serde_json::to_string(&self.config).map_err(|e| Error::file(&path, e))?;
-        weights::write(path, &self.state()?, &[(CONFIG_KEY, &config)])
+    pub fn save(&self, place: impl Into<Place>) -> Result<()> {
+        let place = place.into();
+        let config = serde_json::to_string(&self.config).map_err(|e| Error::file(place.path(), e))?;
+        weights::write(place, &self.state()?, &[(CONFIG_KEY, &config)])
     }
 
     /// Read a model that [`Segmenter::save`] (or a training run) wrote; the file knows its own architecture.
     ///
     /// # Errors
     /// The file is missing, corrupt, or has no configuration (then it holds bare weights for [`Segmenter::load_state`]).
-    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        let path = path.as_ref();
-        let file = weights::read(path, device)?;
+    pub fn load(place: impl Into<Place>, device: &Device) -> Result<Self> {
+        let place = place.into();
+        let file = weights::read(&place, device)?;
+        let path = place.path();
         let Some(config) = file.metadata.get(CONFIG_KEY) else {
             return Err(Error::file(
                 path,
@@ -538,7 +540,7 @@ mod tests {
 
     #[test]
     fn real_imagenet_weights_fill_the_first_half_of_a_resnet50() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../shared/data/weights/resnet50_imagenet_to_layer2.safetensors");
         if !path.exists() {
             return; // development data, not part of the project

@@ -1,15 +1,14 @@
 //! Named tensors in safetensors files.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::session::Place;
 
 /// The content of a safetensors file.
 pub struct WeightsFile {
@@ -23,12 +22,12 @@ pub struct WeightsFile {
 ///
 /// # Errors
 /// The file is missing, cannot be read, or is no whole safetensors file.
-pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<WeightsFile> {
-    let path = path.as_ref();
-    let data = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+pub fn read(place: impl Into<Place>, device: &Device) -> Result<WeightsFile> {
+    let place = place.into();
+    let data = place.bytes("the file", u64::MAX - 1)?;
     let corrupt = |e: &dyn std::fmt::Display| {
         Error::file(
-            path,
+            place.path(),
             format!("is not a whole safetensors file ({e}); it may be truncated, or of another format"),
         )
     };
@@ -38,96 +37,66 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<WeightsFile> {
     Ok(WeightsFile { tensors, metadata })
 }
 
-/// Write named tensors and text entries to a safetensors file, through a temporary file beside it, so that an interruption
-/// leaves the old file whole.
+/// Write named tensors and text entries to a safetensors file. The same content is the same file, byte for byte.
 ///
 /// # Errors
-/// The folder does not exist or cannot be written to.
-pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> Result<()> {
-    let path = path.as_ref();
-    let metadata = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    let mut views = Vec::with_capacity(tensors.len());
+/// The folder does not exist or cannot be written to; a tensor has a type that the format does not know.
+pub fn write(place: impl Into<Place>, tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> Result<()> {
+    let place = place.into();
+    let mut order = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
-        views.push((name.as_str(), Bytes::of(tensor)?));
+        order.push((stored_type(tensor)?, name, tensor));
     }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    let failed = |e: &dyn std::fmt::Display| {
-        let _ = std::fs::remove_file(partial);
-        Error::file(path, format!("cannot be written: {e}"))
-    };
-    safetensors::serialize_to_file(views, Some(metadata), partial).map_err(|e| failed(&e))?;
-    sort_entries(partial).map_err(|e| failed(&e))?;
-    std::fs::rename(partial, path).map_err(|e| failed(&e))
+    // Wide types first, so that every tensor begins at a multiple of its size.
+    order.sort_by(|(a, x, _), (b, y, _)| b.bitsize().cmp(&a.bitsize()).then(x.cmp(y)));
+    let mut header = serde_json::Map::new();
+    let software = format!("seglab {}", env!("CARGO_PKG_VERSION"));
+    let entries: BTreeMap<&str, &str> = metadata
+        .iter()
+        .copied()
+        .chain([("software", software.as_str())])
+        .collect();
+    header.insert("__metadata__".into(), json!(entries));
+    let mut end = 0;
+    for (dtype, name, tensor) in &order {
+        let start = end;
+        end += tensor.elem_count() * tensor.dtype().size_in_bytes();
+        header.insert(
+            name.to_string(),
+            json!({ "dtype": dtype, "shape": tensor.dims(), "data_offsets": [start, end] }),
+        );
+    }
+    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    place.write_with(|file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        let mut bytes = Vec::new();
+        for (_, _, tensor) in order {
+            bytes.clear();
+            tensor
+                .write_bytes(&mut bytes)
+                .map_err(|e| std::io::Error::other(Error::from(e)))?;
+            file.write_all(&bytes)?;
+        }
+        Ok(())
+    })
 }
 
-/// Put the text entries of the header in order: the library writes them in another one each time, and the same content should be
-/// the same file.
-fn sort_entries(path: &Path) -> std::io::Result<()> {
-    let mut file = File::options().read(true).write(true).open(path)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let mut header = vec![0; u64::from_le_bytes(length) as usize];
-    file.read_exact(&mut header)?;
-    let mut json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&header)?;
-    if let Some(entries) = json.get_mut("__metadata__").and_then(|e| e.as_object_mut()) {
-        entries.sort_keys();
-    }
-    let mut sorted = serde_json::to_vec(&json)?;
-    sorted.resize(header.len().max(sorted.len()), b' '); // the header ends in spaces, up to a multiple of 8
-    if sorted.len() != header.len() {
-        return Err(std::io::Error::other("internal: the header changed its length"));
-    }
-    file.seek(SeekFrom::Start(8))?;
-    file.write_all(&sorted)
-}
-
-/// A tensor as safetensors wants it.
-struct Bytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
-}
-
-impl Bytes {
-    fn of(tensor: &Tensor) -> Result<Self> {
-        let dtype = match tensor.dtype() {
-            DType::F32 => Dtype::F32,
-            DType::F64 => Dtype::F64,
-            DType::F16 => Dtype::F16,
-            DType::BF16 => Dtype::BF16,
-            DType::I64 => Dtype::I64,
-            DType::U32 => Dtype::U32,
-            DType::U8 => Dtype::U8,
-            other => crate::fail!("a tensor of type {other:?} cannot be written; convert it with to_dtype first"),
-        };
-        let mut data = Vec::with_capacity(tensor.elem_count() * tensor.dtype().size_in_bytes());
-        tensor.write_bytes(&mut data)?;
-        Ok(Bytes {
-            dtype,
-            shape: tensor.dims().to_vec(),
-            data,
-        })
-    }
-}
-
-impl View for Bytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.data)
-    }
-
-    fn data_len(&self) -> usize {
-        self.data.len()
-    }
+fn stored_type(tensor: &Tensor) -> Result<Dtype> {
+    Ok(match tensor.dtype() {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::U32 => Dtype::U32,
+        DType::U8 => Dtype::U8,
+        other => crate::fail!(
+            "a tensor of type {} cannot be written; convert it with to_dtype first",
+            other.as_str()
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,18 @@ use std::fmt::Write;
 
 use super::figure::{Figure, Layer, Spread};
 
+/// The session knows figures' data by how this starts, so that it may replace them.
 const HEADER: &str = "panel,kind,series,x,y,low,high";
+/// A heat map of more numbers is a picture: its data would be many times as large as its drawing.
+const LARGE: usize = 10_000;
+
+/// Whether the figure holds a heat map too large to be written as text unless somebody wants it.
+pub(super) fn is_large(figure: &Figure) -> bool {
+    let layers = figure.panels.iter().flat_map(|panel| &panel.layers);
+    layers
+        .into_iter()
+        .any(|layer| matches!(layer, Layer::Heatmap { values, .. } if values.len() > LARGE))
+}
 
 /// The figure's data; `None` where there are only pictures.
 ///

@@ -1,6 +1,5 @@
 //! Figures as files: SVG as written, PNG through resvg, PDF through krilla, the data as CSV beside them.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use krilla_svg::{SurfaceExt, SvgSettings};
@@ -12,6 +11,7 @@ use super::text::{FAMILY, font_data};
 use super::{csv, layout, png, text};
 use crate::ensure;
 use crate::error::{Error, Result, choose};
+use crate::session::Place;
 
 /// Resolution of the pictures inside a PDF or SVG unless the caller wants another.
 const PICTURE_DPI: f64 = 300.0;
@@ -25,26 +25,39 @@ enum Format {
 }
 
 impl Figure {
-    /// Write the figure to `path`, in the format of its ending (`.png`, `.svg`, `.pdf`), and its data to the same name
-    /// with `.csv` (nothing where there are only pictures). `dpi` is the resolution of a PNG (the preset's by default) and
-    /// of the pictures inside the others (300 by default). Returns the files written.
-    pub fn save(&self, path: impl AsRef<Path>, dpi: Option<f64>) -> Result<Vec<PathBuf>> {
-        let path = path.as_ref();
-        let ending = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+    /// Write the figure in the format of its name's ending (`.png`, `.svg`, `.pdf`) and its data beside it, to the same name with
+    /// `.data.csv`. `dpi` is the resolution of a PNG (the preset's by default) and of the pictures inside the others (300 by
+    /// default). `data` says whether the data is written; by default it is unless there are only pictures, or a heat map of more
+    /// than 10,000 numbers. Returns the files written.
+    ///
+    /// # Errors
+    /// The ending is another one; a file cannot be written; a file of the data's name is there that seglab did not write.
+    pub fn save(&self, place: impl Into<Place>, dpi: Option<f64>, data: Option<bool>) -> Result<Vec<Place>> {
+        let place = place.into();
         let formats = [("png", Format::Png), ("svg", Format::Svg), ("pdf", Format::Pdf)];
-        let format = choose("save: the ending of the file name", &ending, &formats)?;
+        let format = choose("save: the ending of the file name", &place.ending(), &formats)?;
+        let beside = place.at(place.path().with_extension("data.csv"));
+        let table = match data.unwrap_or(!csv::is_large(self)) {
+            true => csv::table(self),
+            false => None,
+        };
+        if table.is_some() && !beside.is_replaceable()? {
+            return Err(Error::file(
+                beside.path(),
+                "the figure's data goes here, but this file was there before and seglab did not write it; move it away, or save the \
+                 figure alone: save(name, #{ data: false })",
+            ));
+        }
         let bytes = match format {
             Format::Png => self.png(dpi)?,
             Format::Svg => self.svg(dpi)?.into_bytes(),
             Format::Pdf => self.pdf(dpi)?,
         };
-        let mut written = vec![write(path, &bytes)?];
-        if let Some(table) = csv::table(self) {
-            written.push(write(&path.with_extension("csv"), table.as_bytes())?);
+        place.write(bytes)?;
+        let mut written = vec![place];
+        if let Some(table) = table {
+            beside.write(table)?;
+            written.push(beside);
         }
         Ok(written)
     }
@@ -109,11 +122,6 @@ fn check_dpi(dpi: f64) -> Result<f64> {
         "figure: dpi {dpi} is not between 20 and 2400"
     );
     Ok(dpi)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    std::fs::write(path, bytes).map_err(|e| Error::file(path, format!("the figure cannot be written ({e})")))?;
-    Ok(path.to_path_buf())
 }
 
 /// The document with its text laid out; the only font it knows is the embedded one.

@@ -3,7 +3,8 @@
 use super::picture::Picture;
 use crate::error::{Error, Result};
 
-/// `picture` as the bytes of a PNG file, with `dpi` as its `pHYs` chunk and `metadata` as text chunks.
+/// `picture` as the bytes of a PNG file, with `dpi` as its `pHYs` chunk and `metadata` as text chunks. The program's name is always
+/// among them: by it seglab knows its files.
 pub(super) fn encode(picture: &Picture, dpi: Option<f64>, metadata: &[(String, String)]) -> Result<Vec<u8>> {
     let failed = |e: png::EncodingError| Error::usage(format!("figure: the PNG cannot be written ({e})"));
     let mut out = Vec::new();
@@ -19,7 +20,9 @@ pub(super) fn encode(picture: &Picture, dpi: Option<f64>, metadata: &[(String, S
             unit,
         }));
     }
-    for (key, value) in metadata {
+    let software = ("software".to_string(), format!("seglab {}", env!("CARGO_PKG_VERSION")));
+    let unnamed = !metadata.iter().any(|(key, _)| *key == software.0);
+    for (key, value) in unnamed.then_some(&software).into_iter().chain(metadata) {
         // tEXt is Latin-1 only; its key has at most 79 characters
         let key: String = key
             .chars()
@@ -56,7 +59,8 @@ mod tests {
         assert_eq!(pixels, picture.pixels);
         let info = reader.info();
         assert_eq!(info.pixel_dims.unwrap().xppu, 11811); // 300 / 0.0254
-        assert_eq!(info.uncompressed_latin1_text[0].text, "a1");
+        let text: Vec<&str> = info.uncompressed_latin1_text.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(text, [concat!("seglab ", env!("CARGO_PKG_VERSION")), "a1"]);
         assert_eq!(info.utf8_text[0].get_text().unwrap(), "µ");
     }
 }

@@ -1,12 +1,12 @@
 //! The `%commands`, one table.
 
-use std::path::Path;
 use std::process::Command as Process;
 use std::time::Instant;
 
 use super::Repl;
 use crate::error::nearest;
 use crate::script::engine::read_script;
+use crate::session::Place;
 
 /// One command.
 pub struct Command {
@@ -133,26 +133,20 @@ fn save(repl: &mut Repl, file: &str) -> Result<(), String> {
         return Err("needs the name of a file".into());
     }
     let text = super::record::script(repl.evaluator.inputs());
-    confined(repl, file)?;
-    std::fs::write(file, &text).map_err(|e| format!("{file} cannot be written ({e})"))?;
+    let place = repl.evaluator.interpreter().session().output_here(file);
+    place
+        .and_then(|place| place.write(format!("// saved by seglab\n{text}")))
+        .map_err(|e| e.to_string())?;
     repl.say(&format!("{} lines in {file}", text.lines().count()));
     Ok(())
-}
-
-/// Refuse a file that the sandbox, if there is one, does not reach.
-fn confined(repl: &Repl, file: &str) -> Result<(), String> {
-    match repl.evaluator.interpreter().session().sandbox() {
-        Some(sandbox) => sandbox.check_path(Path::new(file)).map_err(|e| e.to_string()),
-        None => Ok(()),
-    }
 }
 
 fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
     if file.is_empty() {
         return Err("needs the name of a script".into());
     }
-    confined(repl, file)?;
-    let text = read_script(Path::new(file)).map_err(|e| e.to_string())?;
+    let place = repl.evaluator.interpreter().session().place(file);
+    let text = read_script(&place).map_err(|e| e.to_string())?;
     match repl.evaluator.run_file(file, &text) {
         Ok(value) if !value.is_unit() => repl.echo(&value),
         Ok(_) => {}
@@ -194,20 +188,21 @@ fn edit(repl: &mut Repl, _: &str) -> Result<(), String> {
         .unwrap_or_else(|_| "vi".into());
     let last = repl.evaluator.inputs().last().map_or(String::new(), |i| i.text.clone());
     let path = std::env::temp_dir().join(format!("seglab-edit-{}.rhai", std::process::id()));
-    std::fs::write(&path, last).map_err(|e| format!("{} cannot be written ({e})", path.display()))?;
+    let place = Place::from(&path);
+    place.write(last).map_err(|e| e.to_string())?;
     let mut words = editor.split_whitespace();
     let status = Process::new(words.next().unwrap_or("vi"))
         .args(words)
         .arg(&path)
         .status();
-    let text = std::fs::read_to_string(&path);
+    let text = place.text("the edited input");
     let _ = std::fs::remove_file(&path);
     match status {
         Ok(status) if status.success() => {}
         Ok(status) => return Err(format!("{editor} ended with {status}")),
         Err(e) => return Err(format!("{editor} cannot be started ({e}); set EDITOR")),
     }
-    let text = text.map_err(|e| format!("{} cannot be read ({e})", path.display()))?;
+    let text = text.map_err(|e| e.to_string())?;
     repl.say(text.trim_end());
     repl.evaluate(&text);
     Ok(())

@@ -25,6 +25,7 @@ use rustyline::{
 
 use crate::error::{Error, Result};
 use crate::script::{Dynamic, Interpreter, Report};
+use crate::session::Place;
 use crate::session::sandbox::memory_in_use;
 
 use complete::Assistant;
@@ -191,7 +192,7 @@ impl Repl {
 /// Where the inputs of all sessions are kept: the user's state folder.
 fn history_file() -> Option<PathBuf> {
     let folder = dirs::state_dir().or_else(dirs::data_local_dir)?.join("seglab");
-    std::fs::create_dir_all(&folder).ok()?;
+    Place::from(&folder).make_folder().ok()?;
     Some(folder.join("history.txt"))
 }
 

@@ -16,7 +16,7 @@ use super::resolver::{ScriptResolver, SharedResolver};
 use super::table::{Entry, Item, Items, Kind, Table};
 use super::values::Values;
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// Arguments that may be given by position; further ones are options by name.
 const MAX_POSITIONAL: usize = 8;
@@ -198,11 +198,8 @@ impl Interpreter {
 }
 
 /// The text of a script file without its `#!` line.
-pub fn read_script(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::file(path, "there is no such script"),
-        _ => Error::file(path, format!("the script cannot be read ({e})")),
-    })?;
+pub fn read_script(place: impl Into<Place>) -> Result<String> {
+    let text = place.into().text("the script")?;
     Ok(match text.strip_prefix("#!") {
         Some(rest) => format!("//{rest}"),
         None => text,
@@ -335,7 +332,9 @@ fn register_entry(module: &mut Module, entry: &Rc<Entry>) {
         set(module, FuncRegistration::new_getter(entry.name), entry, receiver);
     }
     if entry.kind == Kind::Setter {
-        set(module, FuncRegistration::new_setter(entry.name), entry, receiver + 1);
+        // Not `new_setter`: it fixes whether the function is pure, which a raw function says itself.
+        let options = FuncRegistration::new(format!("set${}", entry.name)).in_global_namespace();
+        set(module, options, entry, receiver + 1);
     }
 }
 

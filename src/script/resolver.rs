@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope};
 
 use super::context::Context;
+use crate::session::Place;
 
 type Resolved = Result<Rc<Module>, Box<EvalAltResult>>;
 
@@ -30,7 +31,7 @@ impl ScriptResolver {
     }
 
     /// The file that `path` means in `source`, or why there is none.
-    pub(super) fn locate(&self, source: Option<&str>, path: &str) -> Result<PathBuf, String> {
+    pub(super) fn locate(&self, source: Option<&str>, path: &str) -> Result<Place, String> {
         let importing = source.map(Path::new).filter(|s| s.is_file());
         let folder = importing.and_then(Path::parent).unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() {
@@ -61,10 +62,9 @@ impl ScriptResolver {
                 root.display()
             ));
         }
-        if let Some(sandbox) = self.context.session().sandbox() {
-            sandbox.check_path(&found).map_err(|e| e.to_string())?;
-        }
-        Ok(found)
+        let place = self.context.session().place(found);
+        place.check().map_err(|e| e.to_string())?;
+        Ok(place)
     }
 }
 
@@ -84,7 +84,8 @@ impl ScriptResolver {
         let failed = |text: String| -> Box<EvalAltResult> {
             EvalAltResult::ErrorRuntime(format!("import \"{path}\": {text}").into(), pos).into()
         };
-        let file = self.locate(source, path).map_err(failed)?;
+        let place = self.locate(source, path).map_err(failed)?;
+        let file = place.path().to_path_buf();
         if self.loading.borrow().contains(&file) {
             return Err(failed("the modules import each other in a circle".into()));
         }
@@ -96,7 +97,7 @@ impl ScriptResolver {
         {
             return Ok(module.clone());
         }
-        let text = super::engine::read_script(&file).map_err(|e| failed(e.to_string()))?;
+        let text = super::engine::read_script(&place).map_err(|e| failed(e.to_string()))?;
         let name = file.display().to_string();
         self.context.remember_source(&name, &text);
         let in_module =

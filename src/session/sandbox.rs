@@ -1,11 +1,14 @@
-//! Limits for scripts of others: operations, time, memory, and the folders whose files may be read and written.
+//! Limits for scripts of others: operations, time, memory, the folders whose files may be read and written, and how much is
+//! written.
 //!
 //! Operations are counted by the engine, closures included. Time and memory are watched from a thread of their own, because
 //! the engine is not asked while a long kernel runs: the watcher raises the session's cancel flag, and ends the process where
 //! nothing answers that. Memory is what the process holds beyond what it held when the sandbox was made; most of it is
 //! tensors, and a string or array without end is caught as well.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +19,8 @@ use crate::error::{Error, Result};
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a script may go on after its limit was reached.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Links that lead to links, at most (as Linux).
+const MOST_LINKS: usize = 40;
 
 /// What a script may use.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +31,10 @@ pub struct Limits {
     pub seconds: f64,
     /// Bytes.
     pub memory: u64,
+    /// Bytes written to files in all.
+    pub written: u64,
+    /// Files and folders made in all.
+    pub files: u64,
 }
 
 /// The limits in force, and what has been used.
@@ -34,6 +43,8 @@ pub struct Sandbox {
     folders: Vec<PathBuf>,
     cancel: Arc<AtomicBool>,
     operations: AtomicU64,
+    written: AtomicU64,
+    files: AtomicU64,
     base: u64,
     reached: AtomicBool,
     state: Mutex<State>,
@@ -58,6 +69,8 @@ impl Sandbox {
             folders: folders.collect::<Result<_>>()?,
             cancel,
             operations: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            files: AtomicU64::new(0),
             base: memory_in_use().unwrap_or(0),
             reached: AtomicBool::new(false),
             state: Mutex::default(),
@@ -127,37 +140,58 @@ impl Sandbox {
 
     /// Refuse a path that lies, links followed, outside the allowed folders.
     pub fn check_path(&self, path: &Path) -> Result<()> {
-        if real(path).is_some_and(|real| self.folders.iter().any(|folder| real.starts_with(folder))) {
-            return Ok(());
+        match real(path) {
+            Some(real) if self.reaches(&real) => Ok(()),
+            _ => Err(self.outside(path)),
         }
+    }
+
+    /// Refuse an opened file that lies outside: the path may have led elsewhere when it was checked.
+    pub fn check_opened(&self, path: &Path, file: &File) -> Result<()> {
+        match path.canonicalize() {
+            Ok(real) if self.reaches(&real) && same_file(&real, file) => Ok(()),
+            _ => Err(self.outside(path)),
+        }
+    }
+
+    fn reaches(&self, real: &Path) -> bool {
+        self.folders.iter().any(|folder| real.starts_with(folder))
+    }
+
+    fn outside(&self, path: &Path) -> Error {
         let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
-        Err(Error::file(
+        Error::file(
             path,
             format!(
                 "the sandbox's limit for files: only what lies below {} may be read or written; --allow FOLDER adds a folder",
                 folders.join(" or ")
             ),
-        ))
+        )
     }
 
-    /// Refuse a folder that lies outside, or that holds a link which leads outside.
-    pub fn check_folder(&self, folder: &Path) -> Result<()> {
-        self.check_path(folder)?;
-        let mut open = vec![folder.to_path_buf()];
-        while let Some(folder) = open.pop() {
-            // What cannot be listed cannot be read either; the reader says so.
-            let Ok(entries) = std::fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => open.push(entry.path()),
-                    Ok(kind) if kind.is_file() => {}
-                    _ => self.check_path(&entry.path())?,
-                }
-            }
+    /// Count bytes that are about to be written; an error where they pass the limit.
+    pub fn count_bytes(&self, bytes: usize) -> io::Result<()> {
+        let before = self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before.saturating_add(bytes as u64) <= self.limits.written {
+            return Ok(());
         }
-        Ok(())
+        self.written.fetch_sub(bytes as u64, Ordering::Relaxed);
+        Err(io::Error::other(format!(
+            "the sandbox's limit of {:.3} GB written to files is reached; --max-written GB raises it",
+            self.limits.written as f64 / 1e9
+        )))
+    }
+
+    /// Count a file or folder that is about to be made; an error where it passes the limit.
+    pub fn count_entry(&self) -> io::Result<()> {
+        if self.files.fetch_add(1, Ordering::Relaxed) < self.limits.files {
+            return Ok(());
+        }
+        self.files.fetch_sub(1, Ordering::Relaxed);
+        Err(io::Error::other(format!(
+            "the sandbox's limit of {} new files and folders is reached; --max-files N raises it",
+            self.limits.files
+        )))
     }
 
     /// Watch time and memory until the sandbox is dropped. `give_up` gets the message of a limit that was reached while
@@ -208,22 +242,47 @@ pub fn memory_in_use() -> Option<u64> {
     Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
+/// Whether the file at `path` is the opened one.
+#[cfg(unix)]
+fn same_file(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (path.symlink_metadata(), file.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere files have no number to compare: the path is taken at its word.
+#[cfg(not(unix))]
+fn same_file(_: &Path, _: &File) -> bool {
+    true
+}
+
 /// The path with all links followed, of a file that may not be there yet; `None` where that cannot be told.
 fn real(path: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(path).ok()?;
-    let mut missing = Vec::new();
-    let mut at = absolute.as_path();
-    loop {
-        match at.canonicalize() {
-            Ok(found) => return Some(missing.iter().rev().fold(found, |path, part| path.join(part))),
-            // A link to nothing: writing would follow it.
-            Err(_) if at.symlink_metadata().is_ok() => return None,
-            Err(_) => {
-                missing.push(at.file_name()?);
-                at = at.parent()?;
+    let mut path = std::path::absolute(path).ok()?;
+    for _ in 0..MOST_LINKS {
+        let mut missing = Vec::new();
+        let mut at = path.as_path();
+        let dead_link = loop {
+            match at.canonicalize() {
+                Ok(found) => {
+                    // `..` after a part that is not there cannot be followed
+                    let named = missing.iter().all(|part| matches!(part, Component::Normal(_)));
+                    return named.then(|| missing.iter().rev().fold(found, |path, part| path.join(part)));
+                }
+                Err(_) => {
+                    if let Ok(to) = at.read_link() {
+                        break at.parent()?.join(to);
+                    }
+                    missing.push(at.components().next_back()?);
+                    at = at.parent()?;
+                }
             }
-        }
+        };
+        path = missing.iter().rev().fold(dead_link, |path, part| path.join(part));
     }
+    None
 }
 
 #[cfg(test)]
@@ -238,6 +297,8 @@ mod tests {
         operations: 3,
         seconds: 60.0,
         memory: 1 << 30,
+        written: 10,
+        files: 2,
     };
 
     #[test]
@@ -266,6 +327,25 @@ mod tests {
         assert!(s.end().unwrap().contains("--max-seconds"));
     }
 
+    #[test]
+    fn what_is_written_is_counted_over_all_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        let s = sandbox(folder.path(), WIDE);
+        for _ in 0..2 {
+            s.begin();
+            assert!(s.count_bytes(5).is_ok() && s.count_entry().is_ok());
+            assert!(s.end().is_none());
+        }
+        assert!(s.count_bytes(0).is_ok());
+        assert!(s.count_bytes(1).unwrap_err().to_string().contains("--max-written"));
+        assert!(
+            s.count_entry()
+                .unwrap_err()
+                .to_string()
+                .contains("limit of 2 new files")
+        );
+    }
+
     #[cfg(unix)]
     #[test]
     fn paths_are_followed_to_where_they_lead() {
@@ -274,18 +354,43 @@ mod tests {
         let link = |to: PathBuf, name: &str| std::os::unix::fs::symlink(to, inside.path().join(name)).unwrap();
         std::fs::write(outside.path().join("secret"), "x").unwrap();
         std::fs::write(inside.path().join("own"), "x").unwrap();
-        assert!(s.check_folder(inside.path()).is_ok());
         link(inside.path().join("own"), "fine");
-        assert!(s.check_folder(inside.path()).is_ok());
+        link("nowhere".into(), "dead");
+        link("round".into(), "round");
         link(outside.path().join("secret"), "leak");
         link(outside.path().join("new"), "dangling");
-        for allowed in ["own", "fine", "new/deep/file"] {
+        link("dangling".into(), "twice");
+        for allowed in ["own", "fine", "new/deep/file", "dead", "dead/below"] {
             assert!(s.check_path(&inside.path().join(allowed)).is_ok(), "{allowed}");
         }
-        for refused in ["leak", "dangling", "../x", "new/../../x"] {
+        for refused in [
+            "leak",
+            "dangling",
+            "twice",
+            "twice/below",
+            "round",
+            "../x",
+            "new/../../x",
+        ] {
             let text = s.check_path(&inside.path().join(refused)).unwrap_err().to_string();
             assert!(text.contains("--allow"), "{text}");
         }
-        assert!(s.check_path(outside.path()).is_err() && s.check_folder(inside.path()).is_err());
+        assert!(s.check_path(outside.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_swapped_after_the_check_is_seen_on_the_opened_file() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let s = sandbox(inside.path(), WIDE);
+        let (own, secret) = (inside.path().join("own"), outside.path().join("secret"));
+        std::fs::write(&own, "x").unwrap();
+        std::fs::write(&secret, "x").unwrap();
+        assert!(s.check_opened(&own, &File::open(&own).unwrap()).is_ok());
+        // opened while the path led outside; it has been swapped back since
+        assert!(s.check_opened(&own, &File::open(&secret).unwrap()).is_err());
+        let link = inside.path().join("link");
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        assert!(s.check_opened(&link, &File::open(&link).unwrap()).is_err());
     }
 }

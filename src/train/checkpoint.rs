@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::rc::Rc;
 
 use candle_core::{DType, Tensor};
@@ -16,7 +15,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::{CONFIG_KEY, LoadOptions, Segmenter, weights};
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// The key of the metadata that holds [`Record`] as JSON.
 const RUN_KEY: &str = "seglab.run";
@@ -44,7 +43,7 @@ struct Record {
 }
 
 /// Write the whole state of a run.
-pub(super) fn save(run: &Run, path: &Path) -> Result<()> {
+pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     let model = run.model.borrow();
     let mut tensors = model.state()?;
     let names: Vec<String> = tensors.iter().map(|(n, _)| n.clone()).collect();
@@ -82,7 +81,7 @@ pub(super) fn save(run: &Run, path: &Path) -> Result<()> {
         frozen: names.iter().filter(frozen).cloned().collect(),
         columns: run.history.columns().iter().map(|(n, _)| n.clone()).collect(),
     };
-    let json = |e: serde_json::Error| Error::file(path, e);
+    let json = |e: serde_json::Error| Error::file(place.path(), e);
     let record = serde_json::to_value(&record).map_err(json)?;
     let mut numbers = Vec::new();
     each_float(&mut record.clone(), &mut |n| numbers.extend(n.as_f64()));
@@ -92,15 +91,16 @@ pub(super) fn save(run: &Run, path: &Path) -> Result<()> {
     ));
     let record = record.to_string();
     let config = serde_json::to_string(model.config()).map_err(json)?;
-    weights::write(path, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
+    weights::write(place, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
 }
 
 /// Read a run. Give it the data it was trained on to go on; `val` as well where it had a validation set.
 ///
 /// # Errors
 /// The file is missing, corrupt or no checkpoint of a run; the data set is not the one of the run.
-pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: Option<Dataset>) -> Result<Run> {
-    let file = weights::read(path, session.device())?;
+pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val: Option<Dataset>) -> Result<Run> {
+    let path = place.path();
+    let file = weights::read(place, session.device())?;
     let Some(record) = file.metadata.get(RUN_KEY) else {
         return Err(Error::file(path, "holds no training run; model::load reads a model"));
     };
@@ -134,7 +134,7 @@ pub(super) fn load(session: &Session, path: &Path, data: Option<Dataset>, val: O
             ));
         }
     }
-    let model = Segmenter::load(path, session.device())?;
+    let model = Segmenter::load(place, session.device())?;
     for name in &record.frozen {
         model.freeze(name);
     }

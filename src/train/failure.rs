@@ -17,7 +17,6 @@ pub(super) fn faulty_file(run: &mut Run, error: Error) -> Error {
             "; step {} of {} is in {path}: train::load(\"{path}\", #{{ data: .. }}).resume() goes on when the file is mended",
             run.step,
             run.steps(),
-            path = path.display()
         ),
         Err(e) => format!("; no checkpoint could be written ({e})"),
     };
@@ -40,7 +39,7 @@ pub(super) fn not_finite(run: &mut Run, facts: &Facts) -> Error {
     run.status = Status::Stopped;
     let saved = match folder::write(run) {
         Ok(()) => match folder::checkpoint_path(run) {
-            Ok(path) => format!("the state before this step is in {}", path.display()),
+            Ok(path) => format!("the state before this step is in {path}"),
             Err(e) => format!("no checkpoint could be written ({e})"),
         },
         Err(e) => format!("no checkpoint could be written ({e})"),

@@ -1,7 +1,5 @@
 //! The run folder: `config.json` (everything resolved), `history.csv`, `last.safetensors` (all state).
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -9,13 +7,14 @@ use super::checkpoint;
 use super::run::{DataIdentity, Run};
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
+use crate::session::Place;
 
 /// Where the newest checkpoint lies.
-pub(super) fn checkpoint_path(run: &Run) -> Result<PathBuf> {
+pub(super) fn checkpoint_path(run: &Run) -> Result<Place> {
     path(run, "last.safetensors")
 }
 
-fn path(run: &Run, file: &str) -> Result<PathBuf> {
+fn path(run: &Run, file: &str) -> Result<Place> {
     run.session.output_path(&format!("{}/{file}", run.name))
 }
 
@@ -28,13 +27,13 @@ pub(super) fn write(run: &Run) -> Result<()> {
 /// Write `config.json` and `history.csv`.
 pub(super) fn write_record(run: &Run) -> Result<()> {
     write_config(run)?;
-    replace(&path(run, "history.csv")?, &run.history.csv())
+    path(run, "history.csv")?.write(run.history.csv())
 }
 
 /// Write `config.json`.
 pub(super) fn write_config(run: &Run) -> Result<()> {
     let text = serde_json::to_string_pretty(&record(run)).map_err(|e| Error::usage(e.to_string()))?;
-    replace(&path(run, "config.json")?, &text)
+    path(run, "config.json")?.write(text)
 }
 
 /// Everything needed to repeat the run, as JSON.
@@ -64,12 +63,4 @@ fn record(run: &Run) -> Value {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Write a text file through a temporary one beside it, so that an interruption leaves the old one whole.
-fn replace(path: &std::path::Path, text: &str) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot be written ({e})"));
-    std::fs::write(&partial, text).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
 }

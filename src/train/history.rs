@@ -1,9 +1,9 @@
 //! The columns recorded while training.
 
 use std::fmt::Write;
-use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::session::Place;
 
 /// One row per step; a value that was not measured at a step (a validation score, say) is NaN.
 #[derive(Clone, Debug, Default)]
@@ -95,8 +95,8 @@ impl History {
     }
 
     /// Write [`History::csv`] to a file.
-    pub fn write_csv(&self, path: &Path) -> Result<()> {
-        std::fs::write(path, self.csv()).map_err(|e| Error::file(path, format!("cannot be written ({e})")))
+    pub fn write_csv(&self, place: impl Into<Place>) -> Result<()> {
+        place.into().write(self.csv())
     }
 }
 

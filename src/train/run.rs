@@ -18,7 +18,7 @@ use crate::ensure;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::{Memory, MemoryOptions};
 use crate::nn::Segmenter;
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// Name of the learnable temperature among the parameters.
 pub(super) const TEMPERATURE: &str = "temperature";
@@ -412,8 +412,8 @@ pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Re
 /// Saving and loading.
 impl Run {
     /// Write the whole state to a safetensors file, which is also a model file.
-    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        checkpoint::save(self, path.as_ref())
+    pub fn save(&self, place: impl Into<Place>) -> Result<()> {
+        checkpoint::save(self, &place.into())
     }
 
     /// Read a run that [`Run::save`] or the run folder's `last.safetensors` holds. To go on it needs its data set again, and its
@@ -423,10 +423,10 @@ impl Run {
     /// The file is missing, corrupt or no checkpoint of a run; the data set is not the one of the run.
     pub fn load(
         session: &Session,
-        path: impl AsRef<std::path::Path>,
+        place: impl Into<Place>,
         data: Option<Dataset>,
         val: Option<Dataset>,
     ) -> Result<Self> {
-        checkpoint::load(session, path.as_ref(), data, val)
+        checkpoint::load(session, &place.into(), data, val)
     }
 }

@@ -294,14 +294,14 @@ fn constructors() -> Vec<crate::script::table::Entry> {
 
 /// What a reader gives for the folder `path`; lists may name files elsewhere, which a sandbox refuses.
 fn read(ctx: &Call, path: &str, reader: impl FnOnce(&Path) -> Result<Splits>) -> Result<Data> {
-    let splits = reader(&ctx.session().input_folder(path)?)?;
-    if let Some(sandbox) = ctx.session().sandbox() {
-        for set in [Some(&splits.train), Some(&splits.val), splits.test.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            set.files().try_for_each(|file| sandbox.check_path(&file))?;
-        }
+    let place = ctx.session().place(path);
+    place.check()?;
+    let splits = reader(place.path())?;
+    for set in [Some(&splits.train), Some(&splits.val), splits.test.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        set.files().try_for_each(|file| place.at(file).check())?;
     }
     Ok(Data::whole(splits))
 }
@@ -477,7 +477,7 @@ fn views() -> Vec<crate::script::table::Entry> {
             let choices = [("error", Missing::Refuse), ("skip", Missing::Skip)];
             let missing = crate::error::choose("subset: missing", &missing, &choices)?;
             let list_file = ctx.session().input_path(&list_file)?;
-            data.view(|set| set.subset(&list_file, missing))
+            data.view(|set| set.subset(list_file.path(), missing))
         }
 
         /// Bring every image and label map to `[height, width]`: images antialiased bilinearly, labels by nearest neighbour.

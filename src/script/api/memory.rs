@@ -133,9 +133,7 @@ fn methods() -> Vec<Entry> {
         /// assert(text.contains("file.safetensors"));
         /// ```
         fn restore(ctx, memory: ScriptMemory, path: String) {
-            let saved = ctx.session().output_path(&path)?;
-            let path = if !std::path::Path::new(&path).exists() && saved.exists() { saved } else { path.into() };
-            let file = weights::read(path, &candle_core::Device::Cpu)?;
+            let file = weights::read(ctx.session().input_path(&path)?, &candle_core::Device::Cpu)?;
             let state: Vec<_> = file.tensors.into_iter().collect();
             let restored = Memory::from_state(memory.get().options(), &state)?;
             *memory.0.borrow_mut() = restored;

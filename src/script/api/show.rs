@@ -50,8 +50,8 @@ pub fn declare(table: &mut Table) {
                 },
                 None => {
                     let path = ctx.session().output_path(&format!("{}.png", ctx.session().claim_name("show")))?;
-                    std::fs::write(&path, picture.png()?).map_err(|e| Error::file(&path, format!("cannot be written ({e})")))?;
-                    format!("{kind} {} x {} (width x height): {}", picture.width, picture.height, path.display())
+                    path.write(picture.png()?)?;
+                    format!("{kind} {} x {} (width x height): {path}", picture.width, picture.height)
                 }
             };
             ctx.session().print(&drawing);

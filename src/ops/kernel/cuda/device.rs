@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
-use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use candle_core::cuda::cudarc::driver::{CudaFunction, CudaStream, DevicePtr, result};
@@ -12,6 +11,7 @@ use candle_core::{Error, Result};
 use sha2::{Digest, Sha256};
 
 use super::{Geometry, PRELUDE, Source};
+use crate::session::Place;
 
 /// Device, operation, element type, kernel.
 type Key = (DeviceId, &'static str, u32, &'static str);
@@ -114,32 +114,23 @@ fn machine_code(source: &Source, real: u32, capability: i32) -> Result<Vec<u8>> 
         digest.update([0]);
     }
     let hex: String = digest.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect();
-    let kept = dirs::cache_dir().map(|folder| {
-        folder
-            .join("seglab/kernels")
-            .join(format!("{}-{hex}.cubin", source.name))
-    });
+    let folder = dirs::cache_dir().map(|folder| Place::from(folder.join("seglab/kernels")));
+    let kept = folder
+        .as_ref()
+        .map(|folder| folder.join(format!("{}-{hex}.cubin", source.name)));
     if let Some(code) = kept
         .as_ref()
-        .and_then(|path| std::fs::read(path).ok())
+        .and_then(|file| file.bytes("the kernel", 1 << 30).ok())
         .filter(|code| !code.is_empty())
     {
         return Ok(code);
     }
     let code = compile(source.name, &text, &options)?;
-    if let Some(path) = kept {
-        keep(&path, &code);
+    if let (Some(folder), Some(file)) = (folder, kept) {
+        // A cache that cannot be written costs only time.
+        let _ = folder.make_folder().and_then(|()| file.write(&code));
     }
     Ok(code)
-}
-
-/// Write through a file beside it, so that nobody reads half of it. A cache that cannot be written costs only time.
-fn keep(path: &Path, code: &[u8]) {
-    let partial: PathBuf = path.with_extension(format!("{}.partial", std::process::id()));
-    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    if folder.and_then(|()| std::fs::write(&partial, code)).is_ok() {
-        let _ = std::fs::rename(&partial, path);
-    }
 }
 
 fn check(status: sys::nvrtcResult, what: &str) -> Result<()> {

@@ -198,7 +198,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 path: String) -> String {
             let path = ctx.session().output_path(&path)?;
             model.0.borrow().save(&path)?;
-            Ok(path.display().to_string())
+            Ok(path.to_string())
         }
 
         /// Take over the weights of a safetensors file and report what fitted.
@@ -234,7 +234,7 @@ pub(super) fn entries() -> Vec<Entry> {
             let file = weights::read(&path, ctx.session().device())?;
             let options = LoadOptions { strict, prefix, rename };
             let report = model.0.borrow().load_state(&file.tensors, &options);
-            report.map(|r| Loaded(Rc::new(r))).map_err(|e| Error::usage(format!("{e} (file {})", path.display())))
+            report.map(|r| Loaded(Rc::new(r))).map_err(|e| Error::usage(format!("{e} (file {path})")))
         }
 
         /// Make a copy that shares nothing with the model.

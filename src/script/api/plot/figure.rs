@@ -237,13 +237,13 @@ pub(super) fn methods() -> Vec<Entry> {
             })
         }
 
-        /// Write the figure below the run folder, as its name ends in `.png`, `.svg` or `.pdf`, and its data beside it as `.csv`.
+        /// Write the figure below the run folder, as its name ends in `.png`, `.svg` or `.pdf`, and its data as `NAME.data.csv`.
         ///
         /// The file also records the seed, the hash of the script and the runs shown. Gives the path.
         /// ```
         /// let f = plot::figure(#{ size: [2, 1.5] }).line([1, 2], [3, 4]);
         /// f.save("f.pdf");
-        /// f.save("f.png", #{ dpi: 100 });
+        /// f.save("f.png", #{ dpi: 100, data: false });
         /// let text = "";
         /// try { f.save("f.jpg"); } catch (e) { text = e; }
         /// assert(text.contains("png"));
@@ -254,8 +254,10 @@ pub(super) fn methods() -> Vec<Entry> {
             path: String,
             /// Dots per inch of a PNG and of pictures in the others; by default the preset's.
             dpi: Option<f64> = None,
+            /// Whether the data is written too; by default it is, but not for pictures nor for heat maps of more than 10,000 numbers.
+            data: Option<bool> = None,
         ) -> String {
-            figure.save(ctx.session(), &path, dpi)
+            figure.save(ctx.session(), &path, dpi, data)
         }
     }
 }

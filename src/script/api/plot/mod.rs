@@ -37,7 +37,7 @@ impl Figure {
     }
 
     /// Save below the run folder; what made the figure goes into the file. Returns the path.
-    fn save(&self, session: &Session, name: &str, dpi: Option<f64>) -> Result<String> {
+    fn save(&self, session: &Session, name: &str, dpi: Option<f64>, data: Option<bool>) -> Result<String> {
         let path = session.output_path(name)?;
         let mut figure = self.0.borrow_mut();
         let facts = facts(session);
@@ -45,8 +45,8 @@ impl Figure {
             .metadata
             .retain(|(key, _)| !facts.iter().any(|(name, _)| name == key));
         figure.metadata.extend(facts);
-        figure.save(&path, dpi)?;
-        Ok(path.display().to_string())
+        figure.save(&path, dpi, data)?;
+        Ok(path.to_string())
     }
 }
 

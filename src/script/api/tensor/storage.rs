@@ -1,14 +1,13 @@
 //! Tensors in files (safetensors, npz, npy), of other types, on other devices, as arrays.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use candle_core::{DType, Device};
 
 use super::{device_name, dtype_named};
 use crate::device::open_device;
+use crate::nn::{npy, weights};
 use crate::script::prelude::*;
 use crate::script::values::describe;
+use crate::session::Place;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
@@ -98,19 +97,12 @@ fn nest(dims: &[usize], items: Vec<Dynamic>) -> Dynamic {
     }
 }
 
-fn extension(path: &Path) -> String {
-    path.extension()
-        .map_or(String::new(), |e| e.to_string_lossy().to_lowercase())
-}
-
-fn load(path: &Path, device: &Device) -> Result<Map> {
-    ensure!(path.exists(), "{}: there is no such file", path.display());
+fn load(place: &Place, device: &Device) -> Result<Map> {
+    let path = place.path();
+    ensure!(path.exists(), "{place}: there is no such file");
     let bad = |e: candle_core::Error| Error::file(path, format!("cannot be read as tensors ({})", Error::from(e)));
-    let found: Vec<(String, Tensor)> = match extension(path).as_str() {
-        "safetensors" => candle_core::safetensors::load(path, device)
-            .map_err(bad)?
-            .into_iter()
-            .collect(),
+    let found: Vec<(String, Tensor)> = match place.ending().as_str() {
+        "safetensors" => weights::read(place, device)?.tensors.into_iter().collect(),
         "npz" => Tensor::read_npz(path).map_err(bad)?,
         "npy" => {
             let name = path
@@ -118,10 +110,7 @@ fn load(path: &Path, device: &Device) -> Result<Map> {
                 .map_or("array".into(), |s| s.to_string_lossy().into_owned());
             vec![(name, Tensor::read_npy(path).map_err(bad)?)]
         }
-        other => fail!(
-            "{}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\"",
-            path.display()
-        ),
+        other => fail!("{place}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\""),
     };
     let on_device = found
         .into_iter()
@@ -129,37 +118,24 @@ fn load(path: &Path, device: &Device) -> Result<Map> {
     on_device.collect()
 }
 
-fn save(path: &Path, tensors: &Map) -> Result<()> {
-    let mut list: BTreeMap<String, Tensor> = BTreeMap::new();
+fn save(place: &Place, tensors: &Map) -> Result<()> {
+    let mut list: Vec<(String, Tensor)> = Vec::new();
     for (name, value) in tensors {
         match Tensor::convert(value) {
-            Some(t) => list.insert(name.to_string(), t.detach().to_device(&Device::Cpu)?.contiguous()?),
+            Some(t) => list.push((name.to_string(), t.detach().to_device(&Device::Cpu)?)),
             None => fail!("`{name}` must be a Tensor, found {}", describe(value)),
         };
     }
-    let bad = |e: candle_core::Error| Error::file(path, format!("cannot be written ({})", Error::from(e)));
-    match extension(path).as_str() {
-        "safetensors" => {
-            let map: std::collections::HashMap<String, Tensor> = list.into_iter().collect();
-            candle_core::safetensors::save(&map, path).map_err(bad)
-        }
-        "npz" => {
-            let items: Vec<(&String, &Tensor)> = list.iter().collect();
-            Tensor::write_npz(&items, path).map_err(bad)
-        }
-        "npy" => {
-            let mut tensors = list.values();
-            match (tensors.next(), tensors.next()) {
-                (Some(t), None) => t.write_npy(path).map_err(bad),
-                _ => fail!(
-                    "an .npy file holds one tensor, found {}; use .npz or .safetensors",
-                    list.len()
-                ),
-            }
-        }
-        other => fail!(
-            "{}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\"",
-            path.display()
-        ),
+    match place.ending().as_str() {
+        "safetensors" => weights::write(place, &list, &[]),
+        "npz" => npy::write_npz(place, &list),
+        "npy" => match list.as_slice() {
+            [(_, tensor)] => npy::write_npy(place, tensor),
+            _ => fail!(
+                "an .npy file holds one tensor, found {}; use .npz or .safetensors",
+                list.len()
+            ),
+        },
+        other => fail!("{place}: files of tensors end in .safetensors, .npz or .npy, not \".{other}\""),
     }
 }

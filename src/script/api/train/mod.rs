@@ -58,7 +58,6 @@ impl ScriptRun {
                 ctx.session().clear_cancel();
                 ctx.set_paused(Dynamic::from(self.clone()));
             } else if let Ok(path) = ctx.session().output_path(&format!("{}/last.safetensors", run.name())) {
-                let path = path.display();
                 text.push_str(&format!("; train::load(\"{path}\", #{{ data: .. }}).resume() goes on"));
             }
             ctx.session().print(&text);
