@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use clap::{Args, Parser, Subcommand};
 use seglab::allocator::{MiMalloc, keep_freed_memory};
 use seglab::device::{open_device, set_tf32};
-use seglab::error::{Error, nearest};
+use seglab::error::Error;
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
 use seglab::session::sandbox::{Limits, Sandbox};
 use seglab::session::{Session, Sink};
@@ -335,19 +335,8 @@ fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8
         Err(report) => return finish(&session, Err(report)),
     };
     let asked = check::arguments(&ast);
-    if let Some(asked) = &asked
-        && let Some(stranger) = arguments.keys().find(|n| !asked.contains(n))
-    {
-        let hint = nearest(stranger, asked.iter().map(String::as_str));
-        let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
-        let list = if asked.is_empty() {
-            "it reads none".into()
-        } else {
-            format!("it reads {}", asked.join(", "))
-        };
-        complain(&format!(
-            "error: {source} reads no argument `{stranger}` ({list}){hint}"
-        ));
+    if let Some(problem) = check::strange_argument(&source, &text, arguments.keys()) {
+        complain(&format!("error: {problem}"));
         return USAGE;
     }
     interpreter.context().set_arguments(arguments);

@@ -1,11 +1,14 @@
 //! The `%commands`, one table.
 
+use std::collections::BTreeMap;
 use std::process::Command as Process;
 use std::time::Instant;
 
-use super::Repl;
+use super::typing::last_value;
+use super::{Repl, shell};
 use crate::error::nearest;
 use crate::script::engine::read_script;
+use crate::script::{Argument, check};
 use crate::session::Place;
 
 /// One command.
@@ -42,12 +45,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
         arguments: "FILE",
-        doc: "write the inputs that worked as a script",
+        doc: "write the inputs as a script",
         run: save,
     },
     Command {
         name: "run",
-        arguments: "FILE",
+        arguments: "FILE [name=value ..]",
         doc: "run a script here; its variables stay",
         run: run_file,
     },
@@ -56,6 +59,31 @@ pub const COMMANDS: &[Command] = &[
         arguments: "EXPR",
         doc: "run an input and show how long it takes",
         run: time,
+    },
+    Command {
+        name: "timeit",
+        arguments: "EXPR",
+        doc: "run an input many times and show how long it takes once",
+        run: timeit,
+    },
+    Command {
+        name: "cd",
+        arguments: "FOLDER",
+        doc: "change the folder that relative paths start from",
+        run: |repl, folder| {
+            let folder = shell::change_folder(repl.evaluator.interpreter(), folder)?;
+            repl.say(&folder);
+            Ok(())
+        },
+    },
+    Command {
+        name: "pwd",
+        arguments: "",
+        doc: "show that folder",
+        run: |repl, _| {
+            repl.say(&shell::current_folder()?);
+            Ok(())
+        },
     },
     Command {
         name: "reset",
@@ -96,17 +124,22 @@ pub fn run(repl: &mut Repl, line: &str) -> bool {
 
 fn list(repl: &mut Repl, _: &str) -> Result<(), String> {
     for c in COMMANDS {
-        repl.say(&format!("  {:<12} {}", format!("%{} {}", c.name, c.arguments), c.doc));
+        repl.say(&format!("  {:<26} {}", format!("%{} {}", c.name, c.arguments), c.doc));
     }
     for (key, doc) in [
-        ("name?", "the help on a function, or what a variable holds"),
-        ("ans", "the last value"),
+        (
+            "name?",
+            "the help on a function, or what a variable holds; also `help name`",
+        ),
+        ("name??", "the text of a function of your own as well"),
+        ("ans, _", "the last value"),
+        ("!command", "run a command of the shell"),
         (";", "at the end of an input: do not show its value"),
         ("TAB", "complete names, methods, options, files"),
         ("Ctrl-C", "stop what runs; training pauses at its next step"),
         ("Ctrl-R", "search the inputs of all sessions"),
     ] {
-        repl.say(&format!("  {key:<12} {doc}"));
+        repl.say(&format!("  {key:<26} {doc}"));
     }
     Ok(())
 }
@@ -141,13 +174,27 @@ fn save(repl: &mut Repl, file: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
-    if file.is_empty() {
+fn run_file(repl: &mut Repl, argument: &str) -> Result<(), String> {
+    let mut words = words(argument).into_iter();
+    let Some(file) = words.next() else {
         return Err("needs the name of a script".into());
+    };
+    let mut arguments = BTreeMap::new();
+    for word in words {
+        let Some((name, value)) = word.split_once('=') else {
+            return Err(format!("{word}: arguments of a script are written name=value"));
+        };
+        let _ = arguments.insert(name.to_string(), Argument::new(value));
     }
-    let place = repl.evaluator.interpreter().session().place(file);
+    let place = repl.evaluator.interpreter().session().place(&file);
     let text = read_script(&place).map_err(|e| e.to_string())?;
-    match repl.evaluator.run_file(file, &text) {
+    check::strange_argument(&file, &text, arguments.keys()).map_or(Ok(()), Err)?;
+    let context = repl.evaluator.interpreter().context();
+    let before = context.arguments();
+    context.set_arguments(arguments);
+    let result = repl.evaluator.run_file(&file, &text);
+    repl.evaluator.interpreter().context().set_arguments(before);
+    match result {
         Ok(value) if !value.is_unit() => repl.echo(&value),
         Ok(_) => {}
         Err(report) => repl.complain(&report),
@@ -155,22 +202,75 @@ fn run_file(repl: &mut Repl, file: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The words of a command line; white space inside quotes or brackets belongs to its word, the quotes around a file's name do not.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let (mut depth, mut quote, mut between) = (0_usize, None, true);
+    for c in line.chars() {
+        match c {
+            c if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            '[' | '{' | '(' if quote.is_none() => depth += 1,
+            ']' | '}' | ')' if quote.is_none() => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if c.is_whitespace() && depth == 0 && quote.is_none() {
+            between = true;
+        } else if std::mem::take(&mut between) {
+            words.push(c.to_string());
+        } else if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    if let Some(file) = words.first_mut() {
+        *file = file.trim_matches(['"', '\'']).to_string();
+    }
+    words
+}
+
+/// Seconds that `%timeit` takes.
+const TIMEIT: f64 = 1.0;
+
+fn timeit(repl: &mut Repl, text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("needs something to run".into());
+    }
+    match repl.evaluator.timed(&last_value(text), TIMEIT) {
+        Ok(times) => {
+            let mean = times.iter().sum::<f64>() / times.len() as f64;
+            let best = times.iter().copied().fold(f64::INFINITY, f64::min);
+            repl.say(&format!(
+                "{} on average, {} at best, {} runs",
+                span(mean),
+                span(best),
+                times.len()
+            ));
+        }
+        Err(report) => repl.complain(&report),
+    }
+    Ok(())
+}
+
+/// Seconds in a fitting unit.
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.3} us", s * 1e6),
+        s if s < 1.0 => format!("{:.3} ms", s * 1e3),
+        s => format!("{s:.3} s"),
+    }
+}
+
 fn time(repl: &mut Repl, text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("needs something to run".into());
     }
     let start = Instant::now();
-    match repl.evaluator.input(text) {
+    match repl.evaluator.input(&last_value(text)) {
         Ok(value) if !value.is_unit() && !text.ends_with(';') => repl.echo(&value),
         Ok(_) => {}
         Err(report) => repl.complain(&report),
     }
-    let seconds = start.elapsed().as_secs_f64();
-    repl.say(&if seconds < 1.0 {
-        format!("{:.3} ms", seconds * 1e3)
-    } else {
-        format!("{seconds:.3} s")
-    });
+    repl.say(&span(start.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -206,4 +306,18 @@ fn edit(repl: &mut Repl, _: &str) -> Result<(), String> {
     repl.say(text.trim_end());
     repl.evaluate(&text);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_what_is_in_quotes_and_brackets() {
+        assert_eq!(
+            words("'my script.rhai' size=[64, 96]  name=\"a b\" k=3"),
+            ["my script.rhai", "size=[64, 96]", "name=\"a b\"", "k=3"]
+        );
+        assert!(words("  ").is_empty());
+    }
 }

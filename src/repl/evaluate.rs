@@ -1,4 +1,6 @@
-//! Inputs one after another: variables and functions stay, an input that fails changes nothing.
+//! Inputs one after another: variables and functions stay, also what an input made before it failed.
+
+use std::time::Instant;
 
 use super::complete::Variable;
 use crate::script::{AST, Dynamic, Interpreter, Map, Module, Report, Scope, Table};
@@ -88,10 +90,26 @@ impl Evaluator {
         result
     }
 
-    /// Run a text that belongs to `source`; on failure the variables are as before. An input that Ctrl-C paused in training
-    /// has not failed: it ends there and keeps what it has defined, and `ans` is the paused run.
+    /// How long a text runs, again and again for so many seconds; variables it declares go each time.
+    pub fn timed(&mut self, text: &str, seconds: f64) -> Result<Vec<f64>, Box<Report>> {
+        self.interpreter.session().clear_cancel();
+        let before = self.scope.len();
+        let ast = self.interpreter.compile("%timeit", text, &self.scope)?;
+        let mut times = Vec::new();
+        let mut result = Ok(Dynamic::UNIT);
+        while result.is_ok() && times.iter().sum::<f64>() < seconds {
+            let start = Instant::now();
+            result = self.interpreter.run_ast("%timeit", &ast, &mut self.scope);
+            times.push(start.elapsed().as_secs_f64());
+            self.scope.rewind(before);
+        }
+        self.interpreter.session().clear_cancel();
+        result.map(|_| times)
+    }
+
+    /// Run a text that belongs to `source`; what it made before it failed or was interrupted stays. An input that Ctrl-C paused
+    /// in training has not failed: it ends there, and `ans` is the paused run.
     fn run(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
-        let before = self.scope.clone();
         self.interpreter.session().clear_cancel();
         let _ = self.interpreter.context().take_paused();
         let mut result = self.run_in_scope(source, text);
@@ -105,25 +123,20 @@ impl Evaluator {
             }
             self.scope.set_or_push("ans", paused);
         }
-        match &result {
-            Ok(value) => {
-                if !value.is_unit() {
-                    self.scope.set_or_push("ans", value.clone());
-                }
-                self.drop_shadowed();
-            }
-            Err(_) => self.scope = before,
+        if let Ok(value) = &result
+            && !value.is_unit()
+        {
+            self.scope.set_or_push("ans", value.clone());
         }
+        self.drop_shadowed();
         result
     }
 
     fn run_in_scope(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
         let ast = self.interpreter.compile(source, text, &self.scope)?;
         let result = self.interpreter.run_ast(source, &ast, &mut self.scope);
-        if result.is_ok() || self.interpreter.context().paused() {
-            self.keep_functions(source, &ast);
-            self.interpreter.keep_imports(&ast);
-        }
+        self.keep_functions(source, &ast);
+        self.interpreter.keep_imports(&ast);
         result
     }
 
@@ -196,13 +209,31 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_input_changes_nothing() {
+    fn what_an_input_made_before_it_failed_stays() {
         let mut e = evaluator();
         let _ = e.input("let a = 2").unwrap();
-        let report = e.input("a = 3; let b = 1; missing").unwrap_err();
-        assert!(report.render(false).contains("in[2]:1:19"), "{}", report.render(false));
-        assert_eq!(e.input("a").unwrap().as_int().unwrap(), 2);
-        assert!(e.value("b").is_none());
+        let report = e
+            .input("fn two() { 2 } a = 3; let b = [1]; { let inner = 1; b.push(2); missing } b.push(3);")
+            .unwrap_err();
+        assert!(report.render(false).contains("in[2]:1:65"), "{}", report.render(false));
+        assert_eq!(e.input("a + b.len + two()").unwrap().as_int().unwrap(), 7); // 3 + 2 + 2
+        assert!(e.value("inner").is_none(), "a block's own variables end with it");
+        let _ = e
+            .input("for i in 0..5 { b.push(i); if i == 3 { throw \"x\" } }")
+            .unwrap_err();
+        assert_eq!(e.input("b.len").unwrap().as_int().unwrap(), 6); // 1 2 0 1 2 3
+        assert!(e.value("i").is_none());
+    }
+
+    #[test]
+    fn a_failed_input_is_in_no_scope_of_a_function() {
+        let mut e = evaluator();
+        let _ = e
+            .input("fn deep(n) { let local = n; if n == 0 { throw \"end\" } deep(n - 1) }")
+            .unwrap();
+        let _ = e.input("let kept = 1; deep(5)").unwrap_err();
+        assert!(e.value("local").is_none() && e.value("n").is_none());
+        assert_eq!(e.value("kept").unwrap().as_int().unwrap(), 1);
     }
 
     #[test]
@@ -217,8 +248,8 @@ mod tests {
         assert!(report.message.contains("a dependency gave up"), "{}", report.message);
         assert_eq!(
             e.input("a.len").unwrap().as_int().unwrap(),
-            2,
-            "the array is as it was before the input"
+            3,
+            "what was pushed before the panic stays"
         );
     }
 

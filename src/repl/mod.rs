@@ -1,13 +1,16 @@
 //! Line editor, completion, commands: what a researcher types into.
 //!
 //! `mod.rs` reads and prints, `evaluate` runs an input and keeps its variables and functions, `complete` and `highlight`
-//! help while typing, `record` makes a script of a session, `commands` holds the table of `%commands`: a new one is one line there.
+//! help while typing, `typing` reads `name?` and `_`, `record` makes a script of a session, `commands` holds the table of
+//! `%commands` (a new one is one line there), `shell` runs `!commands`.
 
 mod commands;
 mod complete;
 mod evaluate;
 mod highlight;
 mod record;
+mod shell;
+mod typing;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -115,14 +118,17 @@ impl Repl {
         if let Some(command) = trimmed.strip_prefix('%') {
             return commands::run(self, command);
         }
-        if let Some(name) = trimmed
-            .strip_suffix('?')
-            .filter(|n| n.chars().all(|c| c.is_alphanumeric() || "_:.".contains(c)))
-        {
-            self.describe(name);
+        if let Some(command) = trimmed.strip_prefix('!') {
+            if let Err(problem) = shell::run(self.evaluator.interpreter(), command) {
+                self.say(&format!("error: {problem}"));
+            }
             return true;
         }
-        self.evaluate(text);
+        if let Some(question) = typing::question(trimmed) {
+            self.describe(question.name, question.text);
+            return true;
+        }
+        self.evaluate(&typing::last_value(text));
         true
     }
 
@@ -160,8 +166,8 @@ impl Repl {
         }
     }
 
-    /// `name?`: the help on it, or what the variable holds.
-    fn describe(&self, name: &str) {
+    /// `name?`: the help on it, or what the variable holds. `name??`: the text of a function of one's own as well.
+    fn describe(&self, name: &str, with_text: bool) {
         let context = self.evaluator.interpreter().context();
         if let Some(value) = self.evaluator.value(name) {
             let type_name = context.table().type_name(value.type_name()).to_string();
@@ -169,7 +175,10 @@ impl Repl {
             self.echo(&value);
             return;
         }
-        self.say(&crate::script::help::help(context.table(), name));
+        self.say(&crate::script::help::about(context, name));
+        if with_text && let Some(own) = context.definition(name.rsplit("::").next().unwrap_or(name)) {
+            self.say(&format!("\n{}", own.text));
+        }
     }
 
     fn complain(&self, report: &Report) {

@@ -1,19 +1,23 @@
-//! The inputs that worked as a script that runs.
+//! The inputs as a script that runs; what failed is in it as a comment, since it may have made something.
 
 use super::evaluate::Input;
-use super::highlight::{Kind, pieces};
 use crate::script::Engine;
+use crate::script::definitions::definitions;
+use crate::script::pieces::{Kind, pieces};
 
 /// The inputs as statements of one script: each ends as a statement must, a value that a later input takes as `ans` is named
 /// so, and of functions defined several times only the last definition stays.
 pub fn script(inputs: &[Input]) -> String {
     let parser = crate::script::engine::parser();
-    let worked: Vec<&Input> = inputs.iter().filter(|i| i.worked).collect();
     let mut out = String::new();
     let mut later_functions: Vec<(String, usize)> = Vec::new();
     let mut wants_ans = false;
-    for input in worked.into_iter().rev() {
+    for input in inputs.iter().rev() {
         let mut text = input.text.trim().to_string();
+        if !input.worked {
+            out.insert_str(0, &format!("// failed: {}\n", text.replace('\n', "\n// ")));
+            continue;
+        }
         let uses_ans = mentions(&text, "ans");
         if let Ok(ast) = parser.compile(&text) {
             for f in ast.iter_functions() {
@@ -50,13 +54,8 @@ fn mentions(text: &str, name: &str) -> bool {
 
 /// The text without the definition of the function `name`.
 fn without_function(text: &str, name: &str) -> String {
-    let all = pieces(text);
-    let is = |i: usize, wanted: &str| all.get(i).is_some_and(|p| &text[p.start..p.end] == wanted);
-    let start = (0..all.len()).find(|&i| is(i, "fn") && is(i + 2, name));
-    let Some(start) = start else { return text.to_string() };
-    let body = (start..all.len()).find(|&i| is(i, "{"));
-    match body.and_then(|i| super::highlight::partner(text, all[i].start)) {
-        Some(end) => format!("{}{}", &text[..all[start].start], &text[end + 1..]),
+    match definitions(text).into_iter().find(|d| d.name == name) {
+        Some(d) => format!("{}{}", &text[..d.start], &text[d.start + d.text.len()..]),
         None => text.to_string(),
     }
 }
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_end_and_failures_are_left_out() {
+    fn statements_end_and_failures_are_comments() {
         assert_eq!(
             saved(&[
                 "let a = 1 // one",
@@ -127,7 +126,7 @@ mod tests {
                 "if a == 1 { 2 }",
                 "f.call(a);"
             ]),
-            "let a = 1; // one\nlet f = |x| { x };\nif a == 1 { 2 }\nf.call(a);\n"
+            "let a = 1; // one\n// failed: missing\nlet f = |x| { x };\nif a == 1 { 2 }\nf.call(a);\n"
         );
     }
 

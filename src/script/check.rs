@@ -4,7 +4,6 @@ use rhai::{AST, ASTNode, Expr, Map, Position, Scope};
 use serde_json::Value;
 
 use super::engine::Interpreter;
-use super::hints::BUILT_IN;
 use super::nested;
 use super::options::unknown;
 use super::report::{Place, Report};
@@ -25,6 +24,10 @@ pub fn check(interpreter: &Interpreter, source: &str, text: &str) -> Vec<Report>
     };
     let mut findings = calls(interpreter, source, &ast);
     findings.extend(variables(interpreter, source, text));
+    findings.extend(slips(&ast).into_iter().map(|slip| {
+        let (message, hint, position) = slip;
+        finding(interpreter, source, position, message, Some(hint))
+    }));
     findings.sort_by_key(|r| r.place.as_ref().map(|p| (p.line, p.column)));
     findings
 }
@@ -48,6 +51,46 @@ pub fn arguments(ast: &AST) -> Option<Vec<String>> {
         true
     });
     all_known.then_some(names)
+}
+
+/// What is wrong with the names of these arguments for the script `text` called `source`, if it does not read one of them.
+pub fn strange_argument<'a>(source: &str, text: &str, mut given: impl Iterator<Item = &'a String>) -> Option<String> {
+    let asked = arguments(&super::engine::parser().compile(text).ok()?)?;
+    let stranger = given.find(|name| !asked.contains(name))?;
+    let hint = nearest(stranger, asked.iter().map(String::as_str));
+    let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
+    let list = if asked.is_empty() {
+        "it reads none".into()
+    } else {
+        format!("it reads {}", asked.join(", "))
+    };
+    Some(format!("{source} reads no argument `{stranger}` ({list}){hint}"))
+}
+
+/// Arithmetic of two literal integers that means something else than it does in Python: message, hint, place.
+pub(super) fn slips(ast: &AST) -> Vec<(String, String, Position)> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path| {
+        if let Some(ASTNode::Expr(Expr::FnCall(call, position))) = path.last()
+            && let [Expr::IntegerConstant(a, _), Expr::IntegerConstant(b, _)] = &*call.args
+        {
+            match call.name.as_str() {
+                "/" if *b != 0 && a % b != 0 => found.push((
+                    format!("{a} / {b} is {}, as both are integers", a / b),
+                    format!("write {a}.0 / {b}"),
+                    *position,
+                )),
+                "^" => found.push((
+                    format!("{a} ^ {b} is {}, the exclusive or of their bits", a ^ b),
+                    format!("powers are written {a} ** {b}"),
+                    *position,
+                )),
+                _ => {}
+            }
+        }
+        true
+    });
+    found
 }
 
 /// Undefined variables, found by the parser in its strict mode.
@@ -157,7 +200,6 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
         }
         let known = own.iter().any(|(n, _)| n == name)
             || standard.iter().any(|n| n == name)
-            || BUILT_IN.contains(&name)
             || rhai_keyword(name)
             || name.starts_with("anon$")
             || !imports.is_empty() && !is_method;

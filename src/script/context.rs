@@ -1,12 +1,15 @@
 //! What a running function knows: the session, whether gradients are tracked, the script's arguments, the table.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult, FnPtr, FuncArgs, NativeCallContext, Position};
 
+use super::catch::{Insertion, original};
+use super::definitions::{Definition, definitions};
+use super::report::Report;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::fail;
@@ -16,6 +19,9 @@ use crate::session::Session;
 pub const INTERRUPTED: &str = "interrupted";
 /// How the text of an error ends whose real cause is set aside.
 const CLOSURE_FAILED: &str = "its closure failed";
+
+/// What Rhai's calls give.
+type RhaiResult = std::result::Result<Dynamic, Box<EvalAltResult>>;
 
 /// The state of one engine, shared by all functions called in it. It travels as the engine's tag.
 #[derive(Clone)]
@@ -29,8 +35,21 @@ struct State {
     pending: RefCell<Option<Box<EvalAltResult>>>,
     paused: RefCell<Option<Dynamic>>,
     passed_over: RefCell<Option<String>>,
+    caught: RefCell<Option<Report>>,
     arguments: RefCell<BTreeMap<String, Argument>>,
-    sources: RefCell<BTreeMap<String, String>>,
+    sources: RefCell<BTreeMap<String, Source>>,
+}
+
+/// A text that was run.
+#[derive(Default)]
+struct Source {
+    text: String,
+    /// How many came before it.
+    number: usize,
+    /// What was put into it for the interpreter.
+    insertions: Vec<Insertion>,
+    /// Where a method that changes its value stands inside an expression.
+    asked: BTreeSet<Position>,
 }
 
 /// One `name=value` of the command line.
@@ -55,6 +74,7 @@ impl Context {
             pending: RefCell::default(),
             paused: RefCell::default(),
             passed_over: RefCell::default(),
+            caught: RefCell::default(),
             arguments: RefCell::default(),
             sources: RefCell::default(),
         }))
@@ -136,28 +156,63 @@ impl Context {
     }
 
     /// Keep the text of a script, an imported module or a REPL input for error reports.
-    pub fn remember_source(&self, name: &str, text: &str) {
-        self.0.sources.borrow_mut().insert(name.to_string(), text.to_string());
+    pub fn remember_source(&self, name: &str, text: &str, insertions: Vec<Insertion>) {
+        let mut sources = self.0.sources.borrow_mut();
+        let source = Source {
+            text: text.to_string(),
+            number: sources.values().map(|s| s.number + 1).max().unwrap_or(0),
+            insertions,
+            ..Source::default()
+        };
+        sources.insert(name.to_string(), source);
     }
 
     /// The text remembered under `name`.
     pub fn source(&self, name: &str) -> Option<String> {
-        self.0.sources.borrow().get(name).cloned()
+        self.0.sources.borrow().get(name).map(|s| s.text.clone())
     }
 
-    /// The functions that the texts remembered define: name and parameters.
-    pub(super) fn functions(&self) -> Vec<(String, Vec<String>)> {
-        let parser = super::engine::parser();
+    /// The place in the text remembered under `name` of one in what the interpreter read.
+    pub(super) fn original(&self, name: &str, position: Position) -> Position {
         let sources = self.0.sources.borrow();
-        let mut functions = Vec::new();
-        for ast in sources.values().filter_map(|text| parser.compile(text).ok()) {
-            functions.extend(
-                ast.iter_functions()
-                    .filter(|f| !f.name.starts_with("anon$"))
-                    .map(|f| (f.name.to_string(), f.params.iter().map(ToString::to_string).collect())),
-            );
+        sources
+            .get(name)
+            .map_or(position, |s| original(&s.insertions, position))
+    }
+
+    /// Remember where in `name` the value of a method that changes its value is asked for.
+    pub(super) fn set_asked(&self, name: &str, asked: BTreeSet<Position>) {
+        if let Some(source) = self.0.sources.borrow_mut().get_mut(name) {
+            source.asked = asked;
         }
-        functions
+    }
+
+    /// Whether the value of the method called here is asked for, so that it must leave alone what it is called on.
+    pub(super) fn asked(&self, name: &str, position: Position) -> bool {
+        self.0
+            .sources
+            .borrow()
+            .get(name)
+            .is_some_and(|s| s.asked.contains(&position))
+    }
+
+    /// Keep the report of an error that `try` caught, for the case that it is thrown again.
+    pub(super) fn set_caught(&self, report: Report) {
+        *self.0.caught.borrow_mut() = Some(report);
+    }
+
+    /// The report of the error that was caught last, if it has this message.
+    pub(super) fn caught(&self, message: &str) -> Option<Report> {
+        self.0.caught.borrow().clone().filter(|r| r.message == message)
+    }
+
+    /// The function `name` of the texts remembered, the latest one.
+    pub fn definition(&self, name: &str) -> Option<Definition> {
+        let sources = self.0.sources.borrow();
+        let mut sources: Vec<&Source> = sources.values().collect();
+        sources.sort_by_key(|s| std::cmp::Reverse(s.number));
+        let mut found = sources.into_iter().flat_map(|s| definitions(&s.text).into_iter().rev());
+        found.find(|d| d.name == name)
     }
 
     /// Keep the error of an iterator that Rhai went on asking for items: a loop with an empty body looks at none of them.
@@ -231,9 +286,35 @@ impl<'a> Call<'a> {
         let mut values: Vec<Dynamic> = Vec::new();
         args.parse(&mut values);
         let given = values.len();
-        match closure.call_raw(self.native, None, values) {
+        self.answered(closure, given, closure.call_raw(self.native, None, values))
+    }
+
+    /// Call a script's closure on the item at `index` of a list: it takes the item, or item and index, or finds the item in `this`.
+    pub fn call_on(&self, closure: &FnPtr, mut item: Dynamic, index: usize) -> Result<Dynamic> {
+        let index = [Dynamic::from_int(i64::try_from(index).unwrap_or(i64::MAX))];
+        let answer = closure.call_raw_with_extra_args(&self.function, self.native, Some(&mut item), [], index, Some(0));
+        self.answered(closure, 1, answer)
+    }
+
+    /// Call a script's closure on an entry of a map: it takes name and value, or the name and finds the value in `this`.
+    pub fn call_on_entry(&self, closure: &FnPtr, name: &str, mut value: Dynamic) -> Result<Dynamic> {
+        let value = Some(&mut value);
+        let answer = closure.call_raw_with_extra_args(&self.function, self.native, value, [name.into()], [], Some(1));
+        self.answered(closure, 2, answer)
+    }
+
+    /// What a closure gave, or its error as ours.
+    fn answered(&self, closure: &FnPtr, given: usize, answer: RhaiResult) -> Result<Dynamic> {
+        match answer {
             Ok(value) => Ok(value.flatten()),
-            Err(error) => {
+            Err(mut error) => {
+                // the call of the closure itself is no step of the way to the error
+                while let EvalAltResult::ErrorInFunctionCall(name, _, inner, position) = &mut *error
+                    && *name == self.function
+                    && position.is_none()
+                {
+                    error = std::mem::replace(inner, Box::new(EvalAltResult::ErrorStackOverflow(Position::NONE)));
+                }
                 if let EvalAltResult::ErrorFunctionNotFound(name, _) = &*error
                     && name.split(' ').next() == Some(closure.fn_name())
                 {

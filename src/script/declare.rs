@@ -55,6 +55,32 @@ macro_rules! entries {
     };
 }
 
+/// Entries for what the language brings itself: `fn name(parameters) -> type;` or `get ..`, the receiver first. They are described, not
+/// registered.
+#[macro_export]
+macro_rules! described {
+    ($(
+        $(#[doc = $doc:literal])*
+        $kind:ident $name:ident (
+            $( $(#[doc = $param_doc:literal])* $param:ident : $type:ty $(= $default:expr)? ),* $(,)?
+        ) $(-> $returns:ty)? ;
+    )*) => {
+        vec![$(
+            $crate::script::table::Entry {
+                kind: $crate::script::table::Kind::of(stringify!($kind)),
+                name: stringify!($name),
+                namespace: "",
+                receiver: "",
+                doc: concat!($($doc, "\n",)* ""),
+                params: $crate::entries!(@params $( $(#[doc = $param_doc])* $param : $type $(= $default)? ),*),
+                returns: <$crate::entries!(@returns $($returns)?) as $crate::script::values::Reply>::kind(),
+                body: None,
+                receiver_type: None,
+            }
+        ),*]
+    };
+}
+
 /// A struct of options that several functions share, its fields declared as parameters are; `..settings: Settings` behind a
 /// function's own parameters takes them all.
 #[macro_export]

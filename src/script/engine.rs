@@ -1,15 +1,17 @@
 //! The engine: registration from the table, limits, and running scripts.
 
 use std::any::TypeId;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{
-    AST, ASTNode, Dynamic, Engine, EvalAltResult, Expr, FuncRegistration, Module, NativeCallContext, Position,
-    RhaiFunc, Scope, Stmt, Token,
+    AST, ASTNode, Dynamic, Engine, EvalAltResult, Expr, FuncRegistration, Module, NativeCallContext, ParseError,
+    Position, RhaiFunc, Scope, Stmt, Token,
 };
 
+use super::catch;
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
 use super::resolver::{ScriptResolver, SharedResolver};
@@ -66,6 +68,7 @@ impl Interpreter {
             ends.then(|| super::context::INTERRUPTED.into())
         });
         read_eval_as_name(&mut engine);
+        catch::register(&mut engine);
         for t in &table.types {
             (t.register)(&mut engine);
         }
@@ -98,14 +101,8 @@ impl Interpreter {
 
     /// Parse `text`; errors name `source`.
     pub fn compile(&self, source: &str, text: &str, scope: &Scope) -> std::result::Result<AST, Box<Report>> {
-        self.context.remember_source(source, text);
-        match self.engine.compile_with_scope(scope, text) {
-            Ok(mut ast) => {
-                ast.set_source(source);
-                Ok(ast)
-            }
-            Err(e) => Err(Box::new(explain_syntax(&self.context, source, &e))),
-        }
+        compile(&self.engine, &self.context, source, text, scope)
+            .map_err(|e| Box::new(explain_syntax(&self.context, source, &e)))
     }
 
     /// Parse and run `text` in `scope`. `source` names it in reports.
@@ -185,7 +182,8 @@ impl Interpreter {
             true
         });
         for (file, name) in imports.into_iter().filter(|(_, name)| !name.is_empty()) {
-            if let Ok(module) = self.resolver.0.load(&self.engine, None, &file, Position::NONE) {
+            // what was not reached was not loaded
+            if let Some(module) = self.resolver.0.loaded(&file) {
                 self.engine.register_static_module(name, module);
             }
         }
@@ -195,6 +193,56 @@ impl Interpreter {
     pub fn display(&self, value: &Dynamic) -> String {
         super::show::pretty(self.context.table(), value)
     }
+}
+
+/// Parse `text` as it is run, and remember it for reports under the name `source`.
+pub(super) fn compile(
+    engine: &Engine,
+    context: &Context,
+    source: &str,
+    text: &str,
+    scope: &Scope,
+) -> std::result::Result<AST, ParseError> {
+    let (guarded, insertions) = catch::guarded(text);
+    context.remember_source(source, text, insertions);
+    let mut ast = engine.compile_with_scope(scope, guarded)?;
+    ast.set_source(source);
+    context.set_asked(source, asked(&ast));
+    for (message, hint, position) in super::check::slips(&ast) {
+        let line = position.line().unwrap_or_default();
+        context
+            .session()
+            .warn(&format!("{source}, line {line}: {message}; {hint}"));
+    }
+    Ok(ast)
+}
+
+/// Where in a script the value of a method call is asked for: it is an argument, an operand, what a variable gets, or has something
+/// called on it. Elsewhere the call is a statement.
+fn asked(ast: &AST) -> BTreeSet<Position> {
+    let mut found = BTreeSet::new();
+    ast.walk(&mut |path| {
+        let Some((ASTNode::Expr(call @ Expr::MethodCall(..)), above)) = path.split_last() else {
+            return true;
+        };
+        let mut inner: &Expr = call;
+        for node in above.iter().rev() {
+            match node {
+                ASTNode::Expr(outer @ (Expr::Dot(x, ..) | Expr::Index(x, ..))) if std::ptr::eq(&x.rhs, inner) => {
+                    inner = outer
+                }
+                ASTNode::Expr(Expr::Stmt(..) | Expr::Custom(..)) | ASTNode::Stmt(Stmt::Expr(..) | Stmt::Switch(..)) => {
+                    break;
+                }
+                _ => {
+                    found.insert(call.position());
+                    break;
+                }
+            }
+        }
+        true
+    });
+    found
 }
 
 /// The text of a script file without its `#!` line.

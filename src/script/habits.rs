@@ -32,15 +32,17 @@ pub fn instead(word: &str) -> Option<&'static str> {
         "length" => "write x.len",
         "upper" => "write text.to_upper()",
         "lower" => "write text.to_lower()",
-        "join" => "write list.reduce(|a, b| a + \", \" + b)",
+        "any" => "write list.some(|x| x > 0) for a list, mask.max().item() == 1 for a mask",
         "strip" => "write text.trim()",
         "enumerate" => "write for (item, i) in list { .. }",
-        "zip" => "count: for i in 0..a.len { a[i]; b[i] }",
-        "sorted" => "write list.sort(), which changes the list",
+        "zip" => "write a.zip(b, |x, y| [x, y])",
+        "sorted" => {
+            "write list.sort(), which gives the sorted list where a value is wanted and changes the list elsewhere"
+        }
+        "reversed" => "write list.reverse()",
         "isinstance" | "type_name" => "write type_of(x) == \"i64\"",
         "items" => "write for key in map.keys() { map[key] }",
-        "any" => "write mask.max().item() == 1",
-        "all" => "write mask.min().item() == 1",
+        "all" => "write list.all(|x| x > 0) for a list, mask.min().item() == 1 for a mask",
         "pass" => "an empty block { } does nothing",
         "self" => "a function takes its value as an argument: fn f(x) { .. }",
         "exit" | "quit" => "%quit or Ctrl-D ends the session",

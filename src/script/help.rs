@@ -1,10 +1,28 @@
 //! The table as text: `help`, `apropos`, the generated reference.
 
 use std::fmt::Write;
+use std::rc::Rc;
 
+use super::context::Context;
 use super::nested;
-use super::table::{Entry, Kind, Param, Table};
+use super::table::{Entry, Kind, Param, TOPICS, Table};
 use crate::error::nearest;
+
+/// What `help(name)` shows in a session: a function of its own, else [`help`].
+pub fn about(context: &Context, name: &str) -> String {
+    let name = name.trim().trim_end_matches("()");
+    let own = match name.rsplit_once("::") {
+        Some((space, _)) if context.table().namespaces.iter().any(|(n, _)| *n == space) => None,
+        Some((_, bare)) => context.definition(bare),
+        None => context.definition(name),
+    };
+    match own {
+        Some(own) => format!("{}\n  {}", own.signature(), own.comment.replace('\n', "\n  "))
+            .trim_end()
+            .to_string(),
+        None => help(context.table(), name),
+    }
+}
 
 /// What `help(name)` shows; an empty name gives the overview.
 pub fn help(table: &Table, name: &str) -> String {
@@ -24,6 +42,7 @@ pub fn help(table: &Table, name: &str) -> String {
     }
     let found = table.find(name);
     let mut texts: Vec<String> = found.iter().map(|e| describe(e)).collect();
+    texts.extend(basic(table, &found, name));
     texts.extend(options(table, name, !found.is_empty()));
     if !texts.is_empty() {
         return texts.join("\n\n");
@@ -31,7 +50,10 @@ pub fn help(table: &Table, name: &str) -> String {
     let names: Vec<String> = table
         .entries
         .iter()
-        .flat_map(|e| [e.full_name(), e.name.to_string()])
+        .flat_map(|e| match e.kind {
+            Kind::Topic => e.name.split(' ').map(str::to_string).collect(),
+            _ => vec![e.full_name(), e.name.to_string()],
+        })
         .collect();
     let near = nearest(
         name,
@@ -46,6 +68,21 @@ pub fn help(table: &Table, name: &str) -> String {
         }
         None => format!("there is no help on `{name}`; apropos(\"{name}\") searches the texts"),
     }
+}
+
+/// The methods of a type of the language, by its name or that of the topic on it.
+fn basic(table: &Table, found: &[&Rc<Entry>], name: &str) -> Option<String> {
+    let topic = found.iter().find(|e| e.kind == Kind::Topic);
+    let is = |receiver: &str| receiver == name || topic.is_some_and(|t| t.name.split(' ').any(|n| n == receiver));
+    let receiver = table
+        .entries
+        .iter()
+        .map(|e| e.receiver)
+        .find(|r| !r.is_empty() && is(r))?;
+    Some(list(
+        &format!("methods of {receiver}:"),
+        table.methods_of(receiver).map(AsRef::as_ref),
+    ))
 }
 
 /// The options called `name`, with the functions that take them; beside functions of that name only those that are maps.
@@ -107,12 +144,11 @@ fn argument(p: &Param) -> String {
 
 /// `tensor::zeros`, or `tensor.softmax` for a method.
 fn called(entry: &Entry) -> String {
-    let owner = if entry.receiver.is_empty() {
-        String::new()
-    } else {
-        format!("{}.", entry.receiver.to_lowercase())
-    };
-    format!("{owner}{}", entry.full_name())
+    match (entry.kind, entry.receiver) {
+        (Kind::Topic, _) => entry.signature(),
+        (_, "") => entry.full_name(),
+        (_, receiver) => format!("{}.{}", receiver.to_lowercase(), entry.full_name()),
+    }
 }
 
 fn line(entry: &Entry) -> String {
@@ -138,6 +174,10 @@ fn overview(table: &Table) -> String {
     for t in &table.types {
         let _ = write!(out, "\n  {:<12} {}", t.name, t.doc);
     }
+    out.push_str("\n\nthe language:");
+    for topic in table.functions_of(TOPICS) {
+        let _ = write!(out, "\n{}", line(topic));
+    }
     out.push_str("\n\nfunctions without namespace:");
     for entry in table.functions_of("") {
         let _ = write!(out, "\n{}", line(entry));
@@ -156,11 +196,13 @@ pub fn reference(table: &Table) -> String {
         }
         let _ = write!(out, "\n## {title}\n\n{doc}\n");
         for entry in entries {
-            let title = match entry.kind {
-                Kind::Operator => format!("operators {}", entry.name),
-                _ => entry.full_name(),
+            let signature = entry.signature();
+            let _ = match entry.kind {
+                Kind::Operator => write!(out, "\n### operators {}\n\n`{signature}`\n", entry.name),
+                Kind::Topic => write!(out, "\n### {signature}\n"),
+                _ => write!(out, "\n### {}\n\n`{signature}`\n", entry.full_name()),
             };
-            let _ = write!(out, "\n### {title}\n\n`{}`\n\n{}\n", entry.signature(), entry.text());
+            let _ = write!(out, "\n{}\n", entry.text());
             let documented: Vec<_> = entry.arguments().iter().filter(|p| !p.doc.trim().is_empty()).collect();
             if !documented.is_empty() {
                 out.push('\n');
@@ -173,6 +215,11 @@ pub fn reference(table: &Table) -> String {
             }
         }
     };
+    section(
+        "The language",
+        "Rhai, with what is different from Python.",
+        table.functions_of(TOPICS).map(AsRef::as_ref).collect(),
+    );
     section(
         "Session",
         "Functions without a namespace.",

@@ -61,7 +61,11 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
         ),
         EvalAltResult::ErrorFor(_) => (
             "this value cannot be iterated over".into(),
-            Some("arrays, ranges and batches can; a data set by `for i in 0..d.len { d.get(i) }`".into()),
+            Some(
+                "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { \
+                 d.get(i) }`"
+                    .into(),
+            ),
         ),
         EvalAltResult::ErrorDataRace(text, _) => (
             format!("{text}: a value is used while a closure that captured it is changing it"),
@@ -188,10 +192,10 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
         let hint = "write print(`${a} ${b}`)".into();
         return (format!("print takes 1 value, {} given", types.len()), Some(hint));
     }
-    if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| *n == name) {
-        let takes = match parameters.len() {
+    if let Some(own) = context.definition(&name) {
+        let takes = match own.parameters.len() {
             0 => "no arguments".to_string(),
-            n => format!("{} ({})", count(n, "argument"), parameters.join(", ")),
+            n => format!("{} ({})", count(n, "argument"), own.parameters.join(", ")),
         };
         return (format!("{name} takes {takes}, {} given", types.len()), None);
     }
@@ -216,14 +220,16 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
         };
         let mut text = format!("`{name}` cannot be called {called}");
         if !owners.is_empty() && !owners.contains(&receiver) {
-            let article = if receiver.is_empty() {
+            let found = if receiver.is_empty() {
                 "nothing".into()
             } else {
-                format!("a {receiver}")
+                with_article(receiver)
             };
-            text = format!("`{name}` is a method of {}, called on {article}", owners.join(", "));
+            text = format!("`{name}` is a method of {}, called on {found}", owners.join(", "));
         }
-        return (text, Some(signatures.join("; ")));
+        let of_the_language = shown.iter().all(|e| e.body.is_none());
+        let habit = habits::instead(&name).filter(|_| of_the_language).map(str::to_string);
+        return (text, habit.or_else(|| Some(signatures.join("; "))));
     }
     if let Some((space, function)) = name.rsplit_once("::") {
         let names = table.functions_of(space).map(|e| e.name);
@@ -234,7 +240,7 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
         return (format!("there is no function `{name}`"), Some(hint));
     }
     let methods = table.methods_of(receiver).map(|e| e.name);
-    let functions = table.functions_of("").map(|e| e.name).chain(BUILT_IN.iter().copied());
+    let functions = table.functions_of("").map(|e| e.name);
     let hint = habits::instead(&name)
         .map(str::to_string)
         .or_else(|| nearest(&name, methods).map(|n| format!("did you mean `.{n}`?")))
@@ -255,14 +261,17 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
     (format!("there is no function `{name}`{on}"), hint)
 }
 
-fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
-    let article = |t: &String| {
-        if t.starts_with(['a', 'e', 'i', 'o']) {
-            format!("an {t}")
-        } else {
-            format!("a {t}")
-        }
+/// `an array`, `a map`.
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
     };
+    format!("{article} {kind}")
+}
+
+fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
     let hint = match name {
         "^" => Some("powers are written a ** b".to_string()),
         "&" | "|" => {
@@ -283,10 +292,10 @@ fn operator(name: &str, types: &[String]) -> (String, Option<String>) {
     });
     match types {
         [a, b] => (
-            format!("`{name}` does not combine {} and {}", article(a), article(b)),
+            format!("`{name}` does not combine {} and {}", with_article(a), with_article(b)),
             hint,
         ),
-        [a] => (format!("`{name}` does not apply to {}", article(a)), hint),
+        [a] => (format!("`{name}` does not apply to {}", with_article(a)), hint),
         _ => (format!("`{name}` does not apply here"), hint),
     }
 }
@@ -307,9 +316,10 @@ fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
 fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Option<String>) {
     let same = table.methods_of(receiver).find(|e| e.name == property);
     if let Some(entry) = same {
+        let owner = with_article(receiver);
         let text = match entry.kind {
-            Kind::Getter => format!("`{property}` of a {receiver} can only be read"),
-            _ => format!("`{property}` of a {receiver} is a method"),
+            Kind::Getter => format!("`{property}` of {owner} can only be read"),
+            _ => format!("`{property}` of {owner} is a method"),
         };
         return (text, Some(format!("write {}", entry.signature())));
     }
@@ -331,7 +341,7 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
 
 /// What `help` says about a receiver's type.
 fn listed(table: &Table, receiver: &str) -> Option<String> {
-    let known = table.types.iter().any(|t| t.name == receiver);
+    let known = !receiver.is_empty() && table.methods_of(receiver).next().is_some();
     known.then(|| format!("help(\"{receiver}\") lists its methods and properties"))
 }
 
@@ -345,8 +355,8 @@ fn unknown_variable(context: &Context, scope: &Scope, name: &str) -> (String, Op
         ))
     } else if let Some(entry) = table.functions_of("").find(|e| e.name == name) {
         Some(format!("`{name}` is a function: {}", entry.signature()))
-    } else if let Some((_, parameters)) = context.functions().into_iter().find(|(n, _)| n == name) {
-        Some(format!("`{name}` is a function: {name}({})", parameters.join(", ")))
+    } else if let Some(own) = context.definition(name) {
+        Some(format!("`{name}` is a function: {}", own.signature()))
     } else {
         habits::instead(name)
             .map(str::to_string)
@@ -354,46 +364,3 @@ fn unknown_variable(context: &Context, scope: &Scope, name: &str) -> (String, Op
     };
     (format!("there is no variable `{name}`"), hint)
 }
-
-/// Functions of Rhai itself worth suggesting.
-pub const BUILT_IN: &[&str] = &[
-    "print",
-    "debug",
-    "type_of",
-    "len",
-    "push",
-    "pop",
-    "insert",
-    "remove",
-    "map",
-    "filter",
-    "reduce",
-    "sort",
-    "keys",
-    "values",
-    "contains",
-    "to_string",
-    "parse_int",
-    "parse_float",
-    "range",
-    "floor",
-    "ceiling",
-    "round",
-    "to_int",
-    "to_float",
-    "split",
-    "trim",
-    "replace",
-    "starts_with",
-    "ends_with",
-    "sub_string",
-    "is_empty",
-    "reverse",
-    "extract",
-    "some",
-    "all",
-    "index_of",
-    "timestamp",
-    "elapsed",
-    "is_nan",
-];

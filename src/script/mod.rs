@@ -58,15 +58,18 @@
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
 pub mod api;
+mod catch;
 pub mod check;
 pub mod context;
 mod declare;
+pub mod definitions;
 pub mod engine;
 mod habits;
 pub mod help;
 mod hints;
 pub mod nested;
 pub mod options;
+pub mod pieces;
 pub mod report;
 mod resolver;
 mod show;

@@ -48,6 +48,14 @@ impl Place {
         })
     }
 
+    /// Whether the name that stands here is assigned to.
+    fn assigns_to(&self, name: &str) -> bool {
+        let here: String = self.text.chars().skip(self.column.saturating_sub(1)).collect();
+        let rest = here.strip_prefix(name).map(str::trim_start).unwrap_or_default();
+        let rest = rest.trim_start_matches(['+', '-', '*', '/', '%']);
+        rest.starts_with('=') && !rest.starts_with("==")
+    }
+
     /// Whether a dot stands here or just before: what failed is a method.
     fn behind_a_dot(&self) -> bool {
         let before: String = self.text.chars().take(self.column.saturating_sub(1)).collect();
@@ -133,6 +141,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     let mut chain = Vec::new();
     let mut error = error;
     let mut source = source.to_string();
+    let at = |source: &str, position| Place::new(context, source, context.original(source, position));
     loop {
         error = match error {
             EvalAltResult::ErrorInFunctionCall(name, inner_source, inner, position) => {
@@ -141,14 +150,14 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
                 } else {
                     format!("`{name}`")
                 };
-                chain.extend(Place::new(context, &source, position).map(|place| (name, place)));
+                chain.extend(at(&source, position).map(|place| (name, place)));
                 if !inner_source.is_empty() {
                     source = inner_source;
                 }
                 *inner
             }
             EvalAltResult::ErrorInModule(path, inner, position) => {
-                chain.extend(Place::new(context, &source, position).map(|p| (format!("the import of \"{path}\""), p)));
+                chain.extend(at(&source, position).map(|p| (format!("the import of \"{path}\""), p)));
                 source = path;
                 *inner
             }
@@ -169,9 +178,21 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     }
     let chain = calls;
     let position = error.position();
-    let place = Place::new(context, &source, position);
+    let place = at(&source, position);
     let method = place.as_ref().is_some_and(Place::behind_a_dot);
     let (message, mut hint) = hints::runtime(context, scope, &mut error, method);
+    // thrown again, it is reported as it was at first
+    if let EvalAltResult::ErrorRuntime(value, _) = &error
+        && value.tag() != 0
+        && let Some(first) = context.caught(&message)
+    {
+        return first;
+    }
+    if let EvalAltResult::ErrorVariableNotFound(name, _) = &error
+        && place.as_ref().is_some_and(|p| p.assigns_to(name))
+    {
+        hint = Some(format!("a variable is declared first: let {name} = .."));
+    }
     if hint.is_none() && !chain.is_empty() && matches!(error, EvalAltResult::ErrorVariableNotFound(..)) {
         hint = Some("functions see no outer variables; pass them as arguments".into());
     }
@@ -187,7 +208,8 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
 /// The report of a parse error.
 pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Report {
     let text = context.source(source).unwrap_or_default();
-    let mut place = Place::new(context, source, error.position()).or_else(|| {
+    let position = context.original(source, error.position());
+    let mut place = Place::new(context, source, position).or_else(|| {
         let line = text.lines().count().max(1);
         let last = text.lines().last().unwrap_or_default();
         Place::new(

@@ -79,6 +79,12 @@ impl ModuleResolver for SharedResolver {
 }
 
 impl ScriptResolver {
+    /// The module `path` if a script has imported it.
+    pub fn loaded(&self, path: &str) -> Option<Rc<Module>> {
+        let place = self.locate(None, path).ok()?;
+        self.loaded.borrow().get(place.path()).map(|(_, module)| module.clone())
+    }
+
     /// The module `path` as seen from `source`.
     pub fn load(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
         let failed = |text: String| -> Box<EvalAltResult> {
@@ -99,11 +105,10 @@ impl ScriptResolver {
         }
         let text = super::engine::read_script(&place).map_err(|e| failed(e.to_string()))?;
         let name = file.display().to_string();
-        self.context.remember_source(&name, &text);
         let in_module =
             |e: Box<EvalAltResult>| -> Box<EvalAltResult> { EvalAltResult::ErrorInModule(name.clone(), e, pos).into() };
-        let mut ast = engine.compile(&text).map_err(|e| in_module(Box::new(e.into())))?;
-        ast.set_source(name.as_str());
+        let ast = super::engine::compile(engine, &self.context, &name, &text, &Scope::new());
+        let ast = ast.map_err(|e| in_module(Box::new(e.into())))?;
         self.loading.borrow_mut().push(file.clone());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine);
         self.loading.borrow_mut().pop();

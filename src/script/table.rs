@@ -21,7 +21,12 @@ pub enum Kind {
     Setter,
     /// An operator or indexer that is registered with Rhai directly and listed for help only.
     Operator,
+    /// A part of the language that `help` explains.
+    Topic,
 }
+
+/// Where the topics stand.
+pub const TOPICS: &str = "language";
 
 impl Kind {
     /// The kind that the keyword of a declaration stands for: `fn`, `get` or `set`.
@@ -71,7 +76,7 @@ pub struct Entry {
     pub params: Vec<Param>,
     /// The name of what it returns; empty for nothing.
     pub returns: String,
-    /// What runs; absent for operators.
+    /// What runs; absent for operators and for what the language brings itself.
     pub body: Option<Body>,
     /// The Rust type of the receiver.
     pub receiver_type: Option<TypeId>,
@@ -106,6 +111,7 @@ impl Entry {
         let owner = self.receiver.to_lowercase();
         match self.kind {
             Kind::Operator => return self.name.to_string(),
+            Kind::Topic => return self.name.split(' ').next().unwrap_or_default().to_string(),
             Kind::Getter => return format!("{owner}.{} -> {}", self.name, self.returns),
             Kind::Setter => {
                 let kind = self.arguments().first().map_or("", |p| p.kind.as_str());
@@ -271,10 +277,26 @@ impl Table {
 
     /// Describe an operator of `receiver` that a hook registers.
     pub fn operator(&mut self, receiver: &'static str, name: &'static str, doc: &'static str) {
+        self.explain(Kind::Operator, "", receiver, name, doc);
+    }
+
+    /// Explain a part of the language, found under any of these names.
+    pub fn topic(&mut self, names: &'static str, doc: &'static str) {
+        self.explain(Kind::Topic, TOPICS, "", names, doc);
+    }
+
+    fn explain(
+        &mut self,
+        kind: Kind,
+        namespace: &'static str,
+        receiver: &'static str,
+        name: &'static str,
+        doc: &'static str,
+    ) {
         self.entries.push(Rc::new(Entry {
-            kind: Kind::Operator,
+            kind,
             name,
-            namespace: "",
+            namespace,
             receiver,
             doc,
             params: Vec::new(),
@@ -329,7 +351,8 @@ impl Table {
         let exact = |e: &&Rc<Entry>| {
             (e.full_name() == bare
                 || e.name == bare
-                || (e.kind == Kind::Operator && e.name.split(' ').any(|n| n.trim_end_matches("()") == bare)))
+                || ([Kind::Operator, Kind::Topic].contains(&e.kind)
+                    && e.name.split(' ').any(|n| n.trim_end_matches("()") == bare)))
                 && (owner.is_empty() || e.receiver.to_lowercase() == owner)
         };
         self.entries.iter().filter(exact).collect()

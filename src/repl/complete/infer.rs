@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::super::highlight::{Kind, partner, pieces};
 use super::{Assistant, last_word};
-use crate::script::table::Entry;
+use crate::script::pieces::{Kind, partner, pieces};
+use crate::script::table::{Entry, Kind as EntryKind};
 
 /// A variable as completion sees it.
 #[derive(Clone, Debug)]
@@ -17,44 +17,6 @@ pub struct Variable {
     pub keys: Vec<Variable>,
 }
 
-/// Methods of Rhai's own types.
-const OWN_METHODS: &[(&str, &[&str])] = &[
-    (
-        "array",
-        &[
-            "len", "push", "pop", "insert", "remove", "map", "filter", "reduce", "sort", "reverse", "contains", "some",
-            "all", "extract", "index_of", "is_empty",
-        ],
-    ),
-    (
-        "map",
-        &["keys", "values", "len", "contains", "remove", "mixin", "is_empty"],
-    ),
-    (
-        "string",
-        &[
-            "len",
-            "split",
-            "trim",
-            "replace",
-            "contains",
-            "starts_with",
-            "ends_with",
-            "sub_string",
-            "to_upper",
-            "to_lower",
-            "index_of",
-            "is_empty",
-        ],
-    ),
-    ("int", &["abs", "to_float", "to_string"]),
-    (
-        "float",
-        &["abs", "to_int", "round", "floor", "ceiling", "to_string", "is_nan"],
-    ),
-    ("closure", &["call", "curry", "name"]),
-];
-
 impl Assistant {
     /// Methods, properties and keys of what stands before the dot; nothing where that is unknown.
     pub(super) fn members(&self, owner: &str) -> Vec<String> {
@@ -62,16 +24,7 @@ impl Assistant {
             return Vec::new();
         };
         let mut names: Vec<String> = value.keys.iter().map(|v| v.name.clone()).collect();
-        let declared = self.table.methods_of(&value.kind);
-        names.extend(declared.map(|e| e.name.to_string()));
-        let key = if value.kind.starts_with('[') {
-            "array"
-        } else {
-            value.kind.as_str()
-        };
-        if let Some((_, own)) = OWN_METHODS.iter().find(|(k, _)| *k == key) {
-            names.extend(own.iter().map(ToString::to_string));
-        }
+        names.extend(self.table.methods_of(receiver(&value.kind)).map(|e| e.name.to_string()));
         names
     }
 
@@ -122,7 +75,7 @@ impl Assistant {
                 }
                 if let Some(owner) = head.strip_suffix('.') {
                     let owner = self.value_of(owner)?;
-                    let entry = self.table.methods_of(&owner.kind).find(|e| e.name == name);
+                    let entry = self.table.methods_of(receiver(&owner.kind)).find(|e| e.name == name);
                     let key = owner.keys.into_iter().find(|v| v.name == name);
                     return key.or_else(|| of(&entry?.returns));
                 }
@@ -150,15 +103,26 @@ impl Assistant {
         }
         if let Some(owner) = head.strip_suffix('.') {
             let kind = self.value_of(owner).map(|v| v.kind);
-            let fits =
-                |e: &&Rc<Entry>| e.name == name && kind.as_ref().map_or(!e.receiver.is_empty(), |k| e.receiver == *k);
+            let fits = |e: &&Rc<Entry>| {
+                e.name == name
+                    && kind
+                        .as_ref()
+                        .map_or(!e.receiver.is_empty(), |k| e.receiver == receiver(k))
+            };
             return entries.iter().find(fits).map(AsRef::as_ref);
         }
         entries
             .iter()
-            .find(|e| e.namespace.is_empty() && e.receiver.is_empty() && e.name == name && e.body.is_some())
+            .find(|e| {
+                e.namespace.is_empty() && e.receiver.is_empty() && e.name == name && e.kind == EntryKind::Function
+            })
             .map(AsRef::as_ref)
     }
+}
+
+/// The type whose methods a value of this kind has: `[string]` is an array.
+fn receiver(kind: &str) -> &str {
+    if kind.starts_with('[') { "array" } else { kind }
 }
 
 /// The expression that `let name = ..;` binds in `text`, the last one.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 pub use infer::Variable;
 
 use super::commands::COMMANDS;
-use super::highlight::{KEYWORDS, Kind, pieces};
+use crate::script::pieces::{KEYWORDS, Kind, pieces};
 use crate::script::{Engine, Table};
 
 /// What helps while typing.
@@ -90,8 +90,7 @@ impl Assistant {
         let functions = self.table.functions_of("").map(|e| e.name.to_string());
         let spaces = self.table.namespaces.iter().map(|(n, _)| format!("{n}::"));
         let words = KEYWORDS.iter().map(ToString::to_string);
-        let own = ["print", "PI"].map(str::to_string);
-        let mut found = matching(names.chain(functions).chain(spaces).chain(words).chain(own), word);
+        let mut found = matching(names.chain(functions).chain(spaces).chain(words), word);
         found.dedup();
         (start, found)
     }

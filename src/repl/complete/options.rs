@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::highlight::{Kind, pieces};
 use super::{Assistant, last_word};
 use crate::script::api::known;
 use crate::script::nested;
+use crate::script::pieces::{Kind, pieces};
 use crate::script::table::{Entry, Param};
 
 /// The options that the map at the end of a text may hold.

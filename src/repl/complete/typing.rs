@@ -8,8 +8,10 @@ use rustyline::hint::{Hint, Hinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper};
 
-use super::super::highlight::{Kind, Piece, paint, partner, pieces};
+use super::super::highlight::paint;
+use super::super::typing::question;
 use super::Assistant;
+use crate::script::pieces::{Kind, Piece, partner, pieces};
 use crate::script::report::is_incomplete;
 
 /// Characters of a signature that are shown while typing; `name?` shows all.
@@ -19,7 +21,11 @@ impl Assistant {
     /// Whether the input wants more lines.
     pub fn incomplete(&self, text: &str) -> bool {
         let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.starts_with('%') || trimmed.ends_with('?') || text.ends_with("\n\n") {
+        if trimmed.is_empty()
+            || trimmed.starts_with(['%', '!'])
+            || question(trimmed).is_some()
+            || text.ends_with("\n\n")
+        {
             return false;
         }
         // a name alone is asked about or mistyped, even where the language knows how it could go on
@@ -30,7 +36,7 @@ impl Assistant {
         {
             return false;
         }
-        let unclosed = |p: &Piece| p.open && (p.kind == Kind::Comment || text[p.start..].starts_with('`'));
+        let unclosed = |p: &Piece| p.open && (p.kind == Kind::Comment || text[p.start..].starts_with(['`', '}']));
         if pieces(text).last().is_some_and(unclosed) {
             return true;
         }
@@ -150,6 +156,9 @@ mod tests {
             "\"a",
             "%help",
             "zeros?",
+            "zeros??",
+            "help for",
+            "!ls (",
             "fn f(x) { x }",
             "let a = [1,\n\n",
             "whos()",

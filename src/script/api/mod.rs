@@ -1,6 +1,7 @@
 //! The script functions, one file per namespace: convert the arguments, one call, done. A new file is listed in [`table`].
 
 mod argument;
+mod base;
 mod data;
 mod embedding;
 mod eval;
@@ -32,6 +33,7 @@ pub fn table() -> Table {
     let mut table = Table::default();
     for declare in [
         session::declare,
+        base::declare,
         math::declare,
         tensor::declare,
         data::declare,

@@ -58,13 +58,13 @@ pub fn declare(table: &mut Table) {
             Ok(ctx.session().folder()?.display().to_string())
         }
 
-        /// Show the help on a function, a namespace or a type; without a name, the overview.
+        /// Show the help on a function, a namespace, a type or a part of the language; without a name, the overview.
         /// ```
         /// help("softmax");
         /// assert(true);
         /// ```
         fn help(ctx, name: String = String::new()) {
-            ctx.session().print(&help::help(ctx.table(), &name));
+            ctx.session().print(&help::about(ctx, &name));
             Ok(())
         }
 

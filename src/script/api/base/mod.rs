@@ -1,0 +1,94 @@
+//! The base language: what Rhai brings is described here, for help and completion; what people expect otherwise is replaced.
+//!
+//! A method that changes its value does so in place where it stands as a statement of its own. Inside an expression it leaves the
+//! value alone and gives the changed copy: `list.sort();` and `let sorted = list.sort();` both mean what they say.
+
+mod array;
+mod map;
+mod number;
+mod sort;
+mod text;
+mod topics;
+
+use rhai::{EvalAltResult, NativeCallContext};
+
+use crate::script::context::script_error;
+use crate::script::prelude::*;
+use crate::script::values::describe;
+
+/// Declare everything.
+pub fn declare(table: &mut Table) {
+    topics::declare(table);
+    array::declare(table);
+    text::declare(table);
+    map::declare(table);
+    number::declare(table);
+}
+
+type Answer = std::result::Result<Dynamic, Box<EvalAltResult>>;
+
+/// What a method of Rhai's kind answers, with our errors.
+fn answer(native: &NativeCallContext, body: impl FnOnce(&Call) -> Result<Dynamic>) -> Answer {
+    let call = Call::new(native, native.fn_name().to_string()).map_err(script_error)?;
+    body(&call).map_err(|e| {
+        let mut error = call.finish(e);
+        if error.position().is_none() {
+            error.set_position(native.call_position());
+        }
+        error
+    })
+}
+
+/// Change a value in place and give nothing, or, where a value is asked for, give the changed copy.
+fn change<T: Clone + 'static>(
+    native: &NativeCallContext,
+    value: &mut T,
+    change: impl FnOnce(&Call, &mut T) -> Result<()>,
+) -> Answer {
+    answer(native, |call| {
+        if !asked(call) {
+            return change(call, value).map(|()| Dynamic::UNIT);
+        }
+        let mut copy = value.clone();
+        change(call, &mut copy)?;
+        Ok(Dynamic::from(copy))
+    })
+}
+
+/// The same for what takes as long as a copy: the value is given in either case, so that a closure may end with it.
+fn change_and_give<T: Clone + 'static>(
+    native: &NativeCallContext,
+    value: &mut T,
+    change: impl FnOnce(&Call, &T) -> Result<T>,
+) -> Answer {
+    answer(native, |call| {
+        let changed = change(call, value)?;
+        if !asked(call) {
+            *value = changed.clone();
+        }
+        Ok(Dynamic::from(changed))
+    })
+}
+
+/// Whether the call stands inside an expression.
+fn asked(call: &Call) -> bool {
+    let native = call.native();
+    call.asked(native.call_source().unwrap_or_default(), native.call_position())
+}
+
+/// What a closure says of an item: true or false.
+fn holds(call: &Call, closure: &FnPtr, item: &Dynamic, index: usize) -> Result<bool> {
+    truth(call, &call.call_on(closure, item.clone(), index)?)
+}
+
+/// The answer of a closure that must say true or false.
+fn truth(call: &Call, answer: &Dynamic) -> Result<bool> {
+    match answer.as_bool() {
+        Ok(answer) => Ok(answer),
+        Err(_) => fail!(
+            "{}: its closure must answer true or false, found {}",
+            call.function(),
+            describe(answer)
+        ),
+    }
+}
