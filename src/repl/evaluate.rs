@@ -1,9 +1,10 @@
 //! Inputs one after another: variables and functions stay, also what an input made before it failed.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::complete::Variable;
-use crate::script::{AST, Dynamic, Interpreter, Map, Module, Report, Scope, Table};
+use super::complete::{Known, Variable};
+use crate::script::{AST, Array, Dynamic, Interpreter, Map, Module, Report, Scope, Table};
 
 /// Maps in maps that completion looks into.
 const DEPTH: usize = 4;
@@ -13,6 +14,8 @@ pub struct Evaluator {
     interpreter: Interpreter,
     scope: Scope<'static>,
     inputs: Vec<Input>,
+    /// The names of the functions that inputs defined.
+    functions: BTreeSet<String>,
     /// Whether training was paused in the input at work.
     paused: bool,
 }
@@ -36,6 +39,7 @@ impl Evaluator {
             interpreter,
             scope: Scope::new(),
             inputs: Vec::new(),
+            functions: BTreeSet::new(),
             paused: false,
         }
     }
@@ -65,8 +69,17 @@ impl Evaluator {
         self.scope.get(name).map(|v| v.clone().flatten())
     }
 
-    /// Names, types and keys of the variables, for completion.
-    pub fn variables(&self) -> Vec<Variable> {
+    /// What the inputs have made, for completion.
+    pub fn known(&self) -> Known {
+        Known {
+            variables: self.variables(),
+            functions: self.functions.iter().cloned().collect(),
+            modules: self.interpreter.imports(),
+        }
+    }
+
+    /// Names, types and keys of the variables.
+    fn variables(&self) -> Vec<Variable> {
         let table = self.interpreter.context().table();
         let known = |(name, _, value): (&str, bool, &Dynamic)| variable(table, name, value, 0);
         self.scope.iter_raw().map(known).collect()
@@ -145,6 +158,8 @@ impl Evaluator {
         if ast.iter_functions().next().is_none() {
             return;
         }
+        let named = ast.iter_functions().filter(|f| !f.name.starts_with("anon$"));
+        self.functions.extend(named.map(|f| f.name.to_string()));
         let mut module = Module::new();
         module.set_id(source);
         module.fill_with(ast.shared_lib());
@@ -176,16 +191,17 @@ impl Evaluator {
     }
 }
 
-/// A value as completion sees it: maps with their keys, down to [`DEPTH`]; nothing is copied.
+/// A value as completion sees it: maps with their keys, arrays with their first item, down to [`DEPTH`]; nothing is copied.
 fn variable(table: &Table, name: &str, value: &Dynamic, depth: usize) -> Variable {
-    let keys = value.read_lock::<Map>().filter(|_| depth < DEPTH).map(|map| {
-        let below = |(k, v): (&_, &Dynamic)| variable(table, &ToString::to_string(k), v, depth + 1);
-        map.iter().map(below).collect()
-    });
+    let known = |name: &str, value: &Dynamic| variable(table, name, value, depth + 1);
+    let deeper = depth < DEPTH;
+    let map = value.read_lock::<Map>().filter(|_| deeper);
+    let array = value.read_lock::<Array>().filter(|_| deeper);
     Variable {
         name: name.to_string(),
         kind: table.type_name(value.type_name()).to_string(),
-        keys: keys.unwrap_or_default(),
+        keys: map.map_or(Vec::new(), |map| map.iter().map(|(k, v)| known(k, v)).collect()),
+        item: array.and_then(|array| array.first().map(|item| Box::new(known("", item)))),
     }
 }
 

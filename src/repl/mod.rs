@@ -57,7 +57,7 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
         .build();
     let mut editor: Editor<Assistant, FileHistory> = Editor::with_config(config).map_err(line_error)?;
     let assistant = Assistant::new(repl.evaluator.interpreter().context().table().clone(), colour);
-    let variables = Rc::clone(assistant.variables());
+    let known = Rc::clone(assistant.known());
     editor.set_helper(Some(assistant));
     let left = Arc::new(AtomicBool::new(false));
     let leave = EventHandler::Conditional(Box::new(Leave(left.clone())));
@@ -72,7 +72,7 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
         env!("CARGO_PKG_VERSION")
     ));
     loop {
-        *variables.borrow_mut() = repl.evaluator.variables();
+        *known.borrow_mut() = repl.evaluator.known();
         let prompt = format!("[{}]> ", repl.evaluator.next_number());
         match editor.readline(&prompt) {
             Ok(_) if left.swap(false, Ordering::Relaxed) => {}

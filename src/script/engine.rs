@@ -1,7 +1,7 @@
 //! The engine: registration from the table, limits, and running scripts.
 
 use std::any::TypeId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -34,6 +34,7 @@ pub struct Interpreter {
     engine: Engine,
     context: Context,
     resolver: SharedResolver,
+    imports: BTreeMap<String, Vec<String>>,
 }
 
 impl Interpreter {
@@ -81,6 +82,7 @@ impl Interpreter {
             engine,
             context,
             resolver,
+            imports: BTreeMap::new(),
         }
     }
 
@@ -170,6 +172,11 @@ impl Interpreter {
         self.resolver.0.locate(Some(source), path).err()
     }
 
+    /// The modules kept, with the names of their functions.
+    pub fn imports(&self) -> Vec<(String, Vec<String>)> {
+        self.imports.clone().into_iter().collect()
+    }
+
     /// Keep the modules that a script imported under a name known to later ones.
     pub fn keep_imports(&mut self, ast: &AST) {
         let mut imports: Vec<(String, String)> = Vec::new();
@@ -184,6 +191,9 @@ impl Interpreter {
         for (file, name) in imports.into_iter().filter(|(_, name)| !name.is_empty()) {
             // what was not reached was not loaded
             if let Some(module) = self.resolver.0.loaded(&file) {
+                let functions = module.iter_script_fn_info().map(|(_, _, name, _, _)| name.to_string());
+                self.imports
+                    .insert(name.clone(), functions.filter(|f| !f.starts_with("anon$")).collect());
                 self.engine.register_static_module(name, module);
             }
         }

@@ -140,6 +140,13 @@ impl Entry {
         text[..line_end].trim()
     }
 
+    /// The keys of the map it gives, as its summary lists them: a map of `image`, `labels` and `name`.
+    pub fn keys(&self) -> Vec<&'static str> {
+        let listed = self.summary().split_once("a map of ").map_or("", |(_, rest)| rest);
+        let is_name = |word: &&str| word.chars().all(|c| c.is_alphanumeric() || c == '_');
+        listed.split('`').skip(1).step_by(2).filter(is_name).collect()
+    }
+
     /// The scripts between ``` fences.
     pub fn examples(&self) -> Vec<String> {
         self.doc.split("```").skip(1).step_by(2).map(unindent).collect()

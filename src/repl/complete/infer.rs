@@ -15,6 +15,32 @@ pub struct Variable {
     pub kind: String,
     /// What is in it if it is a map.
     pub keys: Vec<Variable>,
+    /// Its first item if it is an array.
+    pub item: Option<Box<Variable>>,
+}
+
+impl Variable {
+    /// A value of this kind of which no more is known.
+    pub fn of(kind: &str) -> Self {
+        Variable {
+            name: String::new(),
+            kind: kind.to_string(),
+            keys: Vec::new(),
+            item: None,
+        }
+    }
+
+    /// What a function of the table gives.
+    fn given_by(entry: &Entry) -> Self {
+        let named = |name: &str| Variable {
+            name: name.to_string(),
+            ..Variable::of("")
+        };
+        Variable {
+            keys: entry.keys().into_iter().map(named).collect(),
+            ..Variable::of(&entry.returns)
+        }
+    }
 }
 
 impl Assistant {
@@ -32,18 +58,12 @@ impl Assistant {
     /// call, a property, a key, an index, and chains of these.
     fn value_of(&self, text: &str) -> Option<Variable> {
         let text = text.trim_end();
-        let of = |kind: &str| {
-            Some(Variable {
-                name: String::new(),
-                kind: kind.to_string(),
-                keys: Vec::new(),
-            })
-        };
+        let of = |kind: &str| Some(Variable::of(kind));
         match text.chars().last()? {
             ')' => {
                 let open = partner(text, text.len())?;
                 match self.called(&text[..open]) {
-                    Some(entry) => of(&entry.returns),
+                    Some(entry) => Some(Variable::given_by(entry)),
                     // brackets around an expression
                     None if !text[..open].ends_with(|c: char| c.is_alphanumeric() || c == '_') => {
                         self.value_of(&text[open + 1..text.len() - 1])
@@ -59,6 +79,7 @@ impl Assistant {
                 };
                 match owner.kind.strip_prefix('[').and_then(|k| k.strip_suffix(']')) {
                     Some(item) => of(item),
+                    None if owner.kind == "array" => owner.item.map(|item| *item),
                     None if owner.kind == "Tensor" => of("Tensor"),
                     None => {
                         let key = text[open + 1..text.len() - 1].trim().trim_matches('"');
@@ -77,9 +98,9 @@ impl Assistant {
                     let owner = self.value_of(owner)?;
                     let entry = self.table.methods_of(receiver(&owner.kind)).find(|e| e.name == name);
                     let key = owner.keys.into_iter().find(|v| v.name == name);
-                    return key.or_else(|| of(&entry?.returns));
+                    return key.or_else(|| Some(Variable::given_by(entry?)));
                 }
-                let known = self.variables.borrow().iter().find(|v| v.name == name).cloned();
+                let known = self.known.borrow().variables.iter().find(|v| v.name == name).cloned();
                 known.or_else(|| self.value_of(bound_here(head, name)?))
             }
         }

@@ -16,10 +16,21 @@ use super::commands::COMMANDS;
 use crate::script::pieces::{KEYWORDS, Kind, pieces};
 use crate::script::{Engine, Table};
 
+/// What the session has made so far.
+#[derive(Default)]
+pub struct Known {
+    /// Its variables.
+    pub variables: Vec<Variable>,
+    /// Its functions.
+    pub functions: Vec<String>,
+    /// The modules it imported, with the names of their functions.
+    pub modules: Vec<(String, Vec<String>)>,
+}
+
 /// What helps while typing.
 pub struct Assistant {
     table: Rc<Table>,
-    variables: Rc<RefCell<Vec<Variable>>>,
+    known: Rc<RefCell<Known>>,
     parser: Engine,
     colour: bool,
 }
@@ -29,15 +40,15 @@ impl Assistant {
     pub fn new(table: Rc<Table>, colour: bool) -> Self {
         Assistant {
             table,
-            variables: Rc::default(),
+            known: Rc::default(),
             parser: crate::script::engine::parser(),
             colour,
         }
     }
 
-    /// The variables, to be kept up to date by the owner.
-    pub fn variables(&self) -> &Rc<RefCell<Vec<Variable>>> {
-        &self.variables
+    /// What the session has made, to be kept up to date by the owner.
+    pub fn known(&self) -> &Rc<RefCell<Known>> {
+        &self.known
     }
 
     /// Where the word before `pos` starts, and what could stand there.
@@ -71,10 +82,11 @@ impl Assistant {
         let (head, word) = before.split_at(start);
         if let Some(space) = head.strip_suffix("::") {
             let space = last_word(space);
-            return (
-                start,
-                matching(self.table.functions_of(space).map(|e| e.name.to_string()), word),
-            );
+            let declared = self.table.functions_of(space).map(|e| e.name.to_string());
+            let known = self.known.borrow();
+            let modules = known.modules.iter().filter(|(name, _)| name == space);
+            let imported = modules.flat_map(|(_, functions)| functions.clone());
+            return (start, matching(declared.chain(imported), word));
         }
         if let Some(owner) = head.strip_suffix('.') {
             return (start, matching(self.members(owner).into_iter(), word));
@@ -85,8 +97,10 @@ impl Assistant {
         if word.is_empty() {
             return (start, Vec::new());
         }
-        let variables = self.variables.borrow();
-        let names = variables.iter().map(|v| v.name.clone());
+        let known = self.known.borrow();
+        let names = known.variables.iter().map(|v| v.name.clone());
+        let names = names.chain(known.functions.iter().cloned());
+        let names = names.chain(known.modules.iter().map(|(name, _)| format!("{name}::")));
         let functions = self.table.functions_of("").map(|e| e.name.to_string());
         let spaces = self.table.namespaces.iter().map(|(n, _)| format!("{n}::"));
         let words = KEYWORDS.iter().map(ToString::to_string);
@@ -139,30 +153,41 @@ pub(super) mod tests {
 
     pub fn assistant() -> Assistant {
         let a = Assistant::new(Rc::new(crate::script::api::table()), false);
-        a.variables.borrow_mut().extend([
-            Variable {
-                name: "weights".into(),
-                kind: "Tensor".into(),
-                keys: vec![],
-            },
-            Variable {
-                name: "batch".into(),
-                kind: "map".into(),
-                keys: ["images", "labels"]
-                    .map(|name| Variable {
-                        name: name.into(),
-                        kind: "Tensor".into(),
-                        keys: vec![],
-                    })
-                    .to_vec(),
-            },
-            Variable {
-                name: "scenes".into(),
-                kind: "Dataset".into(),
-                keys: vec![],
-            },
-        ]);
+        let named = |name: &str, value: Variable| Variable {
+            name: name.into(),
+            ..value
+        };
+        let batch = Variable {
+            keys: vec![
+                named("images", Variable::of("Tensor")),
+                named("labels", Variable::of("Tensor")),
+            ],
+            ..Variable::of("map")
+        };
+        let rows = Variable {
+            item: Some(Box::new(batch.clone())),
+            ..Variable::of("array")
+        };
+        *a.known.borrow_mut() = Known {
+            variables: vec![
+                named("weights", Variable::of("Tensor")),
+                named("batch", batch),
+                named("rows", rows),
+                named("scenes", Variable::of("Dataset")),
+            ],
+            functions: vec!["own_loss".into()],
+            modules: vec![("helper".into(), vec!["double".into()])],
+        };
         a
+    }
+
+    /// These names and the methods of this receiver.
+    fn sorted(names: &[&str], receiver: &str) -> Vec<String> {
+        let a = assistant();
+        let methods = a.table.methods_of(receiver).map(|e| e.name.to_string());
+        let mut all: Vec<String> = names.iter().map(ToString::to_string).chain(methods).collect();
+        all.sort();
+        all
     }
 
     fn complete(line: &str) -> Vec<String> {
@@ -190,6 +215,15 @@ pub(super) mod tests {
         assert_eq!(complete("(weights).softm"), ["softmax"]);
         assert_eq!(complete("let w = tensor::zeros([2]); w.softm"), ["softmax"]);
         assert_eq!(complete("scenes.class_names.le"), ["len"]);
+        assert_eq!(complete("scenes.get(0).im"), ["image"]);
+        assert_eq!(complete("scenes.get(0)."), sorted(&["image", "labels", "name"], "map"));
+        assert_eq!(complete("rows[0].labels.softm"), ["softmax"]);
+        assert_eq!(complete("rows[i + 1].im"), ["images"]);
+        assert_eq!(complete("`size ${weights.sha"), ["shape"]);
+        assert_eq!(complete("`a ${1} size ${batch.images.sha"), ["shape"]);
+        assert_eq!(complete("helper::"), ["double"]);
+        assert_eq!(complete("own_"), ["own_loss"]);
+        assert_eq!(complete("helpe"), ["helper::"]);
         assert_eq!(complete("batch.images.class_na"), [""; 0]);
         assert_eq!(complete("unknown.so"), [""; 0]);
         assert!(complete("weights.softmax(#{ temperature: tem").is_empty());

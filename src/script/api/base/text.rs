@@ -122,16 +122,12 @@ fn padded(n: &Native, text: &mut ImmutableString, count: i64, filler: &str) -> A
         ensure!(!filler.is_empty(), "pad: the filler is empty");
         let wanted = usize::try_from(count).unwrap_or(0);
         let mut out = text.to_string();
-        let mut length = out.chars().count();
-        for (i, c) in filler.chars().cycle().enumerate() {
-            if length >= wanted {
-                break;
-            }
+        let missing = wanted.saturating_sub(out.chars().count());
+        for (i, c) in filler.chars().cycle().take(missing).enumerate() {
             if i % (1 << 16) == 0 {
                 call.session().check_cancel()?;
             }
             out.push(c);
-            length += 1;
         }
         Ok(out.into())
     })
