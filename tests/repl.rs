@@ -9,8 +9,10 @@
 
 mod terminal;
 
+use std::time::{Duration, Instant};
+
 use expectrl::{Eof, Expect};
-use terminal::{READ, READING, enter, folder, start};
+use terminal::{READ, READING, enter, folder, output, start, start_with};
 
 #[test]
 fn values_are_echoed_kept_and_silenced() {
@@ -113,7 +115,10 @@ fn help_is_one_key_away_and_commands_are_listed() {
     enter(&mut t, "missing + 1", "there is no variable `missing`");
     enter(&mut t, "%save saved.rhai", "in saved.rhai");
     let saved = std::fs::read_to_string(folder.path().join("saved.rhai")).unwrap();
-    assert!(saved.contains("let a = 7;") && !saved.contains("missing"), "{saved}");
+    assert!(
+        saved.contains("let a = 7;") && saved.contains("\n// failed: missing + 1"),
+        "{saved}"
+    );
     enter(&mut t, "%reset", "");
     enter(&mut t, "%run saved.rhai", "");
     enter(&mut t, "a", "\n7");
@@ -134,4 +139,123 @@ fn history_is_kept_in_the_state_folder() {
     t.send("\r").unwrap();
     t.expect("\n1235").unwrap();
     assert!(!folder.path().join("runs").exists());
+}
+
+/// As in IPython: variables and changes made before an error or Ctrl-C are there afterwards.
+#[test]
+fn what_was_made_before_an_error_or_ctrl_c_stays() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    enter(
+        &mut t,
+        "let rows = []; for i in 0..5 { rows.push(i); if i == 3 { throw \"x\" } }",
+        "error: x",
+    );
+    assert_eq!(output(&mut t, "rows"), "[0, 1, 2, 3]");
+    t.send_line("let first = 1; rows.clear(); loop { rows.push(first); sleep(0.01); }")
+        .unwrap();
+    t.expect(READ).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    t.send("\x03").unwrap();
+    t.expect("interrupted").unwrap();
+    t.expect("]>").unwrap();
+    assert_eq!(output(&mut t, "first + (if rows.len > 3 { 1 } else { 0 })"), "2");
+    std::fs::write(
+        folder.path().join("half.rhai"),
+        "fn twice(x) { 2 * x }\nlet kept = twice(4);\nlet more = kept + 1;\nmissing",
+    )
+    .unwrap();
+    enter(&mut t, "%run half.rhai", "half.rhai:4:1");
+    assert_eq!(output(&mut t, "[kept, more, twice(1)]"), "[8, 9, 2]");
+    // a text that does not parse does nothing
+    enter(&mut t, "kept = 0; )", "error");
+    assert_eq!(output(&mut t, "kept"), "8");
+}
+
+#[test]
+fn waiting_is_interrupted_at_once() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    for wait in ["sleep(20)", "sleep(20.5)", "[1, 2].map(|x| sleep(20))"] {
+        t.send_line(wait).unwrap();
+        t.expect(READ).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let pressed = Instant::now();
+        t.send("\x03").unwrap();
+        t.expect("interrupted").unwrap();
+        let seconds = pressed.elapsed().as_secs_f64();
+        assert!(seconds < 1.0, "{wait}: {seconds} s");
+        t.expect("]>").unwrap();
+    }
+    assert_eq!(output(&mut t, "40 + 2"), "42");
+}
+
+#[test]
+fn what_ipython_has_is_here() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("inner")).unwrap();
+    std::fs::write(folder.path().join("lesson.rhai"), "let got = arg(\"a\", 1) + 1;").unwrap();
+    let mut t = start(folder.path());
+    enter(&mut t, "%run lesson.rhai a=7", "");
+    assert_eq!(output(&mut t, "got"), "8");
+    assert_eq!(output(&mut t, "_ + 1"), "9");
+    assert_eq!(output(&mut t, "[_, `${_}`]"), "[9, \"9\"]");
+    assert_eq!(output(&mut t, "switch 5 { 1 => 2, _ => 3 }"), "3");
+    let shown = output(&mut t, "%run lesson.rhai b=7");
+    assert!(
+        shown.contains("reads no argument `b`") && shown.contains("it reads a"),
+        "{shown}"
+    );
+    assert!(output(&mut t, "!ls").contains("lesson.rhai"));
+    assert!(output(&mut t, "!false").contains("exit status: 1"));
+    assert!(output(&mut t, "%pwd").starts_with('/'));
+    assert!(output(&mut t, "%cd inner").ends_with("/inner"));
+    assert!(output(&mut t, "%run lesson.rhai").contains("there is no such script"));
+    assert!(output(&mut t, "%cd nowhere").contains("there is no folder nowhere"));
+    let shown = output(&mut t, "%timeit 1 + 1");
+    assert!(shown.contains(" us on average") && shown.contains(" runs"), "{shown}");
+    assert!(output(&mut t, "%timeit missing").contains("there is no variable `missing`"));
+    // Ctrl-C ends the command of the shell, not the session
+    t.send_line("!sleep 20").unwrap();
+    t.expect(READ).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    t.send("\x03").unwrap();
+    t.expect("]>").unwrap();
+    assert_eq!(output(&mut t, "40 + 2"), "42");
+    let mut t = start_with(folder.path(), &["repl", "--sandbox"], &[("NO_COLOR", "1")]);
+    for refused in ["!ls", "%cd inner"] {
+        assert!(output(&mut t, refused).contains("outside of the sandbox"), "{refused}");
+    }
+}
+
+#[test]
+fn own_functions_and_the_language_have_help() {
+    let folder = folder();
+    let mut t = start(folder.path());
+    t.send("\x1b[200~/// The mean of two.\n/// Both must be numbers.\nfn mean(a, b) {\n    (a + b) / 2.0 // halves\n}\x1b[201~\r")
+        .unwrap();
+    t.expect("[2]>").unwrap();
+    let shown = output(&mut t, "mean?");
+    assert_eq!(shown, "mean(a, b)\n  The mean of two.\n  Both must be numbers.");
+    assert_eq!(output(&mut t, "help(\"mean\")"), shown);
+    let text = output(&mut t, "mean??");
+    assert!(
+        text.starts_with(&shown) && text.contains("(a + b) / 2.0 // halves\n}"),
+        "{text}"
+    );
+    for (asked, found) in [
+        ("help(\"array\")", "array.filter"),
+        ("help sort", "|a, b| b - a"),
+        ("help for", "break"),
+        ("help(\"string\")", "string.replace"),
+        ("help(\"maps\")", "map.keys"),
+        ("closure?", ".call("),
+        ("math?", "5.0 / 8"),
+        ("help(\"try\")", "e.line"),
+        ("help", "the language:"),
+        ("zip?", "|a, b| a + b"),
+    ] {
+        let shown = output(&mut t, asked);
+        assert!(shown.contains(found), "{asked}:\n{shown}");
+    }
 }

@@ -8,6 +8,9 @@ use super::show::show;
 use super::table::{Kind, Table};
 use crate::error::nearest;
 
+/// What a loop runs over.
+pub(super) const ITERABLE: &str = "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { d.get(i) }`";
+
 /// Message and hint of a run-time error; `method`: a dot stands where it happened.
 pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult, method: bool) -> (String, Option<String>) {
     let table = context.table();
@@ -59,14 +62,7 @@ pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
             "the calls are nested too deeply".into(),
             Some("does a function call itself without end?".into()),
         ),
-        EvalAltResult::ErrorFor(_) => (
-            "this value cannot be iterated over".into(),
-            Some(
-                "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { \
-                 d.get(i) }`"
-                    .into(),
-            ),
-        ),
+        EvalAltResult::ErrorFor(_) => ("this value cannot be iterated over".into(), Some(ITERABLE.into())),
         EvalAltResult::ErrorDataRace(text, _) => (
             format!("{text}: a value is used while a closure that captured it is changing it"),
             None,

@@ -3,7 +3,7 @@
 use rhai::{LexError, ParseErrorType};
 
 use super::habits::keyword;
-use super::hints::lower_first;
+use super::hints::{ITERABLE, lower_first};
 use super::report::Place;
 
 /// Message and hint of a parse error in `source`; `place` moves to where the fix belongs.
@@ -131,6 +131,9 @@ pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -
             text,
             fix("declare one variable at a time: let a = list[0]; let b = list[1];"),
         ),
+        ParseErrorType::MismatchedType(wanted, _) if wanted == "an iterable value" => {
+            ("this value cannot be iterated over".into(), fix(ITERABLE))
+        }
         ParseErrorType::PropertyExpected => (text, fix("this word is reserved and cannot be a property")),
         ParseErrorType::VariableExpected => (text, fix("a name is wanted here; reserved words cannot be names")),
         ParseErrorType::ExprTooDeep => (text, fix("take the inner parts out: let part = ..;")),
