@@ -70,7 +70,8 @@ impl Session {
     /// Make ready to write `place`: its folder, without what killed processes left there, and nothing of the user's in the way.
     fn prepare(&self, place: Place) -> Result<Place> {
         place.check()?;
-        let folder = place.path().parent().unwrap_or(Path::new("")).to_path_buf();
+        let folder = place.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).to_path_buf();
         place.at(&folder).make_folder()?;
         if self.0.swept.borrow_mut().insert(folder.clone()) {
             write::sweep(&folder);
