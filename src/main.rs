@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use seglab::allocator::{MiMalloc, keep_freed_memory};
 use seglab::device::{open_device, set_tf32};
 use seglab::error::Error;
 use seglab::script::{Argument, Interpreter, Report, Scope, check, help};
+use seglab::session::ending::CLOSED_PIPE;
 use seglab::session::sandbox::{Limits, Sandbox};
-use seglab::session::{Session, Sink};
+use seglab::session::signals::{self, INTERRUPTED};
+use seglab::session::{Session, Sink, output_status};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -23,8 +24,6 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// Wrong usage.
 const USAGE: u8 = 2;
-/// Ctrl-C.
-const INTERRUPTED: u8 = 130;
 /// Stack of the thread that runs scripts: deep recursion in scripts and long autograd chains.
 const STACK: usize = 1 << 30;
 
@@ -56,11 +55,14 @@ struct Common {
     /// The run folder (default: runs/<time>-<script>)
     #[arg(long, global = true, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Let runs replace those of the same name in the run folder; without it they get the next free name, such as finetune-2
+    #[arg(long, global = true)]
+    overwrite: bool,
     /// No progress, no warnings
     #[arg(long, global = true)]
     quiet: bool,
-    /// Threads for everything (default: all cores)
-    #[arg(long, global = true, value_name = "N")]
+    /// Threads for everything (default: RAYON_NUM_THREADS, else all cores)
+    #[arg(long, global = true, value_name = "N", value_parser = threads_of, allow_hyphen_values = true)]
     threads: Option<usize>,
 }
 
@@ -174,6 +176,13 @@ fn main() -> std::process::ExitCode {
     });
     // A panic inside a script function becomes a script error; its own text would only disturb.
     std::panic::set_hook(Box::new(|_| {}));
+    // The pool of threads first: it tells candle its size by the environment, which nobody may read meanwhile.
+    if matches!(cli.command, None | Some(Command::Repl { .. } | Command::Run { .. }))
+        && let Err(text) = threads(&cli.common).and_then(|n| seglab::ops::start_threads(n).map_err(|e| e.to_string()))
+    {
+        complain(&format!("error: {text}"));
+        return USAGE.into();
+    }
     let code = std::thread::Builder::new()
         .name("script".into())
         .stack_size(STACK)
@@ -207,21 +216,19 @@ fn dispatch(cli: Cli) -> u8 {
         Some(Command::Check { files }) => check_files(files),
         Some(Command::Help { name }) => {
             let text = help::help(&seglab::script::api::table(), name.as_deref().unwrap_or_default());
-            say(&text);
-            if text.starts_with("there is no help") {
-                FAILED
-            } else {
-                DONE
+            match say(&text) {
+                DONE if text.starts_with("there is no help") => FAILED,
+                status => status,
             }
         }
-        Some(Command::Reference) => {
-            say(help::reference(&seglab::script::api::table()).trim_end());
-            DONE
-        }
-        Some(Command::Info) => {
-            say(&info(&cli.common));
-            DONE
-        }
+        Some(Command::Reference) => say(help::reference(&seglab::script::api::table()).trim_end()),
+        Some(Command::Info) => match threads(&cli.common) {
+            Ok(threads) => say(&info(&cli.common, threads)),
+            Err(text) => {
+                complain(&format!("error: {text}"));
+                USAGE
+            }
+        },
     }
 }
 
@@ -234,7 +241,7 @@ fn typed(common: &Common, limits: &LimitArgs) -> u8 {
     }
 }
 
-/// A session as the options ask for, and the handler of Ctrl-C. `home` is the folder of the script.
+/// A session as the options ask for, and the handler of signals. `home` is the folder of the script.
 fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Result<Session, u8> {
     let usage = |text: String| {
         complain(&format!("error: {text}"));
@@ -242,11 +249,6 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     };
     let device = open_device(&common.device).map_err(|e| usage(e.to_string()))?;
     set_tf32(common.tf32 == Switch::On);
-    let threads = threads(common);
-    if threads == 0 {
-        return Err(usage("--threads: at least 1".into()));
-    }
-    seglab::ops::start_threads(threads).map_err(|e| usage(e.to_string()))?;
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
     let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
     let session = Session::new(device, common.seed, folder.clone(), sink);
@@ -255,7 +257,15 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
         folders.extend(limits.allow.iter().cloned());
         confine(&session, limits, &folders).map_err(|e| usage(e.to_string()))?;
     }
-    handle_interrupts(session.cancel_flag()).map_err(usage)?;
+    signals::handle(session.ending()).map_err(|e| usage(e.to_string()))?;
+    session.set_overwrite(common.overwrite);
+    if common.out.as_ref().is_some_and(|out| out.is_dir()) {
+        // Who is at work there already is better said at once than after an hour.
+        session.folder().map_err(|e| {
+            complain(&format!("error: {e}"));
+            FAILED
+        })?;
+    }
     Ok(session)
 }
 
@@ -279,27 +289,28 @@ fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab
     Ok(())
 }
 
-fn threads(common: &Common) -> usize {
-    common
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+/// The number of threads: `--threads`, `RAYON_NUM_THREADS` or one for each core.
+fn threads(common: &Common) -> Result<usize, String> {
+    const VARIABLE: &str = "RAYON_NUM_THREADS";
+    match (common.threads, std::env::var(VARIABLE)) {
+        (Some(threads), _) => Ok(threads),
+        // Empty and 0 mean "choose" there.
+        (None, Ok(text)) if !["", "0"].contains(&text.trim()) => {
+            threads_of(&text).map_err(|e| format!("{VARIABLE} is {text}: {e}"))
+        }
+        (None, _) => Ok(cores()),
+    }
 }
 
-/// Ctrl-C sets the flag; the third one without an answer ends the process.
-fn handle_interrupts(flag: Arc<AtomicBool>) -> Result<(), String> {
-    let pressed = AtomicUsize::new(0);
-    ctrlc::set_handler(move || {
-        let before = if flag.swap(true, Ordering::Relaxed) {
-            pressed.fetch_add(1, Ordering::Relaxed) + 1
-        } else {
-            0
-        };
-        pressed.store(before, Ordering::Relaxed);
-        if before >= 2 {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    })
-    .map_err(|e| format!("Ctrl-C cannot be handled ({e})"))
+/// A number of threads that makes sense: results depend on it, so more than there are cores may be wanted, but not without end.
+fn threads_of(text: &str) -> Result<usize, String> {
+    let most = (4 * cores()).max(256);
+    let number = text.trim().parse().ok().filter(|n| (1..=most).contains(n));
+    number.ok_or_else(|| format!("expected a number of threads from 1 to {most}"))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
 fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8 {
@@ -371,9 +382,9 @@ fn piped(common: &Common, limits: &LimitArgs) -> u8 {
 fn repl(common: &Common, limits: &LimitArgs) -> u8 {
     match open(common, limits, "repl", Path::new(".")) {
         Ok(session) => {
-            let interpreter = Interpreter::new(session);
+            let interpreter = Interpreter::new(session.clone());
             match seglab::repl::run(interpreter) {
-                Ok(()) => DONE,
+                Ok(()) => session.ending().status().unwrap_or(DONE),
                 Err(e) => {
                     complain(&format!("error: {e}"));
                     FAILED
@@ -386,25 +397,29 @@ fn repl(common: &Common, limits: &LimitArgs) -> u8 {
 
 /// Report the end of a script; a script that finished although Ctrl-C was pressed counts as interrupted.
 fn finish(session: &Session, result: Result<(), Box<Report>>) -> u8 {
+    let asked = session.ending().status();
     match result {
-        Ok(()) if session.cancelled() => INTERRUPTED,
+        Ok(()) if session.cancelled() => asked.unwrap_or(INTERRUPTED),
         Ok(()) => DONE,
+        // exit(status), a signal or an output that nobody takes: no news for who asked
+        Err(report) if report.interrupted && asked.is_some() => asked.unwrap_or(INTERRUPTED),
         Err(report) => {
             complain(&report.render(colour()));
-            if report.interrupted { INTERRUPTED } else { FAILED }
+            asked.unwrap_or(if report.interrupted { INTERRUPTED } else { FAILED })
         }
     }
 }
 
 fn check_files(files: &[PathBuf]) -> u8 {
     let mut findings = 0;
+    let mut written = DONE;
     for file in files {
         let interpreter = Interpreter::new(Session::quiet("runs/check"));
         match seglab::script::engine::read_script(file) {
             Ok(text) => {
                 for report in check::check(&interpreter, &file.display().to_string(), &text) {
                     findings += 1;
-                    say(&report.one_line());
+                    written = written.max(say(&report.one_line()));
                 }
             }
             Err(e) => {
@@ -413,10 +428,13 @@ fn check_files(files: &[PathBuf]) -> u8 {
             }
         }
     }
-    if findings == 0 { DONE } else { FAILED }
+    match written {
+        DONE if findings > 0 => FAILED,
+        status => status,
+    }
 }
 
-fn info(common: &Common) -> String {
+fn info(common: &Common, threads: usize) -> String {
     let features = if cfg!(feature = "cuda") { "cuda" } else { "none" };
     let device = match open_device(&common.device) {
         // Where a GPU was hoped for, say why there is none.
@@ -429,10 +447,9 @@ fn info(common: &Common) -> String {
         Err(e) => e.to_string().trim_start_matches("device: ").to_string(),
     };
     format!(
-        "seglab {}\ndevice: {device}\nfeatures: {features}\nthreads: {} (of {} cores)",
+        "seglab {}\ndevice: {device}\nfeatures: {features}\nthreads: {threads} (of {} cores)",
         env!("CARGO_PKG_VERSION"),
-        threads(common),
-        std::thread::available_parallelism().map_or(1, |n| n.get())
+        cores()
     )
 }
 
@@ -473,8 +490,18 @@ fn colour() -> bool {
         && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// Write a line; the exit status that follows from it.
+fn say(text: &str) -> u8 {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Ok(()) => DONE,
+        Err(e) => {
+            let status = output_status(&e);
+            if status != CLOSED_PIPE {
+                complain(&format!("error: standard output cannot be written ({e})"));
+            }
+            status
+        }
+    }
 }
 
 fn complain(text: &str) {

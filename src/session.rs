@@ -3,10 +3,15 @@
 //! A [`Session`] is a cheap handle (clones share the same state). The library prints nothing by itself: text, progress and
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
+pub mod ending;
 mod files;
+mod lock;
+pub mod memory;
 mod place;
+mod progress;
 pub mod sandbox;
 pub mod screen;
+pub mod signals;
 mod write;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -15,16 +20,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use candle_core::Device;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::MultiProgress;
 
 pub use place::Place;
 pub use write::Writer;
 
 use crate::error::{Error, Result};
 use crate::random::Random;
+use ending::{CLOSED_PIPE, Ending};
+use lock::FolderLock;
+pub use progress::Progress;
 use sandbox::Sandbox;
 use screen::Screen;
 
@@ -54,17 +61,21 @@ struct State {
     device: Device,
     seed: Cell<u64>,
     draws: Cell<u64>,
-    cancel: Arc<AtomicBool>,
+    ending: Ending,
     folder: RefCell<PathBuf>,
+    /// The folders that this process holds, links followed.
+    held: RefCell<BTreeMap<PathBuf, FolderLock>>,
+    overwrite: Cell<bool>,
     sink: Sink,
     script: RefCell<String>,
+    arguments: RefCell<BTreeMap<String, String>>,
     warnings: RefCell<Vec<String>>,
-    names: RefCell<BTreeMap<String, usize>>,
+    /// The places that something of this session is kept at.
+    claimed: RefCell<BTreeSet<PathBuf>>,
     /// Files that this session has written, which it may replace.
     written: RefCell<BTreeSet<PathBuf>>,
     /// Folders that were searched for left-overs of killed processes.
     swept: RefCell<BTreeSet<PathBuf>>,
-    overwrite: Cell<bool>,
     sandbox: OnceCell<Arc<Sandbox>>,
 }
 
@@ -75,15 +86,17 @@ impl Session {
             device,
             seed: Cell::new(seed),
             draws: Cell::new(0),
-            cancel: Arc::new(AtomicBool::new(false)),
+            ending: Ending::default(),
             folder: RefCell::new(folder.into()),
+            held: RefCell::default(),
+            overwrite: Cell::new(false),
             sink,
             script: RefCell::new(String::new()),
+            arguments: RefCell::default(),
             warnings: RefCell::new(Vec::new()),
-            names: RefCell::default(),
+            claimed: RefCell::default(),
             written: RefCell::default(),
             swept: RefCell::default(),
-            overwrite: Cell::new(false),
             sandbox: OnceCell::new(),
         }))
     }
@@ -126,19 +139,26 @@ impl Session {
         result
     }
 
+    /// Whether and how the process was asked to end.
+    pub fn ending(&self) -> &Ending {
+        &self.0.ending
+    }
+
     /// The flag that Ctrl-C sets.
     pub fn cancel_flag(&self) -> Arc<AtomicBool> {
-        self.0.cancel.clone()
+        self.0.ending.cancel_flag()
     }
 
-    /// Whether Ctrl-C was pressed since the flag was last cleared.
+    /// Whether Ctrl-C was pressed since the flag was last cleared, or the process must end.
     pub fn cancelled(&self) -> bool {
-        self.0.cancel.load(Ordering::Relaxed)
+        self.cancel_flag().load(Ordering::Relaxed)
     }
 
-    /// Forget a Ctrl-C that has been dealt with.
+    /// Forget a Ctrl-C that has been dealt with; a process that was asked to end stays cancelled.
     pub fn clear_cancel(&self) {
-        self.0.cancel.store(false, Ordering::Relaxed);
+        if self.0.ending.status().is_none() {
+            self.cancel_flag().store(false, Ordering::Relaxed);
+        }
     }
 
     /// [`Error::Interrupted`] if Ctrl-C was pressed.
@@ -168,7 +188,7 @@ impl Session {
         }
     }
 
-    /// The text of the script being run (empty in the REPL), for the record in the run folder.
+    /// The text of the script being run, in the REPL of the inputs so far, for the record in the run folder.
     pub fn script(&self) -> String {
         self.0.script.borrow().clone()
     }
@@ -178,16 +198,38 @@ impl Session {
         *self.0.script.borrow_mut() = text.to_string();
     }
 
-    /// Write a line of output. A closed pipe ends the output quietly.
+    /// The values that the script was given on the command line, as written.
+    pub fn arguments(&self) -> BTreeMap<String, String> {
+        self.0.arguments.borrow().clone()
+    }
+
+    /// Remember them, for the record in the run folder.
+    pub fn set_arguments(&self, arguments: BTreeMap<String, String>) {
+        *self.0.arguments.borrow_mut() = arguments;
+    }
+
+    /// Write a line of output. Where nobody takes it the process is asked to end: quietly at a closed pipe, else with a message.
     pub fn print(&self, text: &str) {
-        match &self.0.sink {
+        let written = match &self.0.sink {
             Sink::Terminal(bars) => bars.suspend(|| write_out(text)),
             Sink::Capture(buffer) => {
                 let mut buffer = buffer.borrow_mut();
                 buffer.push_str(text);
                 buffer.push('\n');
+                Ok(())
             }
             Sink::Quiet => write_out(text),
+        };
+        let Err(e) = written else { return };
+        if self.0.ending.status().is_some() {
+            return;
+        }
+        match output_status(&e) {
+            CLOSED_PIPE => self.0.ending.ask(CLOSED_PIPE),
+            status => {
+                write_err(&format!("error: standard output cannot be written ({e})"));
+                self.0.ending.ask(status);
+            }
         }
     }
 
@@ -212,80 +254,27 @@ impl Session {
         }
     }
 
-    /// A progress display for `total` steps; it disappears when dropped.
-    pub fn progress(&self, title: &str, total: u64) -> Progress {
-        let bar = match &self.0.sink {
-            Sink::Terminal(bars) => {
-                let bar = bars.add(ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()));
-                if let Ok(style) =
-                    ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {per_sec} {eta} left {msg}")
-                {
-                    bar.set_style(style);
-                }
-                bar.set_prefix(title.to_string());
-                Some(bar)
-            }
+    /// A progress display for `total` steps, `first` of which were done before; it disappears when dropped.
+    pub fn progress(&self, title: &str, first: u64, total: u64) -> Progress {
+        let bars = match &self.0.sink {
+            Sink::Terminal(bars) => Some(bars),
             _ => None,
         };
-        let lines = bar.as_ref().is_some_and(ProgressBar::is_hidden);
-        let now = Instant::now();
-        Progress {
-            bar,
-            lines,
-            title: title.to_string(),
-            total,
-            started: now,
-            spoken: now,
-            first: None,
-        }
+        Progress::new(bars, title, first, total)
     }
 }
 
-/// The progress of one long task: rate, time left and a message.
-pub struct Progress {
-    bar: Option<ProgressBar>,
-    lines: bool,
-    title: String,
-    total: u64,
-    started: Instant,
-    spoken: Instant,
-    first: Option<u64>,
-}
-
-impl Progress {
-    /// Seconds between two plain lines where standard error is not a terminal.
-    const LINE_EVERY: f64 = 10.0;
-
-    /// `done` steps are done; `message` holds the facts worth seeing (the loss, say).
-    pub fn at(&mut self, done: u64, message: &str) {
-        let first = *self.first.get_or_insert(done.saturating_sub(1));
-        let Some(bar) = &self.bar else { return };
-        if !self.lines {
-            bar.set_message(message.to_string());
-            bar.set_position(done);
-        } else if self.spoken.elapsed().as_secs_f64() >= Self::LINE_EVERY {
-            self.spoken = Instant::now();
-            let rate = (done - first.min(done)) as f64 / self.started.elapsed().as_secs_f64();
-            let left = (self.total.saturating_sub(done)) as f64 / rate.max(1e-9);
-            write_err(&format!(
-                "{} {done}/{} {rate:.2}/s {left:.0} s left {message}",
-                self.title, self.total
-            ));
-        }
+/// The exit status of a program whose standard output cannot be written.
+pub fn output_status(error: &std::io::Error) -> u8 {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => CLOSED_PIPE,
+        _ => 1,
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn write_out(text: &str) {
+fn write_out(text: &str) -> std::io::Result<()> {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    writeln!(std::io::stdout().lock(), "{text}")
 }
 
 fn write_err(text: &str) {
@@ -313,5 +302,8 @@ mod tests {
         assert!(matches!(session.check_cancel(), Err(Error::Interrupted)));
         session.clear_cancel();
         assert!(session.check_cancel().is_ok());
+        session.ending().ask(3);
+        session.clear_cancel();
+        assert!(session.cancelled(), "who must end stays cancelled");
     }
 }

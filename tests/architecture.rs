@@ -48,10 +48,17 @@ const PAST_THE_GATE: [&str; 12] = [
     "File::options(",
     "OpenOptions",
 ];
-const GATES: [&str; 3] = ["session/place.rs", "session/write.rs", "session/sandbox.rs"];
+const GATES: [&str; 4] = [
+    "session/place.rs",
+    "session/write.rs",
+    "session/sandbox.rs",
+    "session/lock.rs",
+];
 
 /// Reading of what is no file of anybody's: facts about the machine, names offered while typing, the libraries of CUDA.
-const SYSTEM_FILES: [&str; 4] = [
+const SYSTEM_FILES: [&str; 6] = [
+    "session/memory.rs",
+    "session/signals.rs",
     "ops/kernel/cpu.rs",
     "ops/kernel/cuda/emulated.rs",
     "repl/complete/mod.rs",

@@ -36,6 +36,7 @@ mod load;
 mod mit;
 pub mod npy;
 mod on_gpu;
+mod origin;
 mod param;
 mod pass;
 mod resnet;
@@ -47,6 +48,7 @@ pub mod weights;
 
 pub use config::{Architecture, EncoderKind, ModelConfig, ProjectionConfig};
 pub use load::{LoadOptions, LoadReport, WrongShape};
+pub use origin::{Origin, Parent};
 pub use param::Parameter;
 pub use pass::Pass;
 pub use segmenter::{CONFIG_KEY, Segmenter};

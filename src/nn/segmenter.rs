@@ -11,6 +11,7 @@ use super::decoder::{Conventions, Decoder};
 use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
 use super::load::{self, LoadOptions, LoadReport};
+use super::origin::Origin;
 use super::param::{Builder, Parameter, Slot};
 use super::pass::Pass;
 use super::weights;
@@ -35,6 +36,8 @@ pub struct Segmenter {
     classifier: Classifier,
     projection: Projection,
     slots: Vec<Arc<Slot>>,
+    /// Where the numbers come from; whoever changes them says so here.
+    pub origin: Origin,
     training: AtomicBool,
     bf16: AtomicBool,
     dtype: DType,
@@ -70,6 +73,7 @@ impl Segmenter {
             classifier,
             projection,
             slots: owned.finish()?,
+            origin: Origin { seed, parent: None },
             training: AtomicBool::new(true),
             bf16: AtomicBool::new(false),
             dtype,
@@ -230,6 +234,11 @@ impl Segmenter {
         slots.map(|s| s.freeze(frozen)).count()
     }
 
+    /// Whether some parameters are kept as they are.
+    pub fn has_frozen(&self) -> bool {
+        self.slots.iter().any(|s| s.frozen())
+    }
+
     /// Remember whether the model is being trained; a new model is, as in PyTorch.
     pub fn set_training(&self, training: bool) {
         self.training.store(training, Ordering::Relaxed);
@@ -312,7 +321,7 @@ impl Segmenter {
         };
         let config: ModelConfig = serde_json::from_str(config)
             .map_err(|e| Error::file(path, format!("the model configuration cannot be read: {e}")))?;
-        let model = Self::build(&config, None, DType::F32, device)?;
+        let mut model = Self::build(&config, None, DType::F32, device)?;
         let ours: HashMap<_, _> = file.tensors.into_iter().filter(|(name, _)| model.has(name)).collect();
         ensure!(
             ours.len() == model.slots.len(),
@@ -326,6 +335,7 @@ impl Segmenter {
             ..LoadOptions::default()
         };
         model.load_state(&ours, &options).map_err(|e| Error::file(path, e))?;
+        model.origin.read_from(path);
         Ok(model)
     }
 
@@ -340,7 +350,8 @@ impl Segmenter {
 
     /// A deep copy whose parameters have another floating-point type (f64 for gradient checks).
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let copy = Self::build(&self.config, None, dtype, &self.device)?;
+        let mut copy = Self::build(&self.config, None, dtype, &self.device)?;
+        copy.origin = self.origin.clone();
         for (from, to) in self.slots.iter().zip(&copy.slots) {
             to.var.set(&from.var.as_detached_tensor().to_dtype(dtype)?.copy()?)?;
             to.freeze(from.frozen());

@@ -199,6 +199,7 @@ fn run_file(repl: &mut Repl, argument: &str) -> Result<(), String> {
         Ok(_) => {}
         Err(report) => repl.complain(&report),
     }
+    repl.stay();
     Ok(())
 }
 

@@ -93,13 +93,22 @@ impl Evaluator {
 
     /// Run a script's text as an input.
     pub fn run_file(&mut self, source: &str, text: &str) -> Result<Dynamic, Box<Report>> {
-        let result = self.run(source, text);
         self.inputs.push(Input {
             text: text.to_string(),
-            worked: result.is_ok(),
-            gave_value: result.as_ref().is_ok_and(|v| !v.is_unit()),
-            paused: std::mem::take(&mut self.paused),
+            worked: true,
+            gave_value: false,
+            paused: false,
         });
+        // the record of a run that this input makes
+        let script = super::record::script(&self.inputs);
+        self.interpreter.session().set_script(&script);
+        let result = self.run(source, text);
+        let paused = std::mem::take(&mut self.paused);
+        if let Some(input) = self.inputs.last_mut() {
+            input.worked = result.is_ok();
+            input.gave_value = result.as_ref().is_ok_and(|v| !v.is_unit());
+            input.paused = paused;
+        }
         result
     }
 

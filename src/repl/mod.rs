@@ -29,7 +29,8 @@ use rustyline::{
 use crate::error::{Error, Result};
 use crate::script::{Dynamic, Interpreter, Report};
 use crate::session::Place;
-use crate::session::sandbox::memory_in_use;
+use crate::session::memory::memory_in_use;
+use crate::session::signals;
 
 use complete::Assistant;
 use evaluate::Evaluator;
@@ -74,7 +75,12 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
     loop {
         *known.borrow_mut() = repl.evaluator.known();
         let prompt = format!("[{}]> ", repl.evaluator.next_number());
-        match editor.readline(&prompt) {
+        let ending = repl.evaluator.interpreter().session().ending().clone();
+        let line = ending.idle(|| editor.readline(&prompt));
+        if ending.status().is_some() {
+            break;
+        }
+        match line {
             Ok(_) if left.swap(false, Ordering::Relaxed) => {}
             Ok(line) if line.trim().is_empty() => {}
             Ok(line) => {
@@ -83,11 +89,16 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
                 if let Some(path) = &history {
                     let _ = editor.append_history(path);
                 }
-                if !go_on {
+                if !go_on || ending.status().is_some() {
                     break;
                 }
             }
             Err(ReadlineError::Interrupted) => {}
+            // a terminal that was closed looks like Ctrl-D; its SIGHUP is under way
+            Err(_) if !signals::terminal_is_there() => {
+                ending.signal(signals::HANG_UP);
+                break;
+            }
             Err(ReadlineError::Eof) => break,
             Err(e) => return Err(line_error(e)),
         }
@@ -143,6 +154,9 @@ impl Repl {
             }
             Err(report) => self.complain(&report),
         }
+        if self.evaluator.interpreter().session().ending().status().is_some() {
+            return;
+        }
         let seconds = start.elapsed().as_secs_f64();
         if seconds >= WORTH_SAYING {
             let memory = memory_in_use()
@@ -182,11 +196,24 @@ impl Repl {
     }
 
     fn complain(&self, report: &Report) {
+        let ends = self.evaluator.interpreter().session().ending().status().is_some();
+        if ends && report.interrupted {
+            return;
+        }
         let _ = writeln!(std::io::stderr().lock(), "{}", report.render(self.colour));
     }
 
     fn say(&self, text: &str) {
         self.evaluator.interpreter().session().print(text);
+    }
+
+    /// A script that called exit(status) ends, not the session that ran it.
+    fn stay(&self) {
+        let session = self.evaluator.interpreter().session();
+        if let Some(status) = session.ending().withdraw() {
+            session.clear_cancel();
+            self.say(&format!("the script ended with exit({status})"));
+        }
     }
 
     fn dim(&self, text: &str) -> String {

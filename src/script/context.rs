@@ -139,6 +139,8 @@ impl Context {
 
     /// Remember the command line's `name=value` pairs.
     pub fn set_arguments(&self, arguments: BTreeMap<String, Argument>) {
+        let written = arguments.iter().map(|(name, a)| (name.clone(), a.text.clone()));
+        self.session().set_arguments(written.collect());
         *self.0.arguments.borrow_mut() = arguments;
     }
 

@@ -1,8 +1,10 @@
 //! Where a script's files lie, and which of them may be replaced.
 
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::Session;
+use super::lock::FolderLock;
 use super::place::Place;
 use super::write;
 use crate::ensure;
@@ -15,25 +17,40 @@ impl Session {
         Place::within(path, self.sandbox().cloned())
     }
 
-    /// The run folder, created if need be.
+    /// The run folder, created if need be and held against other processes.
+    ///
+    /// # Errors
+    /// It cannot be made, or another process, which is named, is at work in it.
     pub fn folder(&self) -> Result<PathBuf> {
         let folder = self.0.folder.borrow().clone();
         self.place(folder.clone()).make_folder().map_err(|e| match e {
             Error::File { path, what } => Error::file(path, format!("{what}; another run folder: --out FOLDER")),
             other => other,
         })?;
+        self.hold(&folder)?;
         Ok(folder)
+    }
+
+    /// Hold a folder that is there against other processes, until this one ends.
+    pub fn hold(&self, folder: &Path) -> Result<()> {
+        self.place(folder).check()?;
+        let real = folder.canonicalize().map_err(|e| Error::file(folder, e))?;
+        if let Entry::Vacant(free) = self.0.held.borrow_mut().entry(real) {
+            free.insert(FolderLock::take(folder)?);
+        }
+        Ok(())
     }
 
     /// Where `name` is written: below the run folder unless absolute; its parent folders are created.
     ///
     /// # Errors
     /// A folder cannot be created, or a file is there that seglab did not write (unless [`Session::set_overwrite`]).
-    pub fn output_path(&self, name: &str) -> Result<Place> {
-        ensure!(!name.is_empty(), "the file name is empty");
+    pub fn output_path(&self, name: impl AsRef<Path>) -> Result<Place> {
+        let name = name.as_ref();
+        ensure!(!name.as_os_str().is_empty(), "the file name is empty");
         let place = self.place(self.0.folder.borrow().join(name));
         place.check()?;
-        if !Path::new(name).is_absolute() {
+        if !name.is_absolute() {
             self.folder()?;
         }
         self.prepare(place)
@@ -90,17 +107,28 @@ impl Session {
         Ok(place)
     }
 
-    /// A name for something that is kept in the run folder: `wanted`, or `wanted-2`, `wanted-3`, ... the next times.
-    pub fn claim_name(&self, wanted: &str) -> String {
-        let mut names = self.0.names.borrow_mut();
-        let uses = names.entry(wanted.to_string()).or_insert(0);
-        *uses += 1;
-        if *uses == 1 {
-            wanted.to_string()
-        } else {
-            format!("{wanted}-{uses}")
+    /// A name for something that is kept in the run folder: `wanted`, or `wanted-2`, `wanted-3`, ... where this session or, unless it
+    /// may be overwritten, an earlier process has taken the place. `taken` says whether a place on the disk holds something.
+    pub fn claim_name(&self, wanted: &str, taken: impl Fn(&Path) -> bool) -> String {
+        let names = std::iter::once(wanted.to_string()).chain((2..).map(|n| format!("{wanted}-{n}")));
+        for name in names {
+            let place = self.0.folder.borrow().join(&name);
+            let own = self.0.claimed.borrow().contains(&absolute(&place));
+            if !own && (self.0.overwrite.get() || !taken(&place)) && self.claim(&place) {
+                return name;
+            }
         }
+        wanted.to_string()
     }
+
+    /// Take a place for this session; false if something of it is there already.
+    pub fn claim(&self, place: &Path) -> bool {
+        self.0.claimed.borrow_mut().insert(absolute(place))
+    }
+}
+
+fn absolute(place: &Path) -> PathBuf {
+    std::path::absolute(place).unwrap_or_else(|_| place.to_path_buf())
 }
 
 #[cfg(test)]
@@ -131,5 +159,28 @@ mod tests {
         assert!(text.contains("photo.png") && text.contains("--overwrite"), "{text}");
         session.set_overwrite(true);
         assert!(session.output_path("photo.png").is_ok());
+    }
+
+    #[test]
+    fn a_place_is_taken_once_and_never_from_an_earlier_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::quiet(folder.path());
+        std::fs::create_dir(folder.path().join("fit")).unwrap();
+        let claim = || session.claim_name("fit", Path::exists);
+        assert_eq!([claim(), claim()], ["fit-2", "fit-3"]);
+        session.set_overwrite(true);
+        assert_eq!([claim(), claim()], ["fit", "fit-4"]);
+    }
+
+    #[test]
+    fn a_run_folder_is_held_until_the_session_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::quiet(folder.path());
+        session.folder().unwrap();
+        session.folder().unwrap();
+        let other = Session::quiet(folder.path());
+        assert!(other.output_path("a.png").unwrap_err().to_string().contains("pid "));
+        drop(session);
+        assert!(other.folder().is_ok());
     }
 }

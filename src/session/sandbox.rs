@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::memory::memory_in_use;
 use crate::error::{Error, Result};
 
 /// How often time and memory are looked at.
@@ -234,12 +235,6 @@ impl Sandbox {
         }
         None
     }
-}
-
-/// Bytes that this process holds (Linux; elsewhere unknown).
-pub fn memory_in_use() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
 /// Whether the file at `path` is the opened one.

@@ -9,12 +9,13 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
+use super::folder;
 use super::history::History;
 use super::run::{self, Change, DataIdentity, Run, Status};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::Memory;
-use crate::nn::{CONFIG_KEY, LoadOptions, Segmenter, weights};
+use crate::nn::{CONFIG_KEY, LoadOptions, Parent, Segmenter, weights};
 use crate::session::{Place, Session};
 
 /// The key of the metadata that holds [`Record`] as JSON.
@@ -177,6 +178,11 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
         Ok((name.clone(), stored.to_dtype(DType::F64)?.to_vec1()?))
     };
     let columns = record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+    let (home, kept) = folder::home(session, place).unzip();
+    let (model_seed, parent, sittings) = match kept {
+        Some(kept) => (kept.model_seed, kept.parent.clone(), kept.sittings()),
+        None => (None, parent(path, record.step), Vec::new()),
+    };
     Ok(Run {
         session: session.clone(),
         on_gpu: model.device().is_cuda(),
@@ -194,8 +200,22 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
         changes: record.changes,
         status: record.status,
         step: record.step,
-        name: session.claim_name(&record.name),
+        name: match &home {
+            Some(_) => record.name,
+            None => folder::claim_name(session, &record.name),
+        },
+        home,
+        model_seed,
+        parent,
+        sittings,
+        begun: false,
     })
+}
+
+/// A run that goes on in another folder descends from the checkpoint.
+fn parent(checkpoint: &std::path::Path, step: usize) -> Option<Parent> {
+    let path = checkpoint.display().to_string();
+    Some(Parent { path, step: Some(step) })
 }
 
 /// Visit every floating-point number of a JSON value in a fixed order.

@@ -108,6 +108,14 @@ pub struct TrainConfig {
     /// Write `last.safetensors` every so many steps (and at the end, at a pause, at a failure). With 0 a run that ends well
     /// writes none.
     pub checkpoint_every: Option<usize>,
+    /// Write `last.safetensors` also after so many minutes without; 0 leaves it to `checkpoint_every`. Where that is 0 this does not count.
+    #[serde(default = "ten")]
+    pub checkpoint_minutes: f64,
+}
+
+/// Minutes of work that a sudden end may cost, if nothing else was asked for.
+fn ten() -> f64 {
+    10.0
 }
 
 impl TrainConfig {
@@ -155,6 +163,7 @@ impl TrainConfig {
             precision: Precision::F32,
             eval_every: None,
             checkpoint_every: None,
+            checkpoint_minutes: ten(),
         }
     }
 
@@ -181,6 +190,11 @@ impl TrainConfig {
                 "{name}: clip is {clip}, expected a number above 0"
             );
         }
+        let minutes = self.checkpoint_minutes;
+        ensure!(
+            minutes.is_finite() && minutes >= 0.0,
+            "{name}: checkpoint_minutes is {minutes}, expected a number of at least 0"
+        );
         if let Objective::PixelContrast { options, temperature } = &self.objective {
             options.check()?;
             check_temperature(options.temperature, temperature)?;

@@ -104,7 +104,7 @@ pub fn embedded_pixels(
         labels: Vec::new(),
     };
     let check = || session.check_cancel();
-    let mut progress = session.progress("embed", data.len() as u64);
+    let mut progress = session.progress("embed", 0, data.len() as u64);
     for i in 0..data.len() {
         session.check_cancel()?;
         let wanted = pixels * (i + 1) / data.len() - pixels * i / data.len();

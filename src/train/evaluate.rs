@@ -70,7 +70,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     run::check_classes("eval", model, data)?;
     let mut confusion = Confusion::new(data.classes()).never_true(data.never_true());
     let mut size: Option<Option<[usize; 2]>> = None;
-    let mut progress = session.progress("evaluate", data.len() as u64);
+    let mut progress = session.progress("evaluate", 0, data.len() as u64);
     let counts = match model.device().is_cuda() {
         true => Some(PairCounts::new(model.device())?),
         false => None,

@@ -1,6 +1,7 @@
 //! The loop: batch, loss, gradients, update, record; told to listeners, evaluated, checkpointed, paused between two steps.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use candle_core::backprop::GradStore;
 
@@ -15,6 +16,7 @@ use super::run::{self, Run, Status};
 use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::nn::Parent;
 use crate::ops::Precision;
 use crate::random::Random;
 
@@ -37,6 +39,7 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
         Err(error) => Err(error),
     };
     run.model.borrow().set_training(mode);
+    descend(run);
     match outcome {
         // A Ctrl-C inside a function of the caller's: the step was undone, the run stands before it.
         Ok(()) | Err(Error::Interrupted) => {
@@ -56,15 +59,27 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     }
 }
 
+/// From now on the model's numbers come from this run.
+fn descend(run: &Run) {
+    if let (true, Ok(path), Ok(mut model)) = (run.step > 0, run.checkpoint_path(), run.model.try_borrow_mut()) {
+        let path = path.path().with_file_name("").display().to_string();
+        model.origin.parent = Some(Parent {
+            path,
+            step: Some(run.step),
+        });
+    }
+}
+
 fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) -> Result<()> {
-    folder::write_config(run)?;
+    folder::begin(run)?;
     let device = run.model.borrow().device().clone();
     let options = run.batch_options();
     let per_epoch = options.batches_per_epoch(run.identity.images).max(1);
     let mut batches = run.data()?.batches(&options, &device)?;
-    let mut progress = run.session.progress(&run.name, run.steps() as u64);
+    let mut progress = run.session.progress(&run.name, run.step as u64, until as u64);
     let mut scores: Vec<(String, f64)> = Vec::new();
     run.status = Status::Paused;
+    let mut saved = Instant::now();
     while run.step < until {
         if run.session.cancelled() {
             return Ok(());
@@ -84,7 +99,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
 
         let due = |every: Option<usize>| every.is_some_and(|every| run.step.is_multiple_of(every));
         let evaluate = run.step == run.steps() || due(run.config.eval_every);
-        let save = due(run.config.checkpoint_every) && run.step < until;
+        let save = (due(run.config.checkpoint_every) || overdue(run, saved)) && run.step < until;
         let epoch = run.step.is_multiple_of(per_epoch) && hooks.listener.is_some();
         if ledger.full() || evaluate || save || epoch || flow == Flow::Stop || run.step == until {
             settle(run, ledger)?;
@@ -111,6 +126,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         }
         if save {
             folder::write(run)?;
+            saved = Instant::now();
         }
         let score = scores.iter().find(|(n, _)| n == "val_miou");
         let score = score.map(|(_, v)| format!(" val mIoU {v:.3}")).unwrap_or_default();
@@ -128,6 +144,12 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         }
     }
     Ok(())
+}
+
+/// Whether a checkpoint must be written because the last one is too old.
+fn overdue(run: &Run, saved: Instant) -> bool {
+    let (every, minutes) = (run.config.checkpoint_every, run.config.checkpoint_minutes);
+    every != Some(0) && minutes > 0.0 && saved.elapsed().as_secs_f64() >= 60.0 * minutes
 }
 
 /// Read what the last steps found out and write it into the history. A step that was not finite undid itself and those after it on

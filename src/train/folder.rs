@@ -1,64 +1,203 @@
 //! The run folder: `config.json` (everything resolved), `history.csv`, `last.safetensors` (all state).
+//!
+//! A new run gets a folder of its own below the session's. A run that was read from the `last.safetensors` of a run folder goes on in that
+//! folder, wherever it lies.
 
-use serde_json::{Value, json};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint;
-use super::run::{DataIdentity, Run};
+use super::config::TrainConfig;
+use super::run::{Change, DataIdentity, Run, Status};
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
-use crate::session::Place;
+use crate::nn::{ModelConfig, Parent};
+use crate::session::{Place, Session};
+
+const CHECKPOINT: &str = "last.safetensors";
+const HISTORY: &str = "history.csv";
+const CONFIG: &str = "config.json";
+
+/// The program, the script and their settings that made a run, or went on with it later.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Sitting {
+    /// The step it began at.
+    from_step: usize,
+    program: String,
+    device: String,
+    tf32: bool,
+    threads: usize,
+    session_seed: u64,
+    /// What the script was given on the command line, as written.
+    arguments: BTreeMap<String, String>,
+    script_sha256: String,
+    script: String,
+}
+
+/// `config.json`: everything needed to repeat the run.
+#[derive(Serialize)]
+struct Record<'a> {
+    name: &'a str,
+    status: Status,
+    step: usize,
+    model: &'a ModelConfig,
+    model_seed: Option<u64>,
+    parent: &'a Option<Parent>,
+    parameters: usize,
+    data: &'a DataIdentity,
+    val: Option<DataIdentity>,
+    training: &'a TrainConfig,
+    changes: &'a [Change],
+    #[serde(flatten)]
+    made: &'a Sitting,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    continued: &'a [Sitting],
+}
+
+/// What of `config.json` a run that goes on in its folder keeps. A file of an older program lacks some of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    pub(super) model_seed: Option<u64>,
+    pub(super) parent: Option<Parent>,
+    #[serde(flatten)]
+    made: Sitting,
+    continued: Vec<Sitting>,
+}
+
+impl Kept {
+    /// Who made the run and who went on with it.
+    pub(super) fn sittings(self) -> Vec<Sitting> {
+        std::iter::once(self.made).chain(self.continued).collect()
+    }
+}
+
+/// A free name for a new run below the session's folder.
+pub(super) fn claim_name(session: &Session, wanted: &str) -> String {
+    // A folder with nothing but a config.json is of a run that ended before it had anything to keep.
+    let earlier = Cell::new(None);
+    let name = session.claim_name(wanted, |folder| {
+        let taken = [CHECKPOINT, HISTORY].iter().any(|file| folder.join(file).exists());
+        if taken {
+            earlier.set(Some(folder.to_path_buf()));
+        }
+        taken
+    });
+    if let Some(earlier) = earlier.take() {
+        session.warn(&format!(
+            "{} holds an earlier run, so this one is kept as {name}; --overwrite replaces, train::load(\"{}\", #{{ data: .. }}) goes on \
+             with the earlier one",
+            earlier.display(),
+            earlier.join(CHECKPOINT).display()
+        ));
+    }
+    name
+}
+
+/// The folder that the run in this checkpoint lives in, with its record, if the checkpoint is a run folder's and no other run of this
+/// session goes on there.
+pub(super) fn home(session: &Session, checkpoint: &Place) -> Option<(PathBuf, Kept)> {
+    if checkpoint.path().file_name()? != CHECKPOINT {
+        return None;
+    }
+    let folder = std::path::absolute(checkpoint.path()).ok()?.parent()?.to_path_buf();
+    let record = checkpoint.at(folder.join(CONFIG)).text("the record of the run").ok()?;
+    let kept = serde_json::from_str(&record).unwrap_or_default();
+    session.claim(&folder).then_some((folder, kept))
+}
 
 /// Where the newest checkpoint lies.
 pub(super) fn checkpoint_path(run: &Run) -> Result<Place> {
-    path(run, "last.safetensors")
+    path(run, CHECKPOINT)
 }
 
 fn path(run: &Run, file: &str) -> Result<Place> {
-    run.session.output_path(&format!("{}/{file}", run.name))
+    match &run.home {
+        Some(folder) => run.session.output_path(folder.join(file)),
+        None => run.session.output_path(Path::new(&run.name).join(file)),
+    }
 }
 
-/// Write all three files; each replaces the old one in one stroke.
+/// Take the folder before steps are made: held against other processes, with the script at work in the record.
+pub(super) fn begin(run: &mut Run) -> Result<()> {
+    if let Some(above) = run.home.as_ref().and_then(|folder| folder.parent()) {
+        run.session.hold(above)?;
+    }
+    match run.sittings.last_mut() {
+        Some(sitting) if run.begun => {
+            let now = Sitting::now(&run.session, sitting.from_step, &run.model.borrow());
+            (sitting.script_sha256, sitting.script) = (now.script_sha256, now.script);
+        }
+        _ => {
+            let now = Sitting::now(&run.session, run.step, &run.model.borrow());
+            run.sittings.push(now);
+            if run.step == 0 && run.home.is_none() {
+                // A run that may be overwritten: its checkpoint would not fit the new record.
+                for file in [CHECKPOINT, HISTORY] {
+                    let _ = std::fs::remove_file(path(run, file)?.path());
+                }
+            }
+            run.begun = true;
+        }
+    }
+    write_config(run)
+}
+
+/// Write all three files; each replaces the old one in one stroke. The checkpoint comes first: whatever is left out by a sudden end
+/// follows from it.
 pub(super) fn write(run: &Run) -> Result<()> {
-    write_record(run)?;
-    checkpoint::save(run, &checkpoint_path(run)?)
+    checkpoint::save(run, &checkpoint_path(run)?)?;
+    write_record(run)
 }
 
 /// Write `config.json` and `history.csv`.
 pub(super) fn write_record(run: &Run) -> Result<()> {
     write_config(run)?;
-    path(run, "history.csv")?.write(run.history.csv())
+    path(run, HISTORY)?.write(run.history.csv())
 }
 
-/// Write `config.json`.
-pub(super) fn write_config(run: &Run) -> Result<()> {
-    let text = serde_json::to_string_pretty(&record(run)).map_err(|e| Error::usage(e.to_string()))?;
-    path(run, "config.json")?.write(text)
+fn write_config(run: &Run) -> Result<()> {
+    let (model, nobody) = (run.model.borrow(), Sitting::default());
+    let (made, continued) = run.sittings.split_first().unwrap_or((&nobody, &[]));
+    let record = Record {
+        name: &run.name,
+        status: run.status,
+        step: run.step,
+        model: model.config(),
+        model_seed: run.model_seed,
+        parent: &run.parent,
+        parameters: model.parameter_count(),
+        data: &run.identity,
+        val: run.val.as_ref().map(DataIdentity::of),
+        training: &run.config,
+        changes: &run.changes,
+        made,
+        continued,
+    };
+    let text = serde_json::to_string_pretty(&record).map_err(|e| Error::usage(e.to_string()))?;
+    path(run, CONFIG)?.write(text)
 }
 
-/// Everything needed to repeat the run, as JSON.
-fn record(run: &Run) -> Value {
-    let session = &run.session;
-    let script = session.script();
-    let model = run.model.borrow();
-    json!({
-        "program": format!("seglab {}", env!("CARGO_PKG_VERSION")),
-        "name": run.name,
-        "status": run.status,
-        "step": run.step,
-        "device": device_name(model.device()),
-        "tf32": model.device().is_cuda() && tf32(),
-        "threads": rayon::current_num_threads(),
-        "session_seed": session.seed(),
-        "model": model.config(),
-        "parameters": model.parameter_count(),
-        "data": run.identity,
-        "val": run.val.as_ref().map(DataIdentity::of),
-        "training": run.config,
-        "changes": run.changes,
-        "script_sha256": hex(&Sha256::digest(script.as_bytes())),
-        "script": script,
-    })
+impl Sitting {
+    fn now(session: &Session, from_step: usize, model: &crate::nn::Segmenter) -> Self {
+        let script = session.script();
+        Sitting {
+            from_step,
+            program: format!("seglab {}", env!("CARGO_PKG_VERSION")),
+            device: device_name(model.device()),
+            tf32: model.device().is_cuda() && tf32(),
+            threads: rayon::current_num_threads(),
+            session_seed: session.seed(),
+            arguments: session.arguments(),
+            script_sha256: hex(&Sha256::digest(script.as_bytes())),
+            script,
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 //! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
 //! | `fit`, `objective` | the loop; the losses of the two built-in tasks |
+//! | `capacity` | batches that are larger than the data or the memory |
 //! | `failure` | the errors that end a run, with what was kept |
 //! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
 //! | `history`, `folder`, `checkpoint` | the recorded columns; `config.json`, `history.csv`, `last.safetensors` |
@@ -16,6 +17,7 @@
 //! number of the step, never from a generator that would have to be saved.
 
 mod buffers;
+mod capacity;
 mod checkpoint;
 pub mod config;
 pub mod embedding;

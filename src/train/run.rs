@@ -10,14 +10,15 @@ use serde_json::Value;
 
 use super::config::{Objective, Task, Temperature, TrainConfig};
 use super::event::Hooks;
+use super::folder::{self, Sitting};
 use super::history::History;
 use super::optimizer::{Group, Optimizer};
-use super::{checkpoint, evaluate, fit};
+use super::{capacity, checkpoint, evaluate, fit};
 use crate::data::{BatchOptions, Dataset};
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::{Memory, MemoryOptions};
-use crate::nn::Segmenter;
+use crate::nn::{Parent, Segmenter};
 use crate::session::{Place, Session};
 
 /// Name of the learnable temperature among the parameters.
@@ -106,6 +107,15 @@ pub struct Run {
     pub(super) status: Status,
     pub(super) step: usize,
     pub(super) name: String,
+    /// The folder it was read from and goes on in; none for a run that has one of its own name below the session's.
+    pub(super) home: Option<std::path::PathBuf>,
+    /// The seed of the model's first parameters, and the run or file that trained it before.
+    pub(super) model_seed: Option<u64>,
+    pub(super) parent: Option<Parent>,
+    /// Who made the run, and who went on with it.
+    pub(super) sittings: Vec<Sitting>,
+    /// Whether this session has made steps: the last of `sittings` is its own.
+    pub(super) begun: bool,
 }
 
 impl Run {
@@ -129,14 +139,16 @@ impl Run {
         if let Some(val) = &val {
             check_classes(task, &model.borrow(), val)?;
         }
+        capacity::check(session, &model.borrow(), &data, &config)?;
         let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
+        let origin = model.borrow().origin.clone();
         let average = match averaging(&config) {
             Some(_) => Some(model.borrow().copy()?),
             None => None,
         };
         let on_gpu = model.borrow().device().is_cuda();
         Ok(Run {
-            name: session.claim_name(task),
+            name: folder::claim_name(session, task),
             session: session.clone(),
             on_gpu,
             model,
@@ -153,6 +165,11 @@ impl Run {
             changes: Vec::new(),
             status: Status::Paused,
             step: 0,
+            home: None,
+            model_seed: origin.seed,
+            parent: origin.parent,
+            sittings: Vec::new(),
+            begun: false,
         })
     }
 
@@ -177,7 +194,7 @@ impl Run {
     }
 
     /// Change a setting from the next step on: `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`,
-    /// `checkpoint_every`. `lr` is the base rate that the schedule's factor scales. The change is recorded with its step in `config.json` and in the checkpoint.
+    /// `checkpoint_every`, `checkpoint_minutes`. `lr` is the base rate that the schedule's factor scales. The change is recorded with its step in `config.json` and in the checkpoint.
     pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
         let mut config = self.config.clone();
         let number = || -> Result<f64> {
@@ -199,6 +216,7 @@ impl Run {
             "clip" => config.clip = if value.is_null() { None } else { Some(number()?) },
             "eval_every" => config.eval_every = if value.is_null() { None } else { Some(count()?) },
             "checkpoint_every" => config.checkpoint_every = if value.is_null() { None } else { Some(count()?) },
+            "checkpoint_minutes" => config.checkpoint_minutes = number()?,
             "steps" => {
                 let steps = count()?;
                 ensure!(
@@ -219,7 +237,7 @@ impl Run {
                 _ => crate::fail!("set: {} has no temperature", self.config.task.name()),
             },
             other => {
-                const KNOWN: [&str; 8] = [
+                const KNOWN: [&str; 9] = [
                     "lr",
                     "momentum",
                     "weight_decay",
@@ -228,6 +246,7 @@ impl Run {
                     "clip",
                     "eval_every",
                     "checkpoint_every",
+                    "checkpoint_minutes",
                 ];
                 let hint = crate::error::nearest(other, KNOWN)
                     .map(|n| format!("; did you mean {n}?"))
@@ -295,6 +314,11 @@ impl Run {
     /// Name of the run and of its folder below the session's: `pretrain`, `finetune`, `finetune-2`, ...
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The newest checkpoint, which is in the run's folder.
+    pub fn checkpoint_path(&self) -> Result<Place> {
+        folder::checkpoint_path(self)
     }
 
     /// The session the run belongs to.

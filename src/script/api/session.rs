@@ -58,6 +58,19 @@ pub fn declare(table: &mut Table) {
             Ok(ctx.session().folder()?.display().to_string())
         }
 
+        /// End the script, in the REPL the session, with this exit status (0 is success); a training at work keeps a checkpoint.
+        /// ```
+        /// if arg("steps", 400) < 1 { exit(3); }
+        /// assert(arg("steps", 400) >= 1);
+        /// ```
+        fn exit(ctx, status: i64 = 0) {
+            let Ok(status) = u8::try_from(status) else {
+                fail!("exit: the status is {status}, expected an integer from 0 to 255");
+            };
+            ctx.session().ending().ask(status);
+            Err(Error::Interrupted)
+        }
+
         /// Show the help on a function, a namespace, a type or a part of the language; without a name, the overview.
         /// ```
         /// help("softmax");

@@ -49,7 +49,8 @@ pub fn declare(table: &mut Table) {
                     }
                 },
                 None => {
-                    let path = ctx.session().output_path(&format!("{}.png", ctx.session().claim_name("show")))?;
+                    let name = ctx.session().claim_name("show", |place| place.with_extension("png").exists());
+                    let path = ctx.session().output_path(format!("{name}.png"))?;
                     path.write(picture.png()?)?;
                     format!("{kind} {} x {} (width x height): {path}", picture.width, picture.height)
                 }

@@ -234,7 +234,11 @@ pub(super) fn entries() -> Vec<Entry> {
             let file = weights::read(&path, ctx.session().device())?;
             let options = LoadOptions { strict, prefix, rename };
             let report = model.0.borrow().load_state(&file.tensors, &options);
-            report.map(|r| Loaded(Rc::new(r))).map_err(|e| Error::usage(format!("{e} (file {path})")))
+            let report = report.map_err(|e| Error::usage(format!("{e} (file {path})")))?;
+            if let (false, Ok(mut model)) = (report.loaded.is_empty(), model.0.try_borrow_mut()) {
+                model.origin.read_from(path.path());
+            }
+            Ok(Loaded(Rc::new(report)))
         }
 
         /// Make a copy that shares nothing with the model.

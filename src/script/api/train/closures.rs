@@ -1,6 +1,7 @@
 //! The script's closures as the functions that a run calls.
 
 use crate::data::Batch;
+use crate::error::nearest;
 use crate::random::Random;
 use crate::script::api::{Model, batch_map};
 use crate::script::prelude::*;
@@ -74,7 +75,7 @@ impl Closures {
                 return Ok(Flow::Continue);
             };
             let answer = ctx.call(closure, (event_map(event),)).map_err(|e| named(name, e))?;
-            flow(ctx.function(), name, event.moment, &answer)
+            Ok(flow(ctx, name, event.moment, &answer))
         };
         let mut hooks = Hooks {
             loss: Some(&mut loss),
@@ -110,17 +111,26 @@ fn event_map(event: &Event) -> Map {
     map
 }
 
-/// A callback's answer. Only strings are answers: a closure may end in any other value by accident.
-fn flow(function: &str, name: &str, moment: Moment, answer: &Dynamic) -> Result<Flow> {
-    if !answer.is_string() {
-        return Ok(Flow::Continue);
+/// A callback's answer. Only "stop" and "skip" mean something: a closure may end in any other value by accident, such as the path
+/// that `save` answers. What looks like one of the two gets a warning.
+fn flow(ctx: &Call, name: &str, moment: Moment, answer: &Dynamic) -> Flow {
+    let Ok(answer) = answer.as_immutable_string_ref() else {
+        return Flow::Continue;
+    };
+    let warn = |text: String| {
+        let text = format!("{}: {name} answered \"{}\"; {text}", ctx.function(), answer.as_str());
+        if !ctx.session().warnings().contains(&text) {
+            ctx.session().warn(&text);
+        }
+        Flow::Continue
+    };
+    match (answer.as_str(), moment) {
+        ("stop", _) => Flow::Stop,
+        ("skip", Moment::Step) => Flow::SkipBatch,
+        ("skip", Moment::Epoch) => warn("at the end of an epoch there is no batch to skip".into()),
+        (other, _) => match nearest(other, ["stop", "skip"]) {
+            Some(meant) => warn(format!("that means nothing; did you mean \"{meant}\"?")),
+            None => Flow::Continue,
+        },
     }
-    let answer = answer.to_string();
-    let known = [("stop", Flow::Stop), ("skip", Flow::SkipBatch)];
-    let flow = crate::error::choose(&format!("{function}: the answer of {name}"), &answer, &known)?;
-    ensure!(
-        flow != Flow::SkipBatch || moment == Moment::Step,
-        "{function}: {name} answered \"skip\"; at the end of an epoch there is no batch to skip"
-    );
-    Ok(flow)
 }

@@ -103,7 +103,7 @@ pub(super) fn entries() -> Vec<Entry> {
 
         /// Change a setting from the next step on; the change is recorded with its step.
         ///
-        /// `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`, `checkpoint_every`. `lr` is the base rate, which
+        /// `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`, `checkpoint_every`, `checkpoint_minutes`. `lr` is the base rate, which
         /// the schedule still multiplies by its factor of the step; `history.lr` holds the product.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });

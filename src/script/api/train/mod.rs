@@ -52,12 +52,13 @@ impl ScriptRun {
             });
         if run.status() == Status::Paused && ctx.session().cancelled() {
             let mut text = format!("{}: paused at step {} of {}", run.name(), run.step(), run.steps());
-            if ctx.interactive() && !ctx.session().sandbox().is_some_and(|s| s.reached()) {
+            let ends = ctx.session().ending().status().is_some();
+            if ctx.interactive() && !ends && !ctx.session().sandbox().is_some_and(|s| s.reached()) {
                 // The person gets the paused run, also where the input does not name it; a script ends as interrupted.
                 text.push_str("; `ans` is the run: .set(name, value), .advance(n), .resume()");
                 ctx.session().clear_cancel();
                 ctx.set_paused(Dynamic::from(self.clone()));
-            } else if let Ok(path) = ctx.session().output_path(&format!("{}/last.safetensors", run.name())) {
+            } else if let Ok(path) = run.checkpoint_path() {
                 text.push_str(&format!("; train::load(\"{path}\", #{{ data: .. }}).resume() goes on"));
             }
             ctx.session().print(&text);

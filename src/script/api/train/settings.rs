@@ -35,9 +35,11 @@ shared_options! {
         /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
         /// apart, if 0.
         checkpoint_every: Option<usize> = None,
-        /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop".
+        /// Write it also after so many minutes without, against a sudden end; 0 leaves it to `checkpoint_every`.
+        checkpoint_minutes: f64 = 10.0,
+        /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop"; any other answer means nothing.
         on_step: Option<FnPtr> = None,
-        /// Told the same at the end of each epoch; may answer "stop".
+        /// Told the same at the end of each epoch; may answer "stop"; any other answer means nothing.
         on_epoch: Option<FnPtr> = None,
     }
 }
@@ -65,6 +67,7 @@ impl Settings {
             seed: self.seed.unwrap_or(ctx.session().seed()),
             precision,
             checkpoint_every: self.checkpoint_every,
+            checkpoint_minutes: self.checkpoint_minutes,
             ..base
         };
         Ok((config, closures))

@@ -1,0 +1,91 @@
+//! A run folder belongs to one process at a time.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// The file in a run folder that its process holds. It stays behind: what counts is who holds it, and that ends with the process,
+/// however it ends.
+const NAME: &str = ".seglab.lock";
+
+/// The hold on a folder, until it is dropped.
+pub struct FolderLock {
+    _file: Option<File>,
+}
+
+impl FolderLock {
+    /// Take hold of `folder`, which is there.
+    ///
+    /// # Errors
+    /// Another process, which the message names, holds it; or nothing can be written there.
+    pub fn take(folder: &Path) -> Result<Self> {
+        let path = folder.join(NAME);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let mut file = options.map_err(|e| {
+            Error::file(
+                folder,
+                format!("the run folder cannot be written to ({e}); choose another with --out"),
+            )
+        })?;
+        match file.try_lock() {
+            Ok(()) => {
+                // who it is serves only the message, so a full disk does not matter here
+                let _ = file.set_len(0);
+                let _ = write!(file, "{}", holder());
+                Ok(FolderLock { _file: Some(file) })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                let holder = text.trim();
+                Err(Error::file(
+                    folder,
+                    format!(
+                        "another run is at work in this folder ({}); wait until it ends, end it, or choose another folder with --out",
+                        if holder.is_empty() {
+                            "a process that has just started"
+                        } else {
+                            holder
+                        }
+                    ),
+                ))
+            }
+            // some network file systems have no locks
+            Err(TryLockError::Error(_)) => Ok(FolderLock { _file: None }),
+        }
+    }
+}
+
+/// This process in words: `pid 4711 on node3`.
+fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => format!("pid {}", std::process::id()),
+        host => format!("pid {} on {host}", std::process::id()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_holder_who_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderLock::take(folder.path()).unwrap();
+        let text = FolderLock::take(folder.path()).err().unwrap().to_string();
+        assert!(
+            text.contains(&format!("pid {}", std::process::id())) && text.contains("--out"),
+            "{text}"
+        );
+        drop(first);
+        assert!(FolderLock::take(folder.path()).is_ok());
+    }
+}

@@ -1,0 +1,80 @@
+//! Ctrl-C, SIGTERM and SIGHUP. Ctrl-C interrupts what runs; the other two (a job that is ended, a connection that drops) do the same
+//! and then end the process with 128 + the signal's number. Both leave training a checkpoint.
+
+use std::io::{Stdin, Write};
+use std::sync::atomic::Ordering;
+
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::ending::Ending;
+use crate::error::{Error, Result};
+
+/// The status of a process that Ctrl-C ended.
+pub const INTERRUPTED: u8 = 128 + SIGINT as u8;
+/// The number of SIGHUP, the signal of a terminal that was closed.
+pub const HANG_UP: i32 = SIGHUP;
+/// So many Ctrl-C without an answer end the process.
+const PATIENCE: usize = 3;
+
+/// Answer signals from now on, from a thread of their own.
+pub fn handle(ending: &Ending) -> Result<()> {
+    let failed = |e: std::io::Error| Error::usage(format!("Ctrl-C cannot be handled ({e})"));
+    // A signal that nohup (or a parent) told the program to ignore stays ignored.
+    let wanted = [SIGTERM, SIGHUP].into_iter().filter(|s| !ignored(*s)).chain([SIGINT]);
+    let mut signals = Signals::new(wanted).map_err(failed)?;
+    let ending = ending.clone();
+    let terminal = Terminal::now();
+    let answer = move || {
+        let mut unanswered = 0;
+        for signal in signals.forever() {
+            if signal == SIGINT {
+                let pending = ending.cancel_flag().swap(true, Ordering::SeqCst);
+                unanswered = if pending { unanswered + 1 } else { 1 };
+                if unanswered >= PATIENCE {
+                    std::process::exit(i32::from(INTERRUPTED));
+                }
+                continue;
+            }
+            ending.signal(signal);
+            if ending.is_idle() {
+                terminal.restore();
+                std::process::exit(128 + signal);
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(answer);
+    thread.map(drop).map_err(failed)
+}
+
+/// Whether the program was started with this signal ignored (Linux tells; elsewhere no).
+fn ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Whether standard input is a terminal that is still there.
+pub fn terminal_is_there() -> bool {
+    tcgetattr(std::io::stdin()).is_ok()
+}
+
+/// The terminal as it was when the program started; the line editor changes it while it waits.
+struct Terminal(Option<(Stdin, Termios)>);
+
+impl Terminal {
+    fn now() -> Self {
+        let input = std::io::stdin();
+        let state = tcgetattr(&input).ok();
+        Terminal(state.map(|state| (input, state)))
+    }
+
+    fn restore(&self) {
+        let Some((input, state)) = &self.0 else { return };
+        let _ = tcsetattr(input, SetArg::TCSANOW, state);
+        // the line editor also asked for marks around pasted text
+        let _ = std::io::stdout().write_all(b"\x1b[?2004l\r\n");
+    }
+}
