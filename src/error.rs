@@ -3,6 +3,7 @@
 //! A message says what was found, what was expected and what to do; it starts with the name of the function the
 //! user called where that is known, in lower case, without a full stop at the end.
 
+use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 
 /// Every error of the library.
@@ -80,6 +81,28 @@ macro_rules! ensure {
     }};
 }
 
+/// All numbers above 0, for [`in_range`].
+pub const POSITIVE: (Bound<f64>, Bound<f64>) = (Bound::Excluded(0.0), Bound::Unbounded);
+
+/// Refuse the number of an option that is NaN, infinite or outside `range`: `focal: gamma -1, expected a number from 0 up`.
+pub fn in_range(owner: &str, option: &str, value: f64, range: impl RangeBounds<f64>) -> Result<()> {
+    if value.is_finite() && range.contains(&value) {
+        return Ok(());
+    }
+    let wanted = match (range.start_bound(), range.end_bound()) {
+        (Bound::Unbounded, Bound::Unbounded) => "a finite number".to_string(),
+        (Bound::Unbounded, Bound::Included(most)) => format!("a number up to {most}"),
+        (Bound::Unbounded, Bound::Excluded(most)) => format!("a number below {most}"),
+        (Bound::Included(least), Bound::Unbounded) => format!("a number from {least} up"),
+        (Bound::Excluded(least), Bound::Unbounded) => format!("a number above {least}"),
+        (Bound::Included(least), Bound::Included(most)) => format!("a number from {least} to {most}"),
+        (Bound::Included(least), Bound::Excluded(most)) => format!("a number from {least} to below {most}"),
+        (Bound::Excluded(least), Bound::Included(most)) => format!("a number above {least}, at most {most}"),
+        (Bound::Excluded(least), Bound::Excluded(most)) => format!("a number above {least} and below {most}"),
+    };
+    fail!("{owner}: {option} {value}, expected {wanted}")
+}
+
 /// The name in `known` nearest to `name`, for "did you mean": edit distance, letters of either case alike, at most a third of
 /// the length and at least one; else the one name that begins with these three letters or more.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -150,6 +173,25 @@ mod tests {
         assert_eq!(nearest("temprature", known), Some("temperature")); // one letter dropped
         assert_eq!(nearest("setps", known), Some("steps")); // one swap
         assert_eq!(nearest("colour", known), None);
+    }
+
+    #[test]
+    fn no_range_holds_nan_or_infinity() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(in_range("f", "x", value, ..).is_err());
+            assert!(in_range("f", "x", value, 0.0..).is_err());
+            assert!(in_range("f", "x", value, POSITIVE).is_err());
+        }
+        assert!(in_range("f", "x", 0.0, 0.0..1.0).is_ok() && in_range("f", "x", 1.0, 0.0..=1.0).is_ok());
+        let text = |r: Result<()>| r.unwrap_err().to_string();
+        assert_eq!(
+            text(in_range("f", "x", 1.0, 0.0..1.0)),
+            "f: x 1, expected a number from 0 to below 1"
+        );
+        assert_eq!(
+            text(in_range("f", "x", 0.0, POSITIVE)),
+            "f: x 0, expected a number above 0"
+        );
     }
 
     #[test]

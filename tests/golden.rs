@@ -261,6 +261,7 @@ fn cross_entropy() {
             ignore_label: case.options["ignore_label"].as_i64().unwrap(),
             class_weights: weights.map(|w| w.iter().map(|v| v.as_f64().unwrap() as f32).collect()),
             label_smoothing: case.options["label_smoothing"].as_f64().unwrap(),
+            ..Default::default()
         };
         let out = ops::cross_entropy(&logits, &case.get("labels"), &o).unwrap();
         case.check(&out, &[("logits", &logits)]);

@@ -59,8 +59,9 @@ fn compare(dtype: DType, tolerance: f64) {
         let var = |role: &str| Var::from_tensor(&get(role).to_dtype(dtype).unwrap()).unwrap();
         let (features, distorted) = (var("features"), var("distorted"));
         let temperature = Var::new(options["temperature"].as_f64().unwrap(), device).unwrap();
+        let variant = Variant::parse(options["variant"].as_str().unwrap()).unwrap();
         let settings = PixelContrastOptions {
-            variant: Variant::parse(options["variant"].as_str().unwrap()).unwrap(),
+            variant,
             temperature: 1.0, // replaced by the tensor
             base_temperature: options["base_temperature"].as_f64(),
             partners: Some(serde_json::from_value(options["partners"].clone()).unwrap()),
@@ -69,7 +70,8 @@ fn compare(dtype: DType, tolerance: f64) {
         };
         let input = PixelContrastInput {
             features: &features,
-            distorted: Some(&distorted),
+            // the stored bags hold one view
+            distorted: variant.needs_distorted().then_some(&distorted),
             labels: &get("labels"),
             predictions: None,
             temperature: Some(&temperature),

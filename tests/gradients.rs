@@ -9,7 +9,7 @@
 mod devices;
 
 use candle_core::{DType, Device, Tensor, Var};
-use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Reduction};
 use seglab::random::Random;
 
 /// A value of the shape, normal entries, f64.
@@ -233,14 +233,17 @@ fn cross_entropy() {
     let logits = [draw(random, &[2, 4, 3, 3])];
     let labels: Vec<i64> = (0..18).map(|i| if i % 5 == 0 { 255 } else { i % 4 }).collect();
     let labels = Tensor::from_vec(labels, (2, 3, 3), &Device::Cpu).unwrap();
-    for (class_weights, label_smoothing) in [
-        (None, 0.0),
-        (Some(vec![0.5, 2.0, 1.0, 0.0]), 0.0),
-        (Some(vec![0.5, 2.0, 1.0, 0.2]), 0.2),
+    for (class_weights, label_smoothing, reduction) in [
+        (None, 0.0, Reduction::Mean),
+        (Some(vec![0.5, 2.0, 1.0, 0.0]), 0.0, Reduction::Mean),
+        (Some(vec![0.5, 2.0, 1.0, 0.2]), 0.2, Reduction::Mean),
+        (Some(vec![0.5, 2.0, 1.0, 0.2]), 0.2, Reduction::Sum),
+        (Some(vec![0.5, 2.0, 1.0, 0.2]), 0.2, Reduction::None),
     ] {
         let o = CrossEntropyOptions {
             class_weights,
             label_smoothing,
+            reduction,
             ..Default::default()
         };
         for dtype in [DType::I64, DType::U8] {

@@ -50,7 +50,7 @@ fn step(batch: &Batch, variant: Variant) -> usize {
     };
     let input = PixelContrastInput {
         features: &batch.features,
-        distorted: Some(&batch.distorted),
+        distorted: variant.needs_distorted().then_some(&batch.distorted),
         labels: &batch.labels,
         predictions: None,
         temperature: None,

@@ -31,7 +31,8 @@ struct ObviousTerm<'a> {
     group: usize,
 }
 
-fn terms<'a>(variant: Variant, images: usize, partners: &'a [usize]) -> Vec<ObviousTerm<'a>> {
+/// `two`: whether a bag of all pixels holds both views.
+fn terms<'a>(variant: Variant, two: bool, images: usize, partners: &'a [usize]) -> Vec<ObviousTerm<'a>> {
     let same = |p: Pixel, q: Pixel| p.label == q.label;
     let mut terms = Vec::new();
     let mut term = |group, anchors: Box<dyn Fn(Pixel) -> bool + 'a>, relation: Relation<'a>| {
@@ -87,21 +88,33 @@ fn terms<'a>(variant: Variant, images: usize, partners: &'a [usize]) -> Vec<Obvi
         ),
         Variant::OwnPositive => term(
             0,
-            Box::new(|p| p.view == 0),
-            Box::new(move |p, q| (q.view == 0 && p != q && same(p, q), q.view == 0 && !same(p, q))),
+            Box::new(move |p| two || p.view == 0),
+            Box::new(move |p, q| {
+                let seen = two || q.view == 0;
+                (seen && p != q && same(p, q), seen && !same(p, q))
+            }),
         ),
         Variant::Supcon => term(
             0,
-            Box::new(|p| p.view == 0),
-            Box::new(move |p, q| (q.view == 0 && p != q && same(p, q), q.view == 0 && p != q)),
+            Box::new(move |p| two || p.view == 0),
+            Box::new(move |p, q| {
+                let seen = (two || q.view == 0) && p != q;
+                (seen && same(p, q), seen)
+            }),
         ),
         _ => {}
     }
     terms
 }
 
-/// The loss in the obvious form; `anchor` says which pixels are anchors (all, unless sampled).
-fn obvious(views: [&Tensor; 2], labels: &[i64], variant: Variant, temperature: &Tensor, partners: &[usize]) -> Tensor {
+/// The loss in the obvious form, all pixels being anchors.
+fn obvious(
+    views: [&Tensor; 2],
+    labels: &[i64],
+    (variant, two): (Variant, bool),
+    temperature: &Tensor,
+    partners: &[usize],
+) -> Tensor {
     let (images, dim, h, w) = views[0].dims4().unwrap();
     let mut pixels = Vec::new();
     for view in 0..2 {
@@ -123,7 +136,7 @@ fn obvious(views: [&Tensor; 2], labels: &[i64], variant: Variant, temperature: &
     let s = x.matmul(&x.t().unwrap()).unwrap().broadcast_div(temperature).unwrap();
     let e = s.exp().unwrap();
     let mut groups: Vec<Vec<Tensor>> = vec![Vec::new(); 2 * images];
-    for term in terms(variant, images, partners) {
+    for term in terms(variant, two, images, partners) {
         let (mut positive, mut other, mut anchors) = (vec![0f64; n * n], vec![0f64; n * n], vec![0f64; n]);
         for (i, &p) in pixels
             .iter()
@@ -181,9 +194,19 @@ fn obvious(views: [&Tensor; 2], labels: &[i64], variant: Variant, temperature: &
 }
 
 fn run(z: &Tensor, zd: &Tensor, labels: &Tensor, tau: &Tensor, options: &PixelContrastOptions) -> PixelContrastOutput {
+    run_views(z, Some(zd), labels, tau, options)
+}
+
+fn run_views(
+    z: &Tensor,
+    zd: Option<&Tensor>,
+    labels: &Tensor,
+    tau: &Tensor,
+    options: &PixelContrastOptions,
+) -> PixelContrastOutput {
     let input = PixelContrastInput {
         features: z,
-        distorted: Some(zd),
+        distorted: zd,
         labels,
         predictions: None,
         temperature: Some(tau),
@@ -201,7 +224,9 @@ fn results(loss: &Tensor, inputs: [&Var; 3]) -> Vec<Vec<f64>> {
     all
 }
 
-fn compare(variant: Variant, shape: (usize, usize, usize, usize), labels: &[i64], tau: f64, seed: u64) {
+/// Ours beside the obvious form. `two`: whether a variant that can do without the distorted view gets it.
+fn compare((variant, two): (Variant, bool), shape: (usize, usize, usize, usize), labels: &[i64], tau: f64, seed: u64) {
+    let two = two || variant.needs_distorted();
     let (z, zd) = (
         random(&<[usize; 4]>::from(shape), seed),
         random(&<[usize; 4]>::from(shape), seed + 1000),
@@ -218,11 +243,11 @@ fn compare(variant: Variant, shape: (usize, usize, usize, usize), labels: &[i64]
     let temperature = Var::new(tau, &Device::Cpu).unwrap();
 
     let (a, b) = (var(&z, DType::F64), var(&zd, DType::F64));
-    let loss = obvious([&a, &b], labels, variant, &temperature, &partners);
+    let loss = obvious([&a, &b], labels, (variant, two), &temperature, &partners);
     let wanted = results(&loss, [&a, &b, &temperature]);
     for dtype in [DType::F32, DType::F64] {
         let (a, b) = (var(&z, dtype), var(&zd, dtype));
-        let out = run(&a, &b, &label_map, &temperature, &options);
+        let out = run_views(&a, two.then_some(&*b), &label_map, &temperature, &options);
         let ours = results(&out.loss, [&a, &b, &temperature]);
         // The loss is a difference of sums of logits, which are as large as 1/tau: where it is close to 0 (an anchor with a
         // single key, say) single precision resolves no more than some units of the logits' last place.
@@ -235,7 +260,7 @@ fn compare(variant: Variant, shape: (usize, usize, usize, usize), labels: &[i64]
             let off = ours.iter().zip(wanted).fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / scale;
             assert!(
                 off < 1e-5,
-                "{variant:?} {shape:?} tau {tau} {dtype:?}: part {i} is off by {off:.2e}"
+                "{variant:?} two views {two} {shape:?} tau {tau} {dtype:?}: part {i} is off by {off:.2e}"
             );
         }
     }
@@ -264,11 +289,11 @@ proptest! {
     #[test]
     fn streamed_is_the_obvious_form(
         variant in 0usize..7, images in 1usize..4, dim in 1usize..20, h in 1usize..8, w in 1usize..8,
-        kind in 0u8..6, cold in any::<bool>(), seed in 0u64..1000,
+        kind in 0u8..6, cold in any::<bool>(), two in any::<bool>(), seed in 0u64..1000,
     ) {
         let shape = (images, dim.max(2), h, w);
         let tau = if cold { 0.07 } else { 0.5 };
-        compare(Variant::ALL[variant].1, shape, &labels_of(kind, shape, seed), tau, seed);
+        compare((Variant::ALL[variant].1, two), shape, &labels_of(kind, shape, seed), tau, seed);
     }
 }
 
@@ -276,7 +301,7 @@ proptest! {
 fn more_pixels_than_a_block_and_no_multiple_of_it() {
     for (_, variant) in Variant::ALL {
         let shape = (1, 16, 17, 23);
-        compare(variant, shape, &labels_of(5, shape, 1), 0.1, 1);
+        compare((variant, true), shape, &labels_of(5, shape, 1), 0.1, 1);
     }
 }
 
@@ -320,6 +345,48 @@ fn very_low_temperature_is_finite_and_agrees_between_types() {
                 .fold(0f64, |m, (a, b)| m.max((a - b).abs()));
             assert!(off < 1e-3 * scale, "{name} {tau:?}: gradient off by {off} of {scale}");
         }
+    }
+}
+
+#[test]
+fn a_bag_takes_both_views_that_are_given() {
+    let shape = (2, 8, 5, 6);
+    for variant in [Variant::OwnPositive, Variant::Supcon] {
+        for two in [false, true] {
+            compare((variant, two), shape, &labels_of(5, shape, 3), 0.1, 3);
+        }
+        let (z, zd) = (
+            Var::from_tensor(&random(&[1, 8, 5, 6], 1)).unwrap(),
+            Var::from_tensor(&random(&[1, 8, 5, 6], 2)).unwrap(),
+        );
+        let labels = Tensor::from_vec(labels_of(0, (1, 8, 5, 6), 4), (1, 5, 6), &Device::Cpu).unwrap();
+        let options = PixelContrastOptions {
+            variant,
+            ..Default::default()
+        };
+        let tau = Tensor::new(0.1, &Device::Cpu).unwrap();
+        let out = run(&z, &zd, &labels, &tau, &options);
+        assert_eq!(out.anchors, 60, "{variant:?}"); // 30 pixels of each view
+        let gradients = out.loss.backward().unwrap();
+        assert!(numbers(gradients.get(&zd).unwrap()).iter().any(|g| *g != 0.0));
+    }
+}
+
+#[test]
+fn one_image_without_a_partner_is_told() {
+    let labels = Tensor::zeros((1, 3, 3), DType::I64, &Device::Cpu).unwrap();
+    let z = random(&[1, 4, 3, 3], 0);
+    for (name, variant) in Variant::ALL {
+        let options = PixelContrastOptions {
+            variant,
+            ..Default::default()
+        };
+        let out = run(&z, &z, &labels, &Tensor::new(0.1, &Device::Cpu).unwrap(), &options);
+        let told = out
+            .warnings
+            .iter()
+            .any(|w| w.contains("has no partner") && w.contains(name));
+        assert_eq!(told, name.contains("cross_image"), "{name}: {:?}", out.warnings);
     }
 }
 

@@ -26,8 +26,17 @@ fn every_entry_has_a_summary_and_an_example_that_asserts() {
                 "{name}: the summary `{summary}` is not one sentence on the first line"
             ));
         }
-        if entry.kind != Kind::Setter && entry.examples().is_empty() {
+        let examples = entry.examples();
+        if entry.kind != Kind::Setter && examples.is_empty() {
             failures.push(format!("{name}: no example"));
+        }
+        let asserts = |example: &String| {
+            ["assert(", "assert_eq(", "assert_close("]
+                .iter()
+                .any(|a| example.contains(a))
+        };
+        for silent in examples.iter().filter(|example| !asserts(example)) {
+            failures.push(format!("{name}: this example asserts nothing:\n{silent}"));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -3,8 +3,7 @@
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ensure;
-use crate::error::Result;
+use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
 
 /// The settings of [`dice`].
@@ -33,11 +32,7 @@ impl Default for DiceOptions {
 /// # Errors
 /// Shapes that differ, a label outside `0..c`.
 pub fn dice(logits: &Tensor, labels: &Tensor, options: &DiceOptions) -> Result<Tensor> {
-    ensure!(
-        options.smooth >= 0.0 && options.smooth.is_finite(),
-        "dice: smooth {}, expected a number that is not negative",
-        options.smooth
-    );
+    in_range("dice", "smooth", options.smooth, 0.0..)?;
     let (n, c, h, w) = logits.dims4()?;
     let classes = targets("dice", logits, labels, options.ignore_label)?;
     let area = h * w;

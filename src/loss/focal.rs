@@ -3,9 +3,9 @@
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ensure;
-use crate::error::Result;
+use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
+use crate::ops::{Reduction, check_class_weights};
 
 /// The settings of [`focal`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct FocalOptions {
     pub gamma: f64,
     /// Weight of each class; 1 each if not given.
     pub class_weights: Option<Vec<f64>>,
+    /// How the losses of the pixels become one number.
+    pub reduction: Reduction,
 }
 
 impl Default for FocalOptions {
@@ -25,40 +27,34 @@ impl Default for FocalOptions {
             ignore_label: 255,
             gamma: 2.0,
             class_weights: None,
+            reduction: Reduction::Mean,
         }
     }
 }
 
-/// `mean over valid pixels of -weight (1 - p)^gamma log p`, p = the softmax probability of the label's class. `logits`:
-/// `[n, c, h, w]`, `labels`: integers `[n, h, w]`. Nothing valid: 0 with zero gradient. Source: Lin et al. 2017.
+/// `-weight (1 - p)^gamma log p` of the valid pixels, p = the softmax probability of the label's class, reduced as those of
+/// [`cross_entropy`](crate::ops::cross_entropy()), which this is where gamma is 0. `logits`: `[n, c, h, w]`, `labels`: integers
+/// `[n, h, w]`. Nothing valid: 0 with zero gradient. Source: Lin et al. 2017.
 ///
 /// # Errors
 /// Shapes that differ, a label outside `0..c`, a negative gamma, another number of weights than classes.
 pub fn focal(logits: &Tensor, labels: &Tensor, options: &FocalOptions) -> Result<Tensor> {
-    ensure!(
-        options.gamma >= 0.0 && options.gamma.is_finite(),
-        "focal: gamma {}, expected a number that is not negative (2 is usual)",
-        options.gamma
-    );
+    in_range("focal", "gamma", options.gamma, 0.0..)?;
     let (n, c, h, w) = logits.dims4()?;
     if let Some(weights) = &options.class_weights {
-        ensure!(
-            weights.len() == c,
-            "focal: {} class_weights for {c} classes, expected one per class",
-            weights.len()
-        );
+        check_class_weights("focal", weights.iter().copied(), Some(c))?;
     }
     let classes = targets("focal", logits, labels, options.ignore_label)?;
-    let count = classes.iter().flatten().count().max(1) as f64;
     let index: Vec<u32> = classes
         .iter()
         .map(|class| class.map_or(0, |class| class as u32))
         .collect();
     let weight = |class: usize| options.class_weights.as_ref().map_or(1.0, |weights| weights[class]);
-    let weights: Vec<f64> = classes
-        .iter()
-        .map(|class| class.map_or(0.0, |class| weight(class) / count))
-        .collect();
+    let mut weights: Vec<f64> = classes.iter().map(|class| class.map_or(0.0, weight)).collect();
+    let sum: f64 = weights.iter().sum();
+    if options.reduction == Reduction::Mean && sum > 0.0 {
+        weights.iter_mut().for_each(|w| *w /= sum);
+    }
     let index = Tensor::from_vec(index, (n, 1, h, w), logits.device())?;
     let weights = Tensor::from_vec(weights, (n, 1, h, w), logits.device())?.to_dtype(logits.dtype())?;
 
@@ -73,7 +69,11 @@ pub fn focal(logits: &Tensor, labels: &Tensor, options: &FocalOptions) -> Result
         let wrong = log_p.exp()?.affine(-1.0, 1.0 + tiny)?;
         (wrong.powf(options.gamma)? * log_p.neg()?)?
     };
-    Ok((loss * weights)?.sum_all()?)
+    let loss = (loss * weights)?;
+    Ok(match options.reduction {
+        Reduction::None => loss.squeeze(1)?,
+        Reduction::Mean | Reduction::Sum => loss.sum_all()?,
+    })
 }
 
 #[cfg(test)]
@@ -88,15 +88,15 @@ mod tests {
         let value = |o: &FocalOptions| focal(&logits, &labels, o).unwrap().to_scalar::<f32>().unwrap();
         let ln2 = std::f32::consts::LN_2;
         assert!((value(&FocalOptions::default()) - 0.25 * ln2).abs() < 1e-6); // (1 - 0.5)^2 ln 2
-        assert!(
-            (value(&FocalOptions {
-                gamma: 0.0,
-                class_weights: Some(vec![3.0, 1.0]),
-                ..Default::default()
-            }) - 3.0 * ln2)
-                .abs()
-                < 1e-6
-        );
+        let weighted = |reduction| FocalOptions {
+            gamma: 0.0,
+            class_weights: Some(vec![3.0, 1.0]),
+            reduction,
+            ..Default::default()
+        };
+        // one pixel of class 0: 3 ln 2, divided by its weight 3 for the mean
+        assert!((value(&weighted(Reduction::Mean)) - ln2).abs() < 1e-6);
+        assert!((value(&weighted(Reduction::Sum)) - 3.0 * ln2).abs() < 1e-6);
         let wrong = Tensor::new(&[[[0i64, 7]]], &Device::Cpu).unwrap();
         let text = focal(&logits, &wrong, &FocalOptions::default())
             .unwrap_err()

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::values::{Arg, describe};
+use super::values::{self, Arg, describe, finite};
 use crate::error::{Error, Result, nearest};
 use crate::fail;
 
@@ -40,7 +40,7 @@ impl Options {
         self.asked.push(name);
         match self.map.remove(name).map(Dynamic::flatten) {
             Some(value) if value.is_unit() => Ok(None),
-            Some(value) => match T::read(value) {
+            Some(value) => match values::read::<T>(value, true) {
                 Ok(value) => Ok(Some(value)),
                 Err(problem) => fail!("{path}: `{name}` {problem}"),
             },
@@ -132,22 +132,23 @@ fn overlay(path: &str, json: &mut Value, map: Map, also_valid: &[&str]) -> Resul
             (Value::Object(_), Some(map)) => overlay(&inner, field, map, &[])?,
             _ => match fitted(field, &value) {
                 Ok(fitted) => *field = fitted,
-                Err(wanted) => fail!("{path}: `{name}` must be {wanted}, found {}", describe(&value)),
+                Err(problem) => fail!("{path}: `{name}` {problem}"),
             },
         }
     }
     Ok(())
 }
 
-/// The value as JSON of the same kind as the field's default; `Err` says what is wanted.
+/// The value as JSON of the same kind as the field's default; `Err` says what is wanted and was found.
 fn fitted(field: &Value, value: &Dynamic) -> std::result::Result<Value, String> {
-    let found = json_from(value).ok_or("a plain value (number, string, array, map)")?;
+    let found = json_from(value)?;
+    let must_be = |wanted: &str| Err(format!("must be {wanted}, found {}", describe(value)));
     let integral = |f: f64| (f.fract() == 0.0 && f.abs() < 9.0e15).then(|| Value::from(f as i64));
     match (field, &found) {
         (Value::Bool(_), Value::Bool(_)) | (Value::String(_), Value::String(_)) | (Value::Null, _) => Ok(found),
         (Value::Number(n), Value::Number(v)) if n.is_f64() => Ok(v.as_f64().map_or(found, Value::from)),
         (Value::Number(_), Value::Number(v)) if v.is_f64() => {
-            v.as_f64().and_then(integral).ok_or_else(|| "an integer".to_string())
+            v.as_f64().and_then(integral).map_or_else(|| must_be("an integer"), Ok)
         }
         (Value::Number(_), Value::Number(_)) => Ok(found),
         (Value::Array(default), Value::Array(items)) => {
@@ -159,16 +160,25 @@ fn fitted(field: &Value, value: &Dynamic) -> std::result::Result<Value, String> 
             Ok(Value::Array(items.iter().map(fix).collect()))
         }
         (Value::Array(_) | Value::Object(_) | Value::String(_), Value::Null) => Ok(Value::Null),
-        (Value::Bool(_), _) => Err("true or false".into()),
-        (Value::Number(n), _) => Err(if n.is_f64() { "a number" } else { "an integer" }.into()),
-        (Value::String(_), _) => Err("a string".into()),
-        (Value::Array(_), _) => Err("an array".into()),
-        (Value::Object(_), _) => Err("a map #{ .. }".into()),
+        (Value::Bool(_), _) => must_be("true or false"),
+        (Value::Number(n), _) => must_be(if n.is_f64() { "a number" } else { "an integer" }),
+        (Value::String(_), _) => must_be("a string"),
+        (Value::Array(_), _) => must_be("an array"),
+        (Value::Object(_), _) => must_be("a map #{ .. }"),
     }
 }
 
-/// A plain script value as JSON; `None` for tensors, closures and the like.
-pub fn json_from(value: &Dynamic) -> Option<Value> {
+/// A plain script value as JSON; else what it must be and was: JSON has no tensors or closures, and no NaN, which it would turn into
+/// "not given".
+pub fn json_from(value: &Dynamic) -> std::result::Result<Value, String> {
+    finite(value)?;
+    plain_json(value).ok_or_else(|| {
+        let found = describe(value);
+        format!("must be a plain value (number, string, array, map), found {found}")
+    })
+}
+
+fn plain_json(value: &Dynamic) -> Option<Value> {
     let value = value.clone().flatten();
     if value.is_unit() {
         Some(Value::Null)
@@ -183,11 +193,11 @@ pub fn json_from(value: &Dynamic) -> Option<Value> {
     } else if let Some(array) = value.read_lock::<rhai::Array>() {
         array
             .iter()
-            .map(json_from)
+            .map(plain_json)
             .collect::<Option<Vec<_>>>()
             .map(Value::Array)
     } else if let Some(map) = value.read_lock::<Map>() {
-        let items = map.iter().map(|(k, v)| Some((k.to_string(), json_from(v)?)));
+        let items = map.iter().map(|(k, v)| Some((k.to_string(), plain_json(v)?)));
         items.collect::<Option<serde_json::Map<_, _>>>().map(Value::Object)
     } else {
         None
@@ -283,6 +293,17 @@ mod tests {
             fail("#{ steps: 1.5 }"),
             "f: `steps` must be an integer, found the number 1.5"
         );
+        // JSON has no such numbers: they were taken for "not given"
+        for (script, found) in [
+            ("#{ lr: 0.0 / 0.0 }", "`lr` must be finite, found the number NaN"),
+            ("#{ lr: 1.0 / 0.0 }", "`lr` must be finite, found the number inf"),
+            (
+                "#{ scale: [0.5, 0.0 / 0.0] }",
+                "`scale` must be finite, found the number NaN in an array",
+            ),
+        ] {
+            assert_eq!(fail(script), format!("f: {found}"));
+        }
         assert_eq!(
             fail("#{ lr: \"x\" }"),
             "f: `lr` must be a number, found the string \"x\""
@@ -291,6 +312,14 @@ mod tests {
 
     #[test]
     fn taken_one_by_one_the_rest_is_refused() {
+        let mut endless = options("#{ a: 1.0 / 0.0 }");
+        assert!(
+            endless
+                .take::<f64>("f", "a")
+                .unwrap_err()
+                .to_string()
+                .contains("`a` must be finite")
+        );
         let mut o = options("#{ a: 1, b: 2 }");
         assert_eq!(o.take_or("f", "a", 0.0).unwrap(), 1.0);
         assert_eq!(

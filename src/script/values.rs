@@ -33,6 +33,8 @@ pub trait ScriptType: Clone + 'static {
 pub trait Arg: Sized {
     /// Whether a map is a value of this type (else a map in its place holds the options).
     const TAKES_MAP: bool = false;
+    /// Whether NaN and infinity, which are numbers, are none for an option of this type.
+    const FINITE: bool = false;
     /// Its name in signatures: `float`, `[int]`, `Tensor`.
     fn kind() -> String;
     /// What is wanted, for messages: `a number`, `a tensor`.
@@ -140,7 +142,7 @@ impl<'a> Values<'a> {
         self.next += 1;
         let name = self.params.get(index).map_or("", |p| p.name);
         match (self.slots.get_mut(index).and_then(Option::take), default) {
-            (Some(value), default) => match T::read(value.flatten()) {
+            (Some(value), default) => match read::<T>(value.flatten(), default.is_some()) {
                 Ok(value) => Ok(value),
                 Err(problem) => match default {
                     // `()` asks for the default
@@ -166,6 +168,30 @@ pub(super) fn unknown_option(function: &str, name: &str, params: &[Param]) -> Er
         }
         None => error,
     }
+}
+
+/// [`Arg::read`], for an `option` of finite numbers where those are what the type holds.
+pub(super) fn read<T: Arg>(value: Dynamic, option: bool) -> std::result::Result<T, String> {
+    if option && T::FINITE {
+        finite(&value)?;
+    }
+    T::read(value)
+}
+
+/// Refuse a value in which some number, in arrays and maps as well, is NaN or infinite: what it must be, and was.
+pub(super) fn finite(value: &Dynamic) -> std::result::Result<(), String> {
+    fn wrong(value: &Dynamic) -> Option<String> {
+        if let Ok(number) = value.as_float() {
+            (!number.is_finite()).then(|| format!("the number {number}"))
+        } else if let Some(array) = value.read_lock::<Array>() {
+            array.iter().find_map(wrong).map(|found| format!("{found} in an array"))
+        } else {
+            let map = value.read_lock::<Map>()?;
+            map.iter()
+                .find_map(|(name, inside)| Some(format!("{} as `{name}`", wrong(inside)?)))
+        }
+    }
+    wrong(value).map_or(Ok(()), |found| Err(format!("must be finite, found {found}")))
 }
 
 /// What a value is, for messages: `the string "abc"`, `the number 3`, `Tensor f32 [2, 3]`.
@@ -249,6 +275,7 @@ macro_rules! integers {
 integers!(i64, "an integer"; usize, "an integer >= 0"; u64, "an integer >= 0"; u32, "an integer >= 0"; i32, "an integer");
 
 impl Arg for f64 {
+    const FINITE: bool = true;
     fn kind() -> String {
         "float".into()
     }
@@ -270,6 +297,7 @@ impl Reply for f64 {
 }
 
 impl Arg for f32 {
+    const FINITE: bool = true;
     fn kind() -> String {
         "float".into()
     }
@@ -421,6 +449,7 @@ impl Arg for Options {
 
 impl<T: Arg> Arg for Option<T> {
     const TAKES_MAP: bool = T::TAKES_MAP;
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
         T::kind()
     }
@@ -472,6 +501,7 @@ fn items(value: &Dynamic) -> Option<Array> {
 }
 
 impl<T: Arg> Arg for Vec<T> {
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
         if T::kind() == "any" {
             "array".into()
@@ -505,6 +535,7 @@ impl<T: Arg> Arg for Vec<T> {
 }
 
 impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
         format!("[{}]", vec![T::kind(); N].join(", "))
     }

@@ -6,9 +6,9 @@ use super::optimizer::OptimizerConfig;
 use super::schedule::{Schedule, Shape};
 use crate::data::{Augment, Distort};
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{POSITIVE, Result, in_range};
 use crate::loss::PixelContrastOptions;
-use crate::ops::{CrossEntropyOptions, Precision};
+use crate::ops::{CrossEntropyOptions, Precision, Reduction};
 
 /// What a run does, and which parameters it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,14 +120,16 @@ fn ten() -> f64 {
 
 impl TrainConfig {
     /// Contrastive pretraining. SGD with learning rate 0.03 (MoCo's), momentum 0.9, weight decay 4e-5 (DeepLab's), cosine with
-    /// a warm-up of 30 steps; the second view is distorted as in SimCLR. Not the settings of the method's paper.
+    /// a warm-up of 30 steps; the second view, where the variant's method has one, is distorted as in SimCLR. Not the settings of
+    /// the method's paper.
     pub fn pretrain(options: PixelContrastOptions) -> Self {
+        let distort = options.variant.is_of_two_views().then(Distort::default);
         let objective = Objective::PixelContrast {
             options: Box::new(options),
             temperature: Temperature::Fixed,
         };
         TrainConfig {
-            distort: Some(Distort::default()),
+            distort,
             schedule: Schedule {
                 warmup: 30,
                 ..Schedule::new(Shape::Cosine)
@@ -185,19 +187,22 @@ impl TrainConfig {
             ensure!(value != Some(0), "{name}: {option} is 0, expected at least 1");
         }
         if let Some(clip) = self.clip {
-            ensure!(
-                clip.is_finite() && clip > 0.0,
-                "{name}: clip is {clip}, expected a number above 0"
-            );
+            in_range(name, "clip", clip, POSITIVE)?;
         }
-        let minutes = self.checkpoint_minutes;
-        ensure!(
-            minutes.is_finite() && minutes >= 0.0,
-            "{name}: checkpoint_minutes is {minutes}, expected a number of at least 0"
-        );
-        if let Objective::PixelContrast { options, temperature } = &self.objective {
-            options.check()?;
-            check_temperature(options.temperature, temperature)?;
+        in_range(name, "checkpoint_minutes", self.checkpoint_minutes, 0.0..)?;
+        match &self.objective {
+            Objective::PixelContrast { options, temperature } => {
+                options.check()?;
+                check_temperature(options.temperature, temperature)?;
+            }
+            Objective::CrossEntropy(options) => {
+                options.check(&format!("{name}: loss"), None)?;
+                ensure!(
+                    options.reduction != Reduction::None,
+                    "{name}: loss: reduction \"none\" leaves one loss for each pixel, expected \"mean\" or \"sum\""
+                );
+            }
+            Objective::Custom => {}
         }
         self.schedule.check()?;
         let lr = if self.task == Task::Pretrain { 0.03 } else { 0.01 };
@@ -214,13 +219,7 @@ impl TrainConfig {
 
 /// Refuse temperatures that are not above 0.
 fn check_temperature(start: f64, temperature: &Temperature) -> Result<()> {
-    let positive = |what: &str, value: f64| -> Result<()> {
-        ensure!(
-            value.is_finite() && value > 0.0,
-            "pretrain: {what} is {value}, expected a number above 0"
-        );
-        Ok(())
-    };
+    let positive = |what: &str, value: f64| in_range("pretrain", what, value, POSITIVE);
     positive("temperature", start)?;
     match temperature {
         Temperature::Scheduled { to, schedule } => {
@@ -229,6 +228,7 @@ fn check_temperature(start: f64, temperature: &Temperature) -> Result<()> {
         }
         Temperature::Learnable { min, max } => {
             positive("temperature: min", *min)?;
+            positive("temperature: max", *max)?;
             ensure!(
                 *min <= start && start <= *max,
                 "pretrain: the temperature starts at {start}, outside its bounds {min} to {max}"

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{POSITIVE, Result, in_range};
 
 /// The shape of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,16 +80,8 @@ impl Schedule {
 
     /// Refuse constants that make no sense.
     pub fn check(&self) -> Result<()> {
-        ensure!(
-            self.power.is_finite() && self.power > 0.0,
-            "schedule: power is {}, expected a number above 0",
-            self.power
-        );
-        ensure!(
-            self.gamma.is_finite() && self.gamma > 0.0,
-            "schedule: gamma is {}, expected a number above 0",
-            self.gamma
-        );
+        in_range("schedule", "power", self.power, POSITIVE)?;
+        in_range("schedule", "gamma", self.gamma, POSITIVE)?;
         ensure!(self.every != Some(0), "schedule: every is 0, expected at least 1 step");
         Ok(())
     }

@@ -10,8 +10,8 @@
 //! | `batch` | pixels of all images | same class in all distorted views | all keys of the batch | paper |
 //! | `released_within_image` | each view by itself, losses added | same class in the view, itself included | this pair + the negatives | authors' code |
 //! | `released_cross_image` | I and distorted J as one bag | same class in both, itself included | this pair + the negatives of its own half | authors' code |
-//! | `own_positive` | all pixels of the batch | same class, itself excluded | this pair + all negatives | ContrastiveSeg |
-//! | `supcon` | all pixels of the batch | same class, itself excluded | all others | SupCon |
+//! | `own_positive` | all pixels of the batch and of its distorted views, if given | same class, itself excluded | this pair + all negatives | ContrastiveSeg |
+//! | `supcon` | the same | same class, itself excluded | all others | SupCon |
 //!
 //! Paper: Zhao et al., Contrastive Learning for Label-Efficient Semantic Segmentation, ICCV 2021. ContrastiveSeg: Wang et al.,
 //! ICCV 2021. SupCon: Khosla et al. 2020. `loss = pairs x similarity x reduction`: `pairs` says who sees whom and what each
@@ -42,7 +42,7 @@ use sampling::ClassMap;
 pub struct PixelContrastInput<'a> {
     /// Features of the images, `[n, d, h, w]`, of any norm.
     pub features: &'a Tensor,
-    /// Features of the distorted images, of the same shape; `own_positive` and `supcon` do without.
+    /// Features of the distorted images, of the same shape; `own_positive` and `supcon` can do without.
     pub distorted: Option<&'a Tensor>,
     /// Labels `[n, h', w']`, integers; brought to the size of the features by nearest neighbour.
     pub labels: &'a Tensor,
@@ -160,9 +160,15 @@ pub fn pixel_contrast_until(
     let anchors = sampling::anchors(&map, options, random)?;
     let keys = sampling::keys(&map, options, random);
     let partners = partners(images, options, random)?;
+    if variant.uses_partners() && images == 1 {
+        warnings.push(format!(
+            "pixel_contrast: one image has no partner, so that \"{}\" sees its own two views only; give batches of two images or more",
+            variant.name()
+        ));
+    }
 
     // loss = pairs x similarity x reduction
-    let mut grouped = pairs::build(variant, &map, &anchors, &keys, &partners, memory);
+    let mut grouped = pairs::build(variant, distorted.is_some(), &map, &anchors, &keys, &partners, memory);
     let (with, without) = pairs::weigh(
         &mut grouped,
         variant.reduction(),
@@ -205,16 +211,15 @@ pub fn pixel_contrast_until(
     })
 }
 
-/// Both feature maps, in f32 or f64 (on a GPU in bf16 too), resized if asked; the second only where the variant uses it.
+/// Both feature maps, in f32 or f64 (on a GPU in bf16 too), resized if asked.
 fn views(
     features: &Tensor,
     distorted: Option<&Tensor>,
     options: &PixelContrastOptions,
 ) -> Result<(Tensor, Option<Tensor>)> {
     let name = options.variant.name();
-    let distorted = distorted.filter(|_| options.variant.uses_distorted());
     ensure!(
-        distorted.is_some() || !options.variant.uses_distorted(),
+        distorted.is_some() || !options.variant.needs_distorted(),
         "pixel_contrast: variant \"{name}\" contrasts with the distorted view; give its features as well"
     );
     ensure!(

@@ -76,7 +76,8 @@ fn pairs_of(options: &PixelContrastOptions, labels: &[i64], memory: Option<&Memo
     let anchors = sampling::anchors(&map, options, random).unwrap();
     let keys = sampling::keys(&map, options, random);
     let partners = partners(3, options, random).unwrap();
-    let mut grouped = pairs::build(options.variant, &map, &anchors, &keys, &partners, memory);
+    let two = options.variant.is_of_two_views();
+    let mut grouped = pairs::build(options.variant, two, &map, &anchors, &keys, &partners, memory);
     pairs::weigh(&mut grouped, options.variant.reduction(), &map, None).unwrap();
     grouped.pairs
 }

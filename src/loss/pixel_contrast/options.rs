@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryOptions;
 use crate::ensure;
-use crate::error::{Result, choose};
+use crate::error::{POSITIVE, Result, choose, in_range};
+use crate::ops::check_class_weights;
 use crate::ops::pixel_contrast::Denominator;
 
 /// Which pixels are contrasted with which; the formulas stand in the [module's documentation](super).
@@ -22,9 +23,10 @@ pub enum Variant {
     ReleasedWithinImage,
     /// An image and its partner's distorted view as one bag (the authors' released code).
     ReleasedCrossImage,
-    /// All pixels of the batch as one bag, positives not competing (ContrastiveSeg, Wang et al. 2021).
+    /// All pixels of the batch (of both views, if there are two) as one bag, positives not competing (ContrastiveSeg, Wang et al.
+    /// 2021).
     OwnPositive,
-    /// All pixels of the batch as one bag (SupCon, Khosla et al. 2020).
+    /// All pixels of the batch (of both views, if there are two) as one bag (SupCon, Khosla et al. 2020).
     Supcon,
 }
 
@@ -80,9 +82,14 @@ impl Variant {
         }
     }
 
-    /// Whether the distorted view takes part.
-    pub fn uses_distorted(self) -> bool {
-        !self.has_base_temperature()
+    /// Whether there must be a distorted view; a variant that can do without takes both views into its bag where both are given.
+    pub fn needs_distorted(self) -> bool {
+        !matches!(self, Variant::OwnPositive | Variant::Supcon)
+    }
+
+    /// Whether the method behind the variant trains with two views of an image: all but ContrastiveSeg.
+    pub fn is_of_two_views(self) -> bool {
+        self != Variant::OwnPositive
     }
 
     /// Whether images have partners.
@@ -217,16 +224,9 @@ impl PixelContrastOptions {
     /// Refuse numbers that cannot work, and options that the variant or the sampling does not have.
     pub fn check(&self) -> Result<()> {
         let name = "pixel_contrast";
-        ensure!(
-            self.temperature > 0.0 && self.temperature.is_finite(),
-            "{name}: temperature {}, expected a number above 0 (0.07 is usual)",
-            self.temperature
-        );
+        in_range(name, "temperature", self.temperature, POSITIVE)?;
         if let Some(base) = self.base_temperature {
-            ensure!(
-                base > 0.0 && base.is_finite(),
-                "{name}: base_temperature {base}, expected a number above 0"
-            );
+            in_range(name, "base_temperature", base, POSITIVE)?;
             ensure!(
                 self.variant.has_base_temperature(),
                 "{name}: variant \"{}\" has no base_temperature; it belongs to \"own_positive\" and \"supcon\"",
@@ -241,16 +241,9 @@ impl PixelContrastOptions {
         ] {
             ensure!(value != Some(0), "{name}: {option} is 0, expected at least 1");
         }
-        ensure!(
-            (0.0..=1.0).contains(&self.hard_fraction),
-            "{name}: hard_fraction {}, expected a share between 0 and 1",
-            self.hard_fraction
-        );
+        in_range(name, "hard_fraction", self.hard_fraction, 0.0..=1.0)?;
         if let Some(weights) = &self.class_weights {
-            ensure!(
-                weights.iter().all(|w| *w >= 0.0 && w.is_finite()),
-                "{name}: class_weights {weights:?}, expected numbers that are not negative"
-            );
+            check_class_weights(name, weights.iter().copied(), None)?;
         }
         self.memory.as_ref().map_or(Ok(()), MemoryOptions::check)
     }

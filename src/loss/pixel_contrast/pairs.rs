@@ -94,9 +94,10 @@ impl Pools<'_> {
     }
 }
 
-/// The pairs of `variant`. `partners[b]` is the partner of image b.
+/// The pairs of `variant`; `two` says whether there is a second view. `partners[b]` is the partner of image b.
 pub(super) fn build(
     variant: Variant,
+    two: bool,
     map: &ClassMap,
     anchors: &Chosen,
     keys: &Chosen,
@@ -167,10 +168,16 @@ pub(super) fn build(
             }
         }
         Variant::OwnPositive | Variant::Supcon => {
-            let (f, k) = views(Source::First);
-            let own = pools.own(&f, &k);
-            let seen = vec![pools.keys(&k, 0, true)];
-            term(&pools, 0, &f, 0, seen, Some(own));
+            let mut all = vec![views(Source::First)];
+            all.extend(two.then(|| views(Source::Second)));
+            for (view, (anchors, keys)) in all.iter().enumerate() {
+                // the anchor's own row is looked for among the first keys
+                let mut seen = vec![pools.keys(keys, 0, true)];
+                let others = all.iter().enumerate().filter(|(other, _)| *other != view);
+                seen.extend(others.map(|(_, (_, keys))| pools.keys(keys, 0, true)));
+                let own = pools.own(anchors, keys);
+                term(&pools, 0, anchors, 0, seen, Some(own));
+            }
         }
     }
     let (groups, terms) = terms.into_iter().unzip();

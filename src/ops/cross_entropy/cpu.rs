@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Problem;
+use super::{Problem, Reduction};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, wide};
 
@@ -11,12 +11,28 @@ const STRIP: usize = 256;
 /// Strips per task.
 const STRIPS_PER_TASK: usize = 16;
 
+/// What the losses of the pixels came to.
+pub(super) struct Loss<T> {
+    /// Their sum or mean.
+    pub(super) total: f64,
+    /// Each of them, where they are not reduced.
+    pub(super) map: Option<Vec<T>>,
+    /// The gradient of the total by the logits.
+    pub(super) gradient: Option<Vec<T>>,
+}
+
 wide! {
-/// The mean loss and, when `wanted`, its gradient.
-pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted: bool) -> (f64, Option<Vec<T>>) {
+/// The loss and, when `wanted`, its gradient.
+pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted: bool) -> Loss<T> {
     let counted = truth.iter().filter(|y| **y != p.ignore);
     let denominator: f64 = counted.map(|y| p.weights[*y as usize]).sum();
-    let factor = if denominator > 0.0 { 1.0 / denominator } else { 0.0 };
+    let factor = match p.reduction {
+        Reduction::Mean if denominator > 0.0 => 1.0 / denominator,
+        Reduction::Mean => 0.0,
+        Reduction::Sum | Reduction::None => 1.0,
+    };
+    let mut map = (p.reduction == Reduction::None).then(|| vec![T::zero(); truth.len()]);
+    let losses = map.as_mut().map(|map| Shared::new(map));
     let strips = p.area.div_ceil(STRIP);
     let run = |gradient: Option<Shared<T>>| -> f64 {
         let tasks = (p.images * strips).div_ceil(STRIPS_PER_TASK);
@@ -32,19 +48,22 @@ pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted:
                     let labels = &truth[image * p.area + start..][..pixels];
                     let logits = &logits[image * p.classes * p.area + start..];
                     let gradient = gradient.map(|g| (g, image * p.classes * p.area + start));
-                    sum += strip_loss(p, logits, labels, factor, gradient, &mut scratch);
+                    let losses = losses.map(|l| l.from(image * p.area + start));
+                    sum += strip_loss(p, logits, labels, factor, losses, gradient, &mut scratch);
                 }
                 sum
             })
             .collect();
         sums.iter().sum::<f64>() * factor
     };
-    if !wanted {
-        return (run(None), None);
-    }
     let mut total = 0.0;
-    let gradient = buffer(logits.len(), |g| total = run(Some(Shared::new(g))));
-    (total, Some(gradient))
+    let gradient = if wanted {
+        Some(buffer(logits.len(), |g| total = run(Some(Shared::new(g)))))
+    } else {
+        total = run(None);
+        None
+    };
+    Loss { total, map, gradient }
 }
 }
 
@@ -63,13 +82,14 @@ impl<T: Element> Scratch<T> {
     }
 }
 
-/// The weighted loss of one strip; `logits` starts at its first pixel, with `p.area` between classes.
+/// The weighted loss of one strip; `logits` starts at its first pixel, with `p.area` between classes. `losses` takes each pixel's.
 #[inline(always)]
 fn strip_loss<T: Element>(
     p: &Problem,
     logits: &[T],
     labels: &[i64],
     factor: f64,
+    losses: Option<Shared<T>>,
     gradient: Option<(Shared<T>, usize)>,
     scratch: &mut Scratch<T>,
 ) -> f64 {
@@ -111,11 +131,17 @@ fn strip_loss<T: Element>(
         }
         let y = y as usize;
         let log_total = largest[i].to_f64() + total[i].ln().to_f64();
-        loss += (1.0 - p.smoothing) * p.weights[y] * (log_total - logits[y * p.area + i].to_f64());
+        let mut pixel = (1.0 - p.smoothing) * p.weights[y] * (log_total - logits[y * p.area + i].to_f64());
         if p.smoothing > 0.0 {
             for c in 0..p.classes {
-                loss += spread * p.weights[c] * (log_total - logits[c * p.area + i].to_f64());
+                pixel += spread * p.weights[c] * (log_total - logits[c * p.area + i].to_f64());
             }
+        }
+        loss += pixel;
+        if let Some(losses) = losses {
+            // SAFETY: this task alone writes this pixel.
+            let to = unsafe { losses.part(i, 1) };
+            to[0] = T::from_f64(pixel);
         }
     }
     let Some((g, at)) = gradient else { return loss };

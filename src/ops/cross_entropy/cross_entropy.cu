@@ -1,9 +1,10 @@
 // Cross-entropy of logits [images, classes, area] and labels [images, area]: one thread a pixel, neighbouring threads neighbouring
 // pixels. Sums over pixels in double, in one order. A label that is no class counts as stray and turns the loss into NaN.
 
-// Each block: the weight of its pixels that count, its stray labels, its weighted loss. Each pixel: logsumexp of its logits.
-KERNEL cross_entropy_forward(const T *logits, const i64 *labels, const double *weights, A *totals, double *parts, i64 pixels, i64 classes,
-                             i64 area, i64 ignore, A smoothing) {
+// Each block: the weight of its pixels that count, its stray labels, its weighted loss. Each pixel: logsumexp of its logits, and
+// where the losses are `mapped` its own.
+KERNEL cross_entropy_forward(const T *logits, const i64 *labels, const double *weights, A *totals, double *parts, A *map, i64 pixels,
+                             i64 classes, i64 area, i64 ignore, i64 mapped, A smoothing) {
     double weight = 0, strays = 0, loss = 0;
     for EACH(i, pixels) {
         const T *at = logits + i / area * classes * area + i % area;
@@ -20,18 +21,22 @@ KERNEL cross_entropy_forward(const T *logits, const i64 *labels, const double *w
         A total = most + log(sum);
         totals[i] = total;
         i64 y = labels[i];
+        if (mapped) map[i] = 0;
         if (y == ignore) continue;
         if (y < 0 || y >= classes) {
             strays += 1;
+            if (mapped) map[i] = sqrt((A)-1); // NaN
             continue;
         }
         weight += weights[y];
-        loss += (1 - (double)smoothing) * weights[y] * (double)(total - get(at[y * area]));
+        double pixel = (1 - (double)smoothing) * weights[y] * (double)(total - get(at[y * area]));
         if (smoothing > 0) {
             double all = 0;
             for (i64 c = 0; c < classes; c++) all += weights[c] * (double)(total - get(at[c * area]));
-            loss += (double)smoothing / classes * all;
+            pixel += (double)smoothing / classes * all;
         }
+        loss += pixel;
+        if (mapped) map[i] = (A)pixel;
     }
     weight = block_sum(weight);
     strays = block_sum(strays);
@@ -44,8 +49,8 @@ KERNEL cross_entropy_forward(const T *logits, const i64 *labels, const double *w
     }
 }
 
-// One block: the mean loss, and the factor of every pixel in it.
-KERNEL cross_entropy_finish(const double *parts, A *loss, A *factor, i64 count) {
+// One block: the sum or mean of the losses, and the factor of every pixel in it.
+KERNEL cross_entropy_finish(const double *parts, A *loss, A *factor, i64 count, i64 mean) {
     double weight = 0, strays = 0, sum = 0;
     for EACH(i, count) {
         weight += parts[i * 3];
@@ -56,20 +61,22 @@ KERNEL cross_entropy_finish(const double *parts, A *loss, A *factor, i64 count) 
     strays = block_sum(strays);
     sum = block_sum(sum);
     if (threadIdx.x == 0) {
-        double f = weight > 0 ? 1 / weight : 0;
+        double f = !mean ? 1 : weight > 0 ? 1 / weight : 0;
         if (strays > 0) f = sqrt(-strays); // NaN
         *factor = (A)f;
         *loss = (A)(f * sum);
     }
 }
 
-// d class c = (S softmax_c - b_c - a [c = y]) factor upstream with a = (1 - s) w_y, b_c = s / C w_c, S = a + sum b.
+// d class c = (S softmax_c - b_c - a [c = y]) factor upstream (of the pixel, where the losses are `mapped`) with a = (1 - s) w_y, b_c = s / C w_c, S = a + sum b.
 KERNEL cross_entropy_backward(const T *logits, const i64 *labels, const double *weights, const A *totals, const A *factor,
-                              const A *upstream, T *gradient, i64 pixels, i64 classes, i64 area, i64 ignore, A smoothing, A weight_sum) {
-    A f = *factor * *upstream, spread = smoothing / (A)classes;
+                              const A *upstream, T *gradient, i64 pixels, i64 classes, i64 area, i64 ignore, i64 mapped, A smoothing,
+                              A weight_sum) {
+    A spread = smoothing / (A)classes;
     for EACH(i, pixels) {
         i64 first = i / area * classes * area + i % area, y = labels[i];
         bool counts = y != ignore && y >= 0 && y < classes;
+        A f = *factor * upstream[mapped ? i : 0];
         A own = counts ? (1 - smoothing) * (A)weights[y] : (A)0, total = totals[i];
         A whole = counts ? own + spread * weight_sum : (A)0;
         for (i64 c = 0; c < classes; c++) {

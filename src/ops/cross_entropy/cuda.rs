@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::Problem;
+use super::{Problem, Reduction};
 use crate::ops::kernel::cuda::{BLOCKS, Buffer, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::Graph;
 
@@ -11,9 +11,10 @@ const SOURCE: Source = Source {
     text: include_str!("cross_entropy.cu"),
 };
 
-/// The mean loss (f32 for bf16 logits), recorded in `graph`. The backward pass computes the softmax again from the logits.
+/// The loss (f32 for bf16 logits), recorded in `graph`. The backward pass computes the softmax again from the logits.
 pub(super) fn cross_entropy(graph: Graph, p: Problem, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let (device, real) = (logits.device(), arithmetic(logits.dtype()));
+    let label_dims = labels.dims();
     let labels = labels.to_dtype(DType::I64)?.contiguous()?;
     let weights = Tensor::new(p.weights.as_slice(), device)?;
     let pixels = p.images * p.area;
@@ -21,44 +22,53 @@ pub(super) fn cross_entropy(graph: Graph, p: Problem, logits: &Tensor, labels: &
     let blocks = pixels.div_ceil(THREADS).clamp(1, BLOCKS);
     let mut totals = Buffer::new(device, real, pixels)?;
     let mut parts = Buffer::new(device, DType::F64, blocks * 3)?;
+    let mapped = usize::from(p.reduction == Reduction::None);
+    let mut map = Buffer::new(device, real, (pixels * mapped).max(1))?;
     Launch::of(&SOURCE, "cross_entropy_forward", logits)
         .read(logits)
         .read(&labels)
         .read(&weights)
         .write(&mut totals)
         .write(&mut parts)
+        .write(&mut map)
         .ints(&sizes)
+        .int(mapped)
         .real(p.smoothing)
         .run([blocks, 1, 1], THREADS)?;
     let (totals, parts) = (totals.tensor(pixels.max(1)), parts.tensor(blocks * 3));
     let (mut loss, mut factor) = (Buffer::new(device, real, 1)?, Buffer::new(device, real, 1)?);
     let launch = Launch::of(&SOURCE, "cross_entropy_finish", logits).read(&parts);
-    let launch = launch.write(&mut loss).write(&mut factor).int(blocks);
+    let launch = launch
+        .write(&mut loss)
+        .write(&mut factor)
+        .int(blocks)
+        .int(usize::from(p.reduction == Reduction::Mean));
     launch.run([1, 1, 1], THREADS)?;
     let factor = factor.tensor(1);
     let whole: f64 = p.weights.iter().sum();
-    graph.record(
-        "cross_entropy",
-        &[logits],
-        loss.output(()),
-        move |arguments, _, upstream| {
-            let logits = arguments[0];
-            let mut gradient = Buffer::like(logits, logits.elem_count())?;
-            Launch::of(&SOURCE, "cross_entropy_backward", logits)
-                .read(logits)
-                .read(&labels)
-                .read(&weights)
-                .read(&totals)
-                .read(&factor)
-                .read(upstream)
-                .write(&mut gradient)
-                .ints(&sizes)
-                .real(p.smoothing)
-                .real(whole)
-                .each(pixels)?;
-            Ok(vec![Some(gradient.tensor(logits.shape()))])
-        },
-    )
+    let result = if mapped == 1 {
+        map.output(label_dims)
+    } else {
+        loss.output(())
+    };
+    graph.record("cross_entropy", &[logits], result, move |arguments, _, upstream| {
+        let (logits, upstream) = (arguments[0], upstream.contiguous()?);
+        let mut gradient = Buffer::like(logits, logits.elem_count())?;
+        Launch::of(&SOURCE, "cross_entropy_backward", logits)
+            .read(logits)
+            .read(&labels)
+            .read(&weights)
+            .read(&totals)
+            .read(&factor)
+            .read(&upstream)
+            .write(&mut gradient)
+            .ints(&sizes)
+            .int(mapped)
+            .real(p.smoothing)
+            .real(whole)
+            .each(pixels)?;
+        Ok(vec![Some(gradient.tensor(logits.shape()))])
+    })
 }
 
 #[cfg(test)]
@@ -87,17 +97,20 @@ mod tests {
         let logits = (random(&[2, 5, 9, 31], 1) * 3.0).unwrap();
         for weighted in [false, true] {
             for (label_smoothing, ignored) in [(0.0, false), (0.2, false), (0.1, true)] {
-                let o = CrossEntropyOptions {
-                    ignore_label: -1,
-                    class_weights: weighted.then(|| vec![0.5, 2.0, 0.0, 1.0, 3.0]),
-                    label_smoothing,
-                };
-                agree(
-                    1,
-                    std::slice::from_ref(&logits),
-                    |t| crate::ops::cross_entropy(&t[0], &labels(ignored), &o),
-                    |t| Ok(cross_entropy(Graph::default(), problem(&o), &t[0], &labels(ignored))?),
-                );
+                for (_, reduction) in Reduction::CHOICES {
+                    let o = CrossEntropyOptions {
+                        ignore_label: -1,
+                        class_weights: weighted.then(|| vec![0.5, 2.0, 0.0, 1.0, 3.0]),
+                        label_smoothing,
+                        reduction,
+                    };
+                    agree(
+                        1,
+                        std::slice::from_ref(&logits),
+                        |t| crate::ops::cross_entropy(&t[0], &labels(ignored), &o),
+                        |t| Ok(cross_entropy(Graph::default(), problem(&o), &t[0], &labels(ignored))?),
+                    );
+                }
             }
         }
     }

@@ -7,8 +7,54 @@ use candle_core::{DType, Result as EngineResult, Tensor};
 
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
-use crate::error::Result;
+use crate::error::{Result, in_range};
 use crate::{ensure, fail};
+
+/// How the losses of the pixels become one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduction {
+    /// Their sum, divided by the sum of their weights (those of their classes); 0 if that is 0.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+    /// They stay a map, 0 where a pixel does not count.
+    None,
+}
+
+impl Reduction {
+    /// The names in scripts.
+    pub const CHOICES: [(&'static str, Reduction); 3] = [
+        ("mean", Reduction::Mean),
+        ("sum", Reduction::Sum),
+        ("none", Reduction::None),
+    ];
+}
+
+/// Refuse weights of classes that are not finite, negative, all 0, or (where the number of classes is known) not one per class.
+pub(crate) fn check_class_weights(
+    function: &str,
+    weights: impl ExactSizeIterator<Item = f64>,
+    classes: Option<usize>,
+) -> Result<()> {
+    let count = weights.len();
+    ensure!(
+        classes.is_none_or(|classes| classes == count),
+        "{function}: {count} class_weights for {} classes, expected one per class",
+        classes.unwrap_or(0)
+    );
+    let mut some = false;
+    for (class, weight) in weights.enumerate() {
+        in_range(function, &format!("class_weights[{class}]"), weight, 0.0..)?;
+        some |= weight > 0.0;
+    }
+    ensure!(
+        some,
+        "{function}: class_weights are all 0, expected one above 0 at least"
+    );
+    Ok(())
+}
 
 /// What [`cross_entropy`] counts, and how.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +66,18 @@ pub struct CrossEntropyOptions {
     pub class_weights: Option<Vec<f32>>,
     /// Share of the target spread evenly over all classes, 0 to 1.
     pub label_smoothing: f64,
+    /// How the losses of the pixels become one number.
+    pub reduction: Reduction,
+}
+
+impl CrossEntropyOptions {
+    /// Refuse numbers that make no sense; `function` is named in the message.
+    pub fn check(&self, function: &str, classes: Option<usize>) -> Result<()> {
+        if let Some(weights) = &self.class_weights {
+            check_class_weights(function, weights.iter().map(|w| f64::from(*w)), classes)?;
+        }
+        in_range(function, "label_smoothing", self.label_smoothing, 0.0..=1.0)
+    }
 }
 
 impl Default for CrossEntropyOptions {
@@ -28,6 +86,7 @@ impl Default for CrossEntropyOptions {
             ignore_label: 255,
             class_weights: None,
             label_smoothing: 0.0,
+            reduction: Reduction::Mean,
         }
     }
 }
@@ -40,6 +99,7 @@ struct Problem {
     ignore: i64,
     weights: Vec<f64>,
     smoothing: f64,
+    reduction: Reduction,
 }
 
 impl Problem {
@@ -55,17 +115,18 @@ impl Problem {
                 None => vec![1.0; dims[1]],
             },
             smoothing: o.label_smoothing,
+            reduction: o.reduction,
         }
     }
 }
 
-/// Mean cross-entropy over the pixels that count, equal to PyTorch's `F.cross_entropy(..., reduction="mean")`.
+/// The cross-entropy of the pixels that count, equal to PyTorch's `F.cross_entropy` with the same [`Reduction`].
 ///
-/// `loss = sum_i [(1 - s) w_{y_i} nll_i(y_i) + s / C sum_c w_c nll_i(c)] / sum_i w_{y_i}` with `nll_i(c) = logsumexp_k logits_i(k) - logits_i(c)`,
+/// With the mean: `loss = sum_i [(1 - s) w_{y_i} nll_i(y_i) + s / C sum_c w_c nll_i(c)] / sum_i w_{y_i}` with `nll_i(c) = logsumexp_k logits_i(k) - logits_i(c)`,
 /// smoothing `s`, class weights `w`, over the pixels whose label is not `ignore_label`. If none counts the loss and its gradient are 0.
 ///
-/// Shapes: logits `[n, c, h, w]`, labels `[n, h, w]` of any integer type (also `[n, c]` with `[n]`), result a scalar. The gradient
-/// is computed in the same pass over the logits as the value (on a GPU in a second one, when it is asked for).
+/// Shapes: logits `[n, c, h, w]`, labels `[n, h, w]` of any integer type (also `[n, c]` with `[n]`), result a scalar, or with
+/// [`Reduction::None`] a map like the labels. The gradient is computed in the same pass over the logits as the value (on a GPU in a second one, when it is asked for).
 ///
 /// # Errors
 /// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative. On a GPU
@@ -92,29 +153,14 @@ impl Graph<'_> {
             labels.dtype().as_str()
         );
         let classes = dims[1];
-        if let Some(weights) = &o.class_weights {
-            ensure!(
-                weights.len() == classes,
-                "cross_entropy: {} class weights for {classes} classes; give one for each class",
-                weights.len()
-            );
-            ensure!(
-                weights.iter().all(|w| *w >= 0.0 && w.is_finite()),
-                "cross_entropy: class weights {weights:?} must be finite and not negative"
-            );
-        }
-        ensure!(
-            (0.0..=1.0).contains(&o.label_smoothing),
-            "cross_entropy: label_smoothing is {}, expected 0 to 1",
-            o.label_smoothing
-        );
+        o.check("cross_entropy", Some(classes))?;
         let problem = Problem::new(dims, o);
         let logits = logits.contiguous()?;
         if on_gpu(logits.device()) {
             return Ok(cuda::cross_entropy(self, problem, &logits, labels)?);
         }
         let truth = checked_labels(labels, classes, o.ignore_label)?;
-        Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth))?)
+        Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth, label_dims))?)
     }
 }
 
@@ -153,24 +199,33 @@ fn position(mut at: usize, dims: &[usize]) -> String {
     format!("{place:?}")
 }
 
-fn typed<T: Element>(graph: Graph, problem: &Problem, logits: &Tensor, truth: &[i64]) -> EngineResult<Tensor> {
-    let (loss, gradient) = cpu::loss::<T>(problem, &View::<T>::of(logits)?, truth, logits.track_op());
-    let gradient = gradient.map(|data| plain(data, logits.shape()));
-    graph.record_light(
-        "cross_entropy",
-        &[logits],
-        output(vec![T::from_f64(loss)], ()),
-        move |upstream| {
-            let factor = View::<T>::of(upstream)?[0];
-            let Some(gradient) = &gradient else {
-                candle_core::bail!("internal: no gradient was kept")
-            };
-            if factor == T::one() {
-                return Ok(vec![Some(gradient.clone())]);
-            }
-            Ok(vec![Some((gradient * factor.to_f64())?)])
-        },
-    )
+fn typed<T: Element>(
+    graph: Graph,
+    problem: &Problem,
+    logits: &Tensor,
+    truth: &[i64],
+    label_dims: &[usize],
+) -> EngineResult<Tensor> {
+    let found = cpu::loss::<T>(problem, &View::<T>::of(logits)?, truth, logits.track_op());
+    let gradient = found.gradient.map(|data| plain(data, logits.shape()));
+    let result = match found.map {
+        Some(map) => output(map, label_dims),
+        None => output(vec![T::from_f64(found.total)], ()),
+    };
+    let mapped = problem.reduction == Reduction::None;
+    graph.record_light("cross_entropy", &[logits], result, move |upstream| {
+        let Some(gradient) = &gradient else {
+            candle_core::bail!("internal: no gradient was kept")
+        };
+        if mapped {
+            return Ok(vec![Some(gradient.broadcast_mul(&upstream.unsqueeze(1)?)?)]);
+        }
+        let factor = View::<T>::of(upstream)?[0];
+        if factor == T::one() {
+            return Ok(vec![Some(gradient.clone())]);
+        }
+        Ok(vec![Some((gradient * factor.to_f64())?)])
+    })
 }
 
 #[cfg(test)]

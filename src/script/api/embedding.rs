@@ -22,7 +22,8 @@ fn pictures() -> Vec<crate::script::table::Entry> {
         /// ```
         /// let scenes = data::scenes(#{ count: 2, size: [32, 32] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
-        /// plot::embedding(net, scenes, #{ pixels: 60 }).save("embedding.svg");
+        /// let path = plot::embedding(net, scenes, #{ pixels: 60 }).save("embedding.svg");
+        /// assert(path.ends_with("embedding.svg"));
         /// ```
         fn embedding(
             ctx,

@@ -7,6 +7,7 @@ use crate::data::{Augment, Distort};
 use crate::loss::pixel_contrast::{KeySampling, MemoryOptions, Sampling, Variant};
 use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
 use crate::nn::ProjectionConfig;
+use crate::ops::Reduction;
 use crate::script::nested::{self, Known};
 use crate::script::prelude::*;
 use crate::train::{Group, OptimizerConfig, Rule, Schedule, Shape};
@@ -61,6 +62,7 @@ pub fn choices(owner: &str, option: &str) -> Vec<&'static str> {
         all.iter().map(|(name, _)| *name).collect()
     }
     match (owner, option) {
+        (_, "reduction") => names(&Reduction::CHOICES),
         (_, "variant") => names(&Variant::ALL),
         (_, "sampling") => names(&Sampling::ALL),
         (_, "key_sampling") => names(&KeySampling::ALL),

@@ -1,10 +1,12 @@
 //! `loss::`: the segmentation losses.
 
 use super::ScriptMemory;
+use crate::error::choose;
 use crate::loss::pixel_contrast::{
     KeySampling, PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow, Sampling, Variant,
 };
 use crate::loss::{self, CrossEntropyOptions, DiceOptions, FocalOptions};
+use crate::ops::Reduction;
 use crate::random::Random;
 use crate::script::prelude::*;
 
@@ -17,6 +19,8 @@ pub fn declare(table: &mut Table) {
 fn supervised() -> Vec<crate::script::table::Entry> {
     entries! {
         /// The cross-entropy of logits `[n, c, h, w]` and labels `[n, h, w]`, mean over the pixels that count.
+        ///
+        /// With class weights the mean is the weighted one: the sum divided by the sum of the pixels' weights, as in PyTorch.
         /// ```
         /// let logits = tensor::zeros([1, 4, 2, 2]);
         /// let labels = tensor::from([[[0, 1], [3, 255]]]);
@@ -32,8 +36,12 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             class_weights: Option<Vec<f32>> = None,
             /// Share of the target spread evenly over all classes, 0 to 1.
             label_smoothing: f64 = 0.0,
+            /// `"mean"`, `"sum"`, or `"none"`: a map of each pixel's loss, 0 where it does not count.
+            reduction: String = "mean".into(),
         ) -> Tensor {
-            loss::cross_entropy(&logits, &labels, &CrossEntropyOptions { ignore_label, class_weights, label_smoothing })
+            let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
+            let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
+            loss::cross_entropy(&logits, &labels, &options)
         }
 
         /// The dice loss: one minus the overlap of prediction and truth, mean over the classes present.
@@ -56,6 +64,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
         }
 
         /// The focal loss: cross-entropy in which pixels that are right already count little.
+        ///
+        /// With `gamma: 0` it is `loss::cross_entropy`, class weights and reduction included.
         /// ```
         /// let logits = tensor::zeros([1, 2, 1, 1]);
         /// let labels = tensor::from([[[0]]]);
@@ -72,8 +82,11 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             gamma: f64 = 2.0,
             /// Weight of each class; 1 each if not given.
             class_weights: Option<Vec<f64>> = None,
+            /// `"mean"`, `"sum"`, or `"none"`: a map of each pixel's loss, 0 where it does not count.
+            reduction: String = "mean".into(),
         ) -> Tensor {
-            loss::focal(&logits, &labels, &FocalOptions { ignore_label, gamma, class_weights })
+            let reduction = choose("loss::focal: reduction", &reduction, &Reduction::CHOICES)?;
+            loss::focal(&logits, &labels, &FocalOptions { ignore_label, gamma, class_weights, reduction })
         }
     }
 }
@@ -85,7 +98,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
         /// Exact over all pairs of pixels, in memory that grows with the pixels, not with their square. Features may have any
         /// norm; labels `[n, h', w']` are brought to their size by nearest neighbour. Variants: `"within_image"`, `"cross_image"`,
         /// `"batch"` (the paper's), `"released_within_image"`, `"released_cross_image"` (its code's), `"own_positive"`
-        /// (ContrastiveSeg), `"supcon"`; the last two do without the distorted view (`()`).
+        /// (ContrastiveSeg), `"supcon"`; the last two take the pixels of both views into one bag, or of one view (`()` for the distorted).
         /// ```
         /// let z = tensor::variable(tensor::from([[[[1.0, 0.9, 0.0, 0.1]], [[0.0, 0.1, 1.0, 0.9]]]]));
         /// let right = loss::pixel_contrast(z, z, tensor::from([[[0, 0, 1, 1]]]), #{ temperature: 0.5 });

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use candle_core::Var;
 
 use super::{Gradients, Parameters};
+use crate::error::{POSITIVE, in_range};
 use crate::ops::optimizer::scale_in_place;
 use crate::script::options::json_from;
 use crate::script::prelude::*;
@@ -65,8 +66,9 @@ pub(super) fn with_groups(path: &str, config: OptimizerConfig, groups: &Dynamic)
     if groups.is_unit() {
         return Ok(config);
     }
-    let Some(groups) = json_from(groups) else {
-        fail!("{path}: `groups` must be a map such as #{{ \"segmentation_head\": 10.0 }}")
+    let groups = match json_from(groups) {
+        Ok(groups) => groups,
+        Err(problem) => fail!("{path}: `groups` {problem}; such as #{{ \"segmentation_head\": 10.0 }}"),
     };
     let read: std::result::Result<OptimizerConfig, _> = serde_json::from_value(serde_json::json!({ "groups": groups }));
     match read {
@@ -222,7 +224,7 @@ fn methods() -> Vec<Entry> {
         /// assert_close(o.gradient_norm(g), 1.0, #{ tolerance: 1e-5 });
         /// ```
         fn clip(ctx, optimizer: ScriptOptimizer, gradients: Gradients, max_norm: f64) -> Gradients {
-            ensure!(max_norm.is_finite() && max_norm > 0.0, "clip: max_norm is {max_norm}, expected a number above 0");
+            in_range("clip", "max_norm", max_norm, POSITIVE)?;
             let optimizer = optimizer.0.borrow();
             let scale = max_norm / (optimizer.gradient_norm(&gradients.0)? + 1e-6);
             if scale < 1.0 {
@@ -255,7 +257,7 @@ fn methods() -> Vec<Entry> {
 
         /// Set the learning rate of the steps to come.
         set lr(ctx, optimizer: ScriptOptimizer, value: f64) {
-            ensure!(value.is_finite() && value >= 0.0, "lr: {value}, expected a number from 0 up");
+            in_range("optimizer", "lr", value, 0.0..)?;
             optimizer.0.borrow_mut().set_lr(value);
             Ok(())
         }

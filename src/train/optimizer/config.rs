@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{POSITIVE, Result, in_range};
 
 /// The update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,32 +121,22 @@ impl OptimizerConfig {
 
     /// Refuse numbers that make no sense.
     pub fn check(&self) -> Result<()> {
-        let within = |name: &str, v: f64, below: f64| -> Result<()> {
-            ensure!(
-                v >= 0.0 && v < below,
-                "optimizer: {name} is {v}, expected a number from 0 to below {below}"
-            );
-            Ok(())
-        };
-        within("lr", self.lr.unwrap_or(0.0), f64::INFINITY)?;
-        within("weight_decay", self.weight_decay.unwrap_or(0.0), f64::INFINITY)?;
-        within("momentum", self.momentum.unwrap_or(0.0), 1.0)?;
-        within("beta1", self.beta1, 1.0)?;
-        within("beta2", self.beta2, 1.0)?;
+        let name = "optimizer";
+        in_range(name, "lr", self.lr.unwrap_or(0.0), 0.0..)?;
+        in_range(name, "weight_decay", self.weight_decay.unwrap_or(0.0), 0.0..)?;
+        in_range(name, "momentum", self.momentum.unwrap_or(0.0), 0.0..1.0)?;
+        in_range(name, "beta1", self.beta1, 0.0..1.0)?;
+        in_range(name, "beta2", self.beta2, 0.0..1.0)?;
+        in_range(name, "eps", self.eps, POSITIVE)?;
         let momentum = self.momentum.unwrap_or(0.0);
         ensure!(
             !self.nesterov || momentum > 0.0,
             "optimizer: nesterov needs a momentum above 0, found {momentum}"
         );
-        ensure!(
-            self.eps.is_finite() && self.eps > 0.0,
-            "optimizer: eps is {}, expected a number above 0",
-            self.eps
-        );
         for group in &self.groups {
-            let name = format!("groups: lr of \"{}\"", group.prefix);
-            within(&name, group.lr, f64::INFINITY)?;
-            within("groups: weight_decay", group.weight_decay.unwrap_or(0.0), f64::INFINITY)?;
+            let name = format!("optimizer: groups: \"{}\"", group.prefix);
+            in_range(&name, "lr", group.lr, 0.0..)?;
+            in_range(&name, "weight_decay", group.weight_decay.unwrap_or(0.0), 0.0..)?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// let f = plot::figure(#{ columns: 2, x: "step" });
         /// f.panel(0, 0, #{ y: "loss" }).line([1, 2], [3, 2]);
         /// f.panel(0, 1, #{ y: "mIoU" }).line([1, 2], [0.1, 0.4]);
-        /// f.save("panels.svg");
+        /// assert(f.save("panels.svg").ends_with("panels.svg"));
         /// ```
         fn panel(
             ctx,
@@ -107,7 +107,8 @@ pub(super) fn methods() -> Vec<Entry> {
         /// Draw points without a line.
         /// ```
         /// let f = plot::figure(#{ x: "confidence", y: "accuracy" });
-        /// f.scatter(tensor::randn([50]), tensor::randn([50]), #{ label: "pixels", marker: "cross" }).save("scatter.svg");
+        /// f.scatter(tensor::randn([50]), tensor::randn([50]), #{ label: "pixels", marker: "cross" });
+        /// assert(f.save("scatter.svg").ends_with("scatter.svg"));
         /// ```
         fn scatter(
             ctx,
@@ -131,7 +132,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// let f = plot::figure(#{ y: "IoU (%)" });
         /// f.bars(["sky", "road"], [92, 88], #{ label: "scratch" });
         /// f.bars(["sky", "road"], [94, 91], #{ label: "pretrained", error: [1, 2] });
-        /// f.save("bars.svg");
+        /// assert(f.save("bars.svg").ends_with("bars.svg"));
         /// ```
         fn bars(
             ctx,
@@ -153,7 +154,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// ```
         /// let f = plot::figure(#{ x: "prediction", y: "truth" });
         /// f.heatmap([[0.9, 0.1], [0.2, 0.8]], #{ row_names: ["sky", "road"], column_names: ["sky", "road"], square: true });
-        /// f.save("matrix.svg");
+        /// assert(f.save("matrix.svg").ends_with("matrix.svg"));
         /// ```
         fn heatmap(
             ctx,
@@ -192,7 +193,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// ```
         /// let f = plot::figure(#{ columns: 2 });
         /// for i in 0..2 { f.image(data::scenes(#{ count: 2, size: [24, 32] }).get(i).image); }
-        /// f.save("images.svg");
+        /// assert(f.save("images.svg").ends_with("images.svg"));
         /// ```
         fn image(
             ctx,
@@ -209,7 +210,8 @@ pub(super) fn methods() -> Vec<Entry> {
         /// let scenes = data::scenes(#{ count: 1, size: [24, 32] });
         /// let sample = scenes.get(0);
         /// let f = plot::figure(#{ columns: 2 });
-        /// f.masks(sample.image, sample.labels, scenes.palette).masks((), sample.labels, scenes.palette).save("masks.svg");
+        /// f.masks(sample.image, sample.labels, scenes.palette).masks((), sample.labels, scenes.palette);
+        /// assert(f.save("masks.svg").ends_with("masks.svg"));
         /// ```
         fn masks(
             ctx,

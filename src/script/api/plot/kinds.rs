@@ -35,7 +35,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// let scenes = data::scenes(#{ count: 2, size: [32, 32] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: scenes.classes, decoder_channels: 16 });
         /// let run = train::finetune(net, scenes, #{ steps: 3, batch_size: 2 });
-        /// plot::curves([run]).save("curves.png", #{ dpi: 100 });
+        /// assert(plot::curves([run]).save("curves.png", #{ dpi: 100 }).ends_with("curves.png"));
         /// ```
         fn curves(
             ctx,
@@ -69,7 +69,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         /// let truth = tensor::from([0, 0, 1, 1]).to_dtype("i64");
         /// let score = eval::compare(truth, tensor::from([0, 1, 1, 1]).to_dtype("i64"), 2, #{ class_names: ["sky", "road"] });
-        /// plot::confusion(score).save("confusion.svg");
+        /// assert(plot::confusion(score).save("confusion.svg").ends_with("confusion.svg"));
         /// ```
         fn confusion(
             ctx,
@@ -92,7 +92,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         /// let scenes = data::scenes(#{ count: 4, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: scenes.classes });
-        /// plot::examples(net, scenes, [0, 2], #{ overlay: true }).save("examples.png", #{ dpi: 100 });
+        /// let path = plot::examples(net, scenes, [0, 2], #{ overlay: true }).save("examples.png", #{ dpi: 100 });
+        /// assert(path.ends_with("examples.png"));
         /// ```
         fn examples(
             ctx,
@@ -135,7 +136,8 @@ pub(super) fn entries() -> Vec<Entry> {
         ///         table.push(#{ method: "scratch", fraction: fraction, miou: 0.3 + 0.2 * fraction + 0.01 * seed });
         ///     }
         /// }
-        /// plot::label_efficiency(table).save("label_efficiency.svg");
+        /// let path = plot::label_efficiency(table).save("label_efficiency.svg");
+        /// assert(path.ends_with("label_efficiency.svg"));
         /// ```
         fn label_efficiency(
             ctx,

@@ -6,6 +6,21 @@ use super::{axis, float, in_single};
 use crate::ops;
 use crate::script::prelude::*;
 
+/// A bound, which may be infinite as no other option may.
+struct Limit(f64);
+
+impl Arg for Limit {
+    fn kind() -> String {
+        <f64 as Arg>::kind()
+    }
+    fn wanted() -> String {
+        "a number that is not NaN".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        f64::convert(value).filter(|bound| !bound.is_nan()).map(Limit)
+    }
+}
+
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
     table.methods::<Tensor>(
@@ -68,7 +83,8 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(0, 3), tensor::from([0.0, 3.0]));
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(#{ min: 0 }), tensor::from([0.0, 5.0]));
             /// ```
-            fn clamp(ctx, t: Tensor, min: Option<f64> = None, max: Option<f64> = None) -> Tensor {
+            fn clamp(ctx, t: Tensor, min: Option<Limit> = None, max: Option<Limit> = None) -> Tensor {
+                let [min, max] = [min, max].map(|bound| bound.map(|b| b.0));
                 let whole = min.is_none_or(|x| x.fract() == 0.0) && max.is_none_or(|x| x.fract() == 0.0);
                 let mut t = match (t.dtype().is_float(), whole) {
                     (true, _) => t,

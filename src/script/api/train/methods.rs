@@ -116,8 +116,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn set(ctx, run: ScriptRun, name: String, value: Dynamic) {
             match json_from(&value) {
-                Some(value) => run.get_mut()?.set(&name, &value),
-                None => fail!("set: the value of {name} must be a number or ()"),
+                Ok(value) => run.get_mut()?.set(&name, &value),
+                Err(problem) => fail!("set: {name} {problem}"),
             }
         }
 

@@ -172,7 +172,7 @@ fn constructors() -> Vec<Entry> {
         /// Pretrain a network with the pixel contrastive loss: all of it but the classifier.
         ///
         /// Each image and a colour-distorted view of it go through the network in one batch; the loss compares the projected
-        /// features of the two under one label map. Without options: variant `"within_image"`, temperature 0.07, SGD with learning
+        /// features of the two under one label map. Variant `"own_positive"` gets no second view unless `distort` is given. Without options: variant `"within_image"`, temperature 0.07, SGD with learning
         /// rate 0.03, momentum 0.9 and weight decay 4e-5, cosine with a warm-up of 30 steps (our settings, not the paper's).
         /// The run folder gets `pretrain/config.json`, `history.csv` and `last.safetensors`.
         /// ```
@@ -189,8 +189,8 @@ fn constructors() -> Vec<Entry> {
             /// `#{ per_class: 512, per_batch: 64, warm_up: 10, momentum_encoder: 0.999 }` (with `momentum_encoder` the keys are
             /// those of a slowly moving average of the network).
             loss: Nested<PretrainLoss> = Nested::default(),
-            /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
-            distort: Nested<Distort> = Nested::default(),
+            /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`; without it that of SimCLR.
+            distort: Option<Nested<Distort>> = None,
             ..settings: Settings
         ) -> ScriptRun {
             let mut loss = loss.options();
@@ -201,8 +201,9 @@ fn constructors() -> Vec<Entry> {
             config.objective = Objective::PixelContrast { options: Box::new(options), temperature };
             let (config, mut closures) = settings.apply(ctx, config)?;
             closures.temperature = closure;
-            let distort = distort.fill(&format!("{}: distort", ctx.function()))?;
-            start(ctx, &model, &data, None, &TrainConfig { distort: Some(distort), ..config }, closures)
+            let path = format!("{}: distort", ctx.function());
+            let distort = distort.map(|d| d.fill(&path)).transpose()?.or(config.distort);
+            start(ctx, &model, &data, None, &TrainConfig { distort, ..config }, closures)
         }
 
         /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
