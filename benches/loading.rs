@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
-use seglab::data::decode::{LabelMap, image_from_file, labels_from_file};
+use seglab::data::decode::labels::labels_from_file;
+use seglab::data::decode::map::LabelMap;
+use seglab::data::decode::{Exif, image_from_file};
 use seglab::data::{Augment, BatchOptions, Distort, camvid};
 use seglab::random::Random;
 
@@ -84,9 +86,11 @@ fn stages(path: &Path) -> Vec<(&'static str, f64)> {
         (0..files.len()).for_each(work);
         times.push((name, start.elapsed().as_secs_f64() * 1e3 / files.len() as f64));
     };
-    time("decode image", &mut |i| drop(image_from_file(&files[i].0).unwrap()));
+    time("decode image", &mut |i| {
+        drop(image_from_file(&(&files[i].0).into(), Exif::Apply).unwrap())
+    });
     time("decode labels", &mut |i| {
-        drop(labels_from_file(&files[i].1, &map).unwrap())
+        drop(labels_from_file(&(&files[i].1).into(), &map).unwrap())
     });
     time("scale, crop, flip", &mut |i| {
         drop(augment().apply(&samples[i], &mut random.clone()))

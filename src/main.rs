@@ -371,11 +371,12 @@ fn piped(common: &Common, limits: &LimitArgs) -> u8 {
         Ok(session) => session,
         Err(code) => return code,
     };
-    session.set_script(&text);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text); // a byte order mark
+    session.set_script(text);
     let interpreter = Interpreter::new(session.clone());
     finish(
         &session,
-        interpreter.run("<stdin>", &text, &mut Scope::new()).map(|_| ()),
+        interpreter.run("<stdin>", text, &mut Scope::new()).map(|_| ()),
     )
 }
 

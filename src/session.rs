@@ -241,6 +241,13 @@ impl Session {
         }
     }
 
+    /// Show a warning that was not shown yet.
+    pub fn warn_once(&self, text: &str) {
+        if !self.0.warnings.borrow().iter().any(|shown| shown == text) {
+            self.warn(text);
+        }
+    }
+
     /// All warnings so far.
     pub fn warnings(&self) -> Vec<String> {
         self.0.warnings.borrow().clone()

@@ -182,6 +182,8 @@ impl Axis {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// A sample whose red is 10 x column, green 10 x row, and label = column.
@@ -191,8 +193,9 @@ mod tests {
             name: "ramp".into(),
             height,
             width,
-            pixels: at.clone().flat_map(|(y, x)| [10 * x as u8, 10 * y as u8, 0]).collect(),
+            pixels: Arc::new(at.clone().flat_map(|(y, x)| [10 * x as u8, 10 * y as u8, 0]).collect()),
             labels: at.map(|(_, x)| x as u8).collect(),
+            labelled: true,
         }
     }
 

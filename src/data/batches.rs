@@ -2,6 +2,9 @@
 //!
 //! The work is cut by sample: each worker takes the next sample of the next batch that is wanted, loads and augments it, and the
 //! one that finishes a batch's last sample puts the batch together. Workers sleep while two batches are ready.
+//!
+//! Where a script's closure makes the samples, which it can on its own thread only, the consumer makes those of the batches
+//! ahead when it asks for a batch, and the workers do the rest.
 
 mod tests;
 
@@ -12,9 +15,10 @@ use std::thread::JoinHandle;
 
 use candle_core::{Device, Tensor};
 
+use super::dataset::{self, Loader};
 use super::order::{Order, batches_per_epoch};
 use super::prepare::{self, Part, Place, assemble};
-use super::{Augment, Dataset, Distort};
+use super::{Augment, Dataset, Distort, Sample, Source};
 use crate::error::{Error, Result};
 use crate::ops::kernel::cuda::upload;
 use crate::{ensure, fail};
@@ -35,6 +39,11 @@ pub struct BatchOptions {
     pub augment: Option<Augment>,
     /// Also deliver a second view with distorted colours.
     pub distort: Option<Distort>,
+    /// Further views with distorted colours of the same crop.
+    pub views: Vec<Distort>,
+    /// How likely each sample is to be drawn, in proportion; an epoch then draws as many samples as the set has, each from all of
+    /// them, so that some come several times and others not at all.
+    pub weights: Option<Arc<[f64]>>,
     /// Full batches only: an epoch's incomplete rest is dropped, and a set smaller than a batch is gone through several times
     /// per epoch. Otherwise every sample comes once per epoch and the last batch may be smaller.
     pub drop_last: bool,
@@ -52,6 +61,8 @@ impl Default for BatchOptions {
             seed: 0,
             augment: None,
             distort: None,
+            views: Vec::new(),
+            weights: None,
             drop_last: true,
             start: 0,
             epochs: None,
@@ -69,7 +80,29 @@ impl BatchOptions {
     pub fn check(&self) -> Result<()> {
         ensure!(self.size >= 1, "batches: found size 0, expected at least 1");
         self.augment.as_ref().map_or(Ok(()), Augment::check)?;
-        self.distort.as_ref().map_or(Ok(()), Distort::check)
+        self.distort.iter().chain(&self.views).try_for_each(Distort::check)
+    }
+
+    /// Refuse what makes no sense for this set.
+    pub fn check_for(&self, data: &Dataset) -> Result<()> {
+        self.check()?;
+        ensure!(
+            !data.is_empty(),
+            "batches: {} has no images, expected at least one",
+            data.name()
+        );
+        let Some(weights) = &self.weights else { return Ok(()) };
+        ensure!(
+            weights.len() == data.len(),
+            "batches: found {} weights for {} images, expected one each",
+            weights.len(),
+            data.len()
+        );
+        ensure!(
+            weights.iter().all(|w| w.is_finite() && *w >= 0.0) && weights.iter().sum::<f64>() > 0.0,
+            "batches: found weights that are negative, not finite or all zero, expected numbers from 0, some of them above"
+        );
+        Ok(())
     }
 }
 
@@ -80,8 +113,12 @@ pub struct Batch {
     pub images: Tensor,
     /// The same images with distorted colours, normalised alike, where asked for.
     pub distorted: Option<Tensor>,
+    /// Further views of the same images, as [`BatchOptions::views`] asks.
+    pub views: Vec<Tensor>,
     /// `i64` `[n, h, w]`, 255 where a pixel is ignored.
     pub labels: Tensor,
+    /// Whether some image has a label map.
+    pub labelled: bool,
     /// The same labels in main memory, wherever the others lie.
     pub host_labels: Tensor,
     /// The samples' names.
@@ -102,6 +139,7 @@ impl Dataset {
 
 /// A stream of batches; dropping it stops its threads.
 pub struct Batches {
+    data: Dataset,
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     device: Device,
@@ -112,7 +150,12 @@ pub struct Batches {
 
 /// What the workers and the consumer share.
 struct Shared {
-    data: Dataset,
+    /// What the set is called.
+    name: String,
+    /// How many samples it has.
+    len: usize,
+    /// Loads them on the workers' threads; none where the consumer hands them in.
+    loader: Option<Loader<dataset::Shared>>,
     options: BatchOptions,
     /// Number of the first batch that does not exist.
     end: usize,
@@ -135,6 +178,8 @@ struct State {
 struct Slot {
     epoch: usize,
     indices: Vec<usize>,
+    /// Samples that the consumer handed in, where it makes them.
+    given: Vec<Option<Result<Arc<Sample>>>>,
     /// Samples handed out to workers so far.
     started: usize,
     parts: Vec<Option<Result<Part>>>,
@@ -148,16 +193,13 @@ struct Job {
     /// Which sample of the batch.
     number: usize,
     place: Place,
+    /// The sample, where the consumer made it.
+    given: Option<Result<Arc<Sample>>>,
 }
 
 impl Batches {
     fn new(data: Dataset, options: BatchOptions, device: Device, workers: usize) -> Result<Self> {
-        options.check()?;
-        ensure!(
-            !data.is_empty(),
-            "batches: {} has no images, expected at least one",
-            data.name()
-        );
+        options.check_for(&data)?;
         let per_epoch = options.batches_per_epoch(data.len());
         let end = options.epochs.map_or(usize::MAX, |epochs| epochs * per_epoch);
         let shared = Arc::new(Shared {
@@ -167,13 +209,16 @@ impl Batches {
                 window: VecDeque::new(),
                 order: Order::new(&options, data.len(), options.start / per_epoch),
             }),
-            data,
+            name: data.name().to_string(),
+            len: data.len(),
+            loader: data.shared(),
             options,
             end,
             work: Condvar::new(),
             ready: Condvar::new(),
         });
         let mut batches = Batches {
+            data,
             shared,
             workers: Vec::new(),
             early: !device.is_cpu(),
@@ -193,11 +238,36 @@ impl Batches {
 
     /// Batches in one epoch.
     pub fn per_epoch(&self) -> usize {
-        self.shared.options.batches_per_epoch(self.shared.data.len())
+        self.shared.options.batches_per_epoch(self.shared.len)
+    }
+
+    /// Make the samples of the batches ahead, where they are made on this thread.
+    fn hand_in(&self) {
+        if self.shared.loader.is_some() {
+            return;
+        }
+        while let Some((batch, number, index)) = self.shared.wanted_here() {
+            let sample = self.data.get(index);
+            let failed = sample.is_err();
+            let mut state = self.shared.lock();
+            let at = batch - state.wanted;
+            let given = &mut state.window[at].given;
+            given[number] = Some(sample);
+            if failed {
+                // The first error is the batch's; it is to be heard before another sample is tried.
+                given[number + 1..].fill_with(|| Some(fail_untried()));
+            }
+            drop(state);
+            self.shared.work.notify_all();
+            if failed {
+                return;
+            }
+        }
     }
 
     /// The next batch, on the device; `None` at the end, or if it is not ready and not to be waited for.
     fn deliver(&self, wait: bool) -> Option<Result<Batch>> {
+        self.hand_in();
         let mut state = self.shared.lock();
         if state.wanted >= self.shared.end {
             return None;
@@ -248,6 +318,11 @@ impl Batch {
         Ok(Batch {
             images: upload(&self.images, device)?,
             distorted: self.distorted.map(|d| upload(&d, device)).transpose()?,
+            views: self
+                .views
+                .iter()
+                .map(|v| upload(v, device))
+                .collect::<candle_core::Result<_>>()?,
             labels: upload(&self.labels, device)?,
             ..self
         })
@@ -261,11 +336,20 @@ impl Shared {
 
     /// A worker's life.
     fn work(&self) {
-        while let Some(job) = self.next_job() {
-            let prepare = || prepare::part(&self.data, &self.options, job.place);
+        while let Some(mut job) = self.next_job() {
+            let Job { place, given, .. } = &mut job;
+            let prepare = || {
+                let sample = match (given.take(), &self.loader) {
+                    (Some(sample), _) => sample,
+                    (None, Some(loader)) => loader.load(place.index),
+                    (None, None) => fail!("batches: internal: a sample was not handed in"),
+                };
+                prepare::part(&*sample?, &self.options, *place)
+            };
             let part = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or_else(|_| {
-                let name = self.data.sample_name(job.place.index).unwrap_or_default();
-                fail!("batches: preparing {name} of {} failed unexpectedly", self.data.name())
+                let name = self.loader.as_ref().map(|l| l.name(job.place.index));
+                let name = name.unwrap_or_else(|| format!("image {}", job.place.index));
+                fail!("batches: preparing {name} of {} failed unexpectedly", self.name)
             });
             self.finish(&job, part);
         }
@@ -285,30 +369,48 @@ impl Shared {
         }
     }
 
+    /// Open the next batch, unless enough are open or there is none.
+    fn open(&self, state: &mut State) -> Option<usize> {
+        let per_epoch = self.options.batches_per_epoch(self.len);
+        let number = state.wanted + state.window.len();
+        if state.window.len() >= AHEAD || number >= self.end {
+            return None;
+        }
+        let epoch = number / per_epoch;
+        if state.order.epoch() != epoch {
+            state.order = Order::new(&self.options, self.len, epoch);
+        }
+        let slot = Slot::new(epoch, state.order.batch(self.options.size, number % per_epoch));
+        state.window.push_back(slot);
+        Some(state.window.len() - 1)
+    }
+
+    /// A sample that the consumer is to make: the number of its batch, its place there, its index in the set.
+    fn wanted_here(&self) -> Option<(usize, usize, usize)> {
+        let mut state = self.lock();
+        while self.open(&mut state).is_some() {}
+        let wanted = state.wanted;
+        state.window.iter().enumerate().find_map(|(at, slot)| {
+            let number = (slot.started..slot.indices.len()).find(|&number| slot.given[number].is_none())?;
+            Some((wanted + at, number, slot.indices[number]))
+        })
+    }
+
     fn hand_out(&self, state: &mut State) -> Option<Job> {
-        let per_epoch = self.options.batches_per_epoch(self.data.len());
+        let per_epoch = self.options.batches_per_epoch(self.len);
         let size = self.options.size;
-        let open = state.window.iter().position(|s| s.started < s.indices.len());
-        let at = match open {
+        let here = self.loader.is_none();
+        let waits = |s: &Slot| s.started < s.indices.len() && (!here || s.given[s.started].is_some());
+        let at = match state.window.iter().position(waits) {
             Some(at) => at,
-            None => {
-                let number = state.wanted + state.window.len();
-                if state.window.len() >= AHEAD || number >= self.end {
-                    return None;
-                }
-                let epoch = number / per_epoch;
-                if state.order.epoch() != epoch {
-                    state.order = Order::new(&self.options, self.data.len(), epoch);
-                }
-                let slot = Slot::new(epoch, state.order.batch(size, number % per_epoch));
-                state.window.push_back(slot);
-                state.window.len() - 1
-            }
+            None if here => return None,
+            None => self.open(state)?,
         };
         let batch = state.wanted + at;
         let slot = &mut state.window[at];
         let number = slot.started;
         slot.started += 1;
+        let given = slot.given[number].take();
         Some(Job {
             batch,
             number,
@@ -317,6 +419,7 @@ impl Shared {
                 position: (batch % per_epoch) * size + number,
                 index: slot.indices[number],
             },
+            given,
         })
     }
 
@@ -343,11 +446,17 @@ impl Shared {
     }
 }
 
+/// In place of a sample behind one that could not be made.
+fn fail_untried() -> Result<Arc<Sample>> {
+    fail!("batches: not tried after an earlier error")
+}
+
 impl Slot {
     fn new(epoch: usize, indices: &[usize]) -> Self {
         Slot {
             epoch,
             indices: indices.to_vec(),
+            given: indices.iter().map(|_| None).collect(),
             started: 0,
             parts: indices.iter().map(|_| None).collect(),
             missing: indices.len(),

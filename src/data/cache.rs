@@ -31,8 +31,7 @@ impl Cache {
         kept.samples.get(&position).cloned()
     }
 
-    pub fn keep(&self, position: usize, sample: Sample) -> Arc<Sample> {
-        let sample = Arc::new(sample);
+    pub fn keep(&self, position: usize, sample: Arc<Sample>) -> Arc<Sample> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = kept.samples.get(&position) {
             return other.clone(); // another thread was faster

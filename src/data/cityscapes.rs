@@ -1,11 +1,13 @@
 //! Cityscapes, fine annotations.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::decode::LabelMap;
+use super::decode::Exif;
+use super::decode::map::LabelMap;
 use super::pairs::{self, Pair};
-use super::{Dataset, IGNORED, Splits, classes};
+use super::{Dataset, IGNORED, Splits, classes, files};
 use crate::error::{Error, Result};
+use crate::session::Place;
 
 /// Train id of each label id 0..=33; 255 where the benchmark does not count the class.
 const TRAIN_IDS: [u8; 34] = {
@@ -23,10 +25,10 @@ const TRAIN_IDS: [u8; 34] = {
 /// `*_gtFine_labelTrainIds.png` or, where these are missing, `*_gtFine_labelIds.png`, which are mapped to train ids. 19 classes.
 /// Images are sorted by path and named `aachen_000000_000019`. A missing `val` folder gives an empty set; the test images have
 /// no public labels and are not read.
-pub fn cityscapes(path: impl AsRef<Path>) -> Result<Splits> {
-    let root = path.as_ref();
-    pairs::folder(root, "Cityscapes' folder with leftImg8bit and gtFine")?;
-    pairs::folder(
+pub fn cityscapes(path: impl Into<Place>) -> Result<Splits> {
+    let root = &path.into();
+    files::folder(root, "Cityscapes' folder with leftImg8bit and gtFine")?;
+    files::folder(
         &root.join("leftImg8bit").join("train"),
         "Cityscapes' training images, one folder per city",
     )?;
@@ -37,33 +39,39 @@ pub fn cityscapes(path: impl AsRef<Path>) -> Result<Splits> {
     })
 }
 
-fn split(root: &Path, name: &str) -> Result<Dataset> {
+fn split(root: &Place, name: &str) -> Result<Dataset> {
     let (images, truth) = (root.join("leftImg8bit").join(name), root.join("gtFine").join(name));
-    let files = if images.is_dir() {
-        pairs::files_below(&images, &["_leftimg8bit.png"])?
+    let mut found = if images.is_folder()? {
+        files::files_below(&images, None)?
     } else {
         Vec::new()
     };
-    if name == "train" && files.is_empty() {
+    found.retain(|file| {
+        file.path()
+            .to_string_lossy()
+            .to_lowercase()
+            .ends_with("_leftimg8bit.png")
+    });
+    if name == "train" && found.is_empty() {
         return Err(Error::file(
-            &images,
+            images.path(),
             "found no *_leftImg8bit.png in its folders, expected Cityscapes' layout",
         ));
     }
-    let label_file = |image: &Path, kind: &str| -> PathBuf {
+    let label_file = |image: &Path, kind: &str| -> Place {
         let city = image.parent().and_then(Path::file_name).unwrap_or_default();
         let id = image_id(image);
         truth.join(city).join(format!("{id}_gtFine_{kind}.png"))
     };
-    let train_ids = files
+    let train_ids = found
         .first()
-        .is_some_and(|first| label_file(first, "labelTrainIds").is_file());
+        .is_some_and(|first| label_file(first.path(), "labelTrainIds").path().is_file());
     let kind = if train_ids { "labelTrainIds" } else { "labelIds" };
-    let pairs = files
+    let pairs = found
         .into_iter()
         .map(|image| Pair {
-            name: image_id(&image),
-            labels: label_file(&image, kind),
+            name: image_id(image.path()),
+            labels: Some(label_file(image.path(), kind)),
             image,
         })
         .collect();
@@ -82,12 +90,13 @@ fn split(root: &Path, name: &str) -> Result<Dataset> {
         (classes::names(table), classes::palette(table)),
         pairs,
         map,
+        Exif::Apply,
     )
 }
 
 /// `aachen_000000_000019` from `.../aachen_000000_000019_leftImg8bit.png`.
 fn image_id(image: &Path) -> String {
-    pairs::stem(image).trim_end_matches("_leftImg8bit").to_string()
+    files::stem(image).trim_end_matches("_leftImg8bit").to_string()
 }
 
 #[cfg(test)]

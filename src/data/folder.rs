@@ -1,14 +1,16 @@
 //! A folder of images and a folder of label maps of one's own.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
-use super::decode::LabelMap;
+use super::decode::labels::LABELS;
+use super::decode::map::{LabelMap, LabelRule};
+use super::decode::{Exif, IMAGE_KINDS};
 use super::pairs::{self, Pair};
-use super::{Dataset, IGNORED, Splits, classes};
-use crate::ensure;
+use super::{Dataset, IGNORED, Missing, Splits, classes, files};
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::session::Place;
+use crate::{ensure, fail};
 
 /// The stream of random numbers that sets images aside.
 const SET_ASIDE: u64 = 0x0F01D;
@@ -16,18 +18,26 @@ const SET_ASIDE: u64 = 0x0F01D;
 /// How to read a folder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FolderOptions {
-    /// The folder of the images (PNG, JPEG), below the path given or absolute.
+    /// The folder of the images, below the path given or absolute.
     pub images: String,
-    /// The folder of the label maps (PNG, grey or indexed, one class number per pixel).
-    pub labels: String,
-    /// The number of classes; may be left out where `class_names` is given.
+    /// The folder of the label maps (PNG, TIFF or BMP); none for images without labels.
+    pub labels: Option<String>,
+    /// What the name of a label map has behind the name of its image: `_mask` for `1.jpg` and `1_mask.png`.
+    pub suffix: String,
+    /// What to do with images that have no label map.
+    pub missing: Missing,
+    /// The number of classes; may be left out where `class_names` or `label_map` tells it, or without labels.
     pub classes: Option<usize>,
     /// The names of the classes; "class 0", "class 1", ... if not given.
     pub class_names: Option<Vec<String>>,
+    /// What the values or colours in the label files mean; the class numbers themselves if not given.
+    pub label_map: Option<LabelRule>,
     /// The value in the files that means "no class"; 255 always does. Where it is also the number of a class, no pixel has that
     /// class ([`Dataset::never_true`]).
     pub ignore_label: u8,
-    /// The share of the images set aside as `val`, 0 to below 1. Not used where the images have folders `train` and `val`.
+    /// Images whose EXIF data ask for a turn.
+    pub exif: Exif,
+    /// The share of the images set aside as `val`, 0 to below 1. Not used where the images have folders for the parts.
     pub val: f64,
     /// Which images are set aside.
     pub seed: u64,
@@ -37,10 +47,14 @@ impl Default for FolderOptions {
     fn default() -> Self {
         FolderOptions {
             images: "images".into(),
-            labels: "labels".into(),
+            labels: Some("labels".into()),
+            suffix: String::new(),
+            missing: Missing::Refuse,
             classes: None,
             class_names: None,
+            label_map: None,
             ignore_label: IGNORED,
+            exif: Exif::Apply,
             val: 0.2,
             seed: 0,
         }
@@ -48,37 +62,36 @@ impl Default for FolderOptions {
 }
 
 /// Read a folder of images and a folder of label maps. An image belongs to the label map at the same place below its folder and
-/// with the same name up to the ending (`images/a/1.jpg`, `labels/a/1.png`). With `images/train`, `images/val` (and perhaps
-/// `images/test`), and the same below `labels`, these are the splits; otherwise the share `val` is set aside at random.
-pub fn folder(path: impl AsRef<Path>, options: &FolderOptions) -> Result<Splits> {
-    let root = path.as_ref();
-    pairs::folder(root, "a folder that holds images and label maps")?;
+/// with the same name up to `suffix` and the ending (`images/a/1.jpg`, `labels/a/1.png`). Folders `train*`, `val*` and `test*` in
+/// the folder of the images (`training`, `Validation`, `val2017`, ...) are the splits; otherwise the share `val` is set aside at
+/// random.
+pub fn folder(path: impl Into<Place>, options: &FolderOptions) -> Result<Splits> {
+    let root = &path.into();
+    files::folder(root, "a folder that holds images and label maps")?;
     let reader = Reader::new(root, options)?;
-    if reader.images.join("train").is_dir() {
-        let optional = |name: &str| {
-            reader
-                .images
-                .join(name)
-                .is_dir()
-                .then(|| reader.split(name))
-                .transpose()
-        };
-        let val = match optional("val")? {
-            Some(val) => val,
+    let [train, val, test] = reader.parts()?;
+    if let Some(train) = train {
+        let val = match val {
+            Some(val) => reader.split("val", &val)?,
             None => reader.dataset("val", Vec::new())?,
         };
         return Ok(Splits {
-            train: reader.split("train")?,
+            train: reader.split("train", &train)?,
             val,
-            test: optional("test")?,
+            test: test.map(|test| reader.split("test", &test)).transpose()?,
         });
     }
-    let pairs = reader.pairs("")?;
+    let pairs = reader.pairs("", reader.labels.clone())?;
     let mut order = Random::derived(options.seed, &[SET_ASIDE]).permutation(pairs.len());
     order.truncate((options.val * pairs.len() as f64).round() as usize);
+    order.sort_unstable();
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for (i, pair) in pairs.into_iter().enumerate() {
-        let part = if order.contains(&i) { &mut val } else { &mut train };
+        let part = if order.binary_search(&i).is_ok() {
+            &mut val
+        } else {
+            &mut train
+        };
         part.push(pair);
     }
     Ok(Splits {
@@ -90,106 +103,298 @@ pub fn folder(path: impl AsRef<Path>, options: &FolderOptions) -> Result<Splits>
 
 struct Reader {
     name: String,
-    images: PathBuf,
-    labels: PathBuf,
+    images: Place,
+    labels: Option<Place>,
+    suffix: String,
+    missing: Missing,
     class_names: Vec<String>,
+    palette: Vec<[u8; 3]>,
     map: LabelMap,
+    exif: Exif,
 }
 
 impl Reader {
-    fn new(root: &Path, options: &FolderOptions) -> Result<Self> {
+    fn new(root: &Place, options: &FolderOptions) -> Result<Self> {
         ensure!(
             (0.0..1.0).contains(&options.val),
             "folder: found val {}, expected a share from 0 to below 1",
             options.val
         );
-        let class_names = match (&options.class_names, options.classes) {
-            (Some(names), Some(classes)) => {
-                ensure!(
-                    names.len() == classes,
-                    "folder: found {} class_names but classes {classes}, expected as many names as classes",
-                    names.len()
-                );
-                names.clone()
-            }
-            (Some(names), None) => names.clone(),
-            (None, Some(classes)) => (0..classes).map(|i| format!("class {i}")).collect(),
-            (None, None) => {
-                crate::fail!("folder: expected classes (how many there are) or class_names, found neither")
-            }
+        let class_names = class_names(options)?;
+        let classes = class_names.len();
+        let map = match &options.label_map {
+            Some(rule) => LabelMap::ruled(rule, classes, options.ignore_label)?,
+            None => LabelMap::identity(classes, &[options.ignore_label]),
         };
-        ensure!(
-            (1..=255).contains(&class_names.len()),
-            "folder: found {} classes, expected 1 to 255",
-            class_names.len()
-        );
+        let palette = options.label_map.as_ref().and_then(|rule| rule.palette(classes));
         let reader = Reader {
             name: root
+                .path()
                 .file_name()
-                .unwrap_or(root.as_os_str())
+                .unwrap_or(root.path().as_os_str())
                 .to_string_lossy()
                 .into_owned(),
             images: root.join(&options.images),
-            labels: root.join(&options.labels),
-            map: LabelMap::identity(class_names.len(), &[options.ignore_label]),
+            labels: options.labels.as_ref().map(|labels| root.join(labels)),
+            suffix: without_ending(&options.suffix).to_string(),
+            missing: options.missing,
+            palette: palette.unwrap_or_else(|| (0..classes).map(|i| classes::voc_colour(i as u8)).collect()),
+            map,
             class_names,
+            exif: options.exif,
         };
-        pairs::folder(&reader.images, "the folder of the images (option images)")?;
-        pairs::folder(&reader.labels, "the folder of the label maps (option labels)")?;
+        files::folder(&reader.images, "the folder of the images (option images)")?;
+        if let Some(labels) = &reader.labels {
+            files::folder(
+                labels,
+                "the folder of the label maps (option labels; labels: () reads images without labels)",
+            )?;
+            ensure!(
+                !reader.together() || !reader.suffix.is_empty(),
+                "folder: the images and the label maps are both in {}, expected suffix: what the names of the label maps end in",
+                labels
+            );
+        }
         Ok(reader)
     }
 
-    fn split(&self, name: &str) -> Result<Dataset> {
-        self.dataset(name, self.pairs(name)?)
+    /// Whether images and label maps lie in one folder.
+    fn together(&self) -> bool {
+        let real = |place: &Place| std::fs::canonicalize(place.path()).ok();
+        self.labels
+            .as_ref()
+            .is_some_and(|labels| real(labels) == real(&self.images))
+    }
+
+    /// The folders of the images that are the parts train, val and test, where there are such. Other folders or images beside them
+    /// belong to no part, which is an error: they would be left out without a word.
+    fn parts(&self) -> Result<[Option<String>; 3]> {
+        let mut parts: [Option<String>; 3] = [None, None, None];
+        let (mut others, mut doubled) = (Vec::new(), None);
+        let labels = self.labels.as_ref().map(Place::path);
+        let own = |name: &str| Some(self.images.join(name).path()) == labels;
+        for name in files::subfolders(&self.images)?.into_iter().filter(|name| !own(name)) {
+            match part_number(&name) {
+                None => others.push(name),
+                Some(part) => match &parts[part] {
+                    Some(first) => doubled = Some([first.clone(), name]),
+                    None => parts[part] = Some(name),
+                },
+            }
+        }
+        let found: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
+        if found.is_empty() {
+            return Ok(parts);
+        }
+        let found = found.join(", ");
+        let advice = "rename or move them, or read one folder alone with images: \"..\" and labels: \"..\"";
+        if let Some([a, b]) = doubled {
+            return Err(Error::file(
+                self.images.path(),
+                format!("found the folders {a} and {b}, which name the same part; {advice}"),
+            ));
+        }
+        if !others.is_empty() {
+            return Err(Error::file(
+                self.images.path(),
+                format!(
+                    "found the parts {found} and beside them the folders {}, which belong to none; {advice}",
+                    others.join(", ")
+                ),
+            ));
+        }
+        if parts[0].is_none() {
+            return Err(Error::file(
+                self.images.path(),
+                format!("found the parts {found} but none to train on, expected a folder train beside them; {advice}"),
+            ));
+        }
+        let loose = files::images_beside(&self.images)?;
+        if let Some(first) = loose.first() {
+            return Err(Error::file(
+                first.path(),
+                format!(
+                    "found {} images beside the parts {found}, which belong to none; {advice}",
+                    loose.len()
+                ),
+            ));
+        }
+        Ok(parts)
+    }
+
+    /// The part in the folder `name` of the images. The label maps are in the folder of the same name, or of another name of the
+    /// same part; a part `test` without one has no labels.
+    fn split(&self, part: &str, name: &str) -> Result<Dataset> {
+        let Some(all) = &self.labels else {
+            return self.dataset(part, self.pairs(name, None)?);
+        };
+        let same = |other: &String| part_number(other) == part_number(name);
+        let labels = match all.join(name).is_folder()? {
+            true => Some(all.join(name)),
+            false => files::subfolders(all)?
+                .iter()
+                .find(|other| same(other))
+                .map(|other| all.join(other)),
+        };
+        if labels.is_none() && part != "test" {
+            return Err(Error::file(
+                all.join(name).path(),
+                format!(
+                    "there is no such folder, expected the label maps of the images in {}",
+                    self.images.join(name)
+                ),
+            ));
+        }
+        self.dataset(part, self.pairs(name, labels)?)
     }
 
     fn dataset(&self, name: &str, pairs: Vec<Pair>) -> Result<Dataset> {
-        let palette = (0..self.class_names.len())
-            .map(|i| classes::voc_colour(i as u8))
-            .collect();
         let title = format!("{}/{name}", self.name);
-        pairs::dataset(&title, (self.class_names.clone(), palette), pairs, self.map.clone())
+        let classes = (self.class_names.clone(), self.palette.clone());
+        pairs::dataset(&title, classes, pairs, self.map.clone(), self.exif)
     }
 
-    /// The images below the folder `split` of the images, each with its label map.
-    fn pairs(&self, split: &str) -> Result<Vec<Pair>> {
-        let (images, labels) = (self.images.join(split), self.labels.join(split));
-        pairs::folder(&labels, "the label maps of the images of the same name")?;
-        let maps: HashMap<String, PathBuf> = pairs::files_below(&labels, &[".png"])?
-            .into_iter()
-            .map(|file| (place(&labels, &file), file))
-            .collect();
-        let files = pairs::files_below(&images, &[".png", ".jpg", ".jpeg"])?;
-        if files.is_empty() {
+    /// The images below the folder `part` of the images, each with its label map, which is below `labels`.
+    fn pairs(&self, part: &str, labels: Option<Place>) -> Result<Vec<Pair>> {
+        let images = self.images.join(part);
+        let together = self.together();
+        let apart = labels.as_ref().filter(|_| !together);
+        let mut found = files::images_below(&images, apart)?;
+        if together {
+            found.retain(|file| !files::stem(file.path()).ends_with(&self.suffix));
+        }
+        if found.is_empty() {
             return Err(Error::file(
-                &images,
-                "found no images in this folder, expected PNG or JPEG files",
+                images.path(),
+                format!("found no images in this folder, expected {IMAGE_KINDS} files"),
             ));
         }
-        files
+        let found = by_place(&images, found, "", "images")?;
+        let pair = |(name, image): (String, Place), labels| Pair { name, image, labels };
+        let Some(labels) = labels else {
+            return Ok(found.into_iter().map(|f| pair(f, None)).collect());
+        };
+        let maps = files::files_below(&labels, None)?;
+        let maps: Vec<Place> = maps
             .into_iter()
-            .map(|image| {
-                let name = place(&images, &image);
-                let labels = maps.get(&name).cloned().ok_or_else(|| {
-                    Error::file(
-                        &image,
-                        format!(
-                            "found no label map for this image, expected {}",
-                            labels.join(format!("{name}.png")).display()
-                        ),
-                    )
-                })?;
-                Ok(Pair { name, image, labels })
-            })
-            .collect()
+            .filter(|f| LABELS.contains(&f.ending().as_str()))
+            .collect();
+        let mut of: HashMap<String, Place> = by_place(&labels, maps, &self.suffix, "label maps")?
+            .into_iter()
+            .collect();
+        let mut paired = Vec::with_capacity(found.len());
+        let (mut without, total) = (Vec::new(), found.len());
+        for (name, image) in found {
+            match of.remove(&name) {
+                Some(map) => paired.push(pair((name, image), Some(map))),
+                None => without.push((name, image)),
+            }
+        }
+        match without.first() {
+            Some((name, image)) if self.missing == Missing::Refuse || paired.is_empty() => {
+                Err(self.no_label_map(image, name, &labels, [without.len(), total]))
+            }
+            _ => Ok(paired),
+        }
+    }
+
+    /// The error for images without label map, the first of which is `image`.
+    fn no_label_map(&self, image: &Place, name: &str, labels: &Place, [without, total]: [usize; 2]) -> Error {
+        let expected = labels.join(format!("{name}{}.png", self.suffix));
+        let others = files::files_below(labels, None).unwrap_or_default();
+        let similar = others.iter().find_map(|file| {
+            let rest = place(labels, file).strip_prefix(name)?.to_string();
+            Some((file, rest))
+        });
+        let hint = match similar {
+            Some((file, rest)) if LABELS.contains(&file.ending().as_str()) => {
+                format!("is {} its label map? then suffix: \"{rest}\"", file)
+            }
+            Some((file, rest)) if rest == self.suffix => format!(
+                "found {}, but label maps must be PNG, TIFF or BMP, which keep every value",
+                file
+            ),
+            _ => "missing: \"skip\" leaves out images without label map, suffix says how the names of label maps end"
+                .into(),
+        };
+        Error::file(
+            image.path(),
+            format!(
+                "found no label map for this image ({without} of {total} have none), expected {}; {hint}",
+                expected
+            ),
+        )
     }
 }
 
+/// The names of the classes, from whichever option tells them.
+fn class_names(options: &FolderOptions) -> Result<Vec<String>> {
+    let told = options.label_map.as_ref().and_then(LabelRule::classes);
+    let names = match (&options.class_names, options.classes.or(told)) {
+        (Some(names), Some(classes)) => {
+            ensure!(
+                names.len() == classes || (options.classes.is_none() && names.len() > classes),
+                "folder: found {} class_names but {classes} classes, expected as many names as classes",
+                names.len()
+            );
+            names.clone()
+        }
+        (Some(names), None) => names.clone(),
+        (None, Some(classes)) => (0..classes).map(|i| format!("class {i}")).collect(),
+        (None, None) if options.labels.is_none() => return Ok(Vec::new()),
+        (None, None) => fail!("folder: expected classes (how many there are) or class_names, found neither"),
+    };
+    ensure!(
+        (1..=255).contains(&names.len()),
+        "folder: found {} classes, expected 1 to 255",
+        names.len()
+    );
+    Ok(names)
+}
+
+/// Which part a folder of this name is: 0 train, 1 val, 2 test.
+fn part_number(name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    ["train", "val", "test"].iter().position(|part| name.starts_with(part))
+}
+
+/// Files by their place below `root`, without `suffix` and ending; those without the suffix are left out.
+fn by_place(root: &Place, files: Vec<Place>, suffix: &str, what: &str) -> Result<Vec<(String, Place)>> {
+    let mut places: HashMap<String, Place> = HashMap::new();
+    let mut all = Vec::with_capacity(files.len());
+    for file in files {
+        let place = place(root, &file);
+        let Some(place) = place.strip_suffix(suffix) else {
+            continue;
+        };
+        if let Some(first) = places.insert(place.to_string(), file.clone()) {
+            return Err(Error::file(
+                file.path(),
+                format!(
+                    "found two {what} of one name, the other is {}; expected one of them: remove or rename the other",
+                    first
+                ),
+            ));
+        }
+        all.push((place.to_string(), file));
+    }
+    Ok(all)
+}
+
 /// The path of `file` below `root` without its ending.
-fn place(root: &Path, file: &Path) -> String {
-    file.strip_prefix(root)
+fn place(root: &Place, file: &Place) -> String {
+    let file = file.path();
+    file.strip_prefix(root.path())
         .unwrap_or(file)
         .with_extension("")
         .to_string_lossy()
         .into_owned()
+}
+
+/// `_mask` of `_mask.png`.
+fn without_ending(suffix: &str) -> &str {
+    match suffix.rsplit_once('.') {
+        Some((start, ending)) if LABELS.contains(&ending.to_lowercase().as_str()) => start,
+        _ => suffix,
+    }
 }

@@ -2,17 +2,21 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `dataset` | [`Dataset`]: a list of samples and its views (`take`, `spread`, `subset`, `resize`, ...) |
+//! | `dataset/` | [`Dataset`]: a list of samples and its views (`take`, `select`, `subset`, `resize`, ...) |
 //! | `histogram` | pixels per class, which checks every file |
 //! | `scenes/` | [`scenes()`]: street scenes drawn by code |
 //! | `camvid`, `voc2012`, `cityscapes`, `folder` | one reader each: lists the files, nothing is decoded before it is asked for |
+//! | `files` | which files a folder holds |
 //! | `pairs` | what the readers share: an image file with its label file as a [`Source`] |
-//! | `decode` | image and label files to memory, with errors that name the file and the pixel |
+//! | `decode/` | image and label files to memory, with errors that name the file and the pixel |
 //! | `classes` | class names and palettes |
 //! | `resize` | antialiased bilinear and nearest resizing, as Pillow's |
 //! | `augment`, `distort` | random scale, crop and flip; the colour distortion of the second view |
 //! | `batches`, `order`, `prepare` | batches prepared ahead by worker threads; which sample comes when; from sample to batch |
 //! | `cache` | loaded samples kept in memory |
+//! | `items` | samples that are tensors already |
+//! | `mix` | CutMix and ClassMix |
+//! | `encode` | label maps as files |
 //!
 //! A new reader is one file that ends in `pairs::dataset`, a line here, and its entry in the script's table.
 //! Inside the program the ignore label is always 255 ([`IGNORED`]), whatever the files use.
@@ -26,8 +30,12 @@ pub mod classes;
 pub mod dataset;
 pub mod decode;
 pub mod distort;
+pub mod encode;
+mod files;
 mod folder;
 mod histogram;
+pub mod items;
+pub mod mix;
 mod order;
 mod pairs;
 mod prepare;
@@ -40,13 +48,17 @@ pub use batches::{Batch, BatchOptions, Batches};
 pub use camvid::camvid;
 pub use cityscapes::cityscapes;
 pub use dataset::{Dataset, Missing, Splits};
+pub use decode::Exif;
+pub use decode::map::LabelRule;
 pub use distort::Distort;
 pub use folder::{FolderOptions, folder};
 pub use histogram::Histogram;
 pub use scenes::{ScenesOptions, scenes};
 pub use voc2012::voc2012;
 
-use candle_core::{Device, Tensor};
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
 
 use crate::ensure;
 use crate::error::Result;
@@ -70,9 +82,11 @@ pub struct Sample {
     /// Columns.
     pub width: usize,
     /// Colours, row by row, red green blue interleaved: `3 * height * width` bytes.
-    pub pixels: Vec<u8>,
+    pub pixels: Arc<Vec<u8>>,
     /// One class per pixel, row by row, [`IGNORED`] where there is none: `height * width` bytes.
     pub labels: Vec<u8>,
+    /// Whether there is a label map; without one all labels are [`IGNORED`].
+    pub labelled: bool,
 }
 
 impl Sample {
@@ -87,8 +101,8 @@ impl Sample {
     }
 }
 
-/// Where samples come from: files, or code that draws them. Loading happens on worker threads.
-pub trait Source: Send + Sync {
+/// Where samples come from: files, code that draws them, other sources. One that is `Send` and `Sync` is loaded on worker threads.
+pub trait Source {
     /// How many samples there are.
     fn len(&self) -> usize;
 
@@ -105,13 +119,23 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// Whether sample `i` has a label map, known without loading it.
+    fn labelled(&self, _: usize) -> bool {
+        true
+    }
+
+    /// The labels of sample `i` without its image, where that is cheaper than loading both.
+    fn labels_alone(&self, _: usize) -> Option<Result<Vec<u8>>> {
+        None
+    }
+
     /// Whether a pixel may have this class; not where the files' ignore label is also a class number.
     fn can_hold(&self, _class: u8) -> bool {
         true
     }
 
     /// Load (decode, draw) sample `i`; the error names the file at fault.
-    fn load(&self, i: usize) -> Result<Sample>;
+    fn load(&self, i: usize) -> Result<Arc<Sample>>;
 
     /// Bytes of loaded samples that a [`Dataset`] of this source may keep in memory.
     fn cache_bytes(&self) -> usize {
@@ -133,6 +157,35 @@ pub fn image_tensor(sample: &Sample) -> Result<Tensor> {
 pub fn label_tensor(sample: &Sample) -> Result<Tensor> {
     let labels: Vec<i64> = sample.labels.iter().map(|&l| i64::from(l)).collect();
     Ok(Tensor::from_vec(labels, (sample.height, sample.width), &Device::Cpu)?)
+}
+
+/// Refuse an image whose values cannot be colours from 0 to 1: bytes, colours to 255, a normalised image of a batch. (Resizing may
+/// overshoot a little.)
+pub fn check_colours(function: &str, image: &Tensor) -> Result<()> {
+    ensure!(
+        image.dtype().is_float(),
+        "{function}: the image holds integers ({}), expected colours from 0 to 1: (image.to_dtype(\"f32\") / 255)",
+        image.dtype().as_str()
+    );
+    let values = image.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let (low, high) = values
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| {
+            (low.min(*v), high.max(*v))
+        });
+    ensure!(
+        values.iter().all(|v| v.is_finite()),
+        "{function}: some values of the image are NaN or infinite, expected colours from 0 to 1"
+    );
+    let advice = match low < -0.01 {
+        true => "images of batches are normalised, data.get(i).image is not",
+        false => "divide colours up to 255 by 255",
+    };
+    ensure!(
+        low >= -0.01 && high <= 1.01,
+        "{function}: the image has values from {low} to {high}, expected colours from 0 to 1; {advice}"
+    );
+    Ok(())
 }
 
 /// `(images - mean) / sd` per channel with ImageNet's numbers; `images` is `[3, h, w]` or `[n, 3, h, w]` with colours in 0..1.
@@ -164,8 +217,9 @@ mod tests {
             name: "two".into(),
             height: 1,
             width: 2,
-            pixels: vec![255, 0, 51, 0, 255, 102],
+            pixels: Arc::new(vec![255, 0, 51, 0, 255, 102]),
             labels: vec![3, IGNORED],
+            labelled: true,
         };
         let image = image_tensor(&sample).unwrap();
         assert_eq!(image.dims(), [3, 1, 2]);

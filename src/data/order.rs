@@ -19,6 +19,10 @@ impl Order {
     /// The order of `epoch` for a set of `len` samples.
     pub fn new(options: &BatchOptions, len: usize, epoch: usize) -> Self {
         let mut random = Random::derived(options.seed, &[ORDER, epoch as u64]);
+        if let Some(weights) = &options.weights {
+            let drawn = weighted(weights, passes(options, len) * len, &mut random);
+            return Order { epoch, indices: drawn };
+        }
         let indices = (0..passes(options, len))
             .flat_map(|_| {
                 if options.shuffle {
@@ -41,6 +45,23 @@ impl Order {
         let first = number * size;
         &self.indices[first..(first + size).min(self.indices.len())]
     }
+}
+
+/// Indices drawn in proportion to their weights, each from all of them.
+fn weighted(weights: &[f64], count: usize, random: &mut Random) -> Arc<[usize]> {
+    let mut total = 0.0;
+    let sums: Vec<f64> = weights
+        .iter()
+        .map(|w| {
+            total += w;
+            total
+        })
+        .collect();
+    let draw = |random: &mut Random| {
+        let at = random.unit() * total;
+        sums.partition_point(|sum| *sum <= at).min(sums.len() - 1)
+    };
+    (0..count).map(|_| draw(random)).collect()
 }
 
 /// How often an epoch goes through the set: once, or until one full batch comes together where only full batches count.
@@ -81,6 +102,20 @@ mod tests {
         assert_eq!(batches_per_epoch(&options(8, false, false), 18), 3);
         assert_eq!(batches_per_epoch(&options(8, true, true), 3), 1); // three permutations of 3 hold one batch of 8
         assert_eq!(batches_per_epoch(&options(8, false, false), 3), 1);
+    }
+
+    #[test]
+    fn weights_are_the_shares_drawn() {
+        let o = BatchOptions {
+            weights: Some([1.0, 0.0, 3.0, 0.0].into()),
+            ..options(4000, true, true)
+        };
+        let order = Order::new(&o, 4, 0);
+        let drawn = order.batch(4000, 0);
+        let share = |i| drawn.iter().filter(|d| **d == i).count() as f64 / 4000.0;
+        assert_eq!((share(1), share(3)), (0.0, 0.0));
+        assert!((share(2) - 0.75).abs() < 0.03, "{}", share(2)); // sd 0.007
+        assert_ne!(drawn, Order::new(&o, 4, 1).batch(4000, 0));
     }
 
     #[test]

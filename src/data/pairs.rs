@@ -1,23 +1,27 @@
-//! What the readers share: image files with their label files.
+//! What the readers share: image files, with their label files, as a source of samples.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::decode::{LabelMap, image_from_file, labels_from_file};
-use super::{Dataset, Sample, Source};
+use super::decode::labels::labels_from_file;
+use super::decode::map::LabelMap;
+use super::decode::{Exif, image_from_file};
+use super::{Dataset, IGNORED, Sample, Source};
 use crate::error::{Error, Result};
+use crate::session::Place;
 
-/// An image with its label map.
+/// An image, with its label map where there is one.
 pub(super) struct Pair {
     pub name: String,
-    pub image: PathBuf,
-    pub labels: PathBuf,
+    pub image: Place,
+    pub labels: Option<Place>,
 }
 
 /// Pairs of files as a source of samples.
 struct Pairs {
     pairs: Vec<Pair>,
     map: LabelMap,
+    exif: Exif,
 }
 
 /// The data set of these pairs.
@@ -26,8 +30,13 @@ pub(super) fn dataset(
     (class_names, palette): (Vec<String>, Vec<[u8; 3]>),
     pairs: Vec<Pair>,
     map: LabelMap,
+    exif: Exif,
 ) -> Result<Dataset> {
-    Dataset::new(name, class_names, palette, Arc::new(Pairs { pairs, map }))
+    for pair in &pairs {
+        pair.image.check()?;
+        pair.labels.as_ref().map_or(Ok(()), Place::check)?;
+    }
+    Dataset::new(name, class_names, palette, Arc::new(Pairs { pairs, map, exif }))
 }
 
 impl Source for Pairs {
@@ -40,88 +49,59 @@ impl Source for Pairs {
     }
 
     fn files(&self, i: usize) -> Vec<PathBuf> {
-        vec![self.pairs[i].image.clone(), self.pairs[i].labels.clone()]
+        let pair = &self.pairs[i];
+        [Some(&pair.image), pair.labels.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|place| place.path().to_path_buf())
+            .collect()
     }
 
     fn can_hold(&self, class: u8) -> bool {
         self.map.reaches(class)
     }
 
-    fn load(&self, i: usize) -> Result<Sample> {
+    fn labelled(&self, i: usize) -> bool {
+        self.pairs[i].labels.is_some()
+    }
+
+    fn labels_alone(&self, i: usize) -> Option<Result<Vec<u8>>> {
+        let file = self.pairs[i].labels.as_ref()?;
+        Some(labels_from_file(file, &self.map).map(|found| found.labels))
+    }
+
+    fn load(&self, i: usize) -> Result<Arc<Sample>> {
         let pair = &self.pairs[i];
-        let (height, width, pixels) = image_from_file(&pair.image)?;
-        let truth = labels_from_file(&pair.labels, &self.map)?;
-        if [truth.height, truth.width] != [height, width] {
-            return Err(Error::file(
-                &pair.labels,
-                format!(
-                    "the label map is {}x{} (height x width), but its image {} is {height}x{width}; expected the same size",
-                    truth.height,
-                    truth.width,
-                    pair.image.display()
-                ),
-            ));
-        }
-        Ok(Sample {
+        let image = image_from_file(&pair.image, self.exif)?;
+        let (height, width) = (image.height, image.width);
+        let labels = match &pair.labels {
+            None => vec![IGNORED; height * width],
+            Some(file) => {
+                let truth = labels_from_file(file, &self.map)?;
+                if [truth.height, truth.width] != [height, width] {
+                    let turned = match image.turned {
+                        true => " (turned as its EXIF data say; exif: \"refuse\" names such images)",
+                        false => "",
+                    };
+                    return Err(Error::file(
+                        file.path(),
+                        format!(
+                            "the label map is {}x{} (height x width), but its image {} is {height}x{width}{turned}; expected the \
+                             same size",
+                            truth.height, truth.width, pair.image
+                        ),
+                    ));
+                }
+                truth.labels
+            }
+        };
+        Ok(Arc::new(Sample {
             name: pair.name.clone(),
             height,
             width,
-            pixels,
-            labels: truth.labels,
-        })
+            pixels: Arc::new(image.pixels),
+            labels,
+            labelled: pair.labels.is_some(),
+        }))
     }
-}
-
-/// `path` if it is a folder; otherwise an error that says what was expected there.
-pub(super) fn folder(path: &Path, expected: &str) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let found = if path.exists() {
-        "found a file"
-    } else {
-        "there is no such folder"
-    };
-    Err(Error::file(path, format!("{found}, expected {expected}")))
-}
-
-/// The lines of a list file that hold something, trimmed.
-pub(super) fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::file(path, format!("the list of images cannot be read ({e})")))?;
-    let lines: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .map(String::from)
-        .collect();
-    if lines.is_empty() {
-        return Err(Error::file(path, "the list of images is empty"));
-    }
-    Ok(lines)
-}
-
-/// The files below `root` whose names end in one of `endings` (lower case), sorted by path.
-pub(super) fn files_below(root: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![root.to_path_buf()];
-    while let Some(folder) = open.pop() {
-        let unreadable = |e: std::io::Error| Error::file(&folder, format!("the folder cannot be read ({e})"));
-        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            let name = path.to_string_lossy().to_lowercase();
-            if path.is_dir() {
-                open.push(path);
-            } else if endings.iter().any(|e| name.ends_with(e)) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The last part of a path without its ending.
-pub(super) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

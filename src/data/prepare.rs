@@ -2,14 +2,15 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{Batch, BatchOptions, Dataset, IMAGENET_MEAN, IMAGENET_SD, augment};
+use super::{Batch, BatchOptions, Distort, IMAGENET_MEAN, IMAGENET_SD, Sample, augment};
 use crate::error::Result;
 use crate::fail;
 use crate::random::Random;
 
-/// The streams of random numbers for the geometry and the colours of a draw.
+/// The streams of random numbers for the geometry and the colours of a draw, and for the colours of further views.
 const GEOMETRY: u64 = 0x6E0;
 const COLOURS: u64 = 0xC01;
+const VIEWS: u64 = 0x71E35;
 
 /// One sample, ready to be put into its batch.
 pub(super) struct Part {
@@ -17,7 +18,9 @@ pub(super) struct Part {
     size: [usize; 2],
     image: Vec<f32>,
     distorted: Option<Vec<f32>>,
+    views: Vec<Vec<f32>>,
     labels: Vec<u8>,
+    labelled: bool,
 }
 
 /// Where in the stream of samples a draw stands.
@@ -30,29 +33,38 @@ pub(super) struct Place {
     pub index: usize,
 }
 
-/// Load and augment one sample; every random draw follows from seed, epoch and position alone.
-pub(super) fn part(data: &Dataset, options: &BatchOptions, place: Place) -> Result<Part> {
-    let sample = data.get(place.index)?;
+/// Augment one sample; every random draw follows from seed, epoch and position alone.
+pub(super) fn part(sample: &Sample, options: &BatchOptions, place: Place) -> Result<Part> {
     let stream = |kind| Random::derived(options.seed, &[kind, place.epoch as u64, place.position as u64]);
     let view = match &options.augment {
-        Some(augment) => augment.apply(&sample, &mut stream(GEOMETRY)),
-        None => augment::unchanged(&sample),
+        Some(augment) => augment.apply(sample, &mut stream(GEOMETRY)),
+        None => augment::unchanged(sample),
     };
     let size = [view.height, view.width];
     let mut image = view.planes;
-    let distorted = options.distort.as_ref().map(|distort| {
+    let coloured = |distort: &Distort, mut random: Random| {
         let mut planes = image.clone();
-        distort.apply(&mut planes, size, &mut stream(COLOURS));
+        distort.apply(&mut planes, size, &mut random);
         normalise(&mut planes);
         planes
-    });
+    };
+    let distorted = options
+        .distort
+        .as_ref()
+        .map(|distort| coloured(distort, stream(COLOURS)));
+    let views = (VIEWS..)
+        .zip(&options.views)
+        .map(|(kind, distort)| coloured(distort, stream(kind)));
+    let views = views.collect();
     normalise(&mut image);
     Ok(Part {
         name: sample.name.clone(),
         size,
         image,
         distorted,
+        views,
         labels: view.labels,
+        labelled: sample.labelled,
     })
 }
 
@@ -84,23 +96,26 @@ pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, ep
     let n = parts.len();
     let mut images = Vec::with_capacity(n * 3 * height * width);
     let mut labels: Vec<i64> = Vec::with_capacity(n * height * width);
-    let mut distorted = Vec::new();
     for part in &parts {
         images.extend_from_slice(&part.image);
         labels.extend(part.labels.iter().map(|&l| i64::from(l)));
-        if let Some(second) = &part.distorted {
-            distorted.extend_from_slice(second);
-        }
     }
     let shape = (n, 3, height, width);
+    let stacked = |planes: Vec<&Vec<f32>>| -> Result<Tensor> {
+        let mut all = Vec::with_capacity(n * 3 * height * width);
+        planes.iter().for_each(|p| all.extend_from_slice(p));
+        Ok(Tensor::from_vec(all, shape, &Device::Cpu)?)
+    };
+    let distorted: Option<Vec<&Vec<f32>>> = parts.iter().map(|p| p.distorted.as_ref()).collect();
+    let views = (0..parts.first().map_or(0, |p| p.views.len()))
+        .map(|k| stacked(parts.iter().map(|p| &p.views[k]).collect()))
+        .collect::<Result<_>>()?;
     let labels = Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?;
     Ok(Batch {
         images: Tensor::from_vec(images, shape, &Device::Cpu)?,
-        distorted: if distorted.is_empty() {
-            None
-        } else {
-            Some(Tensor::from_vec(distorted, shape, &Device::Cpu)?)
-        },
+        distorted: distorted.map(stacked).transpose()?,
+        views,
+        labelled: parts.iter().any(|p| p.labelled),
         host_labels: labels.clone(),
         labels,
         names: parts.into_iter().map(|p| p.name).collect(),

@@ -58,6 +58,9 @@ pub struct Score {
     pub confusion: Confusion,
     /// How they were obtained.
     pub protocol: Protocol,
+    /// What is doubtful about the true labels, in sentences.
+    #[serde(default)]
+    pub doubts: Vec<String>,
 }
 
 impl Score {
@@ -133,6 +136,9 @@ impl Score {
         if !absent.is_empty() {
             let _ = writeln!(text, "absent (left out of the means): {}", absent.join(", "));
         }
+        for doubt in &self.doubts {
+            let _ = writeln!(text, "doubtful: {doubt}");
+        }
         let _ = write!(text, "protocol: {}", self.protocol);
         text
     }
@@ -159,6 +165,7 @@ mod tests {
                 ignore_label: 255,
                 classes: vec!["sky".into(), "road".into(), "car".into()],
             },
+            doubts: vec!["toy/val: no pixel has the class car".into()],
         };
         let text = score.table();
         // IoU sky 2/3, road 1/2; mIoU 7/12; three of four pixels right.
@@ -171,6 +178,7 @@ mod tests {
             "absent",
             "split 0123456789ab)",
             "size 2x2",
+            "doubtful: toy/val: no pixel",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

@@ -118,27 +118,15 @@ pub(super) fn load(
     options: &LoadOptions,
 ) -> Result<LoadReport> {
     let ours: HashMap<&str, &Arc<Slot>> = slots.iter().map(|s| (s.name.as_str(), s)).collect();
-    let encoder = format!("{}.", conventions.encoder);
-    let candidates: Vec<(String, String)> = match options.prefix.as_deref() {
-        Some("") => vec![(String::new(), String::new())],
-        Some(prefix) => {
-            let prefix = format!("{}.", prefix.trim_end_matches('.'));
-            vec![
-                (String::new(), prefix.clone()),
-                (prefix.clone(), String::new()),
-                (prefix, encoder),
-            ]
-        }
-        None => vec![(String::new(), String::new()), (String::new(), encoder)],
-    };
-    let named = |(strip, add): &(String, String)| -> BTreeMap<String, &Tensor> {
-        let rest = |n: &str| rename(n.strip_prefix(strip.as_str()).unwrap_or(n), &options.rename);
-        map.iter().map(|(n, t)| (format!("{add}{}", rest(n)), t)).collect()
+    check_given(slots, map, options)?;
+    let named = |change: &Change| -> BTreeMap<String, &Tensor> {
+        let name = |n: &str| change.apply(n, &options.rename);
+        map.iter().map(|(n, t)| (name(n), t)).collect()
     };
     let mut theirs = BTreeMap::new();
     let mut best = None;
-    for candidate in &candidates {
-        let names = named(candidate);
+    for change in changes(map, conventions, options) {
+        let names = named(&change);
         let fitting = names.keys().filter(|n| ours.contains_key(n.as_str())).count();
         if best.is_none_or(|most| fitting > most) {
             (theirs, best) = (names, Some(fitting));
@@ -169,11 +157,111 @@ pub(super) fn load(
     if options.strict {
         refuse(&report, conventions)?;
     }
+    if report.loaded.is_empty() {
+        let mut names: Vec<&String> = map.keys().collect();
+        names.sort();
+        fail!(
+            "load_weights: nothing was loaded: none of the {} tensors fits this model ({report}); the file's names begin with {}, \
+             the model's with {}; rename and prefix change names",
+            map.len(),
+            names.first().map_or("nothing", |n| n.as_str()),
+            slots.first().map_or("nothing", |s| s.name.as_str())
+        );
+    }
     for (slot, tensor) in fitting {
         slot.var
             .set(&tensor.to_dtype(slot.var.dtype())?.to_device(slot.var.device())?)?;
     }
     Ok(report)
+}
+
+/// How a name of the file becomes one of the model, beside the renaming.
+struct Change {
+    strip: String,
+    add: String,
+}
+
+impl Change {
+    fn apply(&self, name: &str, renames: &[(String, String)]) -> String {
+        let rest = name.strip_prefix(self.strip.as_str()).unwrap_or(name);
+        format!("{}{}", self.add, rename(rest, renames))
+    }
+}
+
+/// The changes that are tried, those of fewer letters first.
+fn changes(map: &HashMap<String, Tensor>, conventions: &Conventions, options: &LoadOptions) -> Vec<Change> {
+    let encoder = format!("{}.", conventions.encoder);
+    let change = |strip: &str, add: &str| Change {
+        strip: strip.into(),
+        add: add.into(),
+    };
+    match options.prefix.as_deref() {
+        Some("") => vec![change("", "")],
+        Some(prefix) => {
+            let prefix = format!("{}.", prefix.trim_end_matches('.'));
+            vec![change("", &prefix), change(&prefix, ""), change(&prefix, &encoder)]
+        }
+        None => std::iter::once(String::new())
+            .chain(beginnings(map))
+            .flat_map(|strip| [change(&strip, ""), change(&strip, &encoder)])
+            .collect(),
+    }
+}
+
+/// The beginnings, of one or two words, that most names of a file have: `module.` of a network trained on several GPUs.
+fn beginnings(map: &HashMap<String, Tensor>) -> Vec<String> {
+    const TRIED: usize = 6;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in map.keys() {
+        for (end, _) in name.match_indices('.').take(2) {
+            *counts.entry(&name[..=end]).or_default() += 1;
+        }
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+        .into_iter()
+        .take(TRIED)
+        .map(|(start, _)| start.to_string())
+        .collect()
+}
+
+/// Refuse a renaming or a prefix that no name asks for: it is misspelt.
+fn check_given(slots: &[Arc<Slot>], map: &HashMap<String, Tensor>, options: &LoadOptions) -> Result<()> {
+    let first = map.keys().min().map_or("nothing", |n| n.as_str());
+    let strip = options
+        .prefix
+        .as_deref()
+        .map(|p| format!("{}.", p.trim_end_matches('.')));
+    if let Some(prefix) = strip.as_deref().filter(|prefix| *prefix != ".") {
+        let theirs = map.keys().any(|name| name.starts_with(prefix));
+        let ours = slots.iter().any(|slot| slot.name.starts_with(prefix));
+        if !theirs && !ours {
+            fail!(
+                "load_weights: prefix: no name in the file begins with \"{prefix}\" (the first is {first}), nor does one of the model's \
+                 (the first is {}); nothing was loaded",
+                slots.first().map_or("nothing", |s| s.name.as_str())
+            );
+        }
+    }
+    for (from, _) in &options.rename {
+        let fits = |name: &String| {
+            let rest = strip.as_deref().and_then(|s| name.strip_prefix(s));
+            name.starts_with(from.as_str()) || rest.is_some_and(|rest| rest.starts_with(from.as_str()))
+        };
+        // Behind a beginning that is found and taken away by itself, too.
+        let behind = |name: &String| {
+            name.match_indices('.')
+                .take(2)
+                .any(|(end, _)| name[end + 1..].starts_with(from.as_str()))
+        };
+        if !map.keys().any(|name| fits(name) || behind(name)) {
+            fail!(
+                "load_weights: rename: no name in the file begins with \"{from}\" (the first is {first}); nothing was loaded"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// An error that names the first misfit, if there is one.
@@ -331,8 +419,10 @@ mod tests {
             ..LoadOptions::default()
         };
         assert!(to.load_state(&file, &options).unwrap().complete());
-        let text = to.load_state(&file, &LoadOptions::default()).unwrap_err().to_string();
-        assert!(text.contains("unexpected (first: module."), "{text}");
+        assert!(
+            to.load_state(&file, &LoadOptions::default()).unwrap().complete(),
+            "module. is found"
+        );
         for prefix in ["module", "module."] {
             let options = LoadOptions {
                 prefix: Some(prefix.into()),
@@ -340,5 +430,47 @@ mod tests {
             };
             assert!(to.load_state(&file, &options).unwrap().complete(), "{prefix}");
         }
+    }
+
+    #[test]
+    fn beginnings_are_found_and_what_fits_nothing_is_an_error() {
+        let (from, to) = (model(3), model(3));
+        for start in ["module.", "_orig_mod.", "model.", "module.student."] {
+            let file = map(&from, |n| Some(format!("{start}{n}")));
+            assert!(
+                to.load_state(&file, &LoadOptions::default()).unwrap().complete(),
+                "{start}"
+            );
+        }
+        // torchvision's names behind a beginning: the encoder's
+        let file = map(&from, |n| n.strip_prefix("encoder.").map(|n| format!("module.{n}")));
+        let loose = LoadOptions {
+            strict: false,
+            ..LoadOptions::default()
+        };
+        assert_eq!(to.load_state(&file, &loose).unwrap().loaded.len(), 100);
+        let strange = map(&from, |n| Some(format!("{n}_of_another_kind")));
+        let text = to.load_state(&strange, &loose).unwrap_err().to_string();
+        for part in ["nothing was loaded", "encoder.conv1.weight", "_of_another_kind"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let options = LoadOptions {
+            prefix: Some("backbone".into()),
+            ..loose.clone()
+        };
+        let text = to.load_state(&file, &options).unwrap_err().to_string();
+        assert!(
+            text.contains("\"backbone.\"") && text.contains("module.bn1.bias"),
+            "{text}"
+        );
+        let options = LoadOptions {
+            rename: vec![("modul.".into(), String::new())],
+            ..loose
+        };
+        let text = to.load_state(&file, &options).unwrap_err().to_string();
+        assert!(
+            text.contains("\"modul.\"") && text.contains("module.bn1.bias"),
+            "{text}"
+        );
     }
 }

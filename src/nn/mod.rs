@@ -16,7 +16,7 @@
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
-//! | `load`, `weights`, `npy` | fitting named tensors to a model; safetensors files; NumPy's files |
+//! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
 //! the rest. An encoder likewise: its file, its names in `EncoderKind`, its variant in `encoder::Encoder`. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+

@@ -208,6 +208,11 @@ impl Segmenter {
         self.slots.iter().filter(wanted).map(parameter).collect()
     }
 
+    /// Whether some parameter, frozen or not, is below this name.
+    pub fn has_part(&self, prefix: &str) -> bool {
+        self.slots.iter().any(|s| !s.buffer && s.below(prefix))
+    }
+
     /// The tensors that are saved but not trained: batch norm's running statistics.
     pub fn buffers(&self) -> Vec<Parameter> {
         let buffer = |s: &Arc<Slot>| Parameter {

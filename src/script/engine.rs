@@ -259,7 +259,7 @@ fn asked(ast: &AST) -> BTreeSet<Position> {
 pub fn read_script(place: impl Into<Place>) -> Result<String> {
     let text = place.into().text("the script")?;
     Ok(match text.strip_prefix("#!") {
-        Some(rest) => format!("//{rest}"),
+        Some(rest) => format!("// {rest}"), // three slashes would be documentation
         None => text,
     })
 }

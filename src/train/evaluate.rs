@@ -1,10 +1,12 @@
 //! Evaluation: one confusion matrix over a whole data set, with its protocol; prediction for one image.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::{predict, run};
-use crate::data::{self, Dataset, IGNORED, Sample};
+use crate::data::{self, Dataset, Histogram, IGNORED, Sample};
 use crate::ensure;
 use crate::error::Result;
 use crate::metrics::{Confusion, Protocol, Score};
@@ -68,7 +70,9 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     options.check()?;
     ensure!(!data.is_empty(), "eval: the data set {} has no images", data.name());
     run::check_classes("eval", model, data)?;
+    data.check_labelled("eval")?;
     let mut confusion = Confusion::new(data.classes()).never_true(data.never_true());
+    let mut ignored = 0;
     let mut size: Option<Option<[usize; 2]>> = None;
     let mut progress = session.progress("evaluate", 0, data.len() as u64);
     let counts = match model.device().is_cuda() {
@@ -80,10 +84,8 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
     while next < data.len() {
         session.check_cancel()?;
         let end = (next + options.batch_size).min(data.len());
-        let samples: Vec<_> = (next..end)
-            .into_par_iter()
-            .map(|i| data.get(i))
-            .collect::<Result<_>>()?;
+        let samples = data.for_each(next..end, |source, i| source.load(i));
+        let samples: Vec<_> = samples.into_iter().collect::<Result<_>>()?;
         for group in samples.chunk_by(|a, b| a.size() == b.size()) {
             let [height, width] = group[0].size();
             size = match size {
@@ -92,6 +94,8 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
                 _ => Some(None),
             };
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
+            let void = |s: &&Sample| s.labels.iter().filter(|l| **l == IGNORED).count() as u64;
+            ignored += images.iter().map(void).sum::<u64>();
             let predicted =
                 predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
             if let Some(counts) = &counts {
@@ -114,8 +118,14 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         let add = confusion.add_pairs(&counts.read()?, IGNORED);
         add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", data.name())))?;
     }
+    let counts = (0..data.classes()).map(|class| confusion.row(class)).collect();
+    let doubts = Histogram { counts, ignored }.doubts(data.name(), data.class_names(), &data.never_true());
+    for doubt in &doubts {
+        session.warn_once(&format!("eval: {doubt}"));
+    }
     Ok(Score {
         confusion,
+        doubts,
         protocol: Protocol {
             data: data.name().to_string(),
             split_hash: data.split_hash(),
@@ -132,6 +142,13 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 
 /// The labels of one image: `[3, h, w]` with colours in 0..1 to `[h, w]` `u8`. Colours are normalised here.
 pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
+    let (images, size) = prepared(model, image, options)?;
+    let labels = predict::label_maps(model, &images, size, options, &|| session.check_cancel())?;
+    Ok(labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+}
+
+/// One image as a normalised batch on the model's device, and its size.
+fn prepared(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<(Tensor, [usize; 2])> {
     options.check()?;
     let [3, height, width] = *image.dims() else {
         crate::fail!(
@@ -139,10 +156,72 @@ pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &E
             image.dims()
         )
     };
+    data::check_colours("predict", image)?;
     let image = image.to_dtype(candle_core::DType::F32)?.to_device(model.device())?;
-    let images = data::normalise_colours(&image)?.unsqueeze(0)?;
-    let labels = predict::label_maps(model, &images, [height, width], options, &|| session.check_cancel())?;
-    Ok(labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+    Ok((data::normalise_colours(&image)?.unsqueeze(0)?, [height, width]))
+}
+
+/// The class probabilities of one image, `[3, h, w]` with colours in 0..1: `[classes, h, w]`.
+pub fn probabilities(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
+    let (images, size) = prepared(model, image, options)?;
+    let maps = predict::probability_maps(model, &images, size, options, &|| session.check_cancel())?;
+    Ok(maps.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+}
+
+/// The labels that the network gives the images of a set where it is sure of them.
+pub struct PseudoLabels {
+    /// One label map per image, at its size; [`IGNORED`] where no class reaches the threshold.
+    pub labels: Vec<Arc<Vec<u8>>>,
+    /// The sizes of the images.
+    pub sizes: Vec<[usize; 2]>,
+    /// The share of the pixels that have a label.
+    pub kept: f64,
+}
+
+/// Label the images of `data` with the network's own predictions where its probability is at least `threshold`.
+pub fn pseudo_labels(
+    session: &Session,
+    model: &Segmenter,
+    data: &Dataset,
+    threshold: f64,
+    options: &EvalOptions,
+) -> Result<PseudoLabels> {
+    options.check()?;
+    ensure!(
+        (0.0..=1.0).contains(&threshold),
+        "pseudo_labels: found threshold {threshold}, expected a probability from 0 to 1"
+    );
+    ensure!(!data.is_empty(), "pseudo_labels: {} has no images", data.name());
+    let mut found = PseudoLabels {
+        labels: Vec::with_capacity(data.len()),
+        sizes: Vec::with_capacity(data.len()),
+        kept: 0.0,
+    };
+    let (mut kept, mut pixels) = (0, 0);
+    let mut progress = session.progress("pseudo labels", 0, data.len() as u64);
+    for i in 0..data.len() {
+        session.check_cancel()?;
+        let sample = data.get(i)?;
+        let images = images_tensor(model, &[&*sample])?;
+        let maps = predict::probability_maps(model, &images, sample.size(), options, &|| session.check_cancel())?;
+        let best = maps.max(1)?.flatten_all()?.to_vec1::<f32>()?;
+        let classes = maps.argmax(1)?.flatten_all()?.to_vec1::<u32>()?;
+        let label = |(p, class): (&f32, &u32)| {
+            if f64::from(*p) >= threshold {
+                *class as u8
+            } else {
+                IGNORED
+            }
+        };
+        let labels: Vec<u8> = best.iter().zip(&classes).map(label).collect();
+        kept += labels.iter().filter(|l| **l != IGNORED).count();
+        pixels += labels.len();
+        found.labels.push(Arc::new(labels));
+        found.sizes.push(sample.size());
+        progress.at(i as u64 + 1, "");
+    }
+    found.kept = kept as f64 / pixels.max(1) as f64;
+    Ok(found)
 }
 
 /// Samples of one size as normalised images `[n, 3, h, w]` on the model's device.

@@ -72,6 +72,9 @@ fn descend(run: &Run) {
 
 fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) -> Result<()> {
     folder::begin(run)?;
+    if run.step == 0 {
+        warn_of_labels(run)?;
+    }
     let device = run.model.borrow().device().clone();
     let options = run.batch_options();
     let per_epoch = options.batches_per_epoch(run.identity.images).max(1);
@@ -377,6 +380,18 @@ fn move_average(run: &Run) -> Result<()> {
     if let (Some(average), Some(momentum)) = (&run.average, run::averaging(&run.config)) {
         let updates = run.optimizer.steps() as f64;
         average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
+    }
+    Ok(())
+}
+
+/// Say before the first step what is doubtful about the labels. A file that cannot be read stops the step that needs it.
+fn warn_of_labels(run: &Run) -> Result<()> {
+    match run.data()?.label_doubts(&run.session.cancel_flag()) {
+        Ok(doubts) => doubts
+            .iter()
+            .for_each(|doubt| run.session.warn(&format!("{}: {doubt}", run.name))),
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(_) => {}
     }
     Ok(())
 }

@@ -19,8 +19,36 @@ pub(super) fn label_maps(
     if plain {
         return ops::upsampled_argmax(&coarse_logits(model, images, check)?, size, model.align_corners());
     }
+    ops::upsampled_argmax(
+        &summed_probabilities(model, images, size, options, check)?.0,
+        size,
+        false,
+    )
+}
+
+/// Class probabilities `[n, classes, height, width]` of normalised images `[n, 3, h, w]`, on their device.
+pub(super) fn probability_maps(
+    model: &Segmenter,
+    images: &Tensor,
+    size: [usize; 2],
+    options: &EvalOptions,
+    check: Check,
+) -> Result<Tensor> {
+    let (sum, count) = summed_probabilities(model, images, size, options, check)?;
+    Ok((sum / count as f64)?)
+}
+
+/// The sum of the class probabilities over the scales and mirror images, and how many there were.
+fn summed_probabilities(
+    model: &Segmenter,
+    images: &Tensor,
+    size: [usize; 2],
+    options: &EvalOptions,
+    check: Check,
+) -> Result<(Tensor, usize)> {
     let (_, _, height, width) = images.dims4()?;
     let mut sum: Option<Tensor> = None;
+    let mut count = 0;
     for &scale in &options.scales {
         let scaled = [height, width].map(|side| ((side as f64 * scale).round() as usize).max(1));
         let resized = if scaled == [height, width] {
@@ -48,6 +76,7 @@ pub(super) fn label_maps(
             };
             let logits = ops::resize_bilinear(&logits, size, model.align_corners())?;
             let share = probabilities(&logits)?;
+            count += 1;
             sum = Some(match sum {
                 Some(sum) => (sum + share)?,
                 None => share,
@@ -55,7 +84,7 @@ pub(super) fn label_maps(
         }
     }
     match sum {
-        Some(sum) => ops::upsampled_argmax(&sum, size, false),
+        Some(sum) => Ok((sum, count)),
         None => crate::fail!("predict: no scale was given"),
     }
 }

@@ -136,7 +136,11 @@ impl Run {
         let batches = batch_options(config, 0).batches_per_epoch(data.len());
         let config = config.resolved(batches)?;
         check_classes(task, &model.borrow(), &data)?;
+        if config.task != Task::Fit {
+            data.check_labelled(task)?;
+        }
         if let Some(val) = &val {
+            val.check_labelled(&format!("{task}: val"))?;
             check_classes(task, &model.borrow(), val)?;
         }
         capacity::check(session, &model.borrow(), &data, &config)?;
@@ -373,7 +377,7 @@ fn batch_options(config: &TrainConfig, start: usize) -> BatchOptions {
         distort: config.distort.clone(),
         drop_last: true,
         start,
-        epochs: None,
+        ..BatchOptions::default()
     }
 }
 
@@ -426,7 +430,7 @@ pub(super) fn averaging(config: &TrainConfig) -> Option<f64> {
 pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Result<()> {
     let (ours, theirs) = (model.config().classes, data.classes());
     ensure!(
-        ours == theirs,
+        ours == theirs || theirs == 0, // none: images without labels
         "{task}: the model has {ours} classes, the data set {} has {theirs}; call model.new_classifier({theirs})",
         data.name()
     );

@@ -17,16 +17,17 @@ impl Source for Seven {
     fn name(&self, i: usize) -> String {
         format!("image_{i}")
     }
-    fn load(&self, i: usize) -> Result<Sample> {
+    fn load(&self, i: usize) -> Result<Arc<Sample>> {
         ensure!(!(self.corrupt && i == 3), "image_3.png: broken");
         let height = if self.uneven { 6 + i } else { 6 };
-        Ok(Sample {
+        Ok(Arc::new(Sample {
             name: self.name(i),
             height,
             width: 8,
-            pixels: (0..height * 24).map(|p| (p * (i + 1)) as u8).collect(),
+            pixels: Arc::new((0..height * 24).map(|p| (p * (i + 1)) as u8).collect()),
             labels: vec![i as u8; height * 8],
-        })
+            labelled: true,
+        }))
     }
 }
 

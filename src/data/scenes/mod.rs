@@ -120,7 +120,7 @@ impl Source for Scenes {
         format!("scene_{}_{}_{i:05}", self.options.seed, self.split)
     }
 
-    fn load(&self, i: usize) -> Result<Sample> {
+    fn load(&self, i: usize) -> Result<Arc<Sample>> {
         let [height, width] = self.options.size;
         let mut random = Random::derived(self.options.seed, &[SCENES, self.number, i as u64]);
         let mut canvas = Canvas::new(height, width);
@@ -131,17 +131,18 @@ impl Source for Scenes {
         street.paint_buildings(&mut canvas, &mut random);
         things::paint_things(&street, &mut canvas, &mut random);
         let kept = self.options.classes as u8;
-        Ok(Sample {
+        Ok(Arc::new(Sample {
             name: self.name(i),
             height,
             width,
-            pixels: develop(&canvas, &street),
+            pixels: Arc::new(develop(&canvas, &street)),
             labels: canvas
                 .labels
                 .iter()
                 .map(|&l| if l < kept { l } else { IGNORED })
                 .collect(),
-        })
+            labelled: true,
+        }))
     }
 }
 

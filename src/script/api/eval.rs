@@ -6,6 +6,8 @@ use candle_core::{DType, Device};
 
 use super::{Data, Model};
 use crate::data::IGNORED;
+use crate::data::classes::voc_colour;
+use crate::data::encode::label_png;
 use crate::metrics::{Confusion, Protocol, Score};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -93,6 +95,8 @@ fn constructors() -> Vec<Entry> {
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
         /// let labels = eval::predict(net, data.get(0).image);
         /// assert_eq(labels.shape, [32, 40]);
+        /// let p = eval::predict(net, data.get(0).image, #{ probabilities: true });
+        /// assert_close(p.sum(0).mean().item(), 1.0);
         /// ```
         fn predict(ctx, model: Model,
             /// `[3, h, w]`, colours 0 to 1, as `data.get(i).image`; colours are normalised here.
@@ -102,11 +106,58 @@ fn constructors() -> Vec<Entry> {
             /// Average with the prediction for the mirror image.
             flip: bool = false,
             /// Height and width of a window that slides over the image.
-            window: Option<Pair> = None
+            window: Option<Pair> = None,
+            /// Give the probability of every class, `[classes, h, w]`, in place of the labels.
+            probabilities: bool = false
         ) -> Tensor {
             let window = window.map(|w| w.0);
             let options = EvalOptions { scales, flip, window, ..EvalOptions::default() };
+            if probabilities {
+                return evaluate::probabilities(ctx.session(), &model.0.borrow(), &image, &options);
+            }
             evaluate::predict(ctx.session(), &model.0.borrow(), &image, &options)
+        }
+
+        /// Label images with the network's own predictions: a data set of the same images with these labels.
+        ///
+        /// A pixel gets the most probable class where its probability reaches `threshold`; the others are ignored (255). The labels are
+        /// kept in memory; with `folder` they are written as indexed PNGs too, which `data::folder` reads as `labels`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 40] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let labelled = eval::pseudo_labels(net, data.without_labels(), #{ threshold: 0.0 });
+        /// assert_eq(labelled.get(1).labels, eval::predict(net, data.get(1).image));
+        /// ```
+        fn pseudo_labels(ctx, model: Model, data: Data,
+            /// The least probability of a label.
+            threshold: f64 = 0.95,
+            /// The image is resized by each of these; class probabilities are averaged.
+            scales: Vec<f64> = vec![1.0],
+            /// Average with the prediction for the mirror image.
+            flip: bool = false,
+            /// Write the label maps to this folder, `NAME.png` each; relative to the run folder.
+            folder: Option<String> = None
+        ) -> Data {
+            let options = EvalOptions { scales, flip, ..EvalOptions::default() };
+            let (model, set) = (model.0.borrow(), data.set());
+            let found = evaluate::pseudo_labels(ctx.session(), &model, set, threshold, &options)?;
+            let classes = model.config().classes;
+            let named = set.classes() == classes;
+            let names = match named {
+                true => set.class_names().to_vec(),
+                false => (0..classes).map(|i| format!("class {i}")).collect(),
+            };
+            let palette = match named {
+                true => set.palette().to_vec(),
+                false => (0..classes).map(|i| voc_colour(i as u8)).collect(),
+            };
+            if let Some(folder) = folder {
+                for (i, (labels, size)) in found.labels.iter().zip(&found.sizes).enumerate() {
+                    let path = ctx.session().output_path(format!("{folder}/{}.png", set.sample_name(i)?))?;
+                    path.write(label_png(labels, *size, &palette)?)?;
+                }
+            }
+            Ok(Data::of(set.with_labels(found.labels, names, palette)?))
         }
 
         /// Compare label maps: what was predicted with the truth, any shape, integers.
@@ -152,7 +203,7 @@ fn constructors() -> Vec<Entry> {
                 ignore_label: IGNORED,
                 classes: names.collect(),
             };
-            Ok(ScriptScore(Rc::new(Score { confusion, protocol })))
+            Ok(ScriptScore(Rc::new(Score { confusion, protocol, doubts: Vec::new() })))
         }
     }
 }

@@ -91,7 +91,7 @@ fn picture(what: &Dynamic, palette: Option<Dynamic>) -> Result<(&'static str, Pi
 }
 
 /// The colours given, the data set's, or VOC's for all labels.
-fn colours(palette: Option<Dynamic>) -> Result<Vec<[u8; 3]>> {
+pub(super) fn colours(palette: Option<Dynamic>) -> Result<Vec<[u8; 3]>> {
     let Some(given) = palette else {
         return Ok((0..=254).map(voc_colour).collect());
     };

@@ -9,17 +9,17 @@ use crate::script::options::dynamic_from;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
-/// Freezing a part that does not exist is a mistake worth an error.
-fn some(count: usize, prefix: &str, model: &Segmenter) -> Result<usize> {
+/// Naming a part that does not exist is a mistake worth an error.
+fn known_part(prefix: &str, model: &Segmenter) -> Result<()> {
     ensure!(
-        count > 0,
+        model.has_part(prefix),
         "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {} and {}.weight; print(model) \
          lists them",
         parts(model).join(", "),
         model.stage_name(),
         model.classifier_name()
     );
-    Ok(count)
+    Ok(())
 }
 
 fn parts(model: &Segmenter) -> Vec<String> {
@@ -79,7 +79,9 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn parameters(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`; everything if empty.
                       prefix: String = String::new()) -> Parameters {
-            Ok(Parameters(Rc::new(model.0.borrow().parameters(&prefix))))
+            let model = model.0.borrow();
+            known_part(&prefix, &model)?;
+            Ok(Parameters(Rc::new(model.parameters(&prefix))))
         }
 
         /// Keep the parameters below a name as they are; answers how many there are.
@@ -93,7 +95,8 @@ pub(super) fn entries() -> Vec<Entry> {
         fn freeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
                   prefix: String) -> usize {
             let model = model.0.borrow();
-            some(model.freeze(&prefix), &prefix, &model)
+            known_part(&prefix, &model)?;
+            Ok(model.freeze(&prefix))
         }
 
         /// Train the parameters below a name again; answers how many there are.
@@ -106,7 +109,8 @@ pub(super) fn entries() -> Vec<Entry> {
         fn unfreeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
                     prefix: String) -> usize {
             let model = model.0.borrow();
-            some(model.unfreeze(&prefix), &prefix, &model)
+            known_part(&prefix, &model)?;
+            Ok(model.unfreeze(&prefix))
         }
 
         /// Switch to training mode: batch statistics and dropout.
@@ -203,9 +207,11 @@ pub(super) fn entries() -> Vec<Entry> {
 
         /// Take over the weights of a safetensors file and report what fitted.
         ///
-        /// Bare torchvision names (`conv1.weight`) are recognised as the encoder's. `num_batches_tracked`, ImageNet's classifier
+        /// Bare torchvision names (`conv1.weight`) are recognised as the encoder's, and a beginning that the file's names share
+        /// (`module.`, `_orig_mod.`) is taken away. `num_batches_tracked`, ImageNet's classifier
         /// `fc.*` and `aux_classifier.*` are passed over; a file without `projection.*` counts as complete.
-        /// With `strict` a tensor that is missing, unexpected or of another shape is an error and nothing is loaded.
+        /// With `strict` a tensor that is missing, unexpected or of another shape is an error and nothing is loaded; without it only a
+        /// file that fits nowhere is.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
         /// net.save("net.safetensors");
@@ -221,7 +227,7 @@ pub(super) fn entries() -> Vec<Entry> {
             strict: bool = true,
             /// By what the file's names differ: put in front of them, or taken away, whichever fits; found by itself if absent.
             prefix: Option<String> = None,
-            /// Beginnings of names and what replaces them: `#{ "module.": "" }`.
+            /// Beginnings of names and what replaces them: `#{ "backbone.": "encoder." }`; each must begin some name.
             rename: Map = Map::new()
         ) -> Loaded {
             let rename = rename.into_iter().map(|(from, to)| match to.into_immutable_string() {

@@ -117,7 +117,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 let predicted = predict(ctx.session(), &model.0.borrow(), &image, &EvalOptions::default())?;
                 rows.push(Example {
                     name: String::new(),
-                    image: Picture::new(sample.width, sample.height, sample.pixels.clone())?,
+                    image: Picture::new(sample.width, sample.height, sample.pixels.to_vec())?,
                     truth: sample.labels.clone(),
                     prediction: predicted.flatten_all()?.to_vec1::<u8>()?,
                 });

@@ -1,9 +1,4 @@
 //! Real data sets, where they lie beside the project, and bad input on files made here.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may stop at the first surprise and says why it skips"
-)]
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -403,7 +398,7 @@ fn missing_folders_and_files_are_named() {
     assert!(error(voc2012(root.path(), None)).contains("JPEGImages"));
     assert!(error(cityscapes(root.path())).contains("leftImg8bit/train"));
     let options = FolderOptions {
-        labels: "masks".into(),
+        labels: Some("masks".into()),
         ..two_classes()
     };
     assert!(error(folder(root.path(), &options)).contains("masks"));

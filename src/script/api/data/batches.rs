@@ -1,0 +1,189 @@
+//! `d.batches(..)`: data sets in batches.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use candle_core::Device;
+
+use super::Data;
+use crate::data::{Augment, Batch, BatchOptions, Batches, Dataset, Distort};
+use crate::script::prelude::*;
+use crate::script::table::Entry;
+
+/// Batches to run over, again from the start in every `for`.
+#[derive(Clone)]
+pub struct DataBatches {
+    set: Dataset,
+    options: BatchOptions,
+    device: Device,
+    /// What `next` goes through.
+    stream: Rc<RefCell<Option<Batches>>>,
+}
+
+impl ScriptType for DataBatches {
+    const NAME: &'static str = "Batches";
+    const DOC: &'static str = "Batches of a data set, prepared ahead by worker threads: `for batch in batches`.";
+
+    fn display(&self) -> String {
+        format!("batches of {} from {}", self.options.size, self.set)
+    }
+}
+
+impl Iterable for DataBatches {
+    fn items(self) -> impl Iterator<Item = Result<Dynamic>> + 'static {
+        let (stream, error) = match self.set.batches(&self.options, &self.device) {
+            Ok(stream) => (Some(stream), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        let batches = stream.into_iter().flatten();
+        error
+            .into_iter()
+            .chain(batches.map(|batch| Ok(batch_map(batch?).into())))
+    }
+}
+
+/// How images are drawn.
+enum Weights {
+    Balanced,
+    Each(Vec<f64>),
+}
+
+impl Arg for Weights {
+    fn kind() -> String {
+        "\"balanced\" or [float]".into()
+    }
+    fn wanted() -> String {
+        "\"balanced\" or an array of one number per image".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        match String::convert(value) {
+            Some(name) => (name == "balanced").then_some(Weights::Balanced),
+            None => Vec::convert(value).map(Weights::Each),
+        }
+    }
+}
+
+/// A batch as scripts see it: `images`, `distorted` (or `()`), `views`, `labels` (or `()`), `names`, `indices`, `epoch`.
+pub fn batch_map(batch: Batch) -> Map {
+    let mut map = Map::new();
+    map.insert("images".into(), Dynamic::from(batch.images));
+    let distorted = batch.distorted.map_or(Dynamic::UNIT, Dynamic::from);
+    map.insert("distorted".into(), distorted);
+    let views: Array = batch.views.into_iter().map(Dynamic::from).collect();
+    map.insert("views".into(), views.into());
+    let labels = if batch.labelled {
+        Dynamic::from(batch.labels)
+    } else {
+        Dynamic::UNIT
+    };
+    map.insert("labels".into(), labels);
+    map.insert("names".into(), batch.names.into());
+    let indices: Array = batch.indices.iter().map(|&i| Dynamic::from_int(i as i64)).collect();
+    map.insert("indices".into(), indices.into());
+    map.insert("epoch".into(), Dynamic::from_int(batch.epoch as i64));
+    map
+}
+
+pub(super) fn entries() -> Vec<Entry> {
+    entries! {
+        /// Run over the images in batches, prepared ahead by worker threads.
+        ///
+        /// Each batch is a map: `images` (`[n, 3, h, w]`, normalised with ImageNet's mean and standard deviation), `distorted` (the same
+        /// with distorted colours, or `()`), `views` (further colour versions of the same crop), `labels` (`[n, h, w]`; `()` where no
+        /// image has a label map), `names`, `indices`, `epoch`.
+        /// ```
+        /// let scenes = data::scenes(#{ count: 6, size: [32, 40] });
+        /// let n = 0;
+        /// for batch in scenes.batches(#{ size: 4, shuffle: true, augment: #{ scale: [0.75, 1.5], flip: 0.5 }, distort: #{} }) {
+        ///     assert_eq(batch.images.shape, batch.distorted.shape);
+        ///     n += batch.names.len();
+        /// }
+        /// assert_eq(n, 6);
+        /// ```
+        fn batches(
+            ctx,
+            data: Data,
+            /// Images per batch.
+            size: usize = 8,
+            /// A new random order in every epoch.
+            shuffle: bool = false,
+            /// Order and augmentation follow from it; the session's seed if not given.
+            seed: Option<u64> = None,
+            /// Random `scale: [smallest, largest]`, `crop: [h, w]`, `flip: probability`, for image and labels together.
+            augment: Option<Nested<Augment>> = None,
+            /// The same as `crop` in `augment`.
+            crop: Option<[usize; 2]> = None,
+            /// A second view with other colours: `brightness`, `contrast`, `saturation`, `hue`, `probability`, `grey`, `blur`.
+            distort: Option<Nested<Distort>> = None,
+            /// Further views of the same crop, each a map as `distort` takes: `batch.views[i]`; no image is loaded twice.
+            views: Vec<Nested<Distort>> = Vec::new(),
+            /// Draw images at random in proportion to these numbers, one per image, or `"balanced"`: every class has the same weight. An epoch
+            /// has as many draws as the set has images.
+            weights: Option<Weights> = None,
+            /// How often to go through the set.
+            epochs: usize = 1,
+            /// Leave out an incomplete last batch.
+            drop_last: bool = false,
+        ) -> DataBatches {
+            let augment = augment.map(|o| o.fill("batches: augment")).transpose()?;
+            let augment = match crop {
+                Some(crop) => Some(Augment { crop: Some(crop), ..augment.unwrap_or_default() }),
+                None => augment,
+            };
+            let distort = distort.map(|o| o.fill("batches: distort")).transpose()?;
+            let views = views.into_iter().enumerate().map(|(i, o)| o.fill(&format!("batches: views[{i}]")));
+            let weights = match weights {
+                None => None,
+                Some(Weights::Each(weights)) => Some(weights),
+                Some(Weights::Balanced) => Some(data.set().balanced_weights(&ctx.session().cancel_flag())?),
+            };
+            let options = BatchOptions {
+                size,
+                shuffle,
+                seed: seed.unwrap_or(ctx.session().seed()),
+                augment,
+                distort,
+                views: views.collect::<Result<_>>()?,
+                weights: weights.map(Into::into),
+                drop_last,
+                start: 0,
+                epochs: Some(epochs),
+            };
+            let set = data.set().clone();
+            options.check_for(&set)?;
+            Ok(DataBatches { set, options, device: ctx.session().device().clone(), stream: Rc::default() })
+        }
+    }
+}
+
+/// The methods of `Batches`.
+pub(super) fn methods() -> Vec<Entry> {
+    entries! {
+        /// The next batch, or `()` behind the last one: for loops that draw from several sets. `for` starts anew and is not affected.
+        /// ```
+        /// let batches = data::scenes(#{ count: 3, size: [32, 40] }).batches(#{ size: 2 });
+        /// assert_eq(batches.next().names.len, 2);
+        /// assert_eq(batches.next().names.len, 1);
+        /// assert_eq(batches.next(), ());
+        /// ```
+        fn next(ctx, batches: DataBatches) -> Dynamic {
+            let mut stream = batches.stream.borrow_mut();
+            let stream = match &mut *stream {
+                Some(stream) => stream,
+                none => none.insert(batches.set.batches(&batches.options, &batches.device)?),
+            };
+            match stream.next() {
+                Some(batch) => Ok(batch_map(batch?).into()),
+                None => Ok(Dynamic::UNIT),
+            }
+        }
+
+        /// How many batches there are.
+        /// ```
+        /// assert_eq(data::scenes(#{ count: 3 }).batches(#{ size: 2 }).len, 2);
+        /// ```
+        get len(ctx, batches: DataBatches) -> usize {
+            Ok(batches.options.batches_per_epoch(batches.set.len()) * batches.options.epochs.unwrap_or(1))
+        }
+    }
+}
