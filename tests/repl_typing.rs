@@ -13,7 +13,7 @@ mod terminal;
 use std::time::{Duration, Instant};
 
 use expectrl::{Eof, Expect};
-use terminal::{enter, folder, output, shell, start, start_with};
+use terminal::{READ, enter, folder, output, shell, start, start_with};
 
 #[test]
 fn strings_comments_and_closures_continue() {
@@ -56,6 +56,30 @@ fn a_semicolon_silences_and_a_long_input_shows_time_and_memory() {
     assert_eq!(output(&mut t, "let short = 1"), "");
 }
 
+/// What is typed while something runs is drawn once, not anew for every letter.
+#[test]
+fn what_is_typed_ahead_is_drawn_once() {
+    let folder = folder();
+    let mut t = start_with(folder.path(), &[], &[("TERM", "xterm-256color")]);
+    t.send_line("sleep(1)").unwrap();
+    t.expect("sleep(1)").unwrap();
+    t.expect(READ).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let commands = [
+        "let a = tensor::full([2, 3], 1.5).softmax(#{ temperature: 0.5, dim: 1 }).sum();",
+        "let run = |x| train::pretrain(a, a, #{ steps: 100, batch_size: 8, optimizer: #{ lr: 0.1 } });",
+        "print(`${a.shape} ${40 + 2}`)",
+    ];
+    t.send(format!("{}\r", commands.join("\r"))).unwrap();
+    let seen = t.expect("[] 42").unwrap();
+    let drawn = seen.before().len();
+    assert!(drawn < 2500, "{drawn} bytes: {}", String::from_utf8_lossy(seen.before()));
+    t.expect("[5]>").unwrap();
+    // afterwards hints and colours are there again
+    t.send("tensor::full(").unwrap();
+    t.expect("value: float").unwrap();
+}
+
 #[test]
 fn a_long_paste_is_one_input() {
     let folder = folder();
@@ -78,6 +102,9 @@ fn tab_knows_results_variables_keys_and_files() {
     let mut t = start(folder.path());
     enter(&mut t, "let scenes = data::scenes(#{ count: 2, size: [32, 32] })", "");
     enter(&mut t, "let batch = #{ images: tensor::ones([1, 2]), count: 3 }", "");
+    std::fs::write(folder.path().join("helper.rhai"), "fn double(x) { 2 * x }").unwrap();
+    enter(&mut t, "import \"helper\" as helper; let rows = [#{ loss: 1 }];", "");
+    enter(&mut t, "fn own_loss(x) { helper::double(x) }", "");
     for (typed, completed) in [
         ("scenes.train.class_na", "class_names"),
         ("scenes.take(1).class_na", "class_names"),
@@ -91,6 +118,11 @@ fn tab_knows_results_variables_keys_and_files() {
         ("scenes.batches(#{ distort: #{ bri", "brightness: "),
         ("tensor::load(\"wei", "weights.npy"),
         ("%his", "%history"),
+        ("scenes.get(0).ima", "image"),
+        ("rows[0].los", "loss"),
+        ("`${batch.images.softm", "softmax"),
+        ("helper::dou", "double"),
+        ("own_l", "own_loss"),
     ] {
         t.send(format!("{typed}\t")).unwrap();
         t.expect(completed).unwrap_or_else(|e| panic!("{typed}: {e}"));

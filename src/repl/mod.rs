@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
@@ -37,6 +37,8 @@ use evaluate::Evaluator;
 
 /// Seconds from which on time and memory are shown after an input.
 const WORTH_SAYING: f64 = 1.0;
+/// A line that takes longer was not typed before its prompt came.
+const TYPED_AHEAD: Duration = Duration::from_millis(200);
 /// Characters of a value that are shown.
 const LONGEST_VALUE: usize = 4000;
 
@@ -59,6 +61,7 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
     let mut editor: Editor<Assistant, FileHistory> = Editor::with_config(config).map_err(line_error)?;
     let assistant = Assistant::new(repl.evaluator.interpreter().context().table().clone(), colour);
     let known = Rc::clone(assistant.known());
+    let ahead = Rc::clone(assistant.ahead());
     editor.set_helper(Some(assistant));
     let left = Arc::new(AtomicBool::new(false));
     let leave = EventHandler::Conditional(Box::new(Leave(left.clone())));
@@ -75,11 +78,17 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
     loop {
         *known.borrow_mut() = repl.evaluator.known();
         let prompt = format!("[{}]> ", repl.evaluator.next_number());
+        ahead.set(ahead.get() + waiting());
+        let asked = Instant::now();
         let ending = repl.evaluator.interpreter().session().ending().clone();
         let line = ending.idle(|| editor.readline(&prompt));
         if ending.status().is_some() {
             break;
         }
+        ahead.set(match &line {
+            Ok(line) if asked.elapsed() < TYPED_AHEAD => ahead.get().saturating_sub(line.len() + 1),
+            _ => 0,
+        });
         match line {
             Ok(_) if left.swap(false, Ordering::Relaxed) => {}
             Ok(line) if line.trim().is_empty() => {}
@@ -104,6 +113,12 @@ pub fn run(interpreter: Interpreter) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Bytes typed that nobody has read.
+fn waiting() -> usize {
+    let waiting = rustix::io::ioctl_fionread(std::io::stdin()).unwrap_or(0);
+    usize::try_from(waiting).unwrap_or(usize::MAX)
 }
 
 /// Ctrl-C on a line with a hint: the line is taken as it is, for then the editor wipes the hint away, and thrown away.

@@ -7,7 +7,7 @@ mod infer;
 mod options;
 mod typing;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 pub use infer::Variable;
@@ -33,6 +33,10 @@ pub struct Assistant {
     known: Rc<RefCell<Known>>,
     parser: Engine,
     colour: bool,
+    /// Bytes that were typed before the prompt came.
+    ahead: Rc<Cell<usize>>,
+    /// The bracket that is drawn as the partner of the one at the cursor.
+    marked: Cell<Option<usize>>,
 }
 
 impl Assistant {
@@ -43,7 +47,14 @@ impl Assistant {
             known: Rc::default(),
             parser: crate::script::engine::parser(),
             colour,
+            ahead: Rc::default(),
+            marked: Cell::default(),
         }
+    }
+
+    /// How many bytes were typed before the prompt came, to be kept up to date by the owner.
+    pub fn ahead(&self) -> &Rc<Cell<usize>> {
+        &self.ahead
     }
 
     /// What the session has made, to be kept up to date by the owner.

@@ -18,6 +18,11 @@ use crate::script::report::is_incomplete;
 const LONGEST_HINT: usize = 200;
 
 impl Assistant {
+    /// Whether what follows on the line is typed already; hints and colours come behind it.
+    fn typed_ahead(&self, line: &str) -> bool {
+        line.len() < self.ahead.get()
+    }
+
     /// Whether the input wants more lines.
     pub fn incomplete(&self, text: &str) -> bool {
         let trimmed = text.trim();
@@ -76,7 +81,7 @@ impl Hinter for Assistant {
     type Hint = Signature;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Signature> {
-        if pos < line.len() || line.contains('\n') {
+        if pos < line.len() || line.contains('\n') || self.typed_ahead(line) {
             return None;
         }
         let text = self.signature(line)?;
@@ -112,8 +117,17 @@ impl Highlighter for Assistant {
         }
     }
 
-    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
-        self.colour && kind != CmdKind::ForcedRefresh
+    /// Whether the line must be drawn anew for its colours. A letter at the end that changes no colour is only written.
+    fn highlight_char(&self, line: &str, pos: usize, kind: CmdKind) -> bool {
+        if !self.colour || kind == CmdKind::ForcedRefresh || self.typed_ahead(line) {
+            return false;
+        }
+        let bracket = partner(line, pos);
+        let marked = self.marked.replace(bracket);
+        let Some((at, last)) = line.char_indices().next_back().filter(|_| pos == line.len() && marked.is_none()) else {
+            return bracket != marked || kind == CmdKind::Other;
+        };
+        bracket.is_some() || kind == CmdKind::Other && paint(line, None) != format!("{}{last}", paint(&line[..at], None))
     }
 }
 
@@ -132,6 +146,21 @@ impl Helper for Assistant {}
 #[cfg(test)]
 mod tests {
     use super::super::tests::assistant;
+    use super::*;
+
+    #[test]
+    fn only_what_changes_colour_is_drawn_anew() {
+        let a = Assistant {
+            colour: true,
+            ..assistant()
+        };
+        let drawn = |line: &str| a.highlight_char(line, line.len(), CmdKind::Other);
+        for (line, anew) in [("w", false), ("we", false), ("le", false), ("let", true), ("lets", true), ("a =", false), ("a(", true)] {
+            assert_eq!(drawn(line), anew, "{line}");
+        }
+        a.ahead.set(10);
+        assert!(!drawn("let"));
+    }
 
     #[test]
     fn open_input_continues() {
