@@ -23,6 +23,9 @@ pub enum Error {
     /// Training cannot go on (a loss that is not finite, say); what was trained before is kept.
     #[error("{0}")]
     Training(String),
+    /// A closure of the script failed; the script layer keeps its error and shows it in place of this one.
+    #[error("a closure failed")]
+    Closure,
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,

@@ -215,9 +215,9 @@ fn dispatch(cli: Cli) -> u8 {
         Some(Command::Run { file, pairs, limits }) => run(&cli.common, limits, file, pairs),
         Some(Command::Check { files }) => check_files(files),
         Some(Command::Help { name }) => {
-            let text = help::help(&seglab::script::api::table(), name.as_deref().unwrap_or_default());
-            match say(&text) {
-                DONE if text.starts_with("there is no help") => FAILED,
+            let (table, name) = (seglab::script::api::table(), name.as_deref().unwrap_or_default());
+            match say(&help::help(&table, name)) {
+                DONE if help::found(&table, name).is_none() => FAILED,
                 status => status,
             }
         }

@@ -205,8 +205,53 @@ fn the_layout_is_kept() {
     assert!(findings.is_empty(), "\n{}", findings.join("\n"));
 }
 
+/// Whether a line asks what the text of an error says, or cuts it.
+fn reads_an_error(line: &str) -> bool {
+    const READERS: [&str; 7] = [
+        "contains",
+        "starts_with",
+        "ends_with",
+        "split",
+        "split_once",
+        "strip_prefix",
+        "replacen",
+    ];
+    let errors = ["e", "err", "error", "problem", "message", "inner", "other", "cause"];
+    READERS.iter().any(|reader| {
+        line.match_indices(&format!(".{reader}(")).any(|(at, _)| {
+            let before = line[..at]
+                .trim_end_matches(".to_string()")
+                .trim_end_matches(".as_str()");
+            let owner = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next();
+            owner.is_some_and(|owner| errors.contains(&owner))
+        })
+    })
+}
+
+#[test]
+fn errors_are_told_by_their_kind() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut findings = Vec::new();
+    for path in sources(&root) {
+        let shown = path.strip_prefix(&root).unwrap().display().to_string();
+        // errors of Rhai and serde are translated in the one, those of candle in the other
+        if shown.starts_with("script/translate/") || shown == "error.rs" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = code(&text).filter(|(_, line)| reads_an_error(line));
+        findings.extend(
+            lines.map(|(number, line)| format!("{shown}:{number}: the text of an error is read: {}", line.trim())),
+        );
+    }
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
 #[test]
 fn the_checks_can_fail() {
+    assert!(reads_an_error("if e.to_string().contains(\"x\") {"));
+    assert!(reads_an_error("Some(d) if problem.ends_with(\"found ()\") => Ok(d()),"));
+    assert!(!reads_an_error("if name.contains(\"x\") {"));
     assert_eq!(imports("use crate::{nn::Segmenter, train};"), ["nn", "train"]);
     assert_eq!(imports("let x = crate::ops::conv2d(a);"), ["ops"]);
     assert!(names_package("use rhai::Engine;", "rhai") && !names_package("use crate::rhai::x;", "rhai"));

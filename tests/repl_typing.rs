@@ -73,7 +73,11 @@ fn what_is_typed_ahead_is_drawn_once() {
     t.send(format!("{}\r", commands.join("\r"))).unwrap();
     let seen = t.expect("[] 42").unwrap();
     let drawn = seen.before().len();
-    assert!(drawn < 2500, "{drawn} bytes: {}", String::from_utf8_lossy(seen.before()));
+    assert!(
+        drawn < 2500,
+        "{drawn} bytes: {}",
+        String::from_utf8_lossy(seen.before())
+    );
     t.expect("[5]>").unwrap();
     // afterwards hints and colours are there again
     t.send("tensor::full(").unwrap();

@@ -11,14 +11,13 @@ use super::catch::{Insertion, original};
 use super::definitions::{Definition, definitions};
 use super::report::Report;
 use super::table::Table;
+use super::translate;
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::session::Session;
 
 /// The value of a Ctrl-C that ends a script; `try`/`catch` cannot swallow it.
 pub const INTERRUPTED: &str = "interrupted";
-/// How the text of an error ends whose real cause is set aside.
-const CLOSURE_FAILED: &str = "its closure failed";
 
 /// What Rhai's calls give.
 type RhaiResult = std::result::Result<Dynamic, Box<EvalAltResult>>;
@@ -285,28 +284,33 @@ impl<'a> Call<'a> {
     /// An error inside the closure keeps its own position and call chain, however much Rust lies between: return the `Err`
     /// at once and the report shows the closure's error.
     pub fn call(&self, closure: &FnPtr, args: impl FuncArgs) -> Result<Dynamic> {
+        self.call_as("its closure", closure, args)
+    }
+
+    /// The same for one of several closures; messages call it `role`.
+    pub fn call_as(&self, role: &str, closure: &FnPtr, args: impl FuncArgs) -> Result<Dynamic> {
         let mut values: Vec<Dynamic> = Vec::new();
         args.parse(&mut values);
         let given = values.len();
-        self.answered(closure, given, closure.call_raw(self.native, None, values))
+        self.answered(role, closure, given, closure.call_raw(self.native, None, values))
     }
 
     /// Call a script's closure on the item at `index` of a list: it takes the item, or item and index, or finds the item in `this`.
     pub fn call_on(&self, closure: &FnPtr, mut item: Dynamic, index: usize) -> Result<Dynamic> {
         let index = [Dynamic::from_int(i64::try_from(index).unwrap_or(i64::MAX))];
         let answer = closure.call_raw_with_extra_args(&self.function, self.native, Some(&mut item), [], index, Some(0));
-        self.answered(closure, 1, answer)
+        self.answered("its closure", closure, 1, answer)
     }
 
     /// Call a script's closure on an entry of a map: it takes name and value, or the name and finds the value in `this`.
     pub fn call_on_entry(&self, closure: &FnPtr, name: &str, mut value: Dynamic) -> Result<Dynamic> {
         let value = Some(&mut value);
         let answer = closure.call_raw_with_extra_args(&self.function, self.native, value, [name.into()], [], Some(1));
-        self.answered(closure, 2, answer)
+        self.answered("its closure", closure, 2, answer)
     }
 
     /// What a closure gave, or its error as ours.
-    fn answered(&self, closure: &FnPtr, given: usize, answer: RhaiResult) -> Result<Dynamic> {
+    fn answered(&self, role: &str, closure: &FnPtr, given: usize, answer: RhaiResult) -> Result<Dynamic> {
         match answer {
             Ok(value) => Ok(value.flatten()),
             Err(mut error) => {
@@ -317,11 +321,9 @@ impl<'a> Call<'a> {
                 {
                     error = std::mem::replace(inner, Box::new(EvalAltResult::ErrorStackOverflow(Position::NONE)));
                 }
-                if let EvalAltResult::ErrorFunctionNotFound(name, _) = &*error
-                    && name.split(' ').next() == Some(closure.fn_name())
-                {
+                if translate::is_wrong_count(&error, closure) {
                     fail!(
-                        "{}: it calls its closure with {}, but the closure takes another number of parameters; write |{}| ...",
+                        "{}: it calls {role} with {}, but the closure takes another number of parameters; write |{}| ...",
                         self.function,
                         count(given, "argument"),
                         ["a", "b", "c", "d", "e", "f"]
@@ -332,10 +334,11 @@ impl<'a> Call<'a> {
                 }
                 let interrupted = matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(..));
                 self.set_aside(error);
-                if interrupted {
-                    return Err(Error::Interrupted);
-                }
-                fail!("{}: {CLOSURE_FAILED}", self.function)
+                Err(if interrupted {
+                    Error::Interrupted
+                } else {
+                    Error::Closure
+                })
             }
         }
     }
@@ -357,23 +360,10 @@ pub(super) fn script_error(error: Error) -> Box<EvalAltResult> {
 impl Call<'_> {
     /// The error of this call as Rhai's: the closure's own if one was set aside, else ours with the function's name in front.
     pub(super) fn finish(&self, error: Error) -> Box<EvalAltResult> {
-        let text = match &error {
-            Error::Interrupted => return self.take_pending().unwrap_or_else(|| script_error(error)),
-            other => self.table().plain(&other.to_string()),
-        };
-        if text.ends_with(CLOSURE_FAILED)
-            && let Some(inner) = self.take_pending()
-        {
-            return inner;
+        if let Error::Interrupted | Error::Closure = error {
+            return self.take_pending().unwrap_or_else(|| script_error(error));
         }
-        let bare = self.function.rsplit("::").next().unwrap_or(&self.function);
-        let named = text.starts_with(&self.function) || text.starts_with(bare);
-        let text = if named {
-            text
-        } else {
-            format!("{}: {text}", self.function)
-        };
-        script_error(Error::Usage(text))
+        script_error(Error::Usage(translate::named(self.table(), &self.function, &error)))
     }
 }
 

@@ -26,27 +26,34 @@ pub fn about(context: &Context, name: &str) -> String {
 
 /// What `help(name)` shows; an empty name gives the overview.
 pub fn help(table: &Table, name: &str) -> String {
+    found(table, name).unwrap_or_else(|| nothing(table, name.trim().trim_end_matches("::")))
+}
+
+/// The help on `name`, if there is any.
+pub fn found(table: &Table, name: &str) -> Option<String> {
     let name = name.trim().trim_end_matches("::");
     if name.is_empty() {
-        return overview(table);
+        return Some(overview(table));
     }
     if let Some((space, doc)) = table.namespaces.iter().find(|(n, _)| *n == name) {
-        return list(
+        return Some(list(
             &format!("{space}:: {doc}"),
             table.functions_of(space).map(AsRef::as_ref),
-        );
+        ));
     }
     if let Some(t) = table.types.iter().find(|t| t.name.eq_ignore_ascii_case(name)) {
         let own = table.entries.iter().filter(|e| e.receiver == t.name);
-        return list(&format!("{}: {}", t.name, t.doc), own.map(AsRef::as_ref));
+        return Some(list(&format!("{}: {}", t.name, t.doc), own.map(AsRef::as_ref)));
     }
     let found = table.find(name);
     let mut texts: Vec<String> = found.iter().map(|e| describe(e)).collect();
     texts.extend(basic(table, &found, name));
     texts.extend(options(table, name, !found.is_empty()));
-    if !texts.is_empty() {
-        return texts.join("\n\n");
-    }
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+/// What is said where there is no help.
+fn nothing(table: &Table, name: &str) -> String {
     let names: Vec<String> = table
         .entries
         .iter()

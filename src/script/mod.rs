@@ -66,7 +66,6 @@ pub mod definitions;
 pub mod engine;
 mod habits;
 pub mod help;
-mod hints;
 pub mod nested;
 pub mod options;
 pub mod pieces;
@@ -74,8 +73,8 @@ pub mod report;
 mod resolver;
 mod show;
 mod sizes;
-mod syntax;
 pub mod table;
+mod translate;
 pub mod values;
 
 pub use context::{Argument, Call, Context};

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::translate;
 use super::values::{self, Arg, describe, finite};
 use crate::error::{Error, Result, nearest};
 use crate::fail;
@@ -79,7 +80,7 @@ impl Options {
             let fails = |name: &str, value: &Dynamic| matches!(alone(name, value), Ok(Err(_)));
             let culprit = self.map.iter().find(|(name, value)| fails(name, value));
             let culprit = culprit.map(|(name, _)| format!("`{name}`: ")).unwrap_or_default();
-            Error::usage(format!("{path}: {culprit}{}", tidy(&e.to_string())))
+            Error::usage(format!("{path}: {culprit}{}", translate::serde(&e)))
         })
     }
 
@@ -97,9 +98,14 @@ impl Options {
 /// The error for a name that is not among the `valid` ones.
 pub fn unknown<'a>(path: &str, name: &str, valid: impl Iterator<Item = &'a str>) -> Error {
     let valid: Vec<&str> = valid.collect();
-    let hint = super::habits::option(name, &valid)
-        .or_else(|| nearest(name, valid.iter().copied()))
-        .map(|n| format!("; did you mean `{n}`?"))
+    let meant = super::habits::option(name, &valid).or_else(|| nearest(name, valid.iter().copied()));
+    unknown_but(path, name, &valid, meant.map(|n| format!("`{n}`")))
+}
+
+/// The same where it is known what was meant, if anything.
+pub(super) fn unknown_but(path: &str, name: &str, valid: &[&str], meant: Option<String>) -> Error {
+    let hint = meant
+        .map(|meant| format!("; did you mean {meant}?"))
         .unwrap_or_default();
     let list = if valid.is_empty() {
         "it takes no options".to_string()
@@ -221,23 +227,6 @@ pub fn dynamic_from(json: &Value) -> Dynamic {
                 .map(|(k, v)| (k.as_str().into(), dynamic_from(v)))
                 .collect(),
         ),
-    }
-}
-
-/// serde's message with a suggestion where it lists the valid names of an enum.
-fn tidy(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((found, valid)) if message.starts_with("unknown variant") => {
-            let hint = nearest(found, valid.iter().copied())
-                .map(|n| format!("; did you mean \"{n}\"?"))
-                .unwrap_or_default();
-            format!(
-                "\"{found}\" is not known, expected one of \"{}\"{hint}",
-                valid.join("\", \"")
-            )
-        }
-        _ => message.to_string(),
     }
 }
 

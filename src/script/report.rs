@@ -5,7 +5,7 @@ use std::fmt::Write;
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position, Scope};
 
 use super::context::Context;
-use super::hints;
+use super::translate;
 
 /// Why a script ended, ready to be shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -180,7 +180,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     let position = error.position();
     let place = at(&source, position);
     let method = place.as_ref().is_some_and(Place::behind_a_dot);
-    let (message, mut hint) = hints::runtime(context, scope, &mut error, method);
+    let (message, mut hint) = translate::runtime::explain(context, scope, &mut error, method);
     // thrown again, it is reported as it was at first
     if let EvalAltResult::ErrorRuntime(value, _) = &error
         && value.tag() != 0
@@ -218,7 +218,7 @@ pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Re
             Position::new(line.min(65535) as u16, (last.chars().count() + 1).min(65535) as u16),
         )
     });
-    let (message, hint) = super::syntax::explain(error.err_type(), &text, &mut place);
+    let (message, hint) = translate::syntax::explain(error.err_type(), &text, &mut place);
     Report {
         message,
         place,

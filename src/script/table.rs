@@ -379,22 +379,6 @@ impl Table {
             .filter(move |e| e.receiver.is_empty() && e.namespace == namespace)
     }
 
-    /// The text with the script's names for Rust's type names.
-    pub fn plain(&self, text: &str) -> String {
-        if !text.contains("::") {
-            return text.to_string();
-        }
-        self.types.iter().fold(text.to_string(), |text, t| {
-            let article = if t.name.starts_with(['A', 'E', 'I', 'O']) {
-                "an"
-            } else {
-                "a"
-            };
-            text.replace(&format!("a {}", t.rust_name), &format!("{article} {}", t.name))
-                .replace(t.rust_name, t.name)
-        })
-    }
-
     /// The script's name for a Rust type name.
     pub fn type_name<'a>(&self, rust: &'a str) -> &'a str {
         match self.types.iter().find(|t| t.rust_name == rust || t.name == rust) {

@@ -142,14 +142,14 @@ impl<'a> Values<'a> {
         self.next += 1;
         let name = self.params.get(index).map_or("", |p| p.name);
         match (self.slots.get_mut(index).and_then(Option::take), default) {
-            (Some(value), default) => match read::<T>(value.flatten(), default.is_some()) {
-                Ok(value) => Ok(value),
-                Err(problem) => match default {
-                    // `()` asks for the default
-                    Some(default) if problem.ends_with("found ()") => Ok(default()),
-                    _ => fail!("{}: `{name}` {problem}", self.function),
-                },
-            },
+            (Some(value), default) => {
+                let asks_for_default = value.is_unit();
+                match (read::<T>(value.flatten(), default.is_some()), default) {
+                    (Ok(value), _) => Ok(value),
+                    (Err(_), Some(default)) if asks_for_default => Ok(default()),
+                    (Err(problem), _) => fail!("{}: `{name}` {problem}", self.function),
+                }
+            }
             (None, Some(default)) => Ok(default()),
             (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
         }
@@ -159,14 +159,13 @@ impl<'a> Values<'a> {
 /// The error for an option that a function does not take; one that belongs into a map inside the options is told so.
 pub(super) fn unknown_option(function: &str, name: &str, params: &[Param]) -> Error {
     let inside = |p: &&Param| nested::names(&(p.options)()).any(|(n, _)| n == name);
-    let error = super::options::unknown(function, name, params.iter().map(|p| p.name));
+    let valid: Vec<&str> = params.iter().map(|p| p.name).collect();
     match params.iter().find(inside) {
         Some(map) => {
-            let text = error.to_string();
-            let text = text.split("; did you mean").next().unwrap_or(&text);
-            Error::usage(format!("{text}; did you mean {}: #{{ {name}: .. }}?", map.name))
+            let meant = format!("{}: #{{ {name}: .. }}", map.name);
+            super::options::unknown_but(function, name, &valid, Some(meant))
         }
-        None => error,
+        None => super::options::unknown(function, name, valid.into_iter()),
     }
 }
 

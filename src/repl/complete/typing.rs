@@ -124,10 +124,15 @@ impl Highlighter for Assistant {
         }
         let bracket = partner(line, pos);
         let marked = self.marked.replace(bracket);
-        let Some((at, last)) = line.char_indices().next_back().filter(|_| pos == line.len() && marked.is_none()) else {
+        let Some((at, last)) = line
+            .char_indices()
+            .next_back()
+            .filter(|_| pos == line.len() && marked.is_none())
+        else {
             return bracket != marked || kind == CmdKind::Other;
         };
-        bracket.is_some() || kind == CmdKind::Other && paint(line, None) != format!("{}{last}", paint(&line[..at], None))
+        bracket.is_some()
+            || kind == CmdKind::Other && paint(line, None) != format!("{}{last}", paint(&line[..at], None))
     }
 }
 
@@ -155,7 +160,15 @@ mod tests {
             ..assistant()
         };
         let drawn = |line: &str| a.highlight_char(line, line.len(), CmdKind::Other);
-        for (line, anew) in [("w", false), ("we", false), ("le", false), ("let", true), ("lets", true), ("a =", false), ("a(", true)] {
+        for (line, anew) in [
+            ("w", false),
+            ("we", false),
+            ("le", false),
+            ("let", true),
+            ("lets", true),
+            ("a =", false),
+            ("a(", true),
+        ] {
             assert_eq!(drawn(line), anew, "{line}");
         }
         a.ahead.set(10);

@@ -54,7 +54,7 @@ impl Closures {
             let Some(closure) = closure else {
                 fail!("{}: {what} is a closure; give it again to go on", ctx.function())
             };
-            let value = ctx.call(closure, (step as i64,)).map_err(|e| named(what, e))?;
+            let value = ctx.call_as(what, closure, (step as i64,))?;
             match <f64 as Arg>::convert(&value) {
                 Some(number) => Ok(number),
                 None => fail!(
@@ -74,7 +74,7 @@ impl Closures {
             let Some(closure) = closure else {
                 return Ok(Flow::Continue);
             };
-            let answer = ctx.call(closure, (event_map(event),)).map_err(|e| named(name, e))?;
+            let answer = ctx.call_as(name, closure, (event_map(event),))?;
             Ok(flow(ctx, name, event.moment, &answer))
         };
         let mut hooks = Hooks {
@@ -85,14 +85,6 @@ impl Closures {
             epochs_only: self.on_step.is_none(),
         };
         body(&mut hooks)
-    }
-}
-
-/// Say which closure has the wrong number of parameters, where a function takes several.
-fn named(name: &str, error: Error) -> Error {
-    match error {
-        Error::Usage(text) => Error::Usage(text.replacen("it calls its closure", &format!("it calls {name}"), 1)),
-        other => other,
     }
 }
 

@@ -2,27 +2,27 @@
 
 use rhai::{EvalAltResult, Scope};
 
-use super::context::{Context, count};
-use super::habits;
-use super::show::show;
-use super::table::{Kind, Table};
 use crate::error::nearest;
+use crate::script::context::{Context, count};
+use crate::script::habits;
+use crate::script::show::show;
+use crate::script::table::{Kind, Table};
 
 /// What a loop runs over.
 pub(super) const ITERABLE: &str = "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { d.get(i) }`";
 
 /// Message and hint of a run-time error; `method`: a dot stands where it happened.
-pub fn runtime(context: &Context, scope: &Scope, error: &mut EvalAltResult, method: bool) -> (String, Option<String>) {
+pub fn explain(context: &Context, scope: &Scope, error: &mut EvalAltResult, method: bool) -> (String, Option<String>) {
     let table = context.table();
     match error {
         EvalAltResult::ErrorRuntime(value, _) => (show(table, value, false), None),
         EvalAltResult::ErrorTerminated(..) => ("interrupted".into(), None),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => unknown_function(context, scope, signature, method),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
-            unknown_variable(context, scope, &super::engine::table_name(name))
+            unknown_variable(context, scope, &crate::script::engine::table_name(name))
         }
         EvalAltResult::ErrorModuleNotFound(name, _) => {
-            let name = super::engine::table_name(name);
+            let name = crate::script::engine::table_name(name);
             let known = table.namespaces.iter().map(|(n, _)| *n);
             let hint = nearest(&name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
             let list: Vec<&str> = known.collect();
@@ -103,7 +103,7 @@ fn plain_types(table: &Table, text: &str) -> String {
 
 /// `softmax (Tensor, i64)` -> name, types in the script's words.
 fn parse_signature(table: &Table, signature: &str) -> (String, Vec<String>) {
-    let text = super::engine::table_name(&signature.replace("&str | ImmutableString | String", "string"));
+    let text = crate::script::engine::table_name(&signature.replace("&str | ImmutableString | String", "string"));
     let Some((name, rest)) = text.split_once(" (") else {
         return (text, Vec::new());
     };
@@ -303,7 +303,7 @@ fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
         [property, receiver, ..] => property_error(table, property, table.type_name(receiver)),
         // a map's missing key comes bare
         _ => (
-            format!("the map has no key `{}`", super::engine::table_name(text)),
+            format!("the map has no key `{}`", crate::script::engine::table_name(text)),
             Some("map.keys() lists the keys, \"name\" in map asks for one".into()),
         ),
     }

@@ -2,9 +2,9 @@
 
 use rhai::{LexError, ParseErrorType};
 
-use super::habits::keyword;
-use super::hints::{ITERABLE, lower_first};
-use super::report::Place;
+use super::runtime::{ITERABLE, lower_first};
+use crate::script::habits::keyword;
+use crate::script::report::Place;
 
 /// Message and hint of a parse error in `source`; `place` moves to where the fix belongs.
 pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -> (String, Option<String>) {

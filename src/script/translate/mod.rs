@@ -1,0 +1,64 @@
+//! Errors of Rhai and serde in our words. Only here is the text of an error read; elsewhere its kind says what it is.
+//!
+//! `runtime` translates what goes wrong while a script runs, `syntax` what cannot be parsed.
+
+pub mod runtime;
+pub mod syntax;
+
+use rhai::{EvalAltResult, FnPtr};
+
+use super::table::Table;
+use crate::error::{Error, nearest};
+
+/// Whether Rhai found no version of this closure for the number of arguments it was called with.
+pub fn is_wrong_count(error: &EvalAltResult, closure: &FnPtr) -> bool {
+    match error {
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => signature.split(' ').next() == Some(closure.fn_name()),
+        _ => false,
+    }
+}
+
+/// The text of an error of the library, with the script's names of types, behind the name of the function that was called.
+pub fn named(table: &Table, function: &str, error: &Error) -> String {
+    let text = plain(table, &error.to_string());
+    let bare = function.rsplit("::").next().unwrap_or(function);
+    if text.starts_with(function) || text.starts_with(bare) {
+        text
+    } else {
+        format!("{function}: {text}")
+    }
+}
+
+/// The text with the script's names for Rust's type names.
+fn plain(table: &Table, text: &str) -> String {
+    if !text.contains("::") {
+        return text.to_string();
+    }
+    table.types.iter().fold(text.to_string(), |text, t| {
+        let article = if t.name.starts_with(['A', 'E', 'I', 'O']) {
+            "an"
+        } else {
+            "a"
+        };
+        text.replace(&format!("a {}", t.rust_name), &format!("{article} {}", t.name))
+            .replace(t.rust_name, t.name)
+    })
+}
+
+/// serde's message, with a suggestion where it lists the valid names of an enum.
+pub fn serde(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((found, valid)) if message.starts_with("unknown variant") => {
+            let hint = nearest(found, valid.iter().copied())
+                .map(|n| format!("; did you mean \"{n}\"?"))
+                .unwrap_or_default();
+            format!(
+                "\"{found}\" is not known, expected one of \"{}\"{hint}",
+                valid.join("\", \"")
+            )
+        }
+        _ => message,
+    }
+}
