@@ -240,7 +240,7 @@ mod tests {
         let report = e
             .input("fn two() { 2 } a = 3; let b = [1]; { let inner = 1; b.push(2); missing } b.push(3);")
             .unwrap_err();
-        assert!(report.render(false).contains("in[2]:1:65"), "{}", report.render(false));
+        assert!(report.render(false).contains("in[2]:1:64"), "{}", report.render(false));
         assert_eq!(e.input("a + b.len + two()").unwrap().as_int().unwrap(), 7); // 3 + 2 + 2
         assert!(e.value("inner").is_none(), "a block's own variables end with it");
         let _ = e
