@@ -47,8 +47,8 @@ impl Axis {
     pub(super) fn new(r: &Request, font: &Font) -> Result<Axis> {
         let [min, max] = r.range;
         ensure!(
-            min.is_finite() && max.is_finite() && (max - min).is_finite(),
-            "figure: the values reach from {min} to {max}, which is too wide for an axis; leave out or rescale the extremes"
+            min.is_finite() && max.is_finite(),
+            "figure: the values reach from {min} to {max}, expected finite limits"
         );
         let mut axis = match r.scale {
             Scale::Linear => linear(r, font),
@@ -65,8 +65,9 @@ impl Axis {
     /// Where `value` lies between the ends, 0..1; `None` for NaN, infinity and what a log scale cannot show.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let p = match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
-            _ => (value / self.low).log10() / (self.high / self.low).log10(),
+            // halves: the distance of two numbers may be more than a number can be
+            Scale::Linear => (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0),
+            _ => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
         };
         (p.is_finite() && (self.scale == Scale::Linear || value > 0.0)).then_some(p)
     }
@@ -86,12 +87,18 @@ impl Axis {
 
 fn linear(r: &Request, font: &Font) -> Axis {
     let [mut low, mut high] = r.range;
-    if high - low <= low.abs().max(high.abs()) * 1e-12 {
-        let half = if low == 0.0 || r.whole { 1.0 } else { low.abs() * 0.1 };
-        (low, high) = (low - half, high + half);
+    if high - low <= (low.abs().max(high.abs()) * 1e-12).max(f64::MIN_POSITIVE) {
+        let half = match low.abs() {
+            size if size < 1e-300 || (r.whole && size < 1e15) => 1.0,
+            size => size * 0.1,
+        };
+        (low, high) = ((low - half).max(-f64::MAX), (high + half).min(f64::MAX));
     } else {
-        let span = high - low;
-        (low, high) = (low - r.pad[0] * span, high + r.pad[1] * span);
+        let span = |share: f64| share * high - share * low;
+        (low, high) = (
+            (low - span(r.pad[0])).max(-f64::MAX),
+            (high + span(r.pad[1])).min(f64::MAX),
+        );
     }
     let mut axis = Axis {
         scale: Scale::Linear,
@@ -107,7 +114,7 @@ fn linear(r: &Request, font: &Font) -> Axis {
         r.length / (2.0 * r.font_size)
     };
     for count in (2..=(most as usize).clamp(2, 8)).rev() {
-        let (step, parts) = round_step((high - low) / count as f64, r.whole);
+        let (step, parts) = round_step(high / count as f64 - low / count as f64, r.whole);
         let at = multiples(step, low, high);
         if at.len() < 2 && count > 2 {
             continue;
@@ -141,11 +148,12 @@ fn round_step(raw: f64, whole: bool) -> (f64, f64) {
 }
 
 fn multiples(step: f64, low: f64, high: f64) -> Vec<f64> {
-    let slack = (high - low) * 1e-9;
-    let first = ((low - slack) / step).ceil();
+    let slack = step * 1e-8;
+    let (low, high) = ((low - slack).max(-f64::MAX), (high + slack).min(f64::MAX));
+    let first = (low / step).ceil();
     let mut out = Vec::new();
     let mut k = first;
-    while k * step <= high + slack && out.len() < 200 {
+    while k * step <= high && out.len() < 200 {
         out.push(k * step);
         k += 1.0;
     }
@@ -188,12 +196,16 @@ fn label_linear(at: &[f64], step: f64) -> (Vec<String>, String) {
 fn logarithmic(r: &Request, font: &Font) -> Axis {
     let base: f64 = if r.scale == Scale::Log2 { 2.0 } else { 10.0 };
     let [mut low, mut high] = r.range;
-    if high / low < 1.0 + 1e-9 {
+    let span = high.ln() - low.ln();
+    if span < 1e-9 {
         (low, high) = (low / base.sqrt(), high * base.sqrt());
     } else {
-        let span = (high / low).ln();
-        (low, high) = (low * (-r.pad[0] * span).exp(), high * (r.pad[1] * span).exp());
+        let (least, most) = ((-r.pad[0] * span).exp(), (r.pad[1] * span).exp());
+        (low, high) = (low * least, high * most);
     }
+    // at the ends of what a number can be there is no room left
+    low = low.max(f64::MIN_POSITIVE);
+    high = if high > low { high.min(f64::MAX) } else { low * base };
     let mut axis = Axis {
         scale: r.scale,
         low,
@@ -217,7 +229,9 @@ fn logarithmic(r: &Request, font: &Font) -> Axis {
     if last - first >= 1 {
         for stride in 1..=(last - first).max(1) {
             let k = (first..=last).filter(|k| k.rem_euclid(stride) == 0);
-            axis.ticks = k.map(|k| (base.powi(k), label(base.powi(k), k))).collect();
+            axis.ticks = k
+                .map(|k| (base.powf(f64::from(k)), label(base.powf(f64::from(k)), k)))
+                .collect();
             if fits(&axis, r, font) {
                 break;
             }
@@ -358,6 +372,37 @@ mod tests {
         assert_eq!(labels(&axis(Scale::Log2, [1.0, 8.0], false)), ["1", "2", "4", "8"]);
         assert!(axis(Scale::Log10, [2.0, 3.0], false).ticks.len() >= 2);
         assert!((axis(Scale::Log10, [1.0, 100.0], false).place(10.0).unwrap() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn any_finite_range_has_ticks() {
+        let most = f64::MAX;
+        for (scale, range) in [
+            (Scale::Log10, [1.0, 1e300]),
+            (Scale::Log10, [1.0, most]),
+            (Scale::Log10, [f64::MIN_POSITIVE, most]),
+            (Scale::Log10, [5e-324, 1e-320]),
+            (Scale::Log10, [most, most]),
+            (Scale::Log2, [1e-300, 1e300]),
+            (Scale::Linear, [-most, most]),
+            (Scale::Linear, [0.0, most]),
+            (Scale::Linear, [most, most]),
+            (Scale::Linear, [5e-324, 1e-323]),
+        ] {
+            for whole in [false, true] {
+                let a = axis(scale, range, whole);
+                assert!(a.ticks.len() < 20, "{range:?}: {a:?}");
+                let ends = range.map(|v| a.clamped(v).unwrap());
+                assert!(ends.iter().all(|p| (0.0..=1.0).contains(p)), "{range:?}: {ends:?}");
+            }
+        }
+        let a = axis(Scale::Log10, [1.0, 1e300], false);
+        assert!(
+            a.ticks.len() >= 3 && (a.place(1e150).unwrap() - 0.5).abs() < 1e-9,
+            "{a:?}"
+        );
+        let a = axis(Scale::Linear, [-most, most], false);
+        assert!(a.ticks.len() >= 3 && a.place(0.0).unwrap() == 0.5, "{a:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::axis::{Axis, Request, Scale};
 use super::categories::Categories;
 use super::figure::{Layer, Panel, Spread};
-use super::layout::{Margins, Place, centre, draw_title, fit};
+use super::layout::{Margins, Place, TITLE_LEADING, centre, draw_title, fit, title_lines};
 use super::legend::{Entry, Legend};
 use super::palette::{GRID, INK};
 use super::series;
@@ -235,8 +235,9 @@ impl Plan<'_> {
         if !self.y.note.is_empty() && !bare {
             top = top.max(style.small * 1.1 + style.gap * 0.6);
         }
-        if !self.panel.title.is_empty() {
-            top += style.size * (CAP + DEPTH) + style.gap * 0.8;
+        let title = title_lines(&self.panel.title, width, style, font).len();
+        if title > 0 {
+            top += style.size * (CAP + DEPTH + TITLE_LEADING * (title - 1) as f64) + style.gap * 0.8;
         }
         [left, right, top, bottom]
     }
@@ -406,7 +407,9 @@ impl Plan<'_> {
             let at = [area.x - out, area.y - style.small * CAP / 2.0 - style.gap * 0.6];
             canvas.text(at, &self.y.note, small, Anchor::Start, 0.0, INK);
         }
-        let lift = self.margins[2] - style.size * (CAP + DEPTH) - style.gap * 0.2;
+        let lines = title_lines(&self.panel.title, area.w, style, &canvas.font).len().max(1);
+        let title = style.size * (CAP + DEPTH + TITLE_LEADING * (lines - 1) as f64);
+        let lift = self.margins[2] - title - style.gap * 0.2;
         let outer = [area.x - self.margins[0], area.right() + self.margins[1]];
         draw_title(canvas, &self.panel.title, area, lift.max(style.gap * 0.5), outer, style);
         let ends = [area.y - style.small * CAP / 2.0, area.bottom() + out + cap];

@@ -1,10 +1,14 @@
 //! The figure: panels in a grid, filled layer by layer, checked when each layer is added.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::axis::Scale;
 use super::legend::Entry;
 use super::palette::{ColourMap, Dash, Marker};
 use super::picture::Picture;
-use crate::error::{Result, choose};
+use crate::error::{Error, Result, choose};
 use crate::{ensure, fail};
 
 /// Size, letter size and resolution for the place where a figure will stand.
@@ -125,13 +129,46 @@ impl Spread {
         }
     }
 
-    fn check(&self, what: &str, n: usize) -> Result<()> {
-        let lengths = match self {
-            Spread::Around(s) => vec![s.len()],
-            Spread::Between(low, high) => vec![low.len(), high.len()],
+    /// As many as there are values, finite or NaN (nothing is drawn there), none negative or upside down; error bars
+    /// (`holds`) include their value.
+    fn check(&self, what: &str, values: &[f64], holds: bool) -> Result<()> {
+        let (lists, n) = match self {
+            Spread::Around(s) => (vec![s], values.len()),
+            Spread::Between(low, high) => (vec![low, high], values.len()),
         };
-        for length in lengths {
-            ensure!(length == n, "{what} has {length} values but there are {n} points");
+        for list in &lists {
+            ensure!(
+                list.len() == n,
+                "{what} has {} values but there are {n} points",
+                list.len()
+            );
+            if let Some(i) = list.iter().position(|v| v.is_infinite()) {
+                fail!(
+                    "{what} is {} at point {i}; expected a finite number, or () to draw none there",
+                    list[i]
+                );
+            }
+        }
+        for (i, value) in values.iter().enumerate() {
+            let [low, high] = self.ends(i, *value);
+            match self {
+                Spread::Around(s) => ensure!(
+                    s[i] >= 0.0 || s[i].is_nan(),
+                    "{what} is {} at point {i}; half widths cannot be negative",
+                    s[i]
+                ),
+                Spread::Between(..) => {
+                    ensure!(
+                        low <= high || low.is_nan() || high.is_nan(),
+                        "{what} reaches from {low} to {high} at point {i}; expected [low, high] with the lower ends first"
+                    );
+                    ensure!(
+                        !(holds && (*value < low || *value > high)),
+                        "{what} reaches from {low} to {high} at point {i}, whose value is {value}; [low, high] are the ends, \
+                         not their distances from the value"
+                    );
+                }
+            }
         }
         Ok(())
     }
@@ -283,6 +320,20 @@ pub struct Figure {
     pub(super) width: Option<f64>,
     /// Facts kept in the file: run ids, the hash of the script.
     pub metadata: Vec<(String, String)>,
+    /// What the reader of the figure should know about it: values that were left out.
+    pub warnings: Vec<String>,
+    /// Drawing ends with [`crate::error::Error::Interrupted`] once this is set.
+    pub cancel: Arc<AtomicBool>,
+    /// Characters of the last drawing that the font does not have.
+    pub(super) missing: RefCell<Vec<char>>,
+}
+
+/// `line "ours"`: the function and the series an error is about.
+fn series(what: &str, label: &str) -> String {
+    match label {
+        "" => what.to_string(),
+        _ => format!("{what} \"{label}\""),
+    }
 }
 
 impl Figure {
@@ -321,7 +372,32 @@ impl Figure {
             shared_x: false,
             width: None,
             metadata: Vec::new(),
+            warnings: Vec::new(),
+            cancel: Arc::default(),
+            missing: RefCell::default(),
         })
+    }
+
+    /// What the reader should know: values left out and, once the figure is drawn, characters that its font lacks.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut out = self.warnings.clone();
+        let missing = self.missing.borrow();
+        if !missing.is_empty() {
+            let list: Vec<String> = missing.iter().map(|c| format!("{c} (U+{:04X})", *c as u32)).collect();
+            out.push(format!(
+                "figure: the font has no letter for {}; boxes stand there",
+                list.join(", ")
+            ));
+        }
+        out
+    }
+
+    /// [`crate::error::Error::Interrupted`] once the drawing is to end.
+    pub(super) fn check_cancel(&self) -> Result<()> {
+        match self.cancel.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// Go to the panel in this row and column (from 0); the next layers are drawn there. Texts that are not empty
@@ -380,7 +456,7 @@ impl Figure {
         );
         for (name, spread) in [("band", &options.band), ("error", &options.error)] {
             if let Some(spread) = spread {
-                spread.check(&format!("{what}: {name}"), x.len())?;
+                spread.check(&format!("{}: {name}", series(what, &options.label)), y, name == "error")?;
             }
         }
         let turn = self.add(what, |l| matches!(l, Layer::Line { .. }))?.turns();
@@ -407,7 +483,7 @@ impl Figure {
             "bars: there is nothing to draw, no value is finite"
         );
         if let Some(spread) = &options.error {
-            spread.check("bars: error", values.len())?;
+            spread.check(&format!("{}: error", series("bars", &options.label)), values, true)?;
         }
         let panel = self.add("bars", |l| matches!(l, Layer::Bars { .. }))?;
         if let Some(Layer::Bars { labels: first, .. }) = panel.layers.first() {

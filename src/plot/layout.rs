@@ -57,6 +57,7 @@ pub(super) fn render(figure: &Figure, dpi: f64) -> Result<(String, [f64; 2])> {
     let mut canvas = Canvas::new(dpi)?;
     let layout = Layout::new(figure, &style, &canvas.font)?;
     layout.draw(&mut canvas, &style)?;
+    *figure.missing.borrow_mut() = std::mem::take(&mut canvas.missing);
     let svg = canvas.finish(layout.size, &figure.options.title, &figure.metadata);
     Ok((svg, layout.size))
 }
@@ -76,6 +77,7 @@ struct Layout<'a> {
     legend: Legend,
     edge: f64,
     head: f64,
+    title: Vec<String>,
 }
 
 impl<'a> Layout<'a> {
@@ -85,7 +87,14 @@ impl<'a> Layout<'a> {
         let entries = shared_entries(figure);
         let legend = Legend::arrange(&entries, entries.len(), width - 2.0 * edge, style, font);
         let titled = figure.panels.len() > 1 && !figure.options.title.is_empty();
-        let head = if titled { style.size * 1.25 + style.gap } else { 0.0 };
+        let title = match titled {
+            true => title_lines(&figure.options.title, width - 2.0 * edge, style, font),
+            false => Vec::new(),
+        };
+        let head = match title.len() {
+            0 => 0.0,
+            lines => style.size * (1.25 + TITLE_LEADING * (lines - 1) as f64) + style.gap,
+        };
         let pictures = figure.panels.iter().all(|p| p.layers.is_empty() || is_picture(p));
         let mut layout = Layout {
             figure,
@@ -102,6 +111,7 @@ impl<'a> Layout<'a> {
             legend,
             edge,
             head,
+            title,
         };
         // labels decide the margins, the margins the length of the axes, the length the labels: this settles quickly
         for _ in 0..4 {
@@ -131,12 +141,13 @@ impl<'a> Layout<'a> {
         let figure = self.figure;
         self.plans.clear();
         for (i, panel) in figure.panels.iter().enumerate() {
+            figure.check_cancel()?;
             let (row, column) = (i / figure.columns, i % figure.columns);
             let place = Place {
                 inner: [self.inner_width, self.inner_heights[row]],
                 names: [
                     0.38 * self.size[0] / figure.columns as f64,
-                    0.38 * self.size[1] / figure.rows as f64,
+                    0.55 * self.size[1] / figure.rows as f64,
                 ],
                 x_range: figure.shared_x.then(|| shared_range(figure, column)).flatten(),
                 x_labels: !figure.shared_x || row + 1 == figure.rows,
@@ -145,7 +156,9 @@ impl<'a> Layout<'a> {
             let plan = match panel.layers.first() {
                 None => Plan::Empty,
                 Some(Layer::Heatmap { .. }) => Plan::Matrix(matrix::plan(panel, &place, style, font)?),
-                Some(Layer::Picture { .. }) => Plan::Picture(panel, picture_margins(panel, style)),
+                Some(Layer::Picture { .. }) => {
+                    Plan::Picture(panel, picture_margins(panel, self.inner_width, style, font))
+                }
                 Some(_) => Plan::Axes(cartesian::plan(panel, &place, style, font)?),
             };
             self.plans.push(plan);
@@ -253,21 +266,19 @@ impl<'a> Layout<'a> {
 
     fn draw(&self, canvas: &mut Canvas, style: &Style) -> Result<()> {
         let [width, height] = self.size;
-        if self.head > 0.0 {
-            let (text, size) = fit(
-                &self.figure.options.title,
-                style.size * 1.1,
-                width - 2.0 * self.edge,
-                &canvas.font,
-            );
-            let at = [width / 2.0, self.edge + style.size * 1.1 * text::CAP];
-            canvas.text(at, &text, size, Anchor::Middle, 0.0, INK);
+        for (i, line) in self.title.iter().enumerate() {
+            let at = [
+                width / 2.0,
+                self.edge + style.size * (text::CAP + TITLE_LEADING * i as f64),
+            ];
+            canvas.text(at, line, style.size, Anchor::Middle, 0.0, INK);
         }
         let mut y = self.edge + self.head;
         for row in 0..self.figure.rows {
             y += self.top[row];
             let mut x = self.edge;
             for column in 0..self.figure.columns {
+                self.figure.check_cancel()?;
                 x += self.left[column];
                 let area = Area {
                     x,
@@ -311,12 +322,27 @@ pub(super) fn centre(wish: f64, length: f64, ends: [f64; 2]) -> f64 {
     wish.min(ends[1] - length / 2.0).max(ends[0] + length / 2.0)
 }
 
+/// Most lines of a title.
+const TITLE_LINES: usize = 4;
+/// Distance of two lines of a title, in units of the font size.
+pub(super) const TITLE_LEADING: f64 = 1.2;
+
+/// The lines of a title over an area this wide.
+pub(super) fn title_lines(title: &str, width: f64, style: &Style, font: &Font) -> Vec<String> {
+    if title.is_empty() {
+        return Vec::new();
+    }
+    font.lines(title, style.size, width, TITLE_LINES)
+}
+
 /// Title above `area`, its letters' lower edge `lift` above it, between the `outer` left and right.
 pub(super) fn draw_title(canvas: &mut Canvas, title: &str, area: Area, lift: f64, outer: [f64; 2], style: &Style) {
-    let (text, size) = fit(title, style.size, outer[1] - outer[0], &canvas.font);
-    let middle = centre(area.x + area.w / 2.0, canvas.font.width(&text, size), outer);
-    let at = [middle, area.y - lift - size * text::DEPTH * 0.6];
-    canvas.text(at, &text, size, Anchor::Middle, 0.0, INK);
+    let lines = title_lines(title, area.w, style, &canvas.font);
+    for (i, text) in lines.iter().rev().enumerate() {
+        let middle = centre(area.x + area.w / 2.0, canvas.font.width(text, style.size), outer);
+        let rise = lift + style.size * (text::DEPTH * 0.6 + TITLE_LEADING * i as f64);
+        canvas.text([middle, area.y - rise], text, style.size, Anchor::Middle, 0.0, INK);
+    }
 }
 
 fn is_picture(panel: &Panel) -> bool {
@@ -366,7 +392,7 @@ fn shared_range(figure: &Figure, column: usize) -> Option<[f64; 2]> {
         .reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
 }
 
-fn picture_margins(panel: &Panel, style: &Style) -> Margins {
+fn picture_margins(panel: &Panel, width: f64, style: &Style, font: &Font) -> Margins {
     let line = |text: &str| {
         if text.is_empty() {
             0.0
@@ -374,7 +400,9 @@ fn picture_margins(panel: &Panel, style: &Style) -> Margins {
             style.size + style.gap * 0.6
         }
     };
-    [line(&panel.y), 0.0, line(&panel.title), line(&panel.x)]
+    let more = title_lines(&panel.title, width, style, font).len().saturating_sub(1);
+    let title = line(&panel.title) + more as f64 * TITLE_LEADING * style.size;
+    [line(&panel.y), 0.0, title, line(&panel.x)]
 }
 
 fn draw_picture(canvas: &mut Canvas, panel: &Panel, area: Area, style: &Style) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::axis::{Axis, Request, Scale};
 use super::categories::Categories;
 use super::figure::{HeatmapOptions, Layer, Panel};
-use super::layout::{Margins, Place, centre, draw_title, fit};
+use super::layout::{Margins, Place, TITLE_LEADING, centre, draw_title, fit, title_lines};
 use super::palette::{ColourMap, INK, NOTHING, ink_on};
 use super::picture::Picture;
 use super::style::Style;
@@ -94,13 +94,11 @@ pub(super) fn plan<'a>(panel: &'a Panel, place: &Place, style: &Style, font: &Fo
     let left = widest(&mut row_names.iter()) + style.gap + some(&panel.y);
     let numbers = widest(&mut bar.ticks.iter().map(|t| &t.1)).max(font.width(&bar.note, style.small) - bar_width);
     let right = style.gap * 2.0 + bar_width + style.tick + style.gap * 0.7 + numbers + some(&options.label);
-    let mut top = if panel.title.is_empty() {
-        style.small * CAP / 2.0
-    } else {
-        label
-    };
+    let lines = title_lines(&panel.title, width, style, font).len();
+    let title = some(&panel.title) + lines.saturating_sub(1) as f64 * TITLE_LEADING * style.size;
+    let mut top = title.max(style.small * CAP / 2.0);
     if !bar.note.is_empty() {
-        top = top.max(style.small * 1.3 + style.gap) + some(&panel.title);
+        top = style.small * 1.3 + style.gap + title;
     }
     let bottom = style.gap + column_names.height + some(&panel.x);
     let margins = [left.max(column_names.overhang), right, top, bottom];

@@ -73,6 +73,8 @@ pub(super) struct Canvas {
     pub(super) font: Font,
     /// Resolution for which pictures are reduced.
     dpi: f64,
+    /// Characters that were asked for and that the font does not have.
+    pub(super) missing: Vec<char>,
 }
 
 impl Canvas {
@@ -81,6 +83,7 @@ impl Canvas {
             body: String::new(),
             font: Font::load()?,
             dpi,
+            missing: Vec::new(),
         })
     }
 
@@ -231,6 +234,11 @@ impl Canvas {
     pub(super) fn text(&mut self, at: [f64; 2], text: &str, size: f64, anchor: Anchor, turn: f64, colour: Colour) {
         if text.is_empty() {
             return;
+        }
+        for c in self.font.missing(text) {
+            if !self.missing.contains(&c) {
+                self.missing.push(c);
+            }
         }
         let [x, y] = [n(at[0]), n(at[1])];
         let _ = write!(self.body, r#"<text x="{x}" y="{y}" font-size="{}""#, n(size));

@@ -55,6 +55,36 @@ impl Font {
             .map_or(f64::from(self.face.units_per_em()) * 0.6, f64::from)
     }
 
+    /// The characters that no letter of the font stands for, each once.
+    pub(super) fn missing(&self, text: &str) -> Vec<char> {
+        let mut out: Vec<char> = Vec::new();
+        for c in text
+            .chars()
+            .filter(|c| !c.is_control() && self.face.glyph_index(*c).is_none())
+        {
+            if !out.contains(&c) {
+                out.push(c);
+            }
+        }
+        out
+    }
+
+    /// `text` in as many lines as it needs to stay within `width`, broken at spaces; what is left after `most` lines is
+    /// shortened.
+    pub(super) fn lines(&self, text: &str, size: f64, width: f64, most: usize) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            let full = lines.len() == most;
+            match lines.last_mut() {
+                Some(line) if full || self.width(&format!("{line} {word}"), size) <= width => {
+                    *line = format!("{line} {word}")
+                }
+                _ => lines.push(word.to_string()),
+            }
+        }
+        lines.iter().map(|line| self.shorten(line, size, width)).collect()
+    }
+
     /// `text` cut to `width` with an ellipsis where it is longer.
     pub(super) fn shorten(&self, text: &str, size: f64, width: f64) -> String {
         if self.width(text, size) <= width {
@@ -180,6 +210,15 @@ mod tests {
         assert!((font.width("0^{0}", 10.0) - 1.7 * 10.0 * 1303.0 / 2048.0).abs() < 1e-9);
         assert_eq!(font.shorten("road", 10.0, 100.0), "road");
         assert!(font.shorten("a long name of a class", 10.0, 40.0).ends_with('…'));
+    }
+
+    #[test]
+    fn long_titles_break_at_spaces_and_strange_letters_are_named() {
+        let font = Font::load().unwrap();
+        assert_eq!(font.lines("one two three", 10.0, 50.0, 3), ["one two", "three"]);
+        assert_eq!(font.lines("one two", 10.0, 500.0, 3), ["one two"]);
+        assert!(font.lines("one two three four five", 10.0, 30.0, 2)[1].ends_with('…'));
+        assert_eq!(font.missing("mIoU µ 分割 分 🚗"), ['分', '割', '🚗']);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The course of training runs.
 
-use crate::ensure;
 use crate::error::Result;
 use crate::plot::palette;
 use crate::plot::{Figure, FigureOptions, LineOptions, Log, Preset};
+use crate::{ensure, fail};
 
 /// The history of one run.
 #[derive(Clone, Debug)]
@@ -58,6 +58,14 @@ pub fn curves(runs: &[CurveData], preset: Preset) -> Result<Figure> {
     let mut panels = Vec::new();
     for (name, label) in [("loss", "loss"), ("val_miou", "val mIoU (%)"), ("lr", "learning rate")] {
         let lines: Vec<_> = runs.iter().map(|r| r.measured(name)).collect::<Result<_>>()?;
+        if let Some(v) = lines
+            .iter()
+            .flatten()
+            .flat_map(|l| &l.1)
+            .find(|v| name == "val_miou" && !(0.0..=1.0).contains(*v))
+        {
+            fail!("curves: val_miou is {v} somewhere, which is not between 0 and 1");
+        }
         if lines.iter().any(Option::is_some) {
             panels.push((name, label, lines));
         }

@@ -38,7 +38,8 @@ pub struct EfficiencyRow {
 }
 
 /// One line per method: the mean over the runs (seeds) of an amount of labels, a band of one standard deviation (n - 1) around
-/// it where there are several; the amounts of labels on a log2 axis.
+/// it where there are several; the amounts of labels on a log2 axis. The legend says over how many runs each mean is; runs
+/// without a result (NaN) are left out, which is said there and in the figure's warnings.
 pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure> {
     ensure!(
         !rows.is_empty(),
@@ -59,6 +60,12 @@ pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure
         ensure!(
             shares || (value >= 1.0 && value.is_finite()),
             "label_efficiency: labelled {value} of \"{}\" is not a number of images, at least 1",
+            row.method
+        );
+        ensure!(
+            row.miou.is_nan() || (0.0..=1.0).contains(&row.miou),
+            "label_efficiency: miou {} of \"{}\" is not between 0 and 1; divide a percentage by 100",
+            row.miou,
             row.method
         );
     }
@@ -91,25 +98,48 @@ pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure
         amounts.iter().map(|n| (*n, text::number(*n, 6))).collect()
     });
     for method in methods {
-        let (mut x, mut y, mut sd) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut x, mut y, mut sd, mut counts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let all = || rows.iter().filter(|r| r.method == method);
+        let dropped = all().filter(|r| r.miou.is_nan()).count();
         for amount in &amounts {
-            let of = rows
-                .iter()
-                .filter(|r| r.method == method && r.labels.value() == *amount && r.miou.is_finite());
-            let values: Vec<f64> = of.map(|r| 100.0 * r.miou).collect();
+            let of: Vec<_> = all().filter(|r| r.labels.value() == *amount).collect();
+            let values: Vec<f64> = of.iter().map(|r| 100.0 * r.miou).filter(|v| v.is_finite()).collect();
+            if values.len() < of.len() {
+                figure.warnings.push(format!(
+                    "label_efficiency: {} of the {} runs of \"{method}\" with {} {} have no miou (NaN) and are left out of the mean",
+                    of.len() - values.len(),
+                    of.len(),
+                    if shares { "fraction" } else { "labelled" },
+                    text::number(*amount, 6)
+                ));
+            }
             if !values.is_empty() {
+                counts.push(values.len());
                 let (mean, deviation) = mean_sd(&values);
                 x.push(*amount);
                 y.push(mean);
                 sd.push(deviation);
             }
         }
+        ensure!(
+            !x.is_empty(),
+            "label_efficiency: no run of \"{method}\" has a miou, all are NaN"
+        );
+        let runs = match (counts.iter().min(), counts.iter().max()) {
+            (Some(low), Some(high)) if low < high => format!("{low}–{high}"),
+            (_, high) => high.map_or(String::new(), usize::to_string),
+        };
+        let left_out = if dropped > 0 {
+            format!(", {dropped} left out")
+        } else {
+            String::new()
+        };
         let band = sd.iter().any(|s| *s > 0.0).then_some(Spread::Around(sd));
         figure.line(
             &x,
             &y,
             LineOptions {
-                label: method.to_string(),
+                label: format!("{method} (n = {runs}{left_out})"),
                 band,
                 ..LineOptions::default()
             },
@@ -165,12 +195,45 @@ mod tests {
         ];
         let figure = label_efficiency(&rows, Preset::Paper).unwrap();
         let svg = figure.svg(None).unwrap();
-        assert!(svg.contains(">1/8<") && svg.contains(">1<") && svg.contains(">scratch<"));
+        assert!(svg.contains(">1/8<") && svg.contains(">1<") && svg.contains(">scratch (n = 1)<"));
+        assert!(svg.contains(">ours (n = 1–2)<") && figure.warnings.is_empty());
         assert_eq!(svg.matches("<polygon ").count(), 1);
         let text = label_efficiency(&[row("ours", 0.0, 0.4)], Preset::Paper)
             .unwrap_err()
             .to_string();
         assert!(text.contains("fraction 0 of \"ours\""), "{text}");
+    }
+
+    #[test]
+    fn runs_without_a_result_are_counted_and_named() {
+        let row = |method: &str, labels, miou| EfficiencyRow {
+            method: method.into(),
+            labels: Labels::Images(labels),
+            miou,
+        };
+        let mut rows = vec![
+            row("ours", 8.0, 0.4),
+            row("ours", 8.0, f64::NAN),
+            row("ours", 8.0, 0.5),
+            row("ours", 16.0, 0.5),
+        ];
+        let figure = label_efficiency(&rows, Preset::Paper).unwrap();
+        assert!(figure.svg(None).unwrap().contains(">ours (n = 1–2, 1 left out)<"));
+        assert!(
+            figure.warnings.len() == 1
+                && figure.warnings[0].contains("1 of the 3 runs of \"ours\" with labelled 8 have no miou"),
+            "{:?}",
+            figure.warnings
+        );
+        for wrong in [45.3, -0.1, f64::INFINITY] {
+            rows[0].miou = wrong;
+            let text = label_efficiency(&rows, Preset::Paper).unwrap_err().to_string();
+            assert!(text.contains("of \"ours\" is not between 0 and 1"), "{text}");
+        }
+        let text = label_efficiency(&[row("b", 8.0, f64::NAN)], Preset::Paper)
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("no run of \"b\""), "{text}");
     }
 
     #[test]

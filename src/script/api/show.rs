@@ -9,6 +9,7 @@ use crate::data::{IMAGENET_MEAN, IMAGENET_SD};
 use crate::plot::Picture;
 use crate::script::prelude::*;
 use crate::script::values::describe;
+use crate::session::Session;
 use crate::session::screen::Graphics;
 
 /// Resolution of a figure on the screen.
@@ -37,7 +38,7 @@ pub fn declare(table: &mut Table) {
             /// Colours of the labels: `[[red, green, blue], ..]` or the data set; VOC's if absent.
             palette: Option<Dynamic> = None,
         ) {
-            let (kind, picture) = picture(&what, palette)?;
+            let (kind, picture) = picture(ctx.session(), &what, palette)?;
             let labels = kind == "labels";
             let drawing = match ctx.session().screen() {
                 Some(screen) => match screen.graphics {
@@ -62,9 +63,9 @@ pub fn declare(table: &mut Table) {
 }
 
 /// What it is, and its pixels.
-fn picture(what: &Dynamic, palette: Option<Dynamic>) -> Result<(&'static str, Picture)> {
+fn picture(session: &Session, what: &Dynamic, palette: Option<Dynamic>) -> Result<(&'static str, Picture)> {
     if let Some(figure) = what.read_lock::<Figure>() {
-        return Ok(("figure", figure.picture(FIGURE_DPI)?));
+        return Ok(("figure", figure.picture(session, FIGURE_DPI)?));
     }
     let Some(tensor) = Tensor::convert(what) else {
         fail!(

@@ -26,8 +26,26 @@ impl Figure {
     }
 
     /// The figure as pixels.
-    pub(super) fn picture(&self, dpi: f64) -> Result<plot::Picture> {
-        self.0.borrow().picture(dpi)
+    pub(super) fn picture(&self, session: &Session, dpi: f64) -> Result<plot::Picture> {
+        self.prepare(session);
+        let picture = self.0.borrow().picture(dpi)?;
+        self.warn(session);
+        Ok(picture)
+    }
+
+    /// Ctrl-C ends the drawing.
+    fn prepare(&self, session: &Session) {
+        self.0.borrow_mut().cancel = session.cancel_flag();
+    }
+
+    /// What its reader should know about the figure, said once.
+    fn warn(&self, session: &Session) {
+        let said = session.warnings();
+        for warning in self.0.borrow().warnings() {
+            if !said.contains(&warning) {
+                session.warn(&warning);
+            }
+        }
     }
 
     /// Change the figure, then hand it on to the next method of the chain.
@@ -45,7 +63,10 @@ impl Figure {
             .metadata
             .retain(|(key, _)| !facts.iter().any(|(name, _)| name == key));
         figure.metadata.extend(facts);
+        figure.cancel = session.cancel_flag();
         figure.save(&path, dpi, data)?;
+        drop(figure);
+        self.warn(session);
         Ok(path.to_string())
     }
 }
