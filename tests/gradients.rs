@@ -9,7 +9,7 @@
 mod devices;
 
 use candle_core::{DType, Device, Tensor, Var};
-use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Reduction};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Reduction, reduce};
 use seglab::random::Random;
 
 /// A value of the shape, normal entries, f64.
@@ -304,4 +304,63 @@ fn layer_norm_gelu_attention_linear_and_residual() {
     check("linear", &a, |a| ops::linear(&a[0], &a[1], &a[2]).unwrap());
     let a = [draw(random, &[2, 3, 2, 2]), draw(random, &[2, 3, 2, 2])];
     check("residual", &a, |a| ops::residual(&a[0], &a[1], &[0.0, 1.25]).unwrap());
+}
+
+#[test]
+fn reductions_and_what_repeats() {
+    let random = &mut Random::new(13);
+    let shape = [2, 3, 4, 5];
+    let input = [draw(random, &shape)];
+    for axes in [&[0][..], &[1], &[3], &[0, 2, 3], &[1, 2], &[0, 1, 2, 3], &[]] {
+        let name = |what: &str| format!("{what} over {axes:?}");
+        check(&name("sum"), &input, |a| reduce::sum(&a[0], axes).unwrap());
+        check(&name("mean"), &input, |a| reduce::mean(&a[0], axes).unwrap());
+        check(&name("norm"), &input, |a| reduce::norm(&a[0], axes).unwrap());
+        check(&name("largest"), &input, |a| reduce::largest(&a[0], axes).unwrap());
+        check(&name("smallest"), &input, |a| reduce::smallest(&a[0], axes).unwrap());
+        if !axes.is_empty() {
+            for correction in [0.0, 1.0] {
+                check(&name("variance"), &input, |a| {
+                    reduce::variance(&a[0], axes, correction).unwrap()
+                });
+                check(&name("deviation"), &input, |a| {
+                    reduce::deviation(&a[0], axes, correction).unwrap()
+                });
+            }
+        }
+        let mut small = shape;
+        axes.iter().for_each(|d| small[*d] = 1);
+        check(&name("expand"), &[draw(random, &small)], |a| {
+            reduce::expand(&a[0], &shape).unwrap()
+        });
+        check(&name("strided"), &input, |a| {
+            let view = a[0].transpose(1, 3).unwrap().narrow(1, 1, 3).unwrap();
+            reduce::deviation(&view, if axes.is_empty() { &[0] } else { axes }, 0.0).unwrap()
+        });
+    }
+    check("expand in front", &[draw(random, &[3, 1])], |a| {
+        reduce::expand(&a[0], &[2, 3, 4]).unwrap()
+    });
+}
+
+#[test]
+fn powers_quotients_and_choices() {
+    let random = &mut Random::new(14);
+    let positive = |v: Var| Var::from_tensor(&v.abs().unwrap().affine(1.0, 0.2).unwrap()).unwrap();
+    for exponent in [0.0, 1.0, 2.0, 3.0, 0.5, -1.0, 2.5] {
+        let input = [positive(draw(random, &[3, 4]))];
+        check(&format!("power {exponent}"), &input, |a| {
+            ops::power(&a[0], exponent).unwrap()
+        });
+    }
+    check("power of a negative base", &[draw(random, &[9])], |a| {
+        ops::power(&a[0], 3.0).unwrap()
+    });
+    let a = [positive(draw(random, &[3, 4])), draw(random, &[3, 4])];
+    check("power_of", &a, |a| ops::power_of(&a[0], &a[1]).unwrap());
+    check("divide_by", &a[..1], |a| ops::divide_by(&a[0], 3.0).unwrap());
+    check("divide", &a[..1], |a| ops::divide(3.0, &a[0]).unwrap());
+    let a = [draw(random, &[3, 4]), draw(random, &[3, 4])];
+    check("maximum", &a, |a| ops::maximum(&a[0], &a[1]).unwrap());
+    check("minimum", &a, |a| ops::minimum(&a[0], &a[1]).unwrap());
 }

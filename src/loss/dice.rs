@@ -1,10 +1,11 @@
 //! The dice loss: one minus the overlap of prediction and truth, averaged over classes instead of pixels.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
+use crate::ops::reduce;
 
 /// The settings of [`dice`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +58,7 @@ pub fn dice(logits: &Tensor, labels: &Tensor, options: &DiceOptions) -> Result<T
     let valid = like(valid, &[n, 1, h, w])?;
     let present = like(present, &[c])?;
     let p = softmax(logits)?;
-    let by_class = |t: &Tensor| t.sum(D::Minus1)?.sum(D::Minus1)?.sum(0);
+    let by_class = |t: &Tensor| -> Result<Tensor> { Ok(reduce::sum(t, &[0, 2, 3])?.flatten_all()?) };
     let overlap = by_class(&(&p * &truth)?)?;
     let sizes = by_class(&(p.broadcast_mul(&valid)? + truth)?)?;
     let score = (overlap.affine(2.0, options.smooth)? / (sizes + options.smooth)?)?;
@@ -66,9 +67,9 @@ pub fn dice(logits: &Tensor, labels: &Tensor, options: &DiceOptions) -> Result<T
 
 /// Softmax over the channels.
 fn softmax(logits: &Tensor) -> Result<Tensor> {
-    let largest = logits.detach().max_keepdim(1)?;
+    let largest = reduce::largest(&logits.detach(), &[1])?;
     let e = logits.broadcast_sub(&largest)?.exp()?;
-    Ok(e.broadcast_div(&e.sum_keepdim(1)?)?)
+    Ok((&e / reduce::expand(&reduce::sum(&e, &[1])?, e.dims())?)?)
 }
 
 #[cfg(test)]

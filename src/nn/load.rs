@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use super::decoder::Conventions;
 use super::param::Slot;
 use crate::error::Result;
-use crate::fail;
+use crate::{fail, ops};
 
 /// How names of a file become names of the model, and what happens when they do not fit.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct LoadReport {
     /// In the file, known to have no place in any model here: ImageNet's classifier, the auxiliary classifier, and last the
     /// counters of batch norm.
     pub passed_over: Vec<String>,
+    /// Taken over although they hold NaN or infinity.
+    pub not_finite: Vec<String>,
 }
 
 impl LoadReport {
@@ -88,10 +90,12 @@ impl LoadReport {
             )?,
             None => write!(f, ", 0 of another shape")?,
         }
-        match self.passed_over.is_empty() {
-            true => Ok(()),
-            false => list(f, "passed over", &self.passed_over),
+        for (what, names) in [("passed over", &self.passed_over), ("not finite", &self.not_finite)] {
+            if !names.is_empty() {
+                list(f, what, names)?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -168,6 +172,7 @@ pub(super) fn load(
             slots.first().map_or("nothing", |s| s.name.as_str())
         );
     }
+    report.not_finite = not_finite(fitting.iter().map(|(slot, t)| (&slot.name, (*t).clone())))?;
     for (slot, tensor) in fitting {
         slot.var
             .set(&tensor.to_dtype(slot.var.dtype())?.to_device(slot.var.device())?)?;
@@ -262,6 +267,18 @@ fn check_given(slots: &[Arc<Slot>], map: &HashMap<String, Tensor>, options: &Loa
         }
     }
     Ok(())
+}
+
+/// The names of those that hold NaN or infinity.
+pub(super) fn not_finite<'a>(named: impl Iterator<Item = (&'a String, Tensor)>) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (name, tensor) in named {
+        let strays = ops::reduce::not_finite(&tensor, &ops::reduce::all(&tensor))?;
+        if strays.flatten_all()?.to_vec1::<i64>()? != [0] {
+            found.push(name.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// An error that names the first misfit, if there is one.

@@ -303,6 +303,11 @@ impl Segmenter {
         load::load(&self.slots, &Conventions::of(self.config.architecture), map, options)
     }
 
+    /// The names of the parameters and running statistics that hold NaN or infinity.
+    pub fn not_finite(&self) -> Result<Vec<String>> {
+        load::not_finite(self.slots.iter().map(|s| (&s.name, s.var.as_detached_tensor())))
+    }
+
     /// Write the model to a safetensors file, its configuration as JSON in the metadata (`seglab.model`). PyTorch loads it.
     pub fn save(&self, place: impl Into<Place>) -> Result<()> {
         let place = place.into();

@@ -64,7 +64,7 @@ impl EvalOptions {
 /// truth is not ignored.
 ///
 /// # Errors
-/// Options that cannot be, an empty data set, other classes than the model's, a file that cannot be read,
+/// Options that cannot be, an empty data set, other classes than the model's, a file that cannot be read, logits that are not finite,
 /// [`crate::error::Error::Interrupted`] between two batches.
 pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, options: &EvalOptions) -> Result<Score> {
     options.check()?;
@@ -80,6 +80,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         false => None,
     };
     let check = || session.check_cancel();
+    let (mut strays, mut names) = (Vec::new(), Vec::new());
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -96,8 +97,10 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
             let void = |s: &&Sample| s.labels.iter().filter(|l| **l == IGNORED).count() as u64;
             ignored += images.iter().map(void).sum::<u64>();
-            let predicted =
-                predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
+            let found = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
+            let predicted = found.labels;
+            strays.push(found.strays);
+            names.extend(images.iter().map(|s| s.name.clone()));
             if let Some(counts) = &counts {
                 let truth: Vec<&[u8]> = images.iter().map(|s| s.labels.as_slice()).collect();
                 let truth = truth.concat();
@@ -113,7 +116,11 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         }
         next = end;
         progress.at(next as u64, "");
+        if counts.is_none() {
+            refuse_strays("eval", model, &strays, &names)?;
+        }
     }
+    refuse_strays("eval", model, &strays, &names)?;
     if let Some(counts) = counts {
         let add = confusion.add_pairs(&counts.read()?, IGNORED);
         add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", data.name())))?;
@@ -143,8 +150,9 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 /// The labels of one image: `[3, h, w]` with colours in 0..1 to `[h, w]` `u8`. Colours are normalised here.
 pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     let (images, size) = prepared(model, image, options)?;
-    let labels = predict::label_maps(model, &images, size, options, &|| session.check_cancel())?;
-    Ok(labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+    let found = predict::label_maps(model, &images, size, options, &|| session.check_cancel())?;
+    refuse_strays("predict", model, &[found.strays], &["the image".to_string()])?;
+    Ok(found.labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
 /// One image as a normalised batch on the model's device, and its size.
@@ -165,6 +173,7 @@ fn prepared(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<
 pub fn probabilities(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     let (images, size) = prepared(model, image, options)?;
     let maps = predict::probability_maps(model, &images, size, options, &|| session.check_cancel())?;
+    refuse_strays("predict", model, &[predict::strays(&maps)?], &["the image".to_string()])?;
     Ok(maps.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
@@ -204,6 +213,12 @@ pub fn pseudo_labels(
         let sample = data.get(i)?;
         let images = images_tensor(model, &[&*sample])?;
         let maps = predict::probability_maps(model, &images, sample.size(), options, &|| session.check_cancel())?;
+        refuse_strays(
+            "pseudo_labels",
+            model,
+            &[predict::strays(&maps)?],
+            &[sample.name.clone()],
+        )?;
         let best = maps.max(1)?.flatten_all()?.to_vec1::<f32>()?;
         let classes = maps.argmax(1)?.flatten_all()?.to_vec1::<u32>()?;
         let label = |(p, class): (&f32, &u32)| {
@@ -222,6 +237,32 @@ pub fn pseudo_labels(
     }
     found.kept = kept as f64 / pixels.max(1) as f64;
     Ok(found)
+}
+
+/// An error if a number that a label was made of was not finite: the largest of NaNs is no prediction.
+fn refuse_strays(function: &str, model: &Segmenter, strays: &[Tensor], names: &[String]) -> Result<()> {
+    if strays.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<i64> = Tensor::cat(strays, 0)?.to_vec1()?;
+    let bad: Vec<usize> = (0..counts.len()).filter(|i| counts[*i] > 0).collect();
+    let Some(&first) = bad.first() else { return Ok(()) };
+    let weights = model.not_finite()?;
+    let reason = match weights.first() {
+        Some(name) => format!(
+            "{} of the network's tensors hold NaN or infinity (first: {name}); load weights that are finite, or train again with a \
+             smaller lr",
+            weights.len()
+        ),
+        None => "the weights are finite: look at the images, and at numbers that overflow".to_string(),
+    };
+    crate::fail!(
+        "{function}: the logits of {} of {} images are not finite (NaN or infinite; first: {}, {} numbers); {reason}",
+        bad.len(),
+        counts.len(),
+        names[first],
+        counts[first]
+    )
 }
 
 /// Samples of one size as normalised images `[n, 3, h, w]` on the model's device.

@@ -7,19 +7,42 @@ use crate::error::Result;
 use crate::nn::{Pass, Segmenter};
 use crate::ops::{self, pieces::Check};
 
-/// Labels `[n, height, width]`, one byte each, for normalised images `[n, 3, h, w]`, on their device.
+/// What a network makes of some images.
+pub(super) struct Labelled {
+    /// `[n, height, width]`, one byte each.
+    pub(super) labels: Tensor,
+    /// `[n]`, i64: how many of the numbers the labels were made of are infinite or NaN.
+    pub(super) strays: Tensor,
+}
+
+impl Labelled {
+    /// The largest of these logits or probabilities, brought to `size`.
+    fn of(maps: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Self> {
+        Ok(Labelled {
+            labels: ops::upsampled_argmax(maps, size, align_corners)?,
+            strays: strays(maps)?,
+        })
+    }
+}
+
+/// `[n]`, i64: how many numbers of each map `[n, c, h, w]` are infinite or NaN.
+pub(super) fn strays(maps: &Tensor) -> Result<Tensor> {
+    Ok(ops::reduce::not_finite(maps, &[1, 2, 3])?.flatten_all()?)
+}
+
+/// The labels of normalised images `[n, 3, h, w]`, on their device.
 pub(super) fn label_maps(
     model: &Segmenter,
     images: &Tensor,
     size: [usize; 2],
     options: &EvalOptions,
     check: Check,
-) -> Result<Tensor> {
+) -> Result<Labelled> {
     let plain = options.scales == [1.0] && !options.flip && options.window.is_none();
     if plain {
-        return ops::upsampled_argmax(&coarse_logits(model, images, check)?, size, model.align_corners());
+        return Labelled::of(&coarse_logits(model, images, check)?, size, model.align_corners());
     }
-    ops::upsampled_argmax(
+    Labelled::of(
         &summed_probabilities(model, images, size, options, check)?.0,
         size,
         false,
@@ -91,8 +114,8 @@ fn summed_probabilities(
 
 /// Softmax over the classes.
 fn probabilities(logits: &Tensor) -> Result<Tensor> {
-    let e = logits.broadcast_sub(&logits.max_keepdim(1)?)?.exp()?;
-    Ok(e.broadcast_div(&e.sum_keepdim(1)?)?)
+    let e = logits.broadcast_sub(&ops::reduce::largest(logits, &[1])?)?.exp()?;
+    Ok(e.broadcast_div(&ops::reduce::sum(&e, &[1])?)?)
 }
 
 /// Logits at the size of the decoder's map: `[n, classes, h / stride, w / stride]`.

@@ -17,7 +17,7 @@ pub(crate) trait Element: WithDType + Default + std::iter::Sum {
     fn ln(self) -> Self;
     /// `e^self`, within 2 units in the last place; written so that a loop over it becomes vector code.
     fn exp(self) -> Self;
-    /// The larger one; the other if one is NaN.
+    /// The larger one; `other` if one is NaN.
     fn larger(self, other: Self) -> Self;
     /// The nearest bfloat16 (ties to even), in this type.
     fn to_bf16(self) -> Self;
@@ -56,7 +56,7 @@ impl Element for f32 {
     }
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
-        if other > self { other } else { self }
+        if self >= other { self } else { other }
     }
     #[inline(always)]
     fn to_bf16(self) -> Self {
@@ -95,7 +95,7 @@ impl Element for f64 {
     }
     #[inline(always)]
     fn larger(self, other: Self) -> Self {
-        if other > self { other } else { self }
+        if self >= other { self } else { other }
     }
     #[inline(always)]
     fn gauss(self) -> (Self, Self) {

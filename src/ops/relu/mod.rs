@@ -34,7 +34,7 @@ impl Graph<'_> {
                 let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
                 let dx = fill_by(y.len(), |at, out: &mut [T]| {
                     for ((o, y), d) in out.iter_mut().zip(&y[at..]).zip(&dy[at..]) {
-                        *o = if *y > 0.0 { *d } else { 0.0 };
+                        *o = if *y <= 0.0 { 0.0 } else { *d };
                     }
                 });
                 Ok(vec![Some(plain(dx, result.shape()))])

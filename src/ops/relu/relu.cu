@@ -1,7 +1,7 @@
 // The rectifier; NaN passes through, as on the processor.
 
 DEVICE T relu_of(T v) { return get(v) < 0 ? put(0) : v; }
-DEVICE T relu_gradient(T y, T d) { return get(y) > 0 ? d : put(0); }
+DEVICE T relu_gradient(T y, T d) { return get(y) <= 0 ? put(0) : d; }
 
 KERNEL relu_forward(const T *x, T *y, i64 n) {
     if (packed(n, x, y)) {

@@ -6,7 +6,7 @@ use crate::loss::pixel_contrast::{
     KeySampling, PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow, Sampling, Variant,
 };
 use crate::loss::{self, CrossEntropyOptions, DiceOptions, FocalOptions};
-use crate::ops::Reduction;
+use crate::ops::{self, Reduction};
 use crate::random::Random;
 use crate::script::prelude::*;
 
@@ -41,7 +41,7 @@ fn supervised() -> Vec<crate::script::table::Entry> {
         ) -> Tensor {
             let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
             let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
-            loss::cross_entropy(&logits, &labels, &options)
+            ops::in_single(&logits, |logits| loss::cross_entropy(logits, &labels, &options))
         }
 
         /// The dice loss: one minus the overlap of prediction and truth, mean over the classes present.
@@ -60,7 +60,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             /// Added above and below the fraction bar.
             smooth: f64 = 1.0,
         ) -> Tensor {
-            loss::dice(&logits, &labels, &DiceOptions { ignore_label, smooth })
+            let options = DiceOptions { ignore_label, smooth };
+            ops::in_single(&logits, |logits| loss::dice(logits, &labels, &options))
         }
 
         /// The focal loss: cross-entropy in which pixels that are right already count little.
@@ -86,7 +87,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             reduction: String = "mean".into(),
         ) -> Tensor {
             let reduction = choose("loss::focal: reduction", &reduction, &Reduction::CHOICES)?;
-            loss::focal(&logits, &labels, &FocalOptions { ignore_label, gamma, class_weights, reduction })
+            let options = FocalOptions { ignore_label, gamma, class_weights, reduction };
+            ops::in_single(&logits, |logits| loss::focal(logits, &labels, &options))
         }
     }
 }

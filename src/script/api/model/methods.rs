@@ -244,6 +244,12 @@ pub(super) fn entries() -> Vec<Entry> {
             if let (false, Ok(mut model)) = (report.loaded.is_empty(), model.0.try_borrow_mut()) {
                 model.origin.read_from(path.path());
             }
+            if let Some(first) = report.not_finite.first() {
+                ctx.session().warn(&format!(
+                    "load_weights: {} tensors of {path} hold NaN or infinity (first: {first}); the logits will not be finite",
+                    report.not_finite.len()
+                ));
+            }
             Ok(Loaded(Rc::new(report)))
         }
 

@@ -133,6 +133,16 @@ fn report() -> Vec<Entry> {
             Ok(report.0.passed_over.clone())
         }
 
+        /// The names of the tensors that were taken over although they hold NaN or infinity.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// tensor::save("odd.safetensors", net.state() + #{ "encoder.bn1.bias": tensor::full([64], 0.0 / 0.0) });
+        /// assert_eq(net.load_weights("odd.safetensors").not_finite, ["encoder.bn1.bias"]);
+        /// ```
+        get not_finite(ctx, report: Loaded) -> Vec<String> {
+            Ok(report.0.not_finite.clone())
+        }
+
         /// The names of the tensors whose shapes differ; `print(report)` tells the shapes.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });

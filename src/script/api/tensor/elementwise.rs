@@ -2,8 +2,10 @@
 
 use candle_core::DType;
 
-use super::{axis, float, in_single};
+use super::arithmetic::{eq, ge, le, ne, pow, select, sub};
+use super::{Operand, axis, float, in_single};
 use crate::ops;
+use crate::ops::reduce::{self, expand};
 use crate::script::prelude::*;
 
 /// A bound, which may be infinite as no other option may.
@@ -67,37 +69,45 @@ pub fn declare(table: &mut Table) {
                     }
                 })
             }
+            /// Where the elements are not a number: a mask.
+            /// ```
+            /// assert_eq(tensor::from([1.0, 0.0 / 0.0]).isnan().to_array(), [0, 1]);
+            /// ```
+            fn isnan(ctx, t: Tensor) -> Tensor { ne(Operand::Tensor(t.clone()), Operand::Tensor(t)) }
+            /// Where the elements are neither infinite nor NaN: a mask.
+            /// ```
+            /// assert_eq(tensor::from([1.0, 1.0 / 0.0, 0.0 / 0.0]).isfinite().to_array(), [1, 0, 0]);
+            /// ```
+            fn isfinite(ctx, t: Tensor) -> Tensor {
+                let distance = sub(Operand::Tensor(t.detach()), Operand::Tensor(t.detach()))?;
+                eq(Operand::Tensor(distance), Operand::Int(0))
+            }
             /// The square of each element.
             /// ```
             /// assert_eq(tensor::from([-3]).sqr(), tensor::from([9]));
             /// ```
             fn sqr(ctx, t: Tensor) -> Tensor {
-                if t.dtype().is_float() {
-                    return Ok(t.sqr()?);
-                }
-                let t = t.to_dtype(DType::I64)?;
-                Ok((&t * &t)?)
+                pow(Operand::Tensor(t), Operand::Int(2))
             }
             /// Each element moved into [min, max]; either end may be left out.
             /// ```
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(0, 3), tensor::from([0.0, 3.0]));
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(#{ min: 0 }), tensor::from([0.0, 5.0]));
             /// ```
-            fn clamp(ctx, t: Tensor, min: Option<Limit> = None, max: Option<Limit> = None) -> Tensor {
-                let [min, max] = [min, max].map(|bound| bound.map(|b| b.0));
-                let whole = min.is_none_or(|x| x.fract() == 0.0) && max.is_none_or(|x| x.fract() == 0.0);
-                let mut t = match (t.dtype().is_float(), whole) {
-                    (true, _) => t,
-                    (false, true) => t.to_dtype(DType::I64)?,
-                    (false, false) => t.to_dtype(DType::F32)?,
+            fn clamp(ctx, t: Tensor, min: Option<Operand> = None, max: Option<Operand> = None) -> Tensor {
+                let whole = |n: &Option<Operand>| !matches!(n, Some(Operand::Float(f)) if f.fract() != 0.0);
+                let t = if t.dtype().is_int() && !(whole(&min) && whole(&max)) { float(&t)? } else { t };
+                let beyond = |t: Tensor, end: Option<Operand>, outside: fn(Operand, Operand) -> Result<Tensor>| {
+                    let Some(end) = end else { return Ok(t) };
+                    let end = match end {
+                        Operand::Float(f) if t.dtype().is_int() => Operand::Int(f as i64),
+                        Operand::Tensor(end) => fail!("its ends are numbers, found {}; write t.maximum(low).minimum(high)", end.brief()),
+                        end => end,
+                    };
+                    select(&outside(Operand::Tensor(t.clone()), end.clone())?, end, Operand::Tensor(t))
                 };
-                if let Some(low) = min {
-                    t = t.maximum(low)?;
-                }
-                if let Some(high) = max {
-                    t = t.minimum(high)?;
-                }
-                Ok(t)
+                // the slope at an end is 0, as that of relu
+                beyond(beyond(t, min, le)?, max, ge)
             }
             /// Each element, or 0 if it is negative.
             /// ```
@@ -128,18 +138,21 @@ pub fn declare(table: &mut Table) {
             /// assert_close(p.sum().item(), 1.0);
             /// ```
             fn softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
-                let (shifted, dim) = shifted(&t, temperature, dim)?;
-                let e = shifted.exp()?;
-                Ok(e.broadcast_div(&e.sum_keepdim(dim)?)?)
+                tempered(&t, temperature, dim, |shifted, dim| {
+                    let e = shifted.exp()?;
+                    let total = expand(&reduce::sum(&e, &[dim])?, e.dims())?;
+                    Ok((e / total)?)
+                })
             }
             /// The logarithm of `softmax`, computed without overflow.
             /// ```
             /// assert_close(tensor::from([1.0, 1.0]).log_softmax(), [-0.693147, -0.693147]);
             /// ```
             fn log_softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
-                let (shifted, dim) = shifted(&t, temperature, dim)?;
-                let total = shifted.exp()?.sum_keepdim(dim)?.log()?;
-                Ok(shifted.broadcast_sub(&total)?)
+                tempered(&t, temperature, dim, |shifted, dim| {
+                    let total = reduce::sum(&shifted.exp()?, &[dim])?.log()?;
+                    Ok((shifted - expand(&total, shifted.dims())?)?)
+                })
             }
             /// Divide by the Euclidean norm over `dim`, at least `eps`.
             /// ```
@@ -147,7 +160,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn normalize(ctx, t: Tensor, dim: i64 = -1, eps: f64 = 1e-12) -> Tensor {
                 let dim = axis(&t, dim)?;
-                ops::normalize(&float(&t)?, dim, eps)
+                in_single(&t, |t| ops::normalize(t, dim, eps))
             }
         },
     );
@@ -155,18 +168,20 @@ pub fn declare(table: &mut Table) {
 
 /// A function of each element, as floats; Ctrl-C ends it between two parts of a large tensor.
 fn each(ctx: &Call, t: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    ops::pieces::each(&float(t)?, &|| ctx.session().check_cancel(), work)
+    in_single(t, |t| ops::pieces::each(t, &|| ctx.session().check_cancel(), work))
 }
 
-/// Logits over the temperature, moved so that the largest is 0.
-fn shifted(t: &Tensor, temperature: f64, dim: i64) -> Result<(Tensor, usize)> {
+/// What `work` makes of logits over the temperature, moved so that the largest is 0, and of the dimension.
+fn tempered(t: &Tensor, temperature: f64, dim: i64, work: impl Fn(&Tensor, usize) -> Result<Tensor>) -> Result<Tensor> {
     ensure!(
         temperature > 0.0,
         "the temperature must be positive, found {temperature}"
     );
     let dim = axis(t, dim)?;
     ensure!(t.dims()[dim] > 0, "dimension {dim} of {} is empty", t.brief());
-    let scaled = float(t)?.affine(1.0 / temperature, 0.0)?;
-    let largest = scaled.detach().max_keepdim(dim)?;
-    Ok((scaled.broadcast_sub(&largest)?, dim))
+    in_single(t, |t| {
+        let scaled = t.affine(1.0 / temperature, 0.0)?;
+        let largest = reduce::largest(&scaled.detach(), &[dim])?;
+        work(&scaled.broadcast_sub(&largest)?, dim)
+    })
 }

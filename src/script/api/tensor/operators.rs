@@ -1,14 +1,11 @@
-//! Arithmetic and comparison with broadcasting, between tensors and numbers both ways.
-//!
-//! Element types meet at the wider one (`u8 u32 i64 f16 bf16 f32 f64`); arithmetic of integers is done in `i64`, `/` and a
-//! float operand give floats. Comparisons give `u8` masks, except `==` and `!=`, which give one bool.
+//! The operators of tensors and their named forms, as scripts write them; `arithmetic.rs` computes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use candle_core::{DType, Shape};
 use rhai::{Engine, EvalAltResult, NativeCallContext};
 
-use super::{Operand, affordable, float};
+use super::Operand;
+use super::arithmetic::{add, div, eq, equal, ge, gt, le, lt, maximum, minimum, mul, ne, pow, select, sub};
 use crate::script::context::script_error;
 use crate::script::prelude::*;
 
@@ -65,22 +62,16 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([1, 2]).ge(2).to_array(), [0, 1]);
             /// ```
             fn ge(ctx, t: Tensor, other: Operand) -> Tensor { ge(Operand::Tensor(t), other) }
-            /// The larger of the two, element by element.
+            /// The larger of the two, element by element; NaN where one of them is.
             /// ```
             /// assert_eq(tensor::from([1, 3]).maximum(2), tensor::from([2, 3]));
             /// ```
-            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor {
-                let (a, b) = pair("maximum", Operand::Tensor(t), other)?;
-                Ok(a.broadcast_maximum(&b)?)
-            }
-            /// The smaller of the two, element by element.
+            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { maximum(Operand::Tensor(t), other) }
+            /// The smaller of the two, element by element; NaN where one of them is.
             /// ```
             /// assert_eq(tensor::from([1, 3]).minimum(2), tensor::from([1, 2]));
             /// ```
-            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor {
-                let (a, b) = pair("minimum", Operand::Tensor(t), other)?;
-                Ok(a.broadcast_minimum(&b)?)
-            }
+            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { minimum(Operand::Tensor(t), other) }
             /// The elements to the power of `exponent`.
             /// ```
             /// assert_eq(tensor::from([2, 3]).pow(2), tensor::from([4, 9]));
@@ -179,245 +170,4 @@ fn run_bool(native: &NativeCallContext, name: &str, work: impl FnOnce() -> Resul
             "internal error; this is a bug in seglab, the session goes on",
         ))),
     }
-}
-
-/// Same shape and values (any element types; NaN equals nothing).
-pub fn equal(a: &Tensor, b: &Tensor) -> Result<bool> {
-    if a.dims() != b.dims() {
-        return Ok(false);
-    }
-    let (a, b) = together(&a.detach(), &b.detach())?;
-    let mask = a.eq(&b)?.flatten_all()?.to_vec1::<u8>()?;
-    Ok(mask.iter().all(|m| *m == 1))
-}
-
-/// Both as the wider of the two element types.
-fn together(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
-    let rank = |d: DType| {
-        [
-            DType::U8,
-            DType::U32,
-            DType::I64,
-            DType::F16,
-            DType::BF16,
-            DType::F32,
-            DType::F64,
-        ]
-        .iter()
-        .position(|x| *x == d)
-    };
-    let wide = match (a.dtype(), b.dtype()) {
-        (x, y) if x == y => x,
-        (DType::F16, DType::BF16) | (DType::BF16, DType::F16) => DType::F32,
-        (x, y) if rank(x) >= rank(y) => x,
-        (_, y) => y,
-    };
-    Ok((a.to_dtype(wide)?, b.to_dtype(wide)?))
-}
-
-/// All as the widest of their element types.
-pub(super) fn alike(list: Vec<Tensor>) -> Result<Vec<Tensor>> {
-    let Some(first) = list.first().cloned() else {
-        return Ok(list);
-    };
-    let widest = list
-        .iter()
-        .try_fold(first, |wide, t| Ok::<_, Error>(together(&wide, t)?.0))?
-        .dtype();
-    list.iter().map(|t| Ok(t.to_dtype(widest)?)).collect()
-}
-
-/// `u8` and `u32` as `i64`, where numbers may become negative or large.
-fn wide(t: Tensor) -> Result<Tensor> {
-    if t.dtype().is_float() {
-        Ok(t)
-    } else {
-        Ok(t.to_dtype(DType::I64)?)
-    }
-}
-
-/// Two operands as tensors of one element type whose shapes broadcast; numbers become tensors without dimensions.
-fn pair(name: &str, a: Operand, b: Operand) -> Result<(Tensor, Tensor)> {
-    let scalar =
-        |x: f64, like: &Tensor| -> Result<Tensor> { Ok(Tensor::new(x, like.device())?.to_dtype(like.dtype())?) };
-    let (a, b) = match (a, b) {
-        (Operand::Tensor(a), Operand::Tensor(b)) => together(&wide(a)?, &wide(b)?)?,
-        (Operand::Tensor(t), n) => {
-            let (t, n) = lift(t, &n)?;
-            let n = scalar(n, &t)?;
-            (t, n)
-        }
-        (n, Operand::Tensor(t)) => {
-            let (t, n) = lift(t, &n)?;
-            (scalar(n, &t)?, t)
-        }
-        _ => fail!("{name}: needs a tensor"),
-    };
-    let method = name.starts_with(|c: char| c.is_alphabetic());
-    let names = if method {
-        ("the tensor", "`other`")
-    } else {
-        ("the left side", "the right side")
-    };
-    let shape = broadcast_shape(name, (names.0, a.dims()), (names.1, b.dims()))?;
-    affordable(&shape, a.dtype())?;
-    Ok((a, b))
-}
-
-/// The shape both broadcast to; the arguments with their names.
-pub(super) fn broadcast_shape(name: &str, a: (&str, &[usize]), b: (&str, &[usize])) -> Result<Vec<usize>> {
-    let ((a_name, a), (b_name, b)) = (a, b);
-    let rank = a.len().max(b.len());
-    let size = |dims: &[usize], i: usize| (i + dims.len()).checked_sub(rank).map_or(1, |k| dims[k]);
-    (0..rank)
-        .map(|i| match (size(a, i), size(b, i)) {
-            (x, y) if x == y => Ok(x),
-            (1, y) => Ok(y),
-            (x, 1) => Ok(x),
-            _ => fail!(
-                "{name}: {a_name} has the shape {a:?}, {b_name} {b:?}; sizes must be equal or 1, counted from the last dimension"
-            ),
-        })
-        .collect()
-}
-
-/// A tensor and a number: floats stay, integers become `i64`, or `f32` if the number has a fraction.
-fn lift(t: Tensor, n: &Operand) -> Result<(Tensor, f64)> {
-    match n {
-        Operand::Int(i) => Ok((wide(t)?, *i as f64)),
-        Operand::Float(f) => Ok((float(&t)?, *f)),
-        Operand::Tensor(other) => fail!("expected a number, found {}", other.brief()),
-    }
-}
-
-fn add(a: Operand, b: Operand) -> Result<Tensor> {
-    match (a, b) {
-        (Operand::Tensor(a), Operand::Tensor(b)) => {
-            let (a, b) = pair("+", Operand::Tensor(a), Operand::Tensor(b))?;
-            Ok(a.broadcast_add(&b)?)
-        }
-        (Operand::Tensor(t), n) | (n, Operand::Tensor(t)) => {
-            let (t, n) = lift(t, &n)?;
-            Ok(t.affine(1.0, n)?)
-        }
-        _ => fail!("+ needs a tensor"),
-    }
-}
-
-fn sub(a: Operand, b: Operand) -> Result<Tensor> {
-    match (a, b) {
-        (Operand::Tensor(a), Operand::Tensor(b)) => {
-            let (a, b) = pair("-", Operand::Tensor(a), Operand::Tensor(b))?;
-            Ok(a.broadcast_sub(&b)?)
-        }
-        (Operand::Tensor(t), n) => {
-            let (t, n) = lift(t, &n)?;
-            Ok(t.affine(1.0, -n)?)
-        }
-        (n, Operand::Tensor(t)) => {
-            let (t, n) = lift(t, &n)?;
-            Ok(t.affine(-1.0, n)?)
-        }
-        _ => fail!("- needs a tensor"),
-    }
-}
-
-fn mul(a: Operand, b: Operand) -> Result<Tensor> {
-    match (a, b) {
-        (Operand::Tensor(a), Operand::Tensor(b)) => {
-            let (a, b) = pair("*", Operand::Tensor(a), Operand::Tensor(b))?;
-            Ok(a.broadcast_mul(&b)?)
-        }
-        (Operand::Tensor(t), n) | (n, Operand::Tensor(t)) => {
-            let (t, n) = lift(t, &n)?;
-            Ok(t.affine(n, 0.0)?)
-        }
-        _ => fail!("* needs a tensor"),
-    }
-}
-
-fn div(a: Operand, b: Operand) -> Result<Tensor> {
-    let floats = |o: Operand| -> Result<Operand> {
-        Ok(match o {
-            Operand::Tensor(t) => Operand::Tensor(float(&t)?),
-            Operand::Int(i) => Operand::Float(i as f64),
-            other => other,
-        })
-    };
-    match (floats(a)?, floats(b)?) {
-        (Operand::Tensor(t), Operand::Float(n)) if n != 0.0 => Ok((t / n)?),
-        (Operand::Float(n), Operand::Tensor(t)) => Ok(t.recip()?.affine(n, 0.0)?),
-        (a, b) => {
-            let (a, b) = pair("/", a, b)?;
-            Ok(a.broadcast_div(&b)?)
-        }
-    }
-}
-
-fn pow(a: Operand, b: Operand) -> Result<Tensor> {
-    match (a, b) {
-        (Operand::Tensor(t), Operand::Int(n @ 1..=16)) => {
-            let t = wide(t)?;
-            (1..n).try_fold(t.clone(), |power, _| Ok((power * &t)?))
-        }
-        (Operand::Tensor(t), n @ (Operand::Int(_) | Operand::Float(_))) => {
-            let (t, n) = lift(float(&t)?, &n)?;
-            Ok(match n {
-                0.5 => t.sqrt()?,
-                -1.0 => t.recip()?,
-                n => t.powf(n)?,
-            })
-        }
-        (Operand::Tensor(a), Operand::Tensor(b)) => {
-            let (a, b) = pair("**", Operand::Tensor(float(&a)?), Operand::Tensor(float(&b)?))?;
-            Ok(a.broadcast_pow(&b)?)
-        }
-        (n, Operand::Tensor(t)) => {
-            let (t, n) = lift(float(&t)?, &n)?;
-            ensure!(n > 0.0, "**: the base {n} must be positive");
-            Ok(t.affine(n.ln(), 0.0)?.exp()?)
-        }
-        _ => fail!("** needs a tensor"),
-    }
-}
-
-macro_rules! comparisons {
-    ($($name:ident $broadcast:ident $sign:literal),*) => {$(
-        fn $name(a: Operand, b: Operand) -> Result<Tensor> {
-            let (a, b) = pair($sign, a, b)?;
-            Ok(a.$broadcast(&b)?)
-        }
-    )*};
-}
-comparisons!(lt broadcast_lt "<", gt broadcast_gt ">", le broadcast_le "<=", ge broadcast_ge ">=", eq broadcast_eq "eq", ne broadcast_ne "ne");
-
-/// Elements of `a` where the mask is not 0, else of `b`.
-pub(super) fn select(mask: &Tensor, a: Operand, b: Operand) -> Result<Tensor> {
-    let mask = if mask.dtype() == DType::U8 {
-        mask.clone()
-    } else {
-        mask.ne(0f64)?
-    };
-    let number = |o: &Operand| match o {
-        Operand::Int(i) => *i as f64,
-        Operand::Float(f) => *f,
-        Operand::Tensor(_) => 0.0,
-    };
-    let (a, b) = match (a, b) {
-        (Operand::Tensor(a), Operand::Tensor(b)) => together(&a, &b)?,
-        (a @ Operand::Tensor(_), b) | (a, b @ Operand::Tensor(_)) => pair("where", a, b)?,
-        (Operand::Int(a), Operand::Int(b)) => (Tensor::new(a, mask.device())?, Tensor::new(b, mask.device())?),
-        (a, b) => {
-            let (x, y) = (number(&a), number(&b));
-            (
-                Tensor::new(x as f32, mask.device())?,
-                Tensor::new(y as f32, mask.device())?,
-            )
-        }
-    };
-    let values = broadcast_shape("where", ("`a`", a.dims()), ("`b`", b.dims()))?;
-    let shape = broadcast_shape("where", ("`mask`", mask.dims()), ("the values", &values))?;
-    affordable(&shape, a.dtype())?;
-    let to = |t: &Tensor| -> Result<Tensor> { Ok(t.broadcast_as(Shape::from(shape.clone()))?.contiguous()?) };
-    Ok(to(&mask)?.where_cond(&to(&a)?, &to(&b)?)?)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::operators::broadcast_shape;
+use super::arithmetic::broadcast_shape;
 use super::{affordable, axis, axis_of, device_name, float};
 use crate::ops;
 use crate::script::prelude::*;
@@ -134,7 +134,10 @@ pub fn declare(table: &mut Table) {
                 );
             }
             let index = positions(&index, &t, dim)?;
-            Ok(t.contiguous()?.gather(&index.contiguous()?, dim)?)
+            // the engine's gradient needs an index as large as the tensor in the other dimensions
+            let others = (0..t.rank()).filter(|d| *d != dim);
+            let part = others.clone().try_fold(t, |part, d| part.narrow(d, 0, index.dims()[d]))?;
+            Ok(part.contiguous()?.gather(&index.contiguous()?, dim)?)
         }
         /// Join the dimensions from `start` to `end` into one.
         /// ```
@@ -156,7 +159,7 @@ pub fn declare(table: &mut Table) {
             let fits = broadcast_shape("broadcast", ("the tensor", t.dims()), ("`shape`", &shape))?;
             ensure!(fits == shape, "the tensor has the shape {:?}, `shape` is {shape:?}; only sizes of 1 are repeated", t.dims());
             affordable(&shape, t.dtype())?;
-            Ok(t.broadcast_as(shape)?.contiguous()?)
+            Ok(ops::reduce::expand(&t, &shape)?.contiguous()?)
         }
     });
 }
@@ -184,9 +187,14 @@ impl Arg for Index {
 /// Positions checked against the size of a dimension, negative ones counted from the end, as candle's index type.
 fn positions(index: &Tensor, t: &Tensor, dim: usize) -> Result<Tensor> {
     ensure!(
-        index.dtype().is_int(),
-        "`index` must hold integers, found {}",
-        index.brief()
+        index.dtype().is_int() && index.dtype() != DType::U8,
+        "`index` must hold positions (i64 or u32), found {}{}",
+        index.brief(),
+        if index.dtype() == DType::U8 {
+            ", which is a mask; t[mask] selects by one, mask.to_dtype(\"i64\") makes positions of it"
+        } else {
+            ""
+        }
     );
     let size = t.dims()[dim];
     let values: Vec<i64> = index.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
@@ -253,9 +261,16 @@ fn reshape(t: &Tensor, shape: &[i64]) -> Result<Tensor> {
 
 fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (mut x, mut y) = (float(a)?, float(b)?);
-    let wide = if x.dtype() == y.dtype() { x.dtype() } else { DType::F32 };
-    x = x.to_dtype(wide)?;
-    y = y.to_dtype(wide)?;
+    let wide = match (x.dtype(), y.dtype()) {
+        (a, b) if a == b => a,
+        (DType::F64, _) | (_, DType::F64) => DType::F64,
+        _ => DType::F32,
+    };
+    // the processor's products of halves add up in halves
+    let halves = matches!(wide, DType::F16 | DType::BF16) && x.device().is_cpu();
+    let computed = if halves { DType::F32 } else { wide };
+    x = x.to_dtype(computed)?;
+    y = y.to_dtype(computed)?;
     ensure!(
         x.rank() > 0 && y.rank() > 0,
         "the tensor has the shape {:?}, `other` {:?}; both need at least one dimension",
@@ -290,9 +305,21 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     shape.extend([x.dims()[x.rank() - 2], y.dims()[y.rank() - 1]]);
     affordable(&shape, wide)?;
     let mut out = if inner == 0 || shape.contains(&0) {
-        Tensor::zeros(shape, wide, x.device())?
+        Tensor::zeros(shape, computed, x.device())?
     } else {
-        ops::pieces::matmul(&x.contiguous()?, &y.contiguous()?, &|| ctx.session().check_cancel())?
+        let check = || ctx.session().check_cancel();
+        if y.rank() == 2 && x.rank() > 2 {
+            // one product of all rows, whose gradient needs no sum over matrices
+            let rows = x.contiguous()?.flatten(0, x.rank() - 2)?;
+            ops::pieces::matmul(&rows, &y.contiguous()?, &check)?.reshape(shape)?
+        } else {
+            let batch = &shape[..shape.len() - 2];
+            let whole = |t: &Tensor| match t.track_op() {
+                true => ops::reduce::expand(t, &[batch, &t.dims()[t.rank() - 2..]].concat()),
+                false => Ok(t.clone()),
+            };
+            ops::pieces::matmul(&whole(&x)?.contiguous()?, &whole(&y)?.contiguous()?, &check)?
+        }
     };
     if column {
         out = out.squeeze(out.rank() - 1)?;
@@ -301,5 +328,5 @@ fn matmul(ctx: &Call, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let dim = out.rank() - if column { 1 } else { 2 };
         out = out.squeeze(dim)?;
     }
-    Ok(out)
+    Ok(out.to_dtype(wide)?)
 }

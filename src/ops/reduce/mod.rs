@@ -1,0 +1,325 @@
+//! Sums, means, spreads, norms and extremes over some dimensions of a tensor, and repeating it along them.
+//!
+//! Everything is added up in double precision; halves enter as f32 and leave as halves. Reduced dimensions keep the size 1.
+
+mod cpu;
+mod cuda;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use candle_core::{DType, Tensor, WithDType};
+
+use super::halves::in_single;
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::tape::Graph;
+use crate::error::Result;
+use crate::{ensure, fail};
+use cpu::{Extreme, Place, Squares, Strays, Ties, Total, reduce, same, spread};
+use plan::Plan;
+
+/// The sum over `axes`; i64 stays, other integers become i64. The gradient goes to every element.
+///
+/// # Errors
+/// An axis that does not exist, as for all functions here.
+pub fn sum(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let x = if x.dtype().is_int() {
+        x.to_dtype(DType::I64)?
+    } else {
+        x.clone()
+    };
+    scaled_sum(&x, axes, 1.0)
+}
+
+/// The mean over `axes`, NaN of nothing; integers give f32.
+pub fn mean(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    in_double(x, |x| scaled_sum(x, axes, 1.0 / count(x, axes)? as f64))
+}
+
+/// The variance over `axes`: the sum of the squares of the distances to the mean over `n - correction`; integers give f32.
+pub fn variance(x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
+    in_double(x, |x| {
+        let n = (count(x, axes)? as f64 - correction).max(0.0);
+        distances(x, axes, Measure::Variance, n)
+    })
+}
+
+/// The square root of the [`variance`]; where that is 0 the gradient is 0.
+pub fn deviation(x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
+    in_double(x, |x| {
+        let n = (count(x, axes)? as f64 - correction).max(0.0);
+        distances(x, axes, Measure::Deviation, n)
+    })
+}
+
+/// The Euclidean norm over `axes`; where that is 0 the gradient is 0. Integers give f32.
+pub fn norm(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    in_double(x, |x| distances(x, axes, Measure::Norm, 1.0))
+}
+
+/// The largest element over `axes`, NaN where there is one. Equal elements share the gradient, as PyTorch's `amax`.
+///
+/// # Errors
+/// No element.
+pub fn largest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    extreme::<true>(x, axes)
+}
+
+/// The smallest element over `axes`, NaN where there is one. Equal elements share the gradient, as PyTorch's `amin`.
+///
+/// # Errors
+/// No element.
+pub fn smallest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    extreme::<false>(x, axes)
+}
+
+/// The place of the largest element over `axes`, counted through them in the order of memory: i64. The first NaN comes before all
+/// numbers, the first of equal elements before the others.
+///
+/// # Errors
+/// No element.
+pub fn place_of_largest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    place::<true>(x, axes)
+}
+
+/// As [`place_of_largest`], of the smallest element.
+///
+/// # Errors
+/// No element.
+pub fn place_of_smallest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    place::<false>(x, axes)
+}
+
+/// How many elements over `axes` are infinite or not a number: i64.
+pub fn not_finite(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    checked(x, axes)?;
+    let shape = shape(x, axes);
+    if x.dtype().is_int() {
+        return Ok(Tensor::zeros(shape, DType::I64, x.device())?);
+    }
+    let x = x.detach();
+    if on_gpu(x.device()) {
+        let strays = x.sub(&x)?.ne(0f64)?.to_dtype(DType::F32)?;
+        return Ok(strays.sum_keepdim(axes)?.to_dtype(DType::I64)?);
+    }
+    let x = if x.dtype() == DType::F64 {
+        x
+    } else {
+        x.to_dtype(DType::F32)?
+    };
+    let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+    Ok(by_dtype!(x, "finite", T => {
+        Ok(plain(reduce(&plan, &Strays, &View::<T>::of(&x)?, |strays, _| strays), shape))
+    })?)
+}
+
+/// `x` repeated along its dimensions of size 1, and new ones in front, up to `shape`. The gradient is the [`sum()`] over them.
+///
+/// # Errors
+/// A shape that `x` cannot be repeated to.
+pub fn expand(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    let Some(front) = shape.len().checked_sub(x.rank()) else {
+        fail!(
+            "expand: {:?} cannot be repeated to {shape:?}, which has fewer dimensions",
+            x.dims()
+        )
+    };
+    ensure!(
+        x.dims().iter().zip(&shape[front..]).all(|(a, b)| a == b || *a == 1),
+        "expand: {:?} cannot be repeated to {shape:?}; only sizes of 1 are repeated",
+        x.dims()
+    );
+    if x.dims() == shape {
+        return Ok(x.clone());
+    }
+    if !x.track_op() {
+        return Ok(x.broadcast_as(shape)?);
+    }
+    in_single(x, |x| {
+        if on_gpu(x.device()) {
+            return Ok(x.broadcast_as(shape)?);
+        }
+        let own: Vec<usize> = [vec![1; front], x.dims().to_vec()].concat();
+        let axes: Vec<usize> = (0..shape.len()).filter(|d| own[*d] == 1 && shape[*d] != 1).collect();
+        let x = x.contiguous()?;
+        let plan = Plan::new(shape, &axes);
+        Ok(by_dtype!(x, "expand", T => {
+            let repeated = {
+                let x = View::<T>::of(&x)?;
+                spread(&plan, shape.iter().product(), |_, result| x[result])
+            };
+            let dims = x.shape().clone();
+            Graph::default().record_light("expand", &[&x], output(repeated, shape), move |gradient| {
+                let dy = View::<T>::of(gradient)?;
+                Ok(vec![Some(plain(reduce(&plan, &Total, &dy, |sum, _| sum as T), &dims))])
+            })
+        })?)
+    })
+}
+
+/// All dimensions of `x`.
+pub fn all(x: &Tensor) -> Vec<usize> {
+    (0..x.rank()).collect()
+}
+
+/// As [`in_single`]; integers enter as f64, which holds them, and leave as f32.
+fn in_double(x: &Tensor, work: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dtype().is_int() {
+        true => Ok(work(&x.to_dtype(DType::F64)?)?.to_dtype(DType::F32)?),
+        false => in_single(x, work),
+    }
+}
+
+/// How many elements become one.
+fn count(x: &Tensor, axes: &[usize]) -> Result<usize> {
+    checked(x, axes)?;
+    Ok(axes.iter().map(|d| x.dims()[*d]).product())
+}
+
+fn checked(x: &Tensor, axes: &[usize]) -> Result<()> {
+    match axes.iter().find(|d| **d >= x.rank()) {
+        Some(d) => fail!("dimension {d} of {:?} does not exist", x.dims()),
+        None => Ok(()),
+    }
+}
+
+/// The sizes of a result.
+fn shape(x: &Tensor, axes: &[usize]) -> Vec<usize> {
+    let size = |(d, size): (usize, &usize)| if axes.contains(&d) { 1 } else { *size };
+    x.dims().iter().enumerate().map(size).collect()
+}
+
+fn scaled_sum(x: &Tensor, axes: &[usize], factor: f64) -> Result<Tensor> {
+    checked(x, axes)?;
+    let shape = shape(x, axes);
+    if on_gpu(x.device()) {
+        return in_single(x, |x| cuda::scaled_sum(x, axes, factor));
+    }
+    in_single(x, |x| {
+        let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+        if x.dtype() == DType::I64 {
+            let sums = reduce(&plan, &Total, &View::<i64>::of(&x)?, |sum, _| sum);
+            return Ok(plain(sums, shape));
+        }
+        Ok(by_dtype!(x, "sum", T => {
+            let sums = reduce(&plan, &Total, &View::<T>::of(&x)?, |sum, _| (sum * factor) as T);
+            let dims = x.shape().clone();
+            Graph::default().record_light("sum", &[&x], output(sums, shape), move |gradient| {
+                let dy = View::<T>::of(gradient)?;
+                let dx = spread(&plan, dims.elem_count(), |_, result| dy[result] * factor as T);
+                Ok(vec![Some(plain(dx, &dims))])
+            })
+        })?)
+    })
+}
+
+/// What is made of the sum of the squares of distances.
+#[derive(Clone, Copy, PartialEq)]
+enum Measure {
+    /// Distances to the mean, over n.
+    Variance,
+    /// The root of that.
+    Deviation,
+    /// Distances to 0, the root.
+    Norm,
+}
+
+fn distances(x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Tensor> {
+    checked(x, axes)?;
+    if on_gpu(x.device()) {
+        return cuda::distances(x, axes, measure, n);
+    }
+    let shape = shape(x, axes);
+    let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+    Ok(by_dtype!(x, "std", T => {
+        let (centres, results) = {
+            let x = View::<T>::of(&x)?;
+            let elements = plan.length() as f64;
+            let centres = match measure {
+                Measure::Norm => vec![0.0; plan.results()],
+                _ => reduce(&plan, &Total, &x, |sum, _| sum / elements),
+            };
+            let results = reduce(&plan, &Squares(&centres), &x, |sum, _| match measure {
+                Measure::Variance => sum / n,
+                _ => (sum / n).sqrt(),
+            });
+            (centres, results)
+        };
+        let rounded: Vec<T> = results.iter().map(|r| *r as T).collect();
+        Graph::default().record("std", &[&x], output(rounded, shape), move |arguments, _, gradient| {
+            let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
+            let factor = |(result, dy): (&f64, &T)| match measure {
+                Measure::Variance => 2.0 * dy.to_f64() / n,
+                // the slope of a root at 0 is infinite, but an element that moves alone leaves a minimum
+                _ if *result == 0.0 => 0.0,
+                _ => dy.to_f64() / (n * result),
+            };
+            let factors: Vec<f64> = results.iter().zip(dy.iter()).map(factor).collect();
+            let dx = spread(&plan, x.len(), |at, result| {
+                ((x[at].to_f64() - centres[result]) * factors[result]) as T
+            });
+            Ok(vec![Some(plain(dx, arguments[0].shape()))])
+        })
+    })?)
+}
+
+fn extreme<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let shape = some(x, axes)?;
+    if on_gpu(x.device()) {
+        return in_single(x, |x| cuda::extreme(x, axes, LARGEST));
+    }
+    if x.dtype().is_int() {
+        let whole = x.to_dtype(DType::I64)?.contiguous()?;
+        let best = reduce(
+            &Plan::new(x.dims(), axes),
+            &Extreme::<LARGEST>,
+            &View::<i64>::of(&whole)?,
+            |best, _| best,
+        );
+        return Ok(plain(best, shape).to_dtype(x.dtype())?);
+    }
+    in_single(x, |x| {
+        let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+        Ok(by_dtype!(x, "max", T => {
+            let best = reduce(&plan, &Extreme::<LARGEST>, &View::<T>::of(&x)?, |best, _| best);
+            Graph::default().record("max", &[&x], output(best, shape), move |arguments, best, gradient| {
+                let (x, best) = (View::<T>::of(arguments[0])?, View::<T>::of(best)?);
+                let dy = View::<T>::of(gradient)?;
+                let shares = reduce(&plan, &Ties(&best), &x, |ties, result| (dy[result].to_f64() / ties) as T);
+                let dx = spread(&plan, x.len(), |at, result| {
+                    if same(x[at], best[result]) { shares[result] } else { 0.0 }
+                });
+                Ok(vec![Some(plain(dx, arguments[0].shape()))])
+            })
+        })?)
+    })
+}
+
+fn place<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let shape = some(x, axes)?;
+    let x = x.detach();
+    if on_gpu(x.device()) {
+        return cuda::place(&x, axes, LARGEST);
+    }
+    let plan = Plan::new(x.dims(), axes);
+    let (rule, found) = (Place::<LARGEST>, |(_, at), _| at as i64);
+    let places = match x.dtype() {
+        DType::F64 => reduce(&plan, &rule, &View::<f64>::of(&x.contiguous()?)?, found),
+        dtype if dtype.is_float() => {
+            let x = x.to_dtype(DType::F32)?.contiguous()?;
+            reduce(&plan, &rule, &View::<f32>::of(&x)?, |(_, at), _| at as i64)
+        }
+        _ => {
+            let x = x.to_dtype(DType::I64)?.contiguous()?;
+            reduce(&plan, &rule, &View::<i64>::of(&x)?, |(_, at), _| at as i64)
+        }
+    };
+    Ok(plain(places, shape))
+}
+
+/// The sizes of a result, which must be made of something.
+fn some(x: &Tensor, axes: &[usize]) -> Result<Vec<usize>> {
+    let n = count(x, axes)?;
+    ensure!(n > 0, "{:?} has no elements to choose from", x.dims());
+    Ok(shape(x, axes))
+}
