@@ -250,9 +250,10 @@ fn refuse_strays(function: &str, model: &Segmenter, strays: &[Tensor], names: &[
     let weights = model.not_finite()?;
     let reason = match weights.first() {
         Some(name) => format!(
-            "{} of the network's tensors hold NaN or infinity (first: {name}); load weights that are finite, or train again with a \
-             smaller lr",
-            weights.len()
+            "NaN or infinity stands in {} of the {} tensors of the network (first: {name}); load weights that are finite, or train \
+             again with a smaller lr",
+            weights.len(),
+            model.state()?.len()
         ),
         None => "the weights are finite: look at the images, and at numbers that overflow".to_string(),
     };

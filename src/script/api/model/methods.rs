@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::Model;
 use super::parameters::{Loaded, Parameters};
 use crate::nn::{LoadOptions, Segmenter, weights};
+use crate::script::context::count;
 use crate::script::options::dynamic_from;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -246,8 +247,8 @@ pub(super) fn entries() -> Vec<Entry> {
             }
             if let Some(first) = report.not_finite.first() {
                 ctx.session().warn(&format!(
-                    "load_weights: {} tensors of {path} hold NaN or infinity (first: {first}); the logits will not be finite",
-                    report.not_finite.len()
+                    "load_weights: NaN or infinity in {} of {path} (first: {first}); the logits will not be finite",
+                    count(report.not_finite.len(), "tensor")
                 ));
             }
             Ok(Loaded(Rc::new(report)))

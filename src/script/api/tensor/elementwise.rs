@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::arithmetic::{eq, ge, le, ne, pow, select, sub};
+use super::arithmetic::{eq, gt, lt, ne, pow, select, sub};
 use super::{Operand, axis, float, in_single};
 use crate::ops;
 use crate::ops::reduce::{self, expand};
@@ -95,19 +95,7 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(#{ min: 0 }), tensor::from([0.0, 5.0]));
             /// ```
             fn clamp(ctx, t: Tensor, min: Option<Operand> = None, max: Option<Operand> = None) -> Tensor {
-                let whole = |n: &Option<Operand>| !matches!(n, Some(Operand::Float(f)) if f.fract() != 0.0);
-                let t = if t.dtype().is_int() && !(whole(&min) && whole(&max)) { float(&t)? } else { t };
-                let beyond = |t: Tensor, end: Option<Operand>, outside: fn(Operand, Operand) -> Result<Tensor>| {
-                    let Some(end) = end else { return Ok(t) };
-                    let end = match end {
-                        Operand::Float(f) if t.dtype().is_int() => Operand::Int(f as i64),
-                        Operand::Tensor(end) => fail!("its ends are numbers, found {}; write t.maximum(low).minimum(high)", end.brief()),
-                        end => end,
-                    };
-                    select(&outside(Operand::Tensor(t.clone()), end.clone())?, end, Operand::Tensor(t))
-                };
-                // the slope at an end is 0, as that of relu
-                beyond(beyond(t, min, le)?, max, ge)
+                clamp(t, min, max)
             }
             /// Each element, or 0 if it is negative.
             /// ```
@@ -169,6 +157,40 @@ pub fn declare(table: &mut Table) {
 /// A function of each element, as floats; Ctrl-C ends it between two parts of a large tensor.
 fn each(ctx: &Call, t: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     in_single(t, |t| ops::pieces::each(t, &|| ctx.session().check_cancel(), work))
+}
+
+/// The elements moved between two numbers; what was moved, stood on an end or is NaN has the slope 0.
+fn clamp(t: Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor> {
+    let whole = |n: &Option<Operand>| !matches!(n, Some(Operand::Float(f)) if f.fract() != 0.0);
+    let t = if t.dtype().is_int() && !(whole(&min) && whole(&max)) {
+        float(&t)?
+    } else {
+        t
+    };
+    let mut moved = t.detach();
+    let mut inside = moved.eq(&moved)?;
+    type Compare = fn(Operand, Operand) -> Result<Tensor>;
+    let ends: [(Option<Operand>, Compare, Compare); 2] = [(min, lt, gt), (max, gt, lt)];
+    for (end, outside, within) in ends {
+        let end = match end {
+            None => continue,
+            Some(Operand::Float(f)) if t.dtype().is_int() => Operand::Int(f as i64),
+            Some(Operand::Tensor(end)) => {
+                fail!(
+                    "its ends are numbers, found {}; write t.maximum(low).minimum(high)",
+                    end.brief()
+                )
+            }
+            Some(end) => end,
+        };
+        inside = (inside * within(Operand::Tensor(t.clone()), end.clone())?)?;
+        moved = select(
+            &outside(Operand::Tensor(moved.clone()), end.clone())?,
+            end,
+            Operand::Tensor(moved),
+        )?;
+    }
+    select(&inside, Operand::Tensor(t), Operand::Tensor(moved))
 }
 
 /// What `work` makes of logits over the temperature, moved so that the largest is 0, and of the dimension.

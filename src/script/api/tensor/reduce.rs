@@ -64,11 +64,11 @@ pub fn declare(table: &mut Table) {
                 let correction = f64::from(u8::from(unbiased));
                 over(&t, dim.as_ref(), keepdim, |t, axes| reduce::deviation(t, axes, correction))
             }
-            /// The variance, with n - 1 in the denominator (as torch) unless `unbiased` is false.
+            /// The variance, with n - 1 in the denominator (as torch's `var`) unless `unbiased` is false.
             /// ```
-            /// assert_close(tensor::from([1.0, 3.0]).var().item(), 2);
+            /// assert_close(tensor::from([1.0, 3.0]).variance().item(), 2);
             /// ```
-            fn var(ctx, t: Tensor, dim: Option<Dims> = None, keepdim: bool = false, unbiased: bool = true) -> Tensor {
+            fn variance(ctx, t: Tensor, dim: Option<Dims> = None, keepdim: bool = false, unbiased: bool = true) -> Tensor {
                 let correction = f64::from(u8::from(unbiased));
                 over(&t, dim.as_ref(), keepdim, |t, axes| reduce::variance(t, axes, correction))
             }
