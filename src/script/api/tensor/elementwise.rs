@@ -9,7 +9,7 @@ use crate::ops::reduce::{self, expand};
 use crate::script::prelude::*;
 
 /// A bound, which may be infinite as no other option may.
-struct Limit(f64);
+struct Limit(Operand);
 
 impl Arg for Limit {
     fn kind() -> String {
@@ -19,7 +19,11 @@ impl Arg for Limit {
         "a number that is not NaN".into()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
-        f64::convert(value).filter(|bound| !bound.is_nan()).map(Limit)
+        match Operand::convert(value)? {
+            Operand::Float(f) if f.is_nan() => None,
+            Operand::Tensor(_) => None,
+            number => Some(Limit(number)),
+        }
     }
 }
 
@@ -94,8 +98,8 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(0, 3), tensor::from([0.0, 3.0]));
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(#{ min: 0 }), tensor::from([0.0, 5.0]));
             /// ```
-            fn clamp(ctx, t: Tensor, min: Option<Operand> = None, max: Option<Operand> = None) -> Tensor {
-                clamp(t, min, max)
+            fn clamp(ctx, t: Tensor, min: Option<Limit> = None, max: Option<Limit> = None) -> Tensor {
+                clamp(t, min.map(|end| end.0), max.map(|end| end.0))
             }
             /// Each element, or 0 if it is negative.
             /// ```
@@ -175,12 +179,6 @@ fn clamp(t: Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor
         let end = match end {
             None => continue,
             Some(Operand::Float(f)) if t.dtype().is_int() => Operand::Int(f as i64),
-            Some(Operand::Tensor(end)) => {
-                fail!(
-                    "its ends are numbers, found {}; write t.maximum(low).minimum(high)",
-                    end.brief()
-                )
-            }
             Some(end) => end,
         };
         inside = (inside * within(Operand::Tensor(t.clone()), end.clone())?)?;
