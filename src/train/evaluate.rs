@@ -217,7 +217,7 @@ pub fn pseudo_labels(
             "pseudo_labels",
             model,
             &[predict::strays(&maps)?],
-            &[sample.name.clone()],
+            std::slice::from_ref(&sample.name),
         )?;
         let best = maps.max(1)?.flatten_all()?.to_vec1::<f32>()?;
         let classes = maps.argmax(1)?.flatten_all()?.to_vec1::<u32>()?;
