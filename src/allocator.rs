@@ -1,6 +1,53 @@
 //! The program's memory allocator, set for training: buffers of tens of MiB that come and go with every step.
 
-pub use mimalloc::MiMalloc;
+use std::alloc::{GlobalAlloc, Layout};
+use std::io::Write;
+
+/// The allocator; where the system has no more memory the program ends with a sentence, not with a trace of its insides.
+pub struct MiMalloc;
+
+// SAFETY: every call is handed on to an allocator that keeps the rules.
+unsafe impl GlobalAlloc for MiMalloc {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        given(unsafe { mimalloc::MiMalloc.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        given(unsafe { mimalloc::MiMalloc.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        given(unsafe { mimalloc::MiMalloc.realloc(old, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { mimalloc::MiMalloc.dealloc(old, layout) }
+    }
+}
+
+/// What was allocated, if it was.
+#[inline]
+fn given(memory: *mut u8, bytes: usize) -> *mut u8 {
+    if memory.is_null() {
+        out_of_memory(bytes);
+    }
+    memory
+}
+
+/// Nothing can be allocated any more, not even for an error on its way up.
+#[cold]
+fn out_of_memory(bytes: usize) -> ! {
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: the memory is full: {:.3} GB more were wanted, which the system does not have; smaller sizes or batches need less",
+        bytes as f64 / 1e9
+    );
+    std::process::exit(1)
+}
 
 /// mimalloc's `mi_option_purge_delay`, which its Rust binding does not name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -156,6 +156,10 @@ fn files_elsewhere() {
         "data::folder(\"link\", #{ classes: 2 })".into(),
         "data::folder(\"data\", #{ classes: 2 })".into(),
         "data::camvid(\"camvid\")".into(),
+        "data::folder(\".\", #{ images: \"../outside\", labels: \"../outside\", classes: 2 })".into(),
+        "data::folder(\"data\", #{ images: \"../link/images\", classes: 2 })".into(),
+        "loss::memory().restore(\"../outside/secret.npy\")".into(),
+        "loss::memory().save(\"../outside/secret.npy\")".into(),
         format!("data::scenes(#{{ count: 2 }}).subset(\"{secret}\")"),
     ] {
         refused(&home, &script, &[], &["limit for files", "--allow"]);
@@ -171,6 +175,199 @@ fn files_elsewhere() {
         &allowed,
         &["cannot be read as tensors"],
     );
+}
+
+/// Words in the name of a parameter that takes a path.
+const PATHS: [&str; 7] = ["path", "file", "folder", "list_file", "images", "labels", "masks"];
+
+/// An expression for an argument of this kind that is not the one under test; `home` is a folder within the sandbox.
+fn expression(kind: &str, home: &str) -> String {
+    match kind.trim_start_matches("Option<").trim_end_matches('>') {
+        "string" => format!("\"{home}\""),
+        "int" | "float" => "1".into(),
+        "bool" => "true".into(),
+        "map" => "#{}".into(),
+        "closure" => "|x| x".into(),
+        "Tensor" => "tensor::ones([1])".into(),
+        "Data" => "data::scenes(#{ count: 1, size: [16, 16] })".into(),
+        "Model" => "model::fcn(#{ encoder: \"resnet18\", classes: 2 })".into(),
+        "Figure" => "plot::figure().line([1, 2], [1, 2])".into(),
+        "Memory" => "loss::memory()".into(),
+        "Run" => "train::finetune(model::fcn(#{ encoder: \"resnet18\", classes: 11 }), data::scenes(#{ count: 1, size: [32, 32] }), \
+                  #{ steps: 1, batch_size: 1 })"
+            .into(),
+        other if other.starts_with('[') || other.starts_with("array") => "[]".into(),
+        _ => "()".into(),
+    }
+}
+
+/// Every function of the table that takes a path refuses one that leads outside, given by position or as an option, absolute,
+/// relative or through a link; nothing outside is changed or shown.
+#[test]
+fn every_argument_that_takes_a_path_passes_the_gate() {
+    use seglab::script::{Interpreter, Scope};
+    use seglab::session::Session;
+    use seglab::session::sandbox::{Limits, Sandbox};
+    let folder = tempfile::tempdir().unwrap();
+    let (home, outside) = (folder.path().join("home"), folder.path().join("outside"));
+    for part in ["images", "labels", "JPEGImages"] {
+        std::fs::create_dir_all(home.join(part)).unwrap();
+        std::fs::create_dir_all(outside.join(part)).unwrap();
+    }
+    let endings = ["", ".safetensors", ".npz", ".npy", ".png", ".txt", ".csv", ".json"];
+    for ending in endings {
+        std::fs::write(outside.join(format!("secret{ending}")), "the secret").unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, home.join("link")).unwrap();
+    let session = Session::quiet(home.join("run"));
+    let limits = Limits {
+        operations: u64::MAX,
+        seconds: 1e9,
+        memory: u64::MAX,
+        written: u64::MAX,
+        files: u64::MAX,
+    };
+    let sandbox = Sandbox::new(limits, std::slice::from_ref(&home), session.cancel_flag()).unwrap();
+    session.confine(std::sync::Arc::new(sandbox));
+    let interpreter = Interpreter::new(session);
+    let (home, outside) = (home.display().to_string(), outside.display().to_string());
+    let table = seglab::script::api::table();
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
+    for entry in &table.entries {
+        for (at, param) in entry.arguments().iter().enumerate() {
+            if !PATHS.contains(&param.name) || !param.kind.contains("string") {
+                continue;
+            }
+            found.push(format!("{} {}", entry.full_name(), param.name));
+            let ways = endings.iter().map(|ending| format!("{outside}/secret{ending}")).chain([
+                outside.clone(),
+                format!("{home}/../outside/new.npz"),
+                format!("{home}/link/secret.safetensors"),
+                format!("{home}/link/images"),
+            ]);
+            for way in ways {
+                let before: Vec<String> = entry.arguments()[..at]
+                    .iter()
+                    .filter(|p| p.default.is_none())
+                    .map(|p| expression(&p.kind, &home))
+                    .collect();
+                let after = entry.arguments()[at + 1..].iter().filter(|p| p.default.is_none());
+                let mut arguments = before;
+                match param.default {
+                    None => arguments.push(format!("\"{way}\"")),
+                    Some(_) => arguments.push(format!("#{{ {}: \"{way}\" }}", param.name)),
+                }
+                arguments.extend(after.map(|p| expression(&p.kind, &home)));
+                let receiver = match entry.receiver {
+                    "" => String::new(),
+                    kind => format!("{}.", expression(kind, &home)),
+                };
+                let script = format!("{receiver}{}({})", entry.full_name(), arguments.join(", "));
+                let text = match interpreter.run("test", &script, &mut Scope::new()) {
+                    Ok(_) => "it ran".to_string(),
+                    Err(report) => report.message,
+                };
+                if !text.contains("limit for files") || text.contains("the secret") {
+                    wrong.push(format!("{script}: {text}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    for known in [
+        "tensor::load path",
+        "tensor::save path",
+        "model::load path",
+        "load_weights path",
+        "restore path",
+        "data::folder path",
+        "data::folder images",
+        "data::folder labels",
+        "data::voc2012 masks",
+        "subset list_file",
+        "train::load path",
+    ] {
+        assert!(found.iter().any(|f| f == known), "{known} is not among {found:?}");
+    }
+    for ending in endings {
+        let text = std::fs::read_to_string(format!("{outside}/secret{ending}")).unwrap();
+        assert_eq!(text, "the secret");
+    }
+}
+
+/// A parameter whose text speaks of a file or folder is named like one, so that the test above sees it.
+#[test]
+fn parameters_that_take_a_path_are_named_so() {
+    let spoken = ["the file", "a file", "the folder", "a folder"];
+    let mut strangers = Vec::new();
+    for entry in &seglab::script::api::table().entries {
+        for param in entry.arguments() {
+            let doc = param.doc.to_lowercase();
+            let path = param.kind.contains("string") && spoken.iter().any(|words| doc.starts_with(words));
+            if path && !PATHS.contains(&param.name) {
+                strangers.push(format!("{} {}: {}", entry.full_name(), param.name, param.doc));
+            }
+        }
+    }
+    assert!(strangers.is_empty(), "add them to PATHS:\n{}", strangers.join("\n"));
+}
+
+#[test]
+fn bytes_files_and_folders_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    refused(
+        &home,
+        "let t = tensor::ones([250000]); for i in 0..100 { tensor::save(`${i}.npy`, #{ t: t }); }",
+        &["--max-written", "0.0101", "--out", "bytes"],
+        &["9.npy", "limit of 0.010 GB written", "--max-written"],
+    );
+    let sizes = std::fs::read_dir(home.join("bytes")).unwrap();
+    let total: u64 = sizes.map(|f| f.unwrap().metadata().unwrap().len()).sum();
+    assert!((9_000_000..=10_100_000).contains(&total), "{total}");
+    // the same file again and again counts too
+    refused(
+        &home,
+        "let t = tensor::ones([250000]); loop { tensor::save(\"a.npz\", #{ t: t }); }",
+        &["--max-written", "0.01", "--out", "again"],
+        &["a.npz", "--max-written"],
+    );
+    refused(
+        &home,
+        "for i in 0..100 { tensor::save(`${i}/a.npy`, #{ t: tensor::ones([1]) }); }",
+        &["--max-files", "12", "--out", "files"],
+        &["limit of 12 new files and folders", "--max-files"],
+    );
+    // the run folder, then pairs of a folder and its file
+    assert!(home.join("files/4/a.npy").exists() && !home.join("files/6").exists());
+    // by default too
+    refused(
+        &home,
+        "for i in 0..6000 { tensor::save(`${i}/a.npy`, #{ t: tensor::ones([1]) }); }",
+        &["--out", "many"],
+        &["limit of 1000 new files and folders"],
+    );
+}
+
+#[test]
+fn limits_that_limit_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for option in [
+        "--max-seconds",
+        "--max-memory",
+        "--max-written",
+        "--max-files",
+        "--max-operations",
+    ] {
+        for value in ["nan", "NaN", "inf", "-inf", "0", "-1", "-0.0", "1e999", "", "x"] {
+            let (code, text) = run(folder.path(), "print(1)", &[option, value]);
+            assert_eq!(code, 2, "{option} {value}: {text}");
+            assert!(
+                text.contains(option) && text.contains("above 0"),
+                "{option} {value}: {text}"
+            );
+        }
+    }
 }
 
 #[test]

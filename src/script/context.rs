@@ -353,7 +353,7 @@ pub(super) fn count(n: usize, what: &str) -> String {
 pub(super) fn script_error(error: Error) -> Box<EvalAltResult> {
     match error {
         Error::Interrupted => EvalAltResult::ErrorTerminated(INTERRUPTED.into(), Position::NONE).into(),
-        other => EvalAltResult::ErrorRuntime(other.to_string().into(), Position::NONE).into(),
+        other => EvalAltResult::ErrorRuntime(super::plain::words(&other.to_string()).into(), Position::NONE).into(),
     }
 }
 

@@ -69,6 +69,7 @@ pub mod help;
 pub mod nested;
 pub mod options;
 pub mod pieces;
+mod plain;
 pub mod report;
 mod resolver;
 mod show;

@@ -197,7 +197,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
         hint = Some("functions see no outer variables; pass them as arguments".into());
     }
     Report {
-        message,
+        message: super::plain::words(&message),
         place,
         chain,
         hint,

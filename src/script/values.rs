@@ -244,8 +244,11 @@ pub fn basic_type_name(rust: &str) -> &str {
         "map" => "map",
         "Fn" | "FnPtr" => "closure",
         "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => "range",
-        other if other.contains('<') => other,
-        other => other.rsplit("::").next().unwrap_or(other),
+        other if other.contains('<') && !other.contains("::") => other,
+        other => {
+            let name = other.split('<').next().unwrap_or(other);
+            name.rsplit("::").next().unwrap_or(name)
+        }
     }
 }
 
