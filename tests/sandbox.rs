@@ -320,7 +320,7 @@ fn bytes_files_and_folders_written() {
         &home,
         "let t = tensor::ones([250000]); for i in 0..100 { tensor::save(`${i}.npy`, #{ t: t }); }",
         &["--max-written", "0.0101", "--out", "bytes"],
-        &["9.npy", "limit of 0.010 GB written", "--max-written"],
+        &["10.npy", "limit of 0.010 GB written", "--max-written"],
     );
     let sizes = std::fs::read_dir(home.join("bytes")).unwrap();
     let total: u64 = sizes.map(|f| f.unwrap().metadata().unwrap().len()).sum();

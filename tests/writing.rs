@@ -40,6 +40,8 @@ fn files(folder: &Path) -> Files {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => open.push(path),
+                // the lock of the run folder is no file of a run
+                false if path.ends_with(".seglab.lock") => {}
                 false => {
                     let name = path.strip_prefix(folder).unwrap().display().to_string();
                     found.insert(name, std::fs::read(&path).unwrap());
@@ -83,7 +85,6 @@ fn a_full_disk_leaves_the_last_good_file_of_each_kind() {
     let write = "
         let t = tensor::rand([size]);
         let failures = [];
-        let attempt = |name, write| { try { write.call(name); } catch (e) { failures.push(`${e}`); } };
         for name in [\"t.npz\", \"t.npy\", \"t.safetensors\"] { try { tensor::save(name, #{ t: t }); } catch (e) { failures.push(`${e}`); } }
         let figure = plot::figure(#{ size: [6, 4] });
         let x = []; let y = [];
@@ -99,8 +100,8 @@ fn a_full_disk_leaves_the_last_good_file_of_each_kind() {
     ";
     let small = format!("let size = 10; let points = 5; let dpi = 40; let keys = 1; let pixels = 8; {write}");
     let large = format!(
-        "let filler = 16;
-         while filler > 0 {{ try {{ tensor::save(`filler${{filler}}.npy`, #{{ t: tensor::rand([40000]) }}); }} catch {{ break; }} filler -= 1; }}
+        "for size in [40000, 1000] {{ let i = 0; loop {{ i += 1;
+             try {{ tensor::save(`filler${{size}}-${{i}}.npy`, #{{ t: tensor::rand([size]) }}); }} catch {{ break; }} }} }}
          let size = 300000; let points = 9000; let dpi = 400; let keys = 256; let pixels = 400; {write}"
     );
     let Some(after) = on_a_disk("3m", &[&small, &large]) else {
