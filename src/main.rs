@@ -80,19 +80,19 @@ struct LimitArgs {
     #[arg(long)]
     sandbox: bool,
     /// Operations of the interpreter, closures included
-    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = count, allow_negative_numbers = true, requires = "sandbox")]
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = count, allow_hyphen_values = true, requires = "sandbox")]
     max_operations: u64,
     /// Seconds; in the REPL for each input
-    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
+    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = amount, allow_hyphen_values = true, requires = "sandbox")]
     max_seconds: f64,
     /// Gigabytes for tensors and all else
-    #[arg(long, value_name = "GB", default_value_t = 4.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
+    #[arg(long, value_name = "GB", default_value_t = 4.0, value_parser = amount, allow_hyphen_values = true, requires = "sandbox")]
     max_memory: f64,
     /// Gigabytes written to files in all
-    #[arg(long, value_name = "GB", default_value_t = 1.0, value_parser = amount, allow_negative_numbers = true, requires = "sandbox")]
+    #[arg(long, value_name = "GB", default_value_t = 1.0, value_parser = amount, allow_hyphen_values = true, requires = "sandbox")]
     max_written: f64,
     /// New files and folders in all
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count, allow_negative_numbers = true, requires = "sandbox")]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count, allow_hyphen_values = true, requires = "sandbox")]
     max_files: u64,
     /// Files below this folder too, beside the script's folder and the run folder
     #[arg(long, value_name = "FOLDER", requires = "sandbox")]

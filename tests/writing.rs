@@ -91,18 +91,18 @@ fn a_full_disk_leaves_the_last_good_file_of_each_kind() {
         for i in 0..points { x.push(i); y.push((i * 7919) % 1009); }
         let figure = figure.line(x, y, #{ marker: \"circle\" });
         for name in [\"a.svg\", \"a.png\", \"b.pdf\"] { try { figure.save(name, #{ dpi: dpi }); } catch (e) { failures.push(`${e}`); } }
-        let memory = loss::memory(#{ warm_up: 1, per_class: 4096 });
-        memory.store(tensor::rand([1, 4, keys, 16]), tensor::zeros([1, keys, 16]).to_dtype(\"i64\"));
+        let memory = loss::memory(#{ warm_up: 1, per_class: 64 });
+        memory.store(tensor::rand([1, channels, 4, 4]), tensor::zeros([1, 4, 4]).to_dtype(\"i64\"));
         try { memory.save(\"keys.safetensors\"); } catch (e) { failures.push(`${e}`); }
         try { show(tensor::rand([3, pixels, pixels])); } catch (e) { failures.push(`${e}`); }
         print(`${failures.len} failures`);
         for failure in failures { print(failure); }
     ";
-    let small = format!("let size = 10; let points = 5; let dpi = 40; let keys = 1; let pixels = 8; {write}");
+    let small = format!("let size = 10; let points = 5; let dpi = 40; let channels = 4; let pixels = 8; {write}");
     let large = format!(
         "for size in [40000, 1000] {{ let i = 0; loop {{ i += 1;
              try {{ tensor::save(`filler${{size}}-${{i}}.npy`, #{{ t: tensor::rand([size]) }}); }} catch {{ break; }} }} }}
-         let size = 300000; let points = 9000; let dpi = 400; let keys = 256; let pixels = 400; {write}"
+         let size = 300000; let points = 9000; let dpi = 400; let channels = 8192; let pixels = 400; {write}"
     );
     let Some(after) = on_a_disk("3m", &[&small, &large]) else {
         return;

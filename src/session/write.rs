@@ -46,12 +46,6 @@ impl Write for Counted {
     }
 }
 
-impl Seek for Counted {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
-    }
-}
-
 /// Write `path` anew with what `content` writes; on any error what was there before stays, and nothing else is left.
 pub(super) fn replace(
     path: &Path,

@@ -2,7 +2,7 @@
 
 mod read;
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 
 use candle_core::{DType, Tensor};
 use zip::write::SimpleFileOptions;
@@ -29,23 +29,21 @@ pub fn write_npy(place: &Place, tensor: &Tensor) -> Result<()> {
 /// # Errors
 /// As [`write_npy`].
 pub fn write_npz(place: &Place, tensors: &[(String, Tensor)]) -> Result<()> {
-    for (_, tensor) in tensors {
-        type_code(place, tensor)?;
+    // Put together in memory: an archive that breaks off half-way complains on standard error.
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let failed = |e: zip::result::ZipError| Error::file(place.path(), format!("cannot be written ({e})"));
+    archive
+        .set_comment(format!("seglab {}", env!("CARGO_PKG_VERSION")))
+        .map_err(failed)?;
+    for (name, tensor) in tensors {
+        let bytes = npy(place, tensor)?;
+        let options = SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored)
+            .large_file(bytes.len() > LONG);
+        archive.start_file(format!("{name}.npy"), options).map_err(failed)?;
+        archive.write_all(&bytes).map_err(|e| failed(e.into()))?;
     }
-    place.write_with(|file| {
-        let mut archive = zip::ZipWriter::new(file);
-        archive.set_comment(format!("seglab {}", env!("CARGO_PKG_VERSION")))?;
-        for (name, tensor) in tensors {
-            let bytes = npy(place, tensor).map_err(std::io::Error::other)?;
-            let options = SimpleFileOptions::default()
-                .compression_method(zip::CompressionMethod::Stored)
-                .large_file(bytes.len() > LONG);
-            archive.start_file(format!("{name}.npy"), options)?;
-            archive.write_all(&bytes)?;
-        }
-        archive.finish()?;
-        Ok(())
-    })
+    place.write(archive.finish().map_err(failed)?.into_inner())
 }
 
 /// The content of an `.npy` file, format 1.0: a magic word, the length of the header, the header (a Python dictionary, padded so
