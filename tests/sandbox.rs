@@ -239,6 +239,16 @@ fn every_argument_that_takes_a_path_passes_the_gate() {
                 continue;
             }
             found.push(format!("{} {}", entry.full_name(), param.name));
+            let mut scope = Scope::new();
+            let receiver = match entry.receiver {
+                "" => "",
+                kind => {
+                    let script = format!("let receiver = {};", expression(kind, &home));
+                    let made = interpreter.run("test", &script, &mut scope);
+                    assert!(made.is_ok(), "{script}: {made:?}");
+                    "receiver."
+                }
+            };
             let ways = endings.iter().map(|ending| format!("{outside}/secret{ending}")).chain([
                 outside.clone(),
                 format!("{home}/../outside/new.npz"),
