@@ -156,3 +156,41 @@ fn no_option_takes_nan_or_infinity() {
         failures.join("\n")
     );
 }
+
+/// The warnings of this script that say so.
+fn warnings(script: &str, text: &str) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::quiet(folder.path());
+    let interpreter = Interpreter::new(session.clone());
+    if let Err(report) = interpreter.run("test", script, &mut Scope::new()) {
+        panic!("{}", report.render(false));
+    }
+    session
+        .warnings()
+        .iter()
+        .filter(|warning| warning.contains(text))
+        .count()
+}
+
+#[test]
+fn an_image_without_a_partner_is_told_once() {
+    for (variant, size, times) in [
+        ("cross_image", 1, 1),
+        ("released_cross_image", 1, 1),
+        ("cross_image", 2, 0),
+        ("within_image", 1, 0),
+    ] {
+        let calls = format!(
+            r#"let z = tensor::randn([{size}, 4, 3, 3]);
+            for i in 0..3 {{ loss::pixel_contrast(z, z, tensor::zeros([{size}, 3, 3], "i64"), #{{ variant: "{variant}" }}); }}"#
+        );
+        let training = format!(
+            r#"let data = data::scenes(#{{ count: 2, size: [32, 48] }});
+            let net = model::unet(#{{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 }});
+            train::pretrain(net, data, #{{ steps: 3, batch_size: {size}, loss: #{{ variant: "{variant}" }}, checkpoint_every: 0 }});"#
+        );
+        for script in [calls, training] {
+            assert_eq!(warnings(&script, "has no partner"), times, "{script}");
+        }
+    }
+}

@@ -11,25 +11,45 @@ let run = train::finetune(net, data, #{ steps: 2, batch_size: 4, precision: arg(
 for value in run.history.loss + run.history.grad_norm { print(value); }
 "#;
 
-/// What the script prints: two losses, two gradient norms.
+/// The elements of a convolution, then a contrastive loss with its gradient.
+const KERNELS: &str = r#"
+let pixels = tensor::randn([1, 48, 3, 5]);
+for value in pixels.conv2d(tensor::randn([4, 48, 1, 1])).reshape([-1]).to_array() { print(value); }
+let features = tensor::variable(tensor::randn([1, 16, 5, 7]));
+let labels = tensor::from([0, 1, 2, 0, 1]).reshape([1, 5, 1]).broadcast([1, 5, 7]);
+let loss = loss::pixel_contrast(features, tensor::randn([1, 16, 5, 7]), labels);
+print(loss.item());
+for value in loss.backward().of(features).reshape([-1]).to_array() { print(value); }
+"#;
+
+/// What the training prints: two losses, two gradient norms.
 fn train(threads: &str, precision: &str, level: Option<&str>) -> Vec<f64> {
+    let numbers = run(SCRIPT, threads, level, &[&format!("precision={precision}")]);
+    assert_eq!(numbers.len(), 4);
+    numbers
+}
+
+/// The numbers that a script prints.
+fn run(script: &str, threads: &str, level: Option<&str>, arguments: &[&str]) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.rhai"), SCRIPT).unwrap();
+    std::fs::write(folder.path().join("a.rhai"), script).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_seglab"));
     command
-        .args(["run", "a.rhai", "--threads", threads, "--quiet"])
-        .arg(format!("precision={precision}"))
+        .args(["run", "a.rhai", "--threads", threads, "--quiet", "--seed", "1"])
+        .args(arguments)
         .current_dir(folder.path());
-    command.args(["--seed", "1"]);
     match level {
         Some(level) => command.env("SEGLAB_CPU", level),
         None => command.env_remove("SEGLAB_CPU"),
     };
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let numbers: Vec<f64> = text.lines().filter_map(|line| line.trim().parse().ok()).collect();
-    assert_eq!(numbers.len(), 4, "{text}{}", String::from_utf8_lossy(&output.stderr));
-    numbers
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
 fn agree(a: &[f64], b: &[f64], limit: f64) {
@@ -57,6 +77,27 @@ fn lower_instruction_sets_agree() {
             let lower = train("2", precision, Some(level));
             agree(&best[..2], &lower[..2], loss_limit);
             agree(&best[2..], &lower[2..], norm_limit);
+        }
+    }
+}
+
+/// Without fused multiply-add sums are rounded otherwise, so that results which are the same to the bit show a kernel that
+/// `SEGLAB_CPU` does not reach.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_instruction_set_reaches_products_and_the_contrastive_loss() {
+    let best = run(KERNELS, "2", None, &[]);
+    let parts = [0..60, 60..best.len()];
+    assert_eq!(parts[1].len(), 1 + 16 * 35);
+    let fused = is_x86_feature_detected!("fma");
+    for (level, differs) in [("portable", fused), ("avx2", false)] {
+        let lower = run(KERNELS, "2", Some(level), &[]);
+        for part in &parts {
+            let (best, lower) = (&best[part.clone()], &lower[part.clone()]);
+            let largest = best.iter().fold(0f64, |m, v| m.max(v.abs()));
+            let off = best.iter().zip(lower).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+            assert!(off < 1e-5 * largest, "{level}: off by {off} of {largest}");
+            assert!(off > 0.0 || !differs, "{level} is not what was computed with");
         }
     }
 }

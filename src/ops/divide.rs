@@ -32,9 +32,9 @@ pub fn divide(number: f64, x: &Tensor) -> Result<Tensor> {
         let result = each(&View::<T>::of(&x)?, |x| number as T / x);
         Graph::default().record("divide", &[&x], output(result, x.shape()), |arguments, result, gradient| {
             let (x, y, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(result)?, View::<T>::of(gradient)?);
-            let dx = fill_by(x.len(), |at, out: &mut [T]| {
+            let dx = fill_by(x.len(), |at, out| {
                 for (((o, x), y), d) in out.iter_mut().zip(&x[at..]).zip(&y[at..]).zip(&dy[at..]) {
-                    *o = -d * y / x;
+                    o.write(-d * y / x);
                 }
             });
             Ok(vec![Some(plain(dx, gradient.shape()))])
@@ -43,7 +43,9 @@ pub fn divide(number: f64, x: &Tensor) -> Result<Tensor> {
 }
 
 fn each<T: WithDType>(x: &[T], f: impl Fn(T) -> T + Sync + Send) -> Vec<T> {
-    fill_by(x.len(), |at, out: &mut [T]| {
-        out.iter_mut().zip(&x[at..]).for_each(|(o, x)| *o = f(*x));
+    fill_by(x.len(), |at, out| {
+        for (o, x) in out.iter_mut().zip(&x[at..]) {
+            o.write(f(*x));
+        }
     })
 }

@@ -42,9 +42,9 @@ fn chosen<const LARGER: bool>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         let first = |a: T, b: T| (if LARGER { a > b } else { a < b }) || a.is_nan();
         let result = {
             let (a, b) = (View::<T>::of(&a)?, View::<T>::of(&b)?);
-            fill_by(a.len(), |at, out: &mut [T]| {
+            fill_by(a.len(), |at, out| {
                 for ((o, a), b) in out.iter_mut().zip(&a[at..]).zip(&b[at..]) {
-                    *o = if first(*a, *b) { *a } else { *b };
+                    o.write(if first(*a, *b) { *a } else { *b });
                 }
             })
         };
@@ -52,10 +52,10 @@ fn chosen<const LARGER: bool>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             let (a, b) = (View::<T>::of(arguments[0])?, View::<T>::of(arguments[1])?);
             let dy = View::<T>::of(gradient)?;
             let share = |a: &[T], b: &[T]| {
-                let share = fill_by(a.len(), |at, out: &mut [T]| {
+                let share = fill_by(a.len(), |at, out| {
                     for (((o, a), b), d) in out.iter_mut().zip(&a[at..]).zip(&b[at..]).zip(&dy[at..]) {
                         let loses = if LARGER { a < b } else { a > b };
-                        *o = if a == b { 0.5 * d } else if loses { 0.0 } else { *d };
+                        o.write(if a == b { 0.5 * d } else if loses { 0.0 } else { *d });
                     }
                 });
                 Some(plain(share, gradient.shape()))

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::kernel::cpu::fill_by;
+use super::kernel::cpu::{fill_by, filled};
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
@@ -30,18 +30,21 @@ pub fn power(x: &Tensor, exponent: f64) -> Result<Tensor> {
         };
         let result = {
             let x = View::<T>::of(&x)?;
-            fill_by(x.len(), |at, out: &mut [T]| {
-                out.iter_mut().zip(&x[at..]).for_each(|(o, x)| *o = raise(*x, exponent));
+            fill_by(x.len(), |at, out| {
+                for (o, x) in out.iter_mut().zip(&x[at..]) {
+                    o.write(raise(*x, exponent));
+                }
             })
         };
         Graph::default().record("power", &[&x], output(result, x.shape()), move |arguments, _, gradient| {
             let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
-            let dx = fill_by(x.len(), |at, out: &mut [T]| {
+            let dx = fill_by(x.len(), |at, out| {
                 if exponent == 0.0 {
-                    return out.fill(0.0);
+                    filled(out, 0.0);
+                    return;
                 }
                 for ((o, x), d) in out.iter_mut().zip(&x[at..]).zip(&dy[at..]) {
-                    *o = *d * (exponent as T * raise(*x, exponent - 1.0));
+                    o.write(*d * (exponent as T * raise(*x, exponent - 1.0)));
                 }
             });
             Ok(vec![Some(plain(dx, gradient.shape()))])
@@ -69,9 +72,9 @@ pub fn power_of(base: &Tensor, exponent: &Tensor) -> Result<Tensor> {
     Ok(by_dtype!(base, "power", T => {
         let result = {
             let (x, e) = (View::<T>::of(&base)?, View::<T>::of(&exponent)?);
-            fill_by(x.len(), |at, out: &mut [T]| {
+            fill_by(x.len(), |at, out| {
                 for ((o, x), e) in out.iter_mut().zip(&x[at..]).zip(&e[at..]) {
-                    *o = x.powf(*e);
+                    o.write(x.powf(*e));
                 }
             })
         };
@@ -79,8 +82,10 @@ pub fn power_of(base: &Tensor, exponent: &Tensor) -> Result<Tensor> {
             let (x, e) = (View::<T>::of(arguments[0])?, View::<T>::of(arguments[1])?);
             let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
             let by = |slope: &(dyn Fn(usize) -> T + Sync)| {
-                let dx = fill_by(x.len(), |at, out: &mut [T]| {
-                    out.iter_mut().enumerate().for_each(|(i, o)| *o = slope(at + i));
+                let dx = fill_by(x.len(), |at, out| {
+                    for (i, o) in out.iter_mut().enumerate() {
+                        o.write(slope(at + i));
+                    }
                 });
                 Some(plain(dx, gradient.shape()))
             };

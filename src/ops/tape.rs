@@ -288,9 +288,9 @@ fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Ten
             let (a, b) = (old.contiguous()?, part.contiguous()?);
             by_dtype!(a, "backward", T => {
                 let (x, y) = (View::<T>::of(&a)?, View::<T>::of(&b)?);
-                let sum = fill_by(x.len(), |at, out: &mut [T]| {
+                let sum = fill_by(x.len(), |at, out| {
                     for ((o, x), y) in out.iter_mut().zip(&x[at..]).zip(&y[at..]) {
-                        *o = *x + *y;
+                        o.write(*x + *y);
                     }
                 });
                 Ok::<_, candle_core::Error>(plain(sum, a.shape()))

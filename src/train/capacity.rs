@@ -1,6 +1,6 @@
-//! Batches that are larger than the data or the memory.
+//! Batches that are larger than the data or the memory, or too small for the loss.
 
-use super::config::{Task, TrainConfig};
+use super::config::{Objective, Task, TrainConfig};
 use crate::data::Dataset;
 use crate::ensure;
 use crate::error::Result;
@@ -14,7 +14,7 @@ const STEP: u64 = 300;
 /// Bytes of a pixel of a batch before any network sees it: three colours and a label, in the batch at work and the two prepared ahead.
 const PIXEL: u64 = 3 * (12 + 8);
 
-/// Say that images repeat within a batch; refuse a batch that cannot be held.
+/// Say that images repeat within a batch or have no partner in it; refuse a batch that cannot be held.
 pub(super) fn check(session: &Session, model: &Segmenter, data: &Dataset, config: &TrainConfig) -> Result<()> {
     let (name, batch, images) = (config.task.name(), config.batch_size, data.len());
     let crop = config.augment.as_ref().and_then(|a| a.crop);
@@ -36,6 +36,11 @@ pub(super) fn check(session: &Session, model: &Segmenter, data: &Dataset, config
         session.warn(&format!(
             "{name}: batch_size {batch} from {images} images: every batch holds images more than once"
         ));
+    }
+    if let Objective::PixelContrast { options, .. } = &config.objective
+        && let Some(text) = options.variant.without_partner(batch)
+    {
+        session.warn(&format!("{name}: {text}"));
     }
     Ok(())
 }

@@ -160,12 +160,6 @@ pub fn pixel_contrast_until(
     let anchors = sampling::anchors(&map, options, random)?;
     let keys = sampling::keys(&map, options, random);
     let partners = partners(images, options, random)?;
-    if variant.uses_partners() && images == 1 {
-        warnings.push(format!(
-            "pixel_contrast: one image has no partner, so that \"{}\" sees its own two views only; give batches of two images or more",
-            variant.name()
-        ));
-    }
 
     // loss = pairs x similarity x reduction
     let mut grouped = pairs::build(variant, distorted.is_some(), &map, &anchors, &keys, &partners, memory);

@@ -97,6 +97,16 @@ impl Variant {
         matches!(self, Variant::CrossImage | Variant::ReleasedCrossImage)
     }
 
+    /// What to warn of where batches of so many images leave an image without a partner.
+    pub fn without_partner(self, images: usize) -> Option<String> {
+        (self.uses_partners() && images == 1).then(|| {
+            format!(
+                "pixel_contrast: one image has no partner, so that \"{}\" sees its own two views only; give batches of two images or more",
+                self.name()
+            )
+        })
+    }
+
     /// Whether the loss may be multiplied by temperature / base temperature.
     pub fn has_base_temperature(self) -> bool {
         matches!(self, Variant::OwnPositive | Variant::Supcon)

@@ -14,11 +14,15 @@ pub(super) fn softmax<T: Element>(x: &[T], columns: usize, scale: f64) -> Vec<T>
         out.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(out, x)| {
             for (to, row) in out.chunks_mut(columns).zip(x.chunks(columns)) {
                 let most = row.iter().fold(row[0], |m, v| m.larger(*v));
+                let mut sum = T::zero();
                 for (t, v) in to.iter_mut().zip(row) {
-                    *t = ((*v - most) * scale).exp();
+                    sum += *t.write(((*v - most) * scale).exp());
                 }
-                let factor = T::one() / to.iter().copied().sum::<T>();
-                to.iter_mut().for_each(|t| *t *= factor);
+                let factor = T::one() / sum;
+                for t in to {
+                    // SAFETY: written above.
+                    *unsafe { t.assume_init_mut() } *= factor;
+                }
             }
         });
     })
@@ -36,7 +40,7 @@ pub(super) fn softmax_backward<T: Element>(p: &[T], dp: &[T], columns: usize, sc
             for ((to, p), dp) in out.chunks_mut(columns).zip(p.chunks(columns)).zip(dp.chunks(columns)) {
                 let mean: T = p.iter().zip(dp).map(|(p, d)| *p * *d).sum();
                 for ((t, p), d) in to.iter_mut().zip(p).zip(dp) {
-                    *t = scale * *p * (*d - mean);
+                    t.write(scale * *p * (*d - mean));
                 }
             }
         });

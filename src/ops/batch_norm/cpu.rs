@@ -1,5 +1,7 @@
 //! One task per channel: its statistics, then (while it is still in the cache) its values.
 
+use std::mem::MaybeUninit;
+
 use super::{BatchNormOptions, Sizes};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
@@ -84,7 +86,7 @@ pub(super) fn forward<T: Element>(
     let var = Shared::new(&mut statistics.var);
     let scale = Shared::new(&mut statistics.scale);
     let result = buffer(x.len(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(channels, per_task(images * area), |range| {
             {
                 for c in range {
@@ -106,7 +108,7 @@ pub(super) fn forward<T: Element>(
                         let at = (n * channels + c) * area;
                         let map = &x[at..][..area];
                         // SAFETY: this task alone writes the maps of channel `c`.
-                        let to = unsafe { out.part(at, area) };
+                        let to = unsafe { out.new_part(at, area) };
                         match (residual.map(|r| &r[at..][..area]), o.relu) {
                             (None, false) => each(to, map, |v| v * factor + shift),
                             (None, true) => each(to, map, |v| T::zero().larger(v * factor + shift)),
@@ -134,13 +136,13 @@ wide! {
 pub(super) fn again<T: Element>(sizes: Sizes, x: &[T], affine: [&[T]; 2], statistics: &Statistics, relu: bool) -> Vec<T> {
     let Sizes { channels, area, .. } = sizes;
     buffer(x.len(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(x.len() / area.max(1), per_task(area), |planes| {
             for plane in planes {
                 let c = plane % channels;
                 let (factor, shift) = affine_of(affine[0][c], affine[1][c], statistics.mean[c], statistics.scale[c]);
                 // SAFETY: this task alone writes this map.
-                let to = unsafe { out.part(plane * area, area) };
+                let to = unsafe { out.new_part(plane * area, area) };
                 let map = &x[plane * area..][..area];
                 if relu {
                     each(to, map, |v| T::zero().larger(v * factor + shift));
@@ -165,16 +167,16 @@ pub(super) enum Passed<'a, T> {
 }
 
 #[inline(always)]
-fn each<T: Element>(to: &mut [T], a: &[T], f: impl Fn(T) -> T) {
+fn each<T: Element>(to: &mut [MaybeUninit<T>], a: &[T], f: impl Fn(T) -> T) {
     for (t, a) in to.iter_mut().zip(a) {
-        *t = f(*a);
+        t.write(f(*a));
     }
 }
 
 #[inline(always)]
-fn each2<T: Element>(to: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+fn each2<T: Element>(to: &mut [MaybeUninit<T>], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
     for ((t, a), b) in to.iter_mut().zip(a).zip(b) {
-        *t = f(*a, *b);
+        t.write(f(*a, *b));
     }
 }
 
@@ -200,7 +202,7 @@ pub(super) fn backward<T: Element>(
     let (dw, db) = (Shared::new(&mut weight), Shared::new(&mut bias));
     let mut residual = None;
     let input = buffer(x.len(), |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         let run = |through: Option<Shared<T>>| {
             for_ranges(channels, per_task(images * area), |range| {
                 for c in range {
@@ -237,7 +239,7 @@ pub(super) fn backward<T: Element>(
                         let at = (n * channels + c) * area;
                         let (map, d) = (&x[at..][..area], &dy[at..][..area]);
                         // SAFETY: this task alone writes the maps of channel `c`.
-                        let to = unsafe { dx.part(at, area) };
+                        let to = unsafe { dx.new_part(at, area) };
                         match (passed, through) {
                             (Passed::All, _) => each2(to, map, d, |x, d| a * d + b * x + e),
                             (Passed::Input, _) => each2(to, map, d, |x, d| {
@@ -246,18 +248,18 @@ pub(super) fn backward<T: Element>(
                             }),
                             (Passed::Result(y), Some(through)) => {
                                 // SAFETY: as above.
-                                let through = unsafe { through.part(at, area) };
+                                let through = unsafe { through.new_part(at, area) };
                                 let maps = to.iter_mut().zip(through).zip(map).zip(d).zip(&y[at..][..area]);
                                 for ((((t, through), x), d), y) in maps {
                                     let d = if *y > T::zero() { *d } else { T::zero() };
-                                    *through = d;
-                                    *t = a * d + b * *x + e;
+                                    through.write(d);
+                                    t.write(a * d + b * *x + e);
                                 }
                             }
                             (Passed::Result(y), None) => {
                                 for (((t, x), d), y) in to.iter_mut().zip(map).zip(d).zip(&y[at..][..area]) {
                                     let d = if *y > T::zero() { *d } else { T::zero() };
-                                    *t = a * d + b * *x + e;
+                                    t.write(a * d + b * *x + e);
                                 }
                             }
                         }
@@ -266,7 +268,7 @@ pub(super) fn backward<T: Element>(
             });
         };
         if want_residual {
-            residual = Some(buffer(x.len(), |through| run(Some(Shared::new(through)))));
+            residual = Some(buffer(x.len(), |through| run(Some(Shared::fresh(through)))));
         } else {
             run(None);
         }

@@ -55,7 +55,7 @@ impl Graph<'_> {
                     out.par_chunks_mut(whole.max(1)).enumerate().for_each(|(i, row)| {
                         let mut at = 0;
                         for (view, width) in views.iter().zip(&widths) {
-                            row[at..at + width].copy_from_slice(&view[i * width..][..*width]);
+                            row[at..at + width].write_copy_of_slice(&view[i * width..][..*width]);
                             at += width;
                         }
                     });
@@ -73,7 +73,7 @@ impl Graph<'_> {
                     list.push(wanted.as_ref().map(|(width, shape)| {
                         let part = buffer(outer * width, |out| {
                             out.par_chunks_mut((*width).max(1)).enumerate().for_each(|(i, row)| {
-                                row.copy_from_slice(&dy[i * whole + start..][..*width]);
+                                row.write_copy_of_slice(&dy[i * whole + start..][..*width]);
                             });
                         });
                         plain(part, shape)

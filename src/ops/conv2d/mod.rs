@@ -2,17 +2,20 @@
 
 pub(super) mod cpu;
 mod cuda;
-
-use std::borrow::Cow;
+mod geometry;
 
 use candle_core::{Result as EngineResult, Tensor};
 
+use super::depthwise::Depthwise;
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::precision::Precision;
 use super::tape::{Graph, Needs};
-use super::{depthwise, taps, winograd};
+use super::taps::Taps;
+use super::winograd::Winograd;
 use crate::ensure;
 use crate::error::Result;
+use cpu::Columns;
+pub(crate) use geometry::Geometry;
 
 /// How the kernel moves over the map; each pair is [vertical, horizontal].
 #[derive(Clone, Debug, PartialEq)]
@@ -51,159 +54,26 @@ impl Conv2dOptions {
     }
 }
 
-/// The kernels to choose from.
-#[derive(Clone, Copy)]
-enum Way {
-    Depthwise,
-    Winograd,
-    Taps,
-    Columns,
+/// A way to compute convolutions on the CPU: `x` [n, c, h, w], `w` [o, c / groups, kh, kw], `dy` like the result [n, o, h', w'].
+pub(super) trait Convolution<T: Element>: Sync {
+    /// Whether it is the fastest way for these sizes; [`Columns`], which the choice ends with, takes all.
+    fn suits(&self, g: &Geometry) -> bool;
+    /// The convolution.
+    fn forward(&self, g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T>;
+    /// The gradient of the input.
+    fn input_gradient(&self, g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T>;
+    /// The gradient of the weight.
+    fn weight_gradient(&self, g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T>;
+    /// Whether the result is computed a second time for the backward pass rather than kept.
+    fn is_cheap(&self) -> bool {
+        false
+    }
 }
 
-/// Every size of one convolution.
-#[derive(Clone, Debug)]
-pub(crate) struct Geometry {
-    pub(crate) images: usize,
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
-    pub(crate) size: [usize; 2],
-    pub(crate) kernel: [usize; 2],
-    pub(crate) out_size: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    pub(crate) padding: [usize; 2],
-    pub(crate) dilation: [usize; 2],
-    pub(crate) groups: usize,
-}
-
-impl Geometry {
-    /// Check the shapes against one another and work out the sizes.
-    /// `x`: images, channels, height, width of the input.
-    pub(super) fn new(x: &[usize], weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Self> {
-        let w = weight.dims();
-        ensure!(
-            x.len() == 4,
-            "conv2d: the input has shape {x:?}, expected [images, channels, height, width]"
-        );
-        ensure!(
-            w.len() == 4 && w.iter().all(|&d| d > 0),
-            "conv2d: the weight has shape {w:?}, expected [outputs, channels / groups, kernel height, kernel width]"
-        );
-        ensure!(
-            o.groups > 0 && x[1].is_multiple_of(o.groups) && w[0].is_multiple_of(o.groups),
-            "conv2d: groups {} must divide the channels of the input {x:?} and the outputs of the weight {w:?}",
-            o.groups
-        );
-        ensure!(
-            w[1] == x[1] / o.groups,
-            "conv2d: input {x:?} and weight {w:?} do not fit with groups {}: the weight takes {} channels, the input has {}; \
-             give an input of {} channels or a weight of shape [{}, {}, {}, {}]",
-            o.groups,
-            w[1] * o.groups,
-            x[1],
-            w[1] * o.groups,
-            w[0],
-            x[1] / o.groups,
-            w[2],
-            w[3]
-        );
-        if let Some(bias) = bias {
-            ensure!(
-                bias.dims() == [w[0]],
-                "conv2d: the bias has shape {:?}, expected [{}] for weight {w:?}",
-                bias.dims(),
-                w[0]
-            );
-        }
-        ensure!(
-            o.stride.iter().chain(&o.dilation).all(|&v| v > 0),
-            "conv2d: stride {:?} and dilation {:?} must be at least 1",
-            o.stride,
-            o.dilation
-        );
-        let mut out_size = [0; 2];
-        for axis in 0..2 {
-            let padded = x[2 + axis] + 2 * o.padding[axis];
-            let reach = o.dilation[axis] * (w[2 + axis] - 1) + 1;
-            ensure!(
-                padded >= reach,
-                "conv2d: the kernel of weight {w:?} with dilation {:?} covers {reach} pixels, input {x:?} with padding {:?} has only \
-                 {padded}; enlarge the input or the padding",
-                o.dilation,
-                o.padding
-            );
-            out_size[axis] = (padded - reach) / o.stride[axis] + 1;
-        }
-        Ok(Geometry {
-            images: x[0],
-            inputs: x[1],
-            outputs: w[0],
-            size: [x[2], x[3]],
-            kernel: [w[2], w[3]],
-            out_size,
-            stride: o.stride,
-            padding: o.padding,
-            dilation: o.dilation,
-            groups: o.groups,
-        })
-    }
-
-    /// Pixels of one input map.
-    pub(crate) fn area(&self) -> usize {
-        self.size[0] * self.size[1]
-    }
-
-    /// Pixels of one output map.
-    pub(crate) fn out_area(&self) -> usize {
-        self.out_size[0] * self.out_size[1]
-    }
-
-    /// Input channels of one group.
-    pub(crate) fn group_inputs(&self) -> usize {
-        self.inputs / self.groups
-    }
-
-    /// Output channels of one group.
-    pub(crate) fn group_outputs(&self) -> usize {
-        self.outputs / self.groups
-    }
-
-    /// Rows of the column matrix of one group: channels x taps.
-    pub(crate) fn depth(&self) -> usize {
-        self.group_inputs() * self.kernel[0] * self.kernel[1]
-    }
-
-    /// Whether each output pixel is made of exactly the input pixel at its place.
-    pub(crate) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
-    }
-
-    /// The kernels that are fastest for these sizes.
-    fn way(&self) -> Way {
-        if self.groups > 1 && self.group_inputs() == 1 {
-            Way::Depthwise
-        } else if winograd::suits(self) {
-            Way::Winograd
-        } else if taps::suits(self) {
-            Way::Taps
-        } else {
-            Way::Columns
-        }
-    }
-
-    /// The outputs `low..high` along `axis` whose tap `tap` falls inside the map, and the input coordinate of output `low`.
-    pub(crate) fn inside(&self, axis: usize, tap: usize) -> (usize, usize, usize) {
-        let (stride, reach) = (self.stride[axis], tap * self.dilation[axis]);
-        let (size, padding) = (self.size[axis], self.padding[axis]);
-        let low = padding.saturating_sub(reach).div_ceil(stride);
-        let high = (size + padding)
-            .saturating_sub(reach)
-            .div_ceil(stride)
-            .min(self.out_size[axis]);
-        if low >= high {
-            return (0, 0, 0);
-        }
-        (low, high, low * stride + reach - padding)
-    }
+/// The way that is fastest for these sizes.
+fn fastest<T: Element>(g: &Geometry) -> &'static dyn Convolution<T> {
+    let ways: [&'static dyn Convolution<T>; 3] = [&Depthwise, &Winograd, &Taps];
+    ways.into_iter().find(|way| way.suits(g)).unwrap_or(&Columns)
 }
 
 /// Two-dimensional convolution (cross-correlation, as every network library has it).
@@ -276,16 +146,11 @@ fn typed<T: Element>(
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> EngineResult<Tensor> {
-    let (way, precision) = (g.way(), graph.precision);
+    let (way, precision) = (fastest::<T>(&g), graph.precision);
     let result = {
         let (x, w) = (View::<T>::of(input)?, View::<T>::of(weight)?);
         let b = bias.map(View::<T>::of).transpose()?;
-        match way {
-            Way::Depthwise => depthwise::forward(&g, &x, &w, b.as_deref()),
-            Way::Winograd => winograd::forward(&g, &rounded(&x, precision), &rounded(&w, precision), b.as_deref()),
-            Way::Taps => taps::forward(&g, &x, &w, b.as_deref(), precision),
-            Way::Columns => cpu::forward(&g, &x, &w, b.as_deref(), precision),
-        }
+        way.forward(&g, &x, &w, b.as_deref(), precision)
     };
     let shape = (g.images, g.outputs, g.out_size[0], g.out_size[1]);
     let mut arguments = vec![input, weight];
@@ -295,15 +160,14 @@ fn typed<T: Element>(
         arguments: 2,
         result: false,
     };
-    // little work gives a depthwise result back
-    let again = matches!(way, Way::Depthwise).then(|| {
+    let again = way.is_cheap().then(|| {
         let (g, kept, weight) = (g.clone(), graph.keep(input), weight.clone());
         let bias = bias.cloned();
         move || -> EngineResult<Tensor> {
             let input = kept.value(&weight)?;
             let (x, w) = (View::<T>::of(&input)?, View::<T>::of(&weight)?);
             let b = bias.as_ref().map(View::<T>::of).transpose()?;
-            Ok(plain(depthwise::forward(&g, &x, &w, b.as_deref()), shape))
+            Ok(plain(way.forward(&g, &x, &w, b.as_deref(), precision), shape))
         }
     });
     let result = graph.record_what(
@@ -318,29 +182,9 @@ fn typed<T: Element>(
                 Some(true) => Some(plain(cpu::bias_gradient(&g, &dy), g.outputs)),
                 _ => None,
             };
-            let dy = match way {
-                Way::Winograd => rounded(&dy, precision),
-                _ => Cow::Borrowed(&*dy),
-            };
-            let dy: &[T] = &dy;
-            let input_gradient = tracked[0].then(|| {
-                let data = match way {
-                    Way::Depthwise => depthwise::input_gradient(&g, &w, dy),
-                    Way::Winograd => winograd::input_gradient(&g, &rounded(&w, precision), dy),
-                    Way::Taps => taps::input_gradient(&g, &w, dy, precision),
-                    Way::Columns => cpu::input_gradient(&g, &w, dy, precision),
-                };
-                plain(data, input.shape())
-            });
-            let weight_gradient = tracked[1].then(|| {
-                let data = match way {
-                    Way::Depthwise => depthwise::weight_gradient(&g, &x, dy),
-                    Way::Winograd => winograd::weight_gradient(&g, &rounded(&x, precision), dy),
-                    Way::Taps => taps::weight_gradient(&g, &x, dy, precision),
-                    Way::Columns => cpu::weight_gradient(&g, &x, dy, precision),
-                };
-                plain(data, weight.shape())
-            });
+            let input_gradient = tracked[0].then(|| plain(way.input_gradient(&g, &w, &dy, precision), input.shape()));
+            let weight_gradient =
+                tracked[1].then(|| plain(way.weight_gradient(&g, &x, &dy, precision), weight.shape()));
             let mut gradients = vec![input_gradient, weight_gradient];
             if tracked.len() > 2 {
                 gradients.push(bias_gradient);
@@ -354,21 +198,13 @@ fn typed<T: Element>(
     Ok(result)
 }
 
-/// The elements as they count in this precision, for kernels whose own arithmetic is f32.
-fn rounded<T: Element>(values: &[T], precision: Precision) -> Cow<'_, [T]> {
-    match precision {
-        Precision::F32 => Cow::Borrowed(values),
-        Precision::Bf16 => Cow::Owned(cpu::rounded(values)),
-    }
-}
-
 /// The convolution and both gradients over columns, whatever kernel [`conv2d`] would choose: the oracle of the faster ones.
 #[cfg(test)]
 pub(super) fn by_columns<T: Element>(g: &Geometry, x: &[T], w: &[T], dy: &[T]) -> (Vec<T>, Vec<T>, Vec<T>) {
     (
-        cpu::forward(g, x, w, None, Precision::F32),
-        cpu::input_gradient(g, w, dy, Precision::F32),
-        cpu::weight_gradient(g, x, dy, Precision::F32),
+        Columns.forward(g, x, w, None, Precision::F32),
+        Columns.input_gradient(g, w, dy, Precision::F32),
+        Columns.weight_gradient(g, x, dy, Precision::F32),
     )
 }
 

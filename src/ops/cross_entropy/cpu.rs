@@ -58,7 +58,7 @@ pub(super) fn loss<T: Element>(p: &Problem, logits: &[T], truth: &[i64], wanted:
     };
     let mut total = 0.0;
     let gradient = if wanted {
-        Some(buffer(logits.len(), |g| total = run(Some(Shared::new(g)))))
+        Some(buffer(logits.len(), |g| total = run(Some(Shared::fresh(g)))))
     } else {
         total = run(None);
         None
@@ -108,11 +108,9 @@ fn strip_loss<T: Element>(
         match gradient {
             Some((g, at)) => {
                 // SAFETY: this task alone writes these pixels.
-                let to = unsafe { g.part(at + c * p.area, pixels) };
+                let to = unsafe { g.new_part(at + c * p.area, pixels) };
                 for (((t, s), v), m) in to.iter_mut().zip(total.iter_mut()).zip(class(c)).zip(largest.iter()) {
-                    let e = (*v - *m).exp();
-                    *t = e;
-                    *s += e;
+                    *s += *t.write((*v - *m).exp());
                 }
             }
             None => {

@@ -2,7 +2,7 @@
 
 use crate::ops::conv2d::Geometry;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges, per_task, wide};
 
 /// Call `body(tap, output row, first output column, input row, first input column, columns)` for every output row segment
 /// that some tap sees inside the map.
@@ -25,12 +25,12 @@ fn for_segments(g: &Geometry, mut body: impl FnMut(usize, usize, usize, usize, u
 
 wide! {
 /// `out[n, o] = bias[o] + weight[o] * x[n, o / multiplier]`.
-pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
     let taps = g.kernel[0] * g.kernel[1];
     let stride = g.stride[1];
     buffer(g.images * g.outputs * out_area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(g.images * g.outputs, per_task(out_area), |planes| {
             {
                 for plane in planes {
@@ -38,8 +38,8 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
                     let from = &x[(image * g.inputs + o / multiplier) * area..][..area];
                     let weight = &w[o * taps..][..taps];
                     // SAFETY: this task alone writes this map.
-                    let map = unsafe { out.part(plane * out_area, out_area) };
-                    map.fill(bias.map_or(T::zero(), |b| b[o]));
+                    let map = unsafe { out.new_part(plane * out_area, out_area) };
+                    let map = filled(map, bias.map_or(T::zero(), |b| b[o]));
                     for_segments(g, |tap, y, left, row, first, count| {
                         let to = &mut map[y * g.out_size[1] + left..][..count];
                         let from = &from[row * g.size[1] + first..];
@@ -63,19 +63,18 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
 
 wide! {
 /// The gradient of the input: every tap sends its share back.
-pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
+pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
     let taps = g.kernel[0] * g.kernel[1];
     let stride = g.stride[1];
     buffer(g.images * g.inputs * area, |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_ranges(g.images * g.inputs, per_task(area), |planes| {
             {
                 for plane in planes {
                     let (image, c) = (plane / g.inputs, plane % g.inputs);
                     // SAFETY: this task alone writes this map.
-                    let map = unsafe { dx.part(plane * area, area) };
-                    map.fill(T::zero());
+                    let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
                     for o in c * multiplier..(c + 1) * multiplier {
                         let from = &dy[(image * g.outputs + o) * out_area..][..out_area];
                         let weight = &w[o * taps..][..taps];
@@ -103,18 +102,17 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec
 
 wide! {
 /// The gradient of the weight: for every tap the product of the two maps it joins, summed over the images in order.
-pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let (area, out_area, multiplier) = (g.area(), g.out_area(), g.group_outputs());
     let taps = g.kernel[0] * g.kernel[1];
     let stride = g.stride[1];
     buffer(g.outputs * taps, |dw| {
-        let dw = Shared::new(dw);
+        let dw = Shared::fresh(dw);
         for_ranges(g.outputs, per_task(out_area * g.images), |channels| {
             {
                 for o in channels {
                     // SAFETY: this task alone writes this kernel.
-                    let sums = unsafe { dw.part(o * taps, taps) };
-                    sums.fill(T::zero());
+                    let sums = filled(unsafe { dw.new_part(o * taps, taps) }, T::zero());
                     for image in 0..g.images {
                         let map = &x[(image * g.inputs + o / multiplier) * area..][..area];
                         let from = &dy[(image * g.outputs + o) * out_area..][..out_area];

@@ -36,7 +36,7 @@ fn mask(n: usize, p: f64, random: &mut Random) -> Vec<u8> {
             for pair in chunk.chunks_mut(2) {
                 let bits = draws.bits();
                 for (m, half) in pair.iter_mut().zip([bits & 0xFFFF_FFFF, bits >> 32]) {
-                    *m = u8::from(half >= limit);
+                    m.write(u8::from(half >= limit));
                 }
             }
         });
@@ -66,9 +66,9 @@ impl Graph<'_> {
         Ok(by_dtype!(input, "dropout", T => {
             let masked = move |values: &[T], kept: &[u8]| {
                 let factors = [0.0, scale as T];
-                super::kernel::cpu::fill_by(values.len(), |at, out: &mut [T]| {
+                super::kernel::cpu::fill_by(values.len(), |at, out| {
                     for ((o, v), k) in out.iter_mut().zip(&values[at..]).zip(&kept[at..]) {
-                        *o = *v * factors[*k as usize & 1];
+                        o.write(*v * factors[*k as usize & 1]);
                     }
                 })
             };

@@ -1,5 +1,7 @@
 //! Fresh buffers, disjoint writes from several threads, and functions compiled for wide vectors.
 
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -28,48 +30,92 @@ pub fn start_threads(threads: usize) -> Result<()> {
     }
 }
 
-/// A vector of `len` elements that `fill` must write completely before it reads any of them.
-pub(crate) fn buffer<T: Copy>(len: usize, fill: impl FnOnce(&mut [T])) -> Vec<T> {
+/// A vector of `len` elements, all of which `fill` must write.
+pub(crate) fn buffer<T: Copy>(len: usize, fill: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
     let mut data: Vec<T> = Vec::with_capacity(len);
-    // SAFETY: the capacity is `len`; T is a plain number without invalid bit patterns; `fill` writes before it reads.
-    let slice = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr(), len) };
-    fill(slice);
+    fill(&mut data.spare_capacity_mut()[..len]);
     // SAFETY: `fill` wrote all `len` elements.
     unsafe { data.set_len(len) };
     data
 }
 
-/// A buffer that several tasks write at once, each its own part.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared<T> {
-    start: *mut T,
-    len: usize,
+/// New memory, every element of it set to `value`.
+#[inline(always)]
+pub(crate) fn filled<T: Copy>(part: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
+    for element in part.iter_mut() {
+        element.write(value);
+    }
+    // SAFETY: every element was written.
+    unsafe { part.assume_init_mut() }
 }
 
-// SAFETY: the only access is `part`, whose callers promise disjoint ranges.
-unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Shared<T> {}
+/// Memory that several tasks write at once, each its own part.
+pub(crate) struct Shared<'a, T> {
+    start: *mut T,
+    len: usize,
+    borrow: PhantomData<&'a mut [T]>,
+}
 
-impl<T> Shared<T> {
-    /// Share `data` among tasks that end before the borrow does.
-    pub(crate) fn new(data: &mut [T]) -> Self {
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<'_, T> {}
+
+// SAFETY: the only accesses are `part` and `new_part`, whose callers promise disjoint ranges.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    /// Share `data` among tasks.
+    pub(crate) fn new(data: &'a mut [T]) -> Self {
         Shared {
             start: data.as_mut_ptr(),
             len: data.len(),
+            borrow: PhantomData,
         }
     }
 
-    /// The elements `start..start + len`.
+    /// Share new memory among tasks.
+    pub(crate) fn fresh(data: &'a mut [MaybeUninit<T>]) -> Self {
+        Shared {
+            start: data.as_mut_ptr().cast(),
+            len: data.len(),
+            borrow: PhantomData,
+        }
+    }
+
+    /// How many elements there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The elements `start..start + len`, which have been written.
+    ///
+    /// # Safety
+    /// No other task may touch this range while the slice lives, and all of it is initialised.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    pub(crate) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+        debug_assert!(start + len <= self.len);
+        // SAFETY: within the buffer by the callers' arithmetic (checked in debug builds), disjoint and initialised by their promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+
+    /// The elements `start..start + len`, to be written.
     ///
     /// # Safety
     /// No other task may touch this range while the slice lives.
     #[allow(clippy::mut_from_ref)]
     #[inline(always)]
-    pub(crate) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+    pub(crate) unsafe fn new_part(&self, start: usize, len: usize) -> &mut [MaybeUninit<T>] {
         debug_assert!(start + len <= self.len);
-        // SAFETY: within the buffer by the callers' arithmetic (checked in debug builds), disjoint by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+        // SAFETY: within the buffer by the callers' arithmetic (checked in debug builds), disjoint by their promise; memory that may
+        // be uninitialised has no invalid contents.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start).cast(), len) }
     }
 
     /// The elements from `start` on.
@@ -78,6 +124,7 @@ impl<T> Shared<T> {
         Shared {
             start: self.start.wrapping_add(start),
             len: self.len - start,
+            borrow: PhantomData,
         }
     }
 
@@ -114,6 +161,11 @@ pub(crate) fn level() -> Level {
     })
 }
 
+/// The level where `SEGLAB_CPU` asks for less than the processor has.
+pub(crate) fn lowered() -> Option<Level> {
+    Some(level()).filter(|level| *level < found())
+}
+
 #[cfg(target_arch = "x86_64")]
 fn found() -> Level {
     use std::is_x86_feature_detected as has;
@@ -132,8 +184,28 @@ fn found() -> Level {
 }
 
 /// A function compiled twice, closures included: for AVX2 (used where the processor has it), and as it is. The results are the
-/// same to the bit, as multiplications and additions are not contracted. For AVX-512 the compiler's code is slower than for AVX2.
+/// same to the bit, as multiplications and additions are not contracted. For AVX-512 the compiler's code is mostly slower than for AVX2;
+/// a `widest fn` is compiled for it as well.
 macro_rules! wide {
+    ($(#[$meta:meta])* widest $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$meta])*
+        $vis fn $name<T: Element>($($arg: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::ops::kernel::cpu::{Level, level};
+                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+                fn widest<T: Element>($($arg: $type),*) $(-> $result)? $body
+                if level() >= Level::Avx512 {
+                    // SAFETY: the features were found on this processor.
+                    return unsafe { widest::<T>($($arg),*) };
+                }
+            }
+            $crate::ops::kernel::cpu::wide! {
+                fn narrower<T: Element>($($arg: $type),*) $(-> $result)? $body
+            }
+            narrower::<T>($($arg),*)
+        }
+    };
     ($(#[$meta:meta])* $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
@@ -193,7 +265,7 @@ pub(crate) fn for_strips([outer, length, inner]: [usize; 3], body: impl Fn(usize
 }
 
 /// A vector filled in parallel pieces of 16 Ki elements; `fill` gets the place of its first element and the piece.
-pub(crate) fn fill_by<T: Copy + Send>(len: usize, fill: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
+pub(crate) fn fill_by<T: Copy + Send>(len: usize, fill: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync + Send) -> Vec<T> {
     buffer(len, |out| {
         if len <= 32_768 {
             fill(0, out);

@@ -23,9 +23,17 @@ pub(crate) trait Element: WithDType + Default + std::iter::Sum {
     fn to_bf16(self) -> Self;
     /// Distribution function and density of the standard normal distribution.
     fn gauss(self) -> (Self, Self);
+    /// The elements of a CPU tensor of this type.
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 impl Element for f32 {
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F32(elements) => Some(elements),
+            _ => None,
+        }
+    }
     #[inline(always)]
     fn sqrt(self) -> Self {
         f32::sqrt(self)
@@ -81,6 +89,12 @@ impl Element for f32 {
 }
 
 impl Element for f64 {
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F64(elements) => Some(elements),
+            _ => None,
+        }
+    }
     #[inline(always)]
     fn sqrt(self) -> Self {
         f64::sqrt(self)

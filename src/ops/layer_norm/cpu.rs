@@ -17,7 +17,7 @@ pub(super) fn forward<T: Element>(s: Sizes, x: &[T], w: &[T], b: &[T], eps: f64)
     let (mut means, mut scales) = (vec![T::zero(); s.images * s.area], vec![T::zero(); s.images * s.area]);
     let (mean, scale) = (Shared::new(&mut means), Shared::new(&mut scales));
     let result = buffer(x.len(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_strips([s.images, s.channels, s.area], |image, start, len| {
             let at = |c: usize| (image * s.channels + c) * s.area + start;
             let here = image * s.area + start;
@@ -37,9 +37,9 @@ pub(super) fn forward<T: Element>(s: Sizes, x: &[T], w: &[T], b: &[T], eps: f64)
             scale.iter_mut().for_each(|k| *k = T::one() / (*k / count + eps).sqrt());
             for c in 0..s.channels {
                 // SAFETY: as above.
-                let to = unsafe { out.part(at(c), len) };
+                let to = unsafe { out.new_part(at(c), len) };
                 for (((t, v), m), k) in to.iter_mut().zip(&x[at(c)..]).zip(&*mean).zip(&*scale) {
-                    *t = (*v - *m) * *k * w[c] + b[c];
+                    t.write((*v - *m) * *k * w[c] + b[c]);
                 }
             }
         });
@@ -53,7 +53,7 @@ wide! {
 pub(super) fn input_gradient<T: Element>(s: Sizes, x: &[T], w: &[T], moments: &Moments<T>, dy: &[T]) -> Vec<T> {
     let count = T::from_f64(s.channels as f64);
     buffer(x.len(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_strips([s.images, s.channels, s.area], |image, start, len| {
             let at = |c: usize| (image * s.channels + c) * s.area + start;
             let here = image * s.area + start;
@@ -74,10 +74,10 @@ pub(super) fn input_gradient<T: Element>(s: Sizes, x: &[T], w: &[T], moments: &M
             for c in 0..s.channels {
                 let (x, dy) = (&x[at(c)..][..len], &dy[at(c)..][..len]);
                 // SAFETY: this task alone handles these positions.
-                let to = unsafe { out.part(at(c), len) };
+                let to = unsafe { out.new_part(at(c), len) };
                 for i in 0..len {
                     let normal = (x[i] - mean[i]) * scale[i];
-                    to[i] = scale[i] * (dy[i] * w[c] - plain[i] - normal * along[i]);
+                    to[i].write(scale[i] * (dy[i] * w[c] - plain[i] - normal * along[i]));
                 }
             }
         });

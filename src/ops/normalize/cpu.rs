@@ -2,7 +2,7 @@
 
 use super::Around;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{STRIP, Shared, buffer, for_strips, wide};
+use crate::ops::kernel::cpu::{STRIP, Shared, buffer, filled, for_strips, wide};
 
 wide! {
 /// The unit vectors, and the lengths before (at least `eps`).
@@ -10,14 +10,13 @@ pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<
     let eps = T::from_f64(eps);
     let mut lengths = Vec::new();
     let result = buffer(x.len(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         lengths = buffer(a.outer * a.inner, |lengths| {
-            let lengths = Shared::new(lengths);
+            let lengths = Shared::fresh(lengths);
             for_strips([a.outer, a.length, a.inner], |outer, start, count| {
                 // SAFETY: this task alone handles these positions.
-                let norm = unsafe { lengths.part(outer * a.inner + start, count) };
+                let norm = filled(unsafe { lengths.new_part(outer * a.inner + start, count) }, T::zero());
                 let at = |i: usize| (outer * a.length + i) * a.inner + start;
-                norm.fill(T::zero());
                 if a.inner == 1 {
                     norm[0] = x[at(0)..][..a.length].iter().map(|v| *v * *v).sum();
                 } else {
@@ -34,17 +33,17 @@ pub(super) fn forward<T: Element>(a: Around, eps: f64, x: &[T]) -> (Vec<T>, Vec<
                 }
                 if a.inner == 1 {
                     // SAFETY: as above.
-                    let to = unsafe { out.part(at(0), a.length) };
+                    let to = unsafe { out.new_part(at(0), a.length) };
                     for (t, v) in to.iter_mut().zip(&x[at(0)..]) {
-                        *t = *v * inverse[0];
+                        t.write(*v * inverse[0]);
                     }
                     return;
                 }
                 for i in 0..a.length {
                     // SAFETY: as above.
-                    let to = unsafe { out.part(at(i), count) };
+                    let to = unsafe { out.new_part(at(i), count) };
                     for ((t, v), f) in to.iter_mut().zip(&x[at(i)..]).zip(&inverse) {
-                        *t = *v * *f;
+                        t.write(*v * *f);
                     }
                 }
             });
@@ -59,7 +58,7 @@ wide! {
 pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], dy: &[T]) -> Vec<T> {
     let eps = T::from_f64(eps);
     buffer(y.len(), |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_strips([a.outer, a.length, a.inner], |outer, start, count| {
             let norm = &lengths[outer * a.inner + start..][..count];
             let at = |i: usize| (outer * a.length + i) * a.inner + start;
@@ -86,18 +85,18 @@ pub(super) fn backward<T: Element>(a: Around, eps: f64, y: &[T], lengths: &[T], 
             }
             if a.inner == 1 {
                 // SAFETY: this task alone handles these positions.
-                let to = unsafe { dx.part(at(0), a.length) };
+                let to = unsafe { dx.new_part(at(0), a.length) };
                 for ((t, y), d) in to.iter_mut().zip(&y[at(0)..]).zip(&dy[at(0)..]) {
-                    *t = (*d - *y * dots[0]) * inverse[0];
+                    t.write((*d - *y * dots[0]) * inverse[0]);
                 }
                 return;
             }
             for i in 0..a.length {
                 // SAFETY: as above.
-                let to = unsafe { dx.part(at(i), count) };
+                let to = unsafe { dx.new_part(at(i), count) };
                 let values = to.iter_mut().zip(&y[at(i)..]).zip(&dy[at(i)..]);
                 for (((t, y), d), (s, f)) in values.zip(dots.iter().zip(&inverse)) {
-                    *t = (*d - *y * *s) * *f;
+                    t.write((*d - *y * *s) * *f);
                 }
             }
         });

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor, Var, WithDType};
 use rayon::prelude::*;
 
-use super::kernel::on_gpu;
+use super::kernel::{Element, on_gpu};
 use crate::error::Result;
 
 /// Elements per task: large enough to pay for handing it out, and fixed, so that sums do not depend on the thread count.
@@ -95,7 +95,7 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
 /// `target = momentum target + (1 - momentum) source` for all pairs (target, source): running averages of parameters. Cost: one pass;
 /// on a GPU one launch for all.
 pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
-    fn elements<T: Real>(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
+    fn elements<T: Element>(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
         let [keep, new] = [momentum, 1.0 - momentum].map(T::from_f64);
         read(source, |s: &[T]| {
             write(target, |t: &mut [T]| {
@@ -121,7 +121,7 @@ pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
 
 /// The sum of the squares of all elements, in f64; the same for every number of threads.
 pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
-    fn chunks<T: Real>(values: &[T]) -> f64 {
+    fn chunks<T: Element>(values: &[T]) -> f64 {
         let parts: Vec<f64> = values
             .par_chunks(CHUNK)
             .map(|chunk| {
@@ -149,7 +149,7 @@ pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
 
 /// Multiply every element of a contiguous tensor by `factor`, in place: every tensor that shares its memory sees it.
 pub fn scale_in_place(t: &Tensor, factor: f64) -> Result<()> {
-    fn scale<T: Real>(t: &Tensor, factor: f64) -> Result<()> {
+    fn scale<T: Element>(t: &Tensor, factor: f64) -> Result<()> {
         let factor = T::from_f64(factor);
         write(t, |values: &mut [T]| {
             values
@@ -162,36 +162,6 @@ pub fn scale_in_place(t: &Tensor, factor: f64) -> Result<()> {
         (true, true) => scale::<f64>(t, factor),
         (true, false) => scale::<f32>(t, factor),
         (false, _) => set(t, &(t * factor)?),
-    }
-}
-
-/// The two element types that are trained.
-trait Real: WithDType {
-    fn root(self) -> Self;
-    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
-}
-
-impl Real for f32 {
-    fn root(self) -> Self {
-        self.sqrt()
-    }
-    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        match storage {
-            CpuStorage::F32(values) => Some(values),
-            _ => None,
-        }
-    }
-}
-
-impl Real for f64 {
-    fn root(self) -> Self {
-        self.sqrt()
-    }
-    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        match storage {
-            CpuStorage::F64(values) => Some(values),
-            _ => None,
-        }
     }
 }
 
@@ -208,11 +178,11 @@ impl<F: FnMut(&mut CpuStorage, &Layout) -> candle_core::Result<()>> InplaceOp1 f
 }
 
 /// Run `f` on the elements of a contiguous tensor.
-fn write<T: Real>(t: &Tensor, mut f: impl FnMut(&mut [T]) -> Result<()>) -> Result<()> {
+fn write<T: Element>(t: &Tensor, mut f: impl FnMut(&mut [T]) -> Result<()>) -> Result<()> {
     let mut outcome = Ok(());
     t.inplace_op1(&InPlace(RefCell::new(|storage: &mut CpuStorage, layout: &Layout| {
         let range = layout.contiguous_offsets();
-        match (T::slice_mut(storage), range) {
+        match (T::elements_mut(storage), range) {
             (Some(values), Some((from, to))) => outcome = f(&mut values[from..to]),
             _ => candle_core::bail!("expected a contiguous {:?} tensor", T::DTYPE),
         }
@@ -222,7 +192,7 @@ fn write<T: Real>(t: &Tensor, mut f: impl FnMut(&mut [T]) -> Result<()>) -> Resu
 }
 
 /// Run `f` on the elements of a tensor (copied first if they do not lie in order).
-fn read<T: Real, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+fn read<T: Element, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     let t = t.contiguous()?;
     let (storage, layout) = t.storage_and_layout();
     let (Storage::Cpu(storage), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {
@@ -231,7 +201,7 @@ fn read<T: Real, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     Ok(f(&T::cpu_storage_as_slice(storage)?[from..to]))
 }
 
-fn sgd_elements<T: Real>(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
+fn sgd_elements<T: Element>(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
     let [lr, momentum, decay, scale] = [o.lr, o.momentum, o.weight_decay, o.scale].map(T::from_f64);
     read(gradient, |g: &[T]| match velocity {
         None => write(parameter, |p: &mut [T]| {
@@ -261,7 +231,7 @@ fn sgd_elements<T: Real>(parameter: &Var, gradient: &Tensor, velocity: Option<&T
     })?
 }
 
-fn adamw_elements<T: Real>(
+fn adamw_elements<T: Element>(
     parameter: &Var,
     gradient: &Tensor,
     mean: &Tensor,
@@ -283,7 +253,7 @@ fn adamw_elements<T: Real>(
                             let g = *g * scale;
                             *m += new1 * (g - *m);
                             *s = beta2 * *s + new2 * g * g;
-                            *p = *p * keep - size * *m / (s.root() / root + eps);
+                            *p = *p * keep - size * *m / (s.sqrt() / root + eps);
                         }
                     });
                     Ok(())

@@ -1,350 +1,140 @@
-//! The parts of the CPU kernel that need `unsafe`: the GEMM call, the vectorised exponential, rows written from many tasks.
+//! From feature maps `[b, d, h, w]` to unit-norm rows `[n, d]` in the order of a pool, and the gradient back.
 
-use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use gemm::Parallelism;
+use rayon::prelude::*;
 
-/// A matrix in borrowed memory, with any steps.
+use crate::error::{Error, Result};
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::Shared;
+
+/// Below this norm a feature vector has no direction: its row is zero and it gets no gradient.
+const SMALLEST_NORM: f64 = 1e-12;
+/// Pixels that are transposed together.
+const TILE: usize = 64;
+/// Channels that are transposed together on the way back (one cache line).
+const CHANNELS: usize = 16;
+/// Marks a pixel that is not in the pool.
+const NOWHERE: u32 = u32::MAX;
+
+/// Where each pixel of the map goes: its row, or [`NOWHERE`].
+fn places(pixels: &[u32], total: usize) -> Vec<u32> {
+    let mut places = vec![NOWHERE; total];
+    for (row, &pixel) in pixels.iter().enumerate() {
+        places[pixel as usize] = row as u32;
+    }
+    places
+}
+
+/// The shape of a feature map: images, channels, pixels of an image.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_step: usize,
-    column_step: usize,
+pub(super) struct MapShape {
+    pub images: usize,
+    pub dim: usize,
+    pub area: usize,
 }
 
-impl<'a, T> Matrix<'a, T> {
-    /// `rows x columns`, row by row, `step` elements from one row to the next.
-    pub(super) fn new(data: &'a [T], rows: usize, columns: usize, step: usize) -> Self {
-        Matrix {
-            data,
-            rows,
-            columns,
-            row_step: step,
-            column_step: 1,
-        }
-    }
-
-    /// The same numbers with rows and columns exchanged.
-    pub(super) fn transposed(self) -> Self {
-        Matrix {
-            rows: self.columns,
-            columns: self.rows,
-            row_step: self.column_step,
-            column_step: self.row_step,
-            ..self
-        }
-    }
-
-    /// Whether the last element lies inside the memory.
-    fn fits(&self) -> bool {
-        self.rows == 0
-            || self.columns == 0
-            || (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step < self.data.len()
-    }
-}
-
-/// `target = scale * a b` (`+ target` if `add`), on this thread; `step` elements from one row of `target` to the next.
-pub(super) fn multiply<T: Real>(target: &mut [T], step: usize, add: bool, scale: T, a: Matrix<T>, b: Matrix<T>) {
-    let (rows, columns) = (a.rows, b.columns);
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    assert!(
-        a.columns == b.rows && a.fits() && b.fits() && step >= columns && (rows - 1) * step + columns <= target.len(),
-        "internal: matrices of a product do not fit"
-    );
-    // SAFETY: the three matrices lie inside their slices (asserted above), and `target` is borrowed mutably, so it does not
-    // overlap the other two.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            a.columns,
-            target.as_mut_ptr(),
-            1,
-            step as isize,
-            add,
-            a.data.as_ptr(),
-            a.column_step as isize,
-            a.row_step as isize,
-            b.data.as_ptr(),
-            b.column_step as isize,
-            b.row_step as isize,
-            T::of(1.0),
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
+/// The rows `[pixels.len(), dim]` of these pixels (numbered through the batch), each divided by its norm; and 1 / norm
+/// (0 for a vector without direction). Fails on a feature that is not finite, naming its image and pixel.
+pub(super) fn unit_rows<T: Element>(features: &[T], shape: MapShape, pixels: &[u32]) -> Result<(Vec<T>, Vec<T>)> {
+    let MapShape { images, dim, area } = shape;
+    let places = places(pixels, images * area);
+    let mut rows = vec![T::zero(); pixels.len() * dim];
+    let mut inverse = vec![T::zero(); pixels.len()];
+    let not_finite = AtomicU64::new(u64::MAX);
+    {
+        let (rows, inverse) = (Shared::new(&mut rows), Shared::new(&mut inverse));
+        let tiles = area.div_ceil(TILE);
+        (0..images * tiles).into_par_iter().for_each_init(
+            || vec![T::zero(); TILE * dim],
+            |buffer, tile| {
+                let (image, start) = (tile / tiles, tile % tiles * TILE);
+                let end = (start + TILE).min(area);
+                let places = &places[image * area + start..image * area + end];
+                if places.iter().all(|&p| p == NOWHERE) {
+                    return;
+                }
+                let mut squares = [0f64; TILE];
+                for d in 0..dim {
+                    let from = (image * dim + d) * area;
+                    for (i, &x) in features[from + start..from + end].iter().enumerate() {
+                        buffer[i * dim + d] = x;
+                        squares[i] += x.to_f64() * x.to_f64();
+                    }
+                }
+                for (i, &place) in places.iter().enumerate() {
+                    if place == NOWHERE {
+                        continue;
+                    }
+                    if !squares[i].is_finite() {
+                        not_finite.fetch_min((image * area + start + i) as u64, Ordering::Relaxed);
+                    }
+                    let norm = squares[i].sqrt();
+                    let scale = T::from_f64(if norm > SMALLEST_NORM { 1.0 / norm } else { 0.0 });
+                    // SAFETY: no pixel is named twice, so that this task alone writes its row.
+                    let (row, inverse) =
+                        unsafe { (rows.part(place as usize * dim, dim), inverse.part(place as usize, 1)) };
+                    row.iter_mut()
+                        .zip(&buffer[i * dim..])
+                        .for_each(|(to, &x)| *to = x * scale);
+                    inverse[0] = scale;
+                }
+            },
         );
     }
-}
-
-/// Rows of a matrix written by several tasks, each row once.
-pub(super) struct ScatteredRows<'a, T> {
-    data: *mut T,
-    dim: usize,
-    written: Vec<AtomicBool>,
-    borrow: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: `write` is the only access to the memory, and it gives every row to the first that asks, once.
-unsafe impl<T: Send> Sync for ScatteredRows<'_, T> {}
-
-impl<'a, T> ScatteredRows<'a, T> {
-    /// `data` as rows of `dim` elements.
-    pub(super) fn new(data: &'a mut [T], dim: usize) -> Self {
-        ScatteredRows {
-            written: (0..data.len() / dim.max(1)).map(|_| AtomicBool::new(false)).collect(),
-            data: data.as_mut_ptr(),
-            dim,
-            borrow: PhantomData,
-        }
-    }
-
-    /// Copy `values` into row `row`, which nobody has written before.
-    pub(super) fn write(&self, row: usize, values: impl Iterator<Item = T>) {
-        let again = self.written[row].swap(true, Ordering::Relaxed);
-        assert!(!again, "internal: row {row} is written twice");
-        for (i, value) in values.take(self.dim).enumerate() {
-            // SAFETY: `row` is a row (the index above was in range) and i < dim, so the element lies inside the borrowed
-            // slice; this call is the only one for the row (asserted), so nobody else writes it.
-            unsafe { self.data.add(row * self.dim + i).write(value) };
-        }
+    match not_finite.into_inner() {
+        u64::MAX => Ok((rows, inverse)),
+        pixel => Err(Error::Training(format!(
+            "pixel_contrast: the features of image {} are not finite at pixel {} (or their norm overflows); the network \
+             has diverged, or its input was not finite: lower the learning rate or look at the data",
+            pixel as usize / area,
+            pixel as usize % area
+        ))),
     }
 }
 
-/// The numbers the kernel computes with.
-pub(super) trait Real:
-    Copy
-    + Default
-    + Send
-    + Sync
-    + PartialOrd
-    + std::ops::Add<Output = Self>
-    + std::ops::Sub<Output = Self>
-    + std::ops::Mul<Output = Self>
-    + 'static
-{
-    /// Nearest value.
-    fn of(x: f64) -> Self;
-    /// The same value.
-    fn wide(self) -> f64;
-    /// `x -> exp(x - shift)` in place; returns the sum of the results and the sum of the x.
-    fn exponentials(row: &mut [Self], shift: Self) -> (f64, f64);
-    /// `x -> sigmoid(s - x)` in place; returns the sum of softplus(s - x), the sum of the results and the sum of the x.
-    fn sigmoids(row: &mut [Self], s: Self) -> (f64, f64, f64);
-    /// Sum.
-    fn sum(row: &[Self]) -> f64;
-    /// Largest element, minus infinity if there is none.
-    fn largest(row: &[Self]) -> Self;
+/// Gradient with respect to the unit rows -> with respect to the rows before normalising, times `scale`, in place:
+/// `(g - f (f . g)) / norm`.
+pub(super) fn before_norm<T: Element>(gradient: &mut [T], rows: &[T], inverse: &[T], dim: usize, scale: f64) {
+    gradient
+        .par_chunks_mut(dim)
+        .zip(rows.par_chunks(dim))
+        .zip(inverse)
+        .with_min_len(256)
+        .for_each(|((gradient, row), &inverse)| {
+            let dot: f64 = gradient.iter().zip(row).map(|(g, f)| g.to_f64() * f.to_f64()).sum();
+            let (dot, factor) = (T::from_f64(dot), T::from_f64(scale * inverse.to_f64()));
+            gradient
+                .iter_mut()
+                .zip(row)
+                .for_each(|(g, &f)| *g = (*g - f * dot) * factor);
+        });
 }
 
-impl Real for f64 {
-    fn of(x: f64) -> f64 {
-        x
-    }
-    fn wide(self) -> f64 {
-        self
-    }
-    fn exponentials(row: &mut [f64], shift: f64) -> (f64, f64) {
-        row.iter_mut().fold((0.0, 0.0), |(total, logits), x| {
-            let e = (*x - shift).exp();
-            let logit = std::mem::replace(x, e);
-            (total + e, logits + logit)
-        })
-    }
-    fn sigmoids(row: &mut [f64], s: f64) -> (f64, f64, f64) {
-        row.iter_mut().fold((0.0, 0.0, 0.0), |(soft, total, logits), x| {
-            let d = s - *x;
-            let u = (-d.abs()).exp();
-            let sigmoid = if d >= 0.0 { 1.0 / (1.0 + u) } else { u / (1.0 + u) };
-            let logit = std::mem::replace(x, sigmoid);
-            (soft + d.max(0.0) + u.ln_1p(), total + sigmoid, logits + logit)
-        })
-    }
-    fn sum(row: &[f64]) -> f64 {
-        row.iter().sum()
-    }
-    fn largest(row: &[f64]) -> f64 {
-        row.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-    }
-}
-
-/// One function compiled for AVX-512, for AVX2 and for any processor, chosen at run time.
-macro_rules! vectorised {
-    ($name:ident($($arg:ident: $type:ty),*) -> $out:ty, $body:ident) => {
-        fn $name($($arg: $type),*) -> $out {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
-                fn avx512($($arg: $type),*) -> $out {
-                    $body::<true>($($arg),*)
+/// Add the gradient rows of these pixels to the gradient of the map `[b, d, h w]`.
+pub(super) fn add_to_map<T: Element>(map: &mut [T], shape: MapShape, rows: &[T], pixels: &[u32]) {
+    let MapShape { images, dim, area } = shape;
+    let places = places(pixels, images * area);
+    let images_of_map = map.par_chunks_mut(dim * area).enumerate();
+    images_of_map.for_each(|(image, map)| {
+        let places = &places[image * area..(image + 1) * area];
+        map.par_chunks_mut(CHANNELS * area)
+            .enumerate()
+            .for_each(|(group, map)| {
+                let first = group * CHANNELS;
+                let count = map.len() / area;
+                for (pixel, &place) in places.iter().enumerate() {
+                    if place == NOWHERE {
+                        continue;
+                    }
+                    let from = place as usize * dim + first;
+                    for (d, &g) in rows[from..from + count].iter().enumerate() {
+                        let x = &mut map[d * area + pixel];
+                        *x += g;
+                    }
                 }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $type),*) -> $out {
-                    $body::<true>($($arg),*)
-                }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512bw")
-                {
-                    // SAFETY: this processor has the features (asked above).
-                    return unsafe { avx512($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: this processor has the features (asked above).
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            $body::<false>($($arg),*)
-        }
-    };
-}
-
-impl Real for f32 {
-    fn of(x: f64) -> f32 {
-        x as f32
-    }
-    fn wide(self) -> f64 {
-        f64::from(self)
-    }
-    vectorised!(exponentials(row: &mut [f32], shift: f32) -> (f64, f64), exponentials_body);
-    vectorised!(sigmoids(row: &mut [f32], s: f32) -> (f64, f64, f64), sigmoids_body);
-    vectorised!(sum(row: &[f32]) -> f64, sum_body);
-    vectorised!(largest(row: &[f32]) -> f32, largest_body);
-}
-
-/// Partial sums kept at the same time.
-const LANES: usize = 32;
-/// Elements after which the partial sums go over to f64 (and products of factors in 1..2 are still far from overflow).
-const SPAN: usize = LANES * 64;
-
-#[inline(always)]
-fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// e^x for x <= 80 or so, relative error about 1e-7; below -70 the answer is e^-70, which no sum here notices.
-/// Cephes' expf: x = n ln 2 + r, a polynomial for e^r, n into the exponent's bits.
-#[inline(always)]
-fn exponential<const FMA: bool>(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer, in the low bits
-    let x = if x < -70.0 { -70.0 } else { x };
-    let shifted = multiply_add::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = multiply_add::<FMA>(n, -0.693_359_4, x);
-    let r = multiply_add::<FMA>(n, 2.121_944_4e-4, r);
-    let mut p = 1.987_569_1e-4;
-    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = multiply_add::<FMA>(p, r, c);
-    }
-    let p = multiply_add::<FMA>(p, r * r, r) + 1.0;
-    let power = shifted.to_bits().wrapping_add(127).wrapping_sub(ROUND.to_bits()) << 23;
-    p * f32::from_bits(power)
-}
-
-#[inline(always)]
-fn exponentials_body<const FMA: bool>(row: &mut [f32], shift: f32) -> (f64, f64) {
-    let (mut total, mut logits) = (0.0, 0.0);
-    for span in row.chunks_mut(SPAN) {
-        let (mut e, mut s) = ([0f32; LANES], [0f32; LANES]);
-        let mut chunks = span.chunks_exact_mut(LANES);
-        for chunk in &mut chunks {
-            for i in 0..LANES {
-                let x = chunk[i];
-                let y = exponential::<FMA>(x - shift);
-                chunk[i] = y;
-                s[i] += x;
-                e[i] += y;
-            }
-        }
-        for (i, x) in chunks.into_remainder().iter_mut().enumerate() {
-            s[i] += *x;
-            *x = exponential::<FMA>(*x - shift);
-            e[i] += *x;
-        }
-        total += add_up(&e);
-        logits += add_up(&s);
-    }
-    (total, logits)
-}
-
-#[inline(always)]
-fn sigmoids_body<const FMA: bool>(row: &mut [f32], shift: f32) -> (f64, f64, f64) {
-    let (mut softplus, mut total, mut logits) = (0.0, 0.0, 0.0);
-    for span in row.chunks_mut(SPAN) {
-        // the logarithm of a product of up to 64 factors instead of 64 logarithms
-        let (mut product, mut linear) = ([1f32; LANES], [0f32; LANES]);
-        let (mut sigma, mut s) = ([0f32; LANES], [0f32; LANES]);
-        let mut chunks = span.chunks_exact_mut(LANES);
-        for chunk in &mut chunks {
-            for i in 0..LANES {
-                let x = chunk[i];
-                let d = shift - x;
-                let u = exponential::<FMA>(-d.abs());
-                let y = (if d >= 0.0 { 1.0 } else { u }) / (1.0 + u);
-                chunk[i] = y;
-                product[i] *= 1.0 + u;
-                linear[i] += if d >= 0.0 { d } else { 0.0 };
-                sigma[i] += y;
-                s[i] += x;
-            }
-        }
-        for (i, x) in chunks.into_remainder().iter_mut().enumerate() {
-            let d = shift - *x;
-            let u = exponential::<FMA>(-d.abs());
-            s[i] += *x;
-            *x = (if d >= 0.0 { 1.0 } else { u }) / (1.0 + u);
-            product[i] *= 1.0 + u;
-            linear[i] += if d >= 0.0 { d } else { 0.0 };
-            sigma[i] += *x;
-        }
-        softplus += add_up(&linear) + product.iter().map(|&p| f64::from(p).ln()).sum::<f64>();
-        total += add_up(&sigma);
-        logits += add_up(&s);
-    }
-    (softplus, total, logits)
-}
-
-#[inline(always)]
-fn sum_body<const FMA: bool>(row: &[f32]) -> f64 {
-    row.chunks(SPAN)
-        .map(|span| {
-            let mut s = [0f32; LANES];
-            let chunks = span.chunks_exact(LANES);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    s[i] += chunk[i];
-                }
-            }
-            rest.iter().enumerate().for_each(|(i, x)| s[i] += x);
-            add_up(&s)
-        })
-        .sum()
-}
-
-#[inline(always)]
-fn largest_body<const FMA: bool>(row: &[f32]) -> f32 {
-    let mut m = [f32::NEG_INFINITY; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..LANES {
-            m[i] = if chunk[i] > m[i] { chunk[i] } else { m[i] };
-        }
-    }
-    m.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
-}
-
-#[inline(always)]
-fn add_up(lanes: &[f32; LANES]) -> f64 {
-    lanes.iter().map(|&x| f64::from(x)).sum()
+            });
+    });
 }
 
 #[cfg(test)]
@@ -352,39 +142,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exponential_is_exact_to_float_precision() {
-        for i in -6900..=800 {
-            let x = i as f32 * 0.01;
-            let mut row = [x; 3];
-            f32::exponentials(&mut row, 0.0);
-            let wanted = f64::from(x).exp();
-            assert!((row[1].wide() / wanted - 1.0).abs() < 3e-7, "{x}: {} {wanted}", row[1]);
-            assert!((exponential::<false>(x).wide() / wanted - 1.0).abs() < 3e-7, "{x}");
-        }
+    fn rows_are_unit_and_the_way_back_is_the_transpose() {
+        let shape = MapShape {
+            images: 2,
+            dim: 3,
+            area: 70,
+        };
+        let features: Vec<f64> = (0..420).map(|i| ((i * 31) % 17) as f64 - 8.0).collect();
+        let pixels = [5, 139, 70, 0, 69];
+        let (rows, inverse) = unit_rows(&features, shape, &pixels).unwrap();
+        // pixel 139 is pixel 69 of image 1: channel d at 210 + 70 d + 69
+        let x: Vec<f64> = (0..3).map(|d| features[210 + 70 * d + 69]).collect();
+        let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        assert!((inverse[1] - 1.0 / norm).abs() < 1e-12);
+        (0..3).for_each(|d| assert!((rows[3 + d] - x[d] / norm).abs() < 1e-12));
+        let mut map = vec![0.0; 420];
+        add_to_map(&mut map, shape, &rows, &pixels);
+        (0..3).for_each(|d| assert_eq!(map[210 + 70 * d + 69], rows[3 + d]));
+        assert_eq!(
+            map.iter().filter(|&&x| x != 0.0).count(),
+            rows.iter().filter(|&&x| x != 0.0).count()
+        );
     }
 
     #[test]
-    fn sigmoids_agree_with_f64_at_every_length() {
-        for n in [0, 1, 31, 32, 33, 100, 2048, 2100] {
-            let row: Vec<f64> = (0..n).map(|i| ((i * 37) % 101) as f64 * 0.3 - 15.0).collect();
-            let mut single: Vec<f32> = row.iter().map(|&x| x as f32).collect();
-            let mut double = row.clone();
-            let (a, b) = (f32::sigmoids(&mut single, 2.0), f64::sigmoids(&mut double, 2.0));
-            for (a, b) in [(a.0, b.0), (a.1, b.1), (a.2, b.2)] {
-                assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{n}: {a} {b}");
-            }
-            single
-                .iter()
-                .zip(&double)
-                .for_each(|(a, b)| assert!((a.wide() - b).abs() < 1e-5));
-        }
-    }
-
-    #[test]
-    fn sums_and_maxima_reach_the_remainder() {
-        let row: Vec<f32> = (0..77).map(|i| i as f32).collect();
-        assert_eq!(f32::sum(&row), 2926.0); // 76 * 77 / 2
-        assert_eq!(f32::largest(&row), 76.0);
-        assert_eq!(f32::largest(&[]), f32::NEG_INFINITY);
+    fn a_feature_that_is_not_finite_is_named() {
+        let mut features = vec![1f32; 2 * 4 * 6];
+        features[4 * 6 + 2] = f32::NAN;
+        let shape = MapShape {
+            images: 2,
+            dim: 4,
+            area: 6,
+        };
+        let text = unit_rows(&features, shape, &[0, 8]).unwrap_err().to_string();
+        assert!(text.contains("image 1") && text.contains("pixel 2"), "{text}");
+        assert!(unit_rows(&features, shape, &[0, 7]).is_ok()); // an ignored pixel may hold anything
     }
 }

@@ -9,22 +9,20 @@ mod cpu;
 mod cuda;
 mod panel;
 mod rows;
-mod views;
 
 use std::ops::Range;
 
 use candle_core::{DType, Shape, Storage, Tensor, WithDType};
 
 use super::graph::{Output, record};
-use super::kernel::on_gpu;
+use super::kernel::{Element, on_gpu};
 use super::pieces::Check;
 use crate::allocator;
 use crate::error::Result;
 use crate::{ensure, fail};
-use cpu::Real;
+use cpu::MapShape;
 #[cfg(test)]
 pub(crate) use cuda::emulated;
-use views::MapShape;
 
 /// From this many operations on (half a second) the working memory goes back to the system at the end.
 const LONG: f64 = 2e11;
@@ -210,7 +208,7 @@ fn checked(temperature: &Tensor) -> Result<f64> {
     Ok(tau)
 }
 
-fn contrast<T: Real + WithDType>(
+fn contrast<T: Element>(
     first: &Tensor,
     second: &Tensor,
     temperature: &Tensor,
@@ -236,10 +234,10 @@ fn contrast<T: Real + WithDType>(
     let (mut rows, mut inverse): (Vec<Vec<T>>, Vec<Vec<T>>) = Default::default();
     for pool in &pairs.pools {
         let (r, i) = match &pool.source {
-            Source::Fixed(given) => (given.iter().map(|&x| T::of(f64::from(x))).collect(), Vec::new()),
+            Source::Fixed(given) => (given.iter().map(|&x| T::from_f64(f64::from(x))).collect(), Vec::new()),
             _ => {
                 let map = &views[view(&pool.source).unwrap_or(0)];
-                with_slice(map, |features: &[T]| views::unit_rows(features, shape, &pool.pixels))?
+                with_slice(map, |features: &[T]| cpu::unit_rows(features, shape, &pool.pixels))?
             }
         };
         rows.push(r);
@@ -249,7 +247,7 @@ fn contrast<T: Real + WithDType>(
     for (pool, rows) in pairs.pools.iter().zip(&rows) {
         let wanted = view(&pool.source).is_some_and(|v| tracked[v]);
         gradients.push(if wanted {
-            vec![T::default(); rows.len()]
+            vec![T::zero(); rows.len()]
         } else {
             Vec::new()
         });
@@ -269,13 +267,13 @@ fn contrast<T: Real + WithDType>(
             .enumerate()
             .filter(|(_, pool)| view(&pool.source) == Some(v))
         {
-            views::before_norm(&mut gradients[i], &rows[i], &inverse[i], dim, factor);
+            cpu::before_norm(&mut gradients[i], &rows[i], &inverse[i], dim, factor);
             rows[i] = Vec::new(); // no longer needed: the peak of memory is here
-            map.resize(images * dim * shape.area, T::default());
-            views::add_to_map(&mut map, shape, &gradients[i], &pool.pixels);
+            map.resize(images * dim * shape.area, T::zero());
+            cpu::add_to_map(&mut map, shape, &gradients[i], &pool.pixels);
             gradients[i] = Vec::new();
         }
-        map.resize(images * dim * shape.area, T::default());
+        map.resize(images * dim * shape.area, T::zero());
         maps[v] = Some(Tensor::from_vec(map, first.shape(), first.device())?);
     }
     if panel::operations(pairs, dim) > LONG {
@@ -283,7 +281,7 @@ fn contrast<T: Real + WithDType>(
     }
     let slope = -factor * sums.gradient_logit / tau + base.map_or(0.0, |base| sums.loss / base);
     let value = Output {
-        storage: Storage::Cpu(T::to_cpu_storage_owned(vec![T::of(factor * sums.loss)])),
+        storage: Storage::Cpu(T::to_cpu_storage_owned(vec![T::from_f64(factor * sums.loss)])),
         shape: Shape::from(()),
     };
     let loss = record(

@@ -10,11 +10,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::cpu::{Matrix, Real, multiply};
 use super::rows::{Part, all_keys, own_positive};
 use super::{Denominator, Keys, Pairs, Term};
 use crate::error::Result;
+use crate::ops::kernel::Element;
 use crate::ops::pieces::Check;
+use crate::ops::precision::Precision;
+use crate::ops::product::{Matrix, multiply};
 
 /// Anchors whose logits are held at the same time.
 const BLOCK: usize = 256;
@@ -60,7 +62,7 @@ struct Buffers<T> {
 
 /// Run all terms. `rows[i]` is the matrix `[n, dim]` of pool i, `gradients[i]` its gradient, added to (empty: not wanted).
 /// `slopes`: whether the gradient of the anchors is wanted, for the features or for the temperature.
-pub(super) fn run<T: Real>(
+pub(super) fn run<T: Element>(
     pairs: &Pairs,
     dim: usize,
     temperature: f64,
@@ -94,9 +96,9 @@ pub(super) fn run<T: Real>(
         }
     }
     let mut buffers = Buffers {
-        panel: vec![T::default(); panel],
-        scaled: vec![T::default(); anchors * dim],
-        gradient: vec![T::default(); anchors * dim],
+        panel: vec![T::zero(); panel],
+        scaled: vec![T::zero(); anchors * dim],
+        gradient: vec![T::zero(); anchors * dim],
     };
     let mut sums = Sums::default();
     for block in &blocks {
@@ -144,7 +146,7 @@ struct Share<'a, T> {
 }
 
 impl Block<'_> {
-    fn run<T: Real>(&self, rows: &[Vec<T>], gradients: &mut [Vec<T>], buffers: &mut Buffers<T>) -> Sums {
+    fn run<T: Element>(&self, rows: &[Vec<T>], gradients: &mut [Vec<T>], buffers: &mut Buffers<T>) -> Sums {
         let (dim, count) = (self.dim, self.anchors.len());
         let (strips, width) = self.strips();
         if width == 0 {
@@ -184,7 +186,7 @@ impl Block<'_> {
 
         if !gradients[self.term.pool].is_empty() {
             let target = &mut gradients[self.term.pool][place];
-            target.iter_mut().zip(gradient.iter()).for_each(|(t, g)| *t = *t + *g);
+            target.iter_mut().zip(gradient.iter()).for_each(|(t, g)| *t += *g);
         }
         let (panel, scaled) = (&*panel, Matrix::new(&*scaled, count, dim, dim));
         for strip in &strips {
@@ -198,7 +200,15 @@ impl Block<'_> {
                 .enumerate()
                 .for_each(|(i, target)| {
                     let columns = Matrix::new(&panel[strip.at + i * share..], count, target.len() / dim, width);
-                    multiply(target, dim, true, T::of(1.0), columns.transposed(), scaled);
+                    multiply(
+                        target,
+                        dim,
+                        true,
+                        T::one(),
+                        columns.transposed(),
+                        scaled,
+                        Precision::F32,
+                    );
                 });
         }
         sums
@@ -228,7 +238,7 @@ impl Block<'_> {
     }
 
     /// Logits, their gradient up to a factor, and the gradient of some anchors.
-    fn anchors_task<T: Real>(&self, strips: &[Strip], width: usize, rows: &[Vec<T>], share: Share<T>) -> Sums {
+    fn anchors_task<T: Element>(&self, strips: &[Strip], width: usize, rows: &[Vec<T>], share: Share<T>) -> Sums {
         let dim = self.dim;
         let count = share.anchors.len() / dim;
         let keys = |strip: &Strip| {
@@ -243,16 +253,17 @@ impl Block<'_> {
                 &mut share.panel[strip.at..],
                 width,
                 false,
-                T::of(self.rate),
+                T::from_f64(self.rate),
                 anchors,
                 keys,
+                Precision::F32,
             );
         }
         let mut sums = Sums::default();
         let mut factors = Vec::with_capacity(count);
         for (i, row) in share.panel.chunks_exact_mut(width).enumerate() {
             let factor = self.row(share.first + i, row, strips, &mut sums);
-            factors.push(T::of(factor));
+            factors.push(T::from_f64(factor));
         }
         for ((scaled, anchor), &factor) in share
             .scaled
@@ -270,9 +281,10 @@ impl Block<'_> {
                     share.gradient,
                     dim,
                     i > 0,
-                    T::of(1.0),
+                    T::one(),
                     slopes,
                     Matrix::new(keys, n, dim, dim),
+                    Precision::F32,
                 );
             }
             for ((gradient, anchor), &factor) in share
@@ -281,11 +293,11 @@ impl Block<'_> {
                 .zip(share.anchors.chunks_exact(dim))
                 .zip(&factors)
             {
-                gradient.iter_mut().for_each(|g| *g = *g * factor);
+                gradient.iter_mut().for_each(|g| *g *= factor);
                 sums.gradient_logit += gradient
                     .iter()
                     .zip(anchor)
-                    .map(|(g, a)| g.wide() * a.wide())
+                    .map(|(g, a)| g.to_f64() * a.to_f64())
                     .sum::<f64>();
             }
         }
@@ -293,7 +305,7 @@ impl Block<'_> {
     }
 
     /// One anchor's row of the panel; returns what it (and the anchor, for the keys' gradient) is to be multiplied by.
-    fn row<T: Real>(&self, anchor: usize, row: &mut [T], strips: &[Strip], sums: &mut Sums) -> f64 {
+    fn row<T: Element>(&self, anchor: usize, row: &mut [T], strips: &[Strip], sums: &mut Sums) -> f64 {
         let (class, weight) = (self.classes[anchor], self.term.weights[anchor]);
         let column = |strip: &Strip, r: usize| strip.at + r.clamp(strip.rows.start, strip.rows.end) - strip.rows.start;
         let parts: Vec<Part> = strips

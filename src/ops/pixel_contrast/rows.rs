@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::cpu::Real;
+use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::wide;
 
 /// The columns of one run of keys, and among them those of the anchor's class (the positives).
 pub(super) struct Part {
@@ -29,8 +30,8 @@ pub(super) struct RowResult {
 
 impl RowResult {
     /// An anchor without positives: no loss, no gradient.
-    fn nothing<T: Real>(row: &mut [T]) -> Self {
-        row.fill(T::default());
+    fn nothing<T: Element>(row: &mut [T]) -> Self {
+        row.fill(T::zero());
         RowResult::default()
     }
 }
@@ -54,25 +55,24 @@ fn negatives(part: &Part) -> [Range<usize>; 2] {
 
 /// `loss = logsumexp(denominator) - mean(positives)`, denominator = positives and the others' parts' negatives.
 /// Gradient: softmax over the denominator, minus 1/|P| on the positives; factor 1/sum.
-pub(super) fn all_keys<T: Real>(row: &mut [T], parts: &[Part], own: Option<usize>, bound: Option<f64>) -> RowResult {
+pub(super) fn all_keys<T: Element>(row: &mut [T], parts: &[Part], own: Option<usize>, bound: Option<f64>) -> RowResult {
     let count: usize = positives(parts, own).map(|r| r.len()).sum();
     if count == 0 {
         return RowResult::nothing(row);
     }
-    let mut largest = T::of(f64::NEG_INFINITY);
+    let mut most = T::from_f64(f64::NEG_INFINITY);
     if bound.is_none() {
         let ranges = parts.iter().filter(|p| p.others).flat_map(negatives);
         for range in positives(parts, own).chain(ranges) {
-            let m = T::largest(&row[range]);
-            largest = if m > largest { m } else { largest };
+            most = most.larger(largest(&row[range]));
         }
     }
-    let shift = bound.map_or(largest, T::of);
+    let shift = bound.map_or(most, T::from_f64);
     let mut result = RowResult::default();
     let mut total = 0.0;
     for range in positives(parts, own) {
         result.positive.1 += range.len() as f64;
-        let (e, s) = T::exponentials(&mut row[range], shift);
+        let (e, s) = exponentials(&mut row[range], shift);
         total += e;
         result.positive.0 += s;
     }
@@ -80,29 +80,29 @@ pub(super) fn all_keys<T: Real>(row: &mut [T], parts: &[Part], own: Option<usize
         for range in negatives(part) {
             if part.others {
                 result.negative.1 += range.len() as f64;
-                let (e, s) = T::exponentials(&mut row[range], shift);
+                let (e, s) = exponentials(&mut row[range], shift);
                 total += e;
                 result.negative.0 += s;
             } else {
-                row[range].fill(T::default());
+                row[range].fill(T::zero());
             }
         }
     }
-    let share = T::of(total / count as f64);
+    let share = T::from_f64(total / count as f64);
     for range in positives(parts, own) {
-        row[range].iter_mut().for_each(|x| *x = *x - share);
+        row[range].iter_mut().for_each(|x| *x -= share);
     }
     if let Some(own) = own {
-        row[own] = T::default();
+        row[own] = T::zero();
     }
-    result.loss = shift.wide() + total.ln() - result.positive.0 / count as f64;
+    result.loss = shift.to_f64() + total.ln() - result.positive.0 / count as f64;
     result.factor = 1.0 / total;
     result
 }
 
 /// `loss = mean over positives of softplus(S - s)`, S = logsumexp of the negatives.
 /// Gradient: `-sigmoid(S - s)/|P|` on the positives, `softmax * mean sigmoid` on the negatives; factor mean sigmoid / sum.
-pub(super) fn own_positive<T: Real>(
+pub(super) fn own_positive<T: Element>(
     row: &mut [T],
     parts: &[Part],
     own: Option<usize>,
@@ -112,54 +112,155 @@ pub(super) fn own_positive<T: Real>(
     if count == 0 {
         return RowResult::nothing(row);
     }
-    let mut largest = T::of(f64::NEG_INFINITY);
+    let mut most = T::from_f64(f64::NEG_INFINITY);
     if bound.is_none() {
         for range in parts.iter().filter(|p| p.others).flat_map(negatives) {
-            let m = T::largest(&row[range]);
-            largest = if m > largest { m } else { largest };
+            most = most.larger(largest(&row[range]));
         }
     }
-    let shift = bound.map_or(largest, T::of);
+    let shift = bound.map_or(most, T::from_f64);
     let mut result = RowResult::default();
     let mut total = 0.0;
     for part in parts {
         for range in negatives(part) {
             if part.others {
                 result.negative.1 += range.len() as f64;
-                let (e, s) = T::exponentials(&mut row[range], shift);
+                let (e, s) = exponentials(&mut row[range], shift);
                 total += e;
                 result.negative.0 += s;
             } else {
-                row[range].fill(T::default());
+                row[range].fill(T::zero());
             }
         }
     }
     if result.negative.1 == 0.0 {
         // nothing competes: softplus(-infinity) = 0
-        result.positive = positives(parts, own).fold((0.0, 0.0), |(s, n), r| {
-            (s + T::sum(&row[r.clone()]), n + r.len() as f64)
-        });
-        row.fill(T::default());
+        result.positive =
+            positives(parts, own).fold((0.0, 0.0), |(s, n), r| (s + sum(&row[r.clone()]), n + r.len() as f64));
+        row.fill(T::zero());
         return result;
     }
-    let competition = T::of(shift.wide() + total.ln());
-    let mut sigmoids = 0.0;
+    let competition = T::from_f64(shift.to_f64() + total.ln());
+    let mut passed = 0.0;
     for range in positives(parts, own) {
         result.positive.1 += range.len() as f64;
-        let (softplus, sigmoid, s) = T::sigmoids(&mut row[range], competition);
+        let (softplus, sigmoid, s) = sigmoids(&mut row[range], competition);
         result.loss += softplus / count as f64;
-        sigmoids += sigmoid;
+        passed += sigmoid;
         result.positive.0 += s;
     }
-    let share = T::of(if sigmoids > 0.0 { -total / sigmoids } else { 0.0 });
+    let share = T::from_f64(if passed > 0.0 { -total / passed } else { 0.0 });
     for range in positives(parts, own) {
-        row[range].iter_mut().for_each(|x| *x = *x * share);
+        row[range].iter_mut().for_each(|x| *x *= share);
     }
     if let Some(own) = own {
-        row[own] = T::default();
+        row[own] = T::zero();
     }
-    result.factor = sigmoids / (count as f64 * total);
+    result.factor = passed / (count as f64 * total);
     result
+}
+
+/// Partial sums kept at the same time.
+const LANES: usize = 32;
+/// Elements after which the partial sums go over to f64 (and products of factors in 1..2 are still far from overflow).
+const SPAN: usize = LANES * 64;
+
+wide! {
+/// `x -> exp(x - shift)` in place; returns the sum of the results and the sum of the x.
+widest fn exponentials<T: Element>(row: &mut [T], shift: T) -> (f64, f64) {
+    let (mut total, mut logits) = (0.0, 0.0);
+    for span in row.chunks_mut(SPAN) {
+        let (mut e, mut s) = ([T::zero(); LANES], [T::zero(); LANES]);
+        by_lanes_mut(span, |i, x| {
+            s[i] += *x;
+            *x = (*x - shift).exp();
+            e[i] += *x;
+        });
+        total += add_up(&e);
+        logits += add_up(&s);
+    }
+    (total, logits)
+}
+}
+
+wide! {
+/// `x -> sigmoid(shift - x)` in place; returns the sum of softplus(shift - x), the sum of the results and the sum of the x.
+widest fn sigmoids<T: Element>(row: &mut [T], shift: T) -> (f64, f64, f64) {
+    let (mut softplus, mut total, mut logits) = (0.0, 0.0, 0.0);
+    for span in row.chunks_mut(SPAN) {
+        // the logarithm of a product of up to 64 factors instead of 64 logarithms
+        let (mut product, mut linear) = ([T::one(); LANES], [T::zero(); LANES]);
+        let (mut sigma, mut s) = ([T::zero(); LANES], [T::zero(); LANES]);
+        by_lanes_mut(span, |i, x| {
+            let d = shift - *x;
+            let over = d >= T::zero();
+            let u = (if over { T::zero() - d } else { d }).exp();
+            s[i] += *x;
+            *x = (if over { T::one() } else { u }) / (T::one() + u);
+            product[i] *= T::one() + u;
+            linear[i] += if over { d } else { T::zero() };
+            sigma[i] += *x;
+        });
+        softplus += add_up(&linear) + product.iter().map(|p| p.to_f64().ln()).sum::<f64>();
+        total += add_up(&sigma);
+        logits += add_up(&s);
+    }
+    (softplus, total, logits)
+}
+}
+
+wide! {
+/// Sum.
+widest fn sum<T: Element>(row: &[T]) -> f64 {
+    let span = |span: &[T]| {
+        let mut s = [T::zero(); LANES];
+        by_lanes(span, |i, x| s[i] += x);
+        add_up(&s)
+    };
+    row.chunks(SPAN).map(span).sum()
+}
+}
+
+wide! {
+/// Largest element, minus infinity if there is none.
+widest fn largest<T: Element>(row: &[T]) -> T {
+    let mut m = [T::from_f64(f64::NEG_INFINITY); LANES];
+    by_lanes(row, |i, x| m[i] = m[i].larger(x));
+    m.into_iter().fold(T::from_f64(f64::NEG_INFINITY), T::larger)
+}
+}
+
+/// `f(lane, element)` for every element, whole groups of lanes first: a loop of known length becomes vector code.
+#[inline(always)]
+fn by_lanes_mut<T>(row: &mut [T], mut f: impl FnMut(usize, &mut T)) {
+    let (groups, rest) = row.as_chunks_mut::<LANES>();
+    for group in groups {
+        for (i, x) in group.iter_mut().enumerate() {
+            f(i, x);
+        }
+    }
+    for (i, x) in rest.iter_mut().enumerate() {
+        f(i, x);
+    }
+}
+
+/// The same without changing them.
+#[inline(always)]
+fn by_lanes<T: Copy>(row: &[T], mut f: impl FnMut(usize, T)) {
+    let (groups, rest) = row.as_chunks::<LANES>();
+    for group in groups {
+        for (i, x) in group.iter().enumerate() {
+            f(i, *x);
+        }
+    }
+    for (i, x) in rest.iter().enumerate() {
+        f(i, *x);
+    }
+}
+
+#[inline(always)]
+fn add_up<T: Element>(lanes: &[T; LANES]) -> f64 {
+    lanes.iter().map(|x| x.to_f64()).sum()
 }
 
 #[cfg(test)]
@@ -224,5 +325,30 @@ mod tests {
         }];
         assert_eq!(own_positive(&mut row, &united, None, None).loss, 0.0);
         assert_eq!(row, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn sigmoids_agree_with_f64_at_every_length() {
+        for n in [0, 1, 31, 32, 33, 100, 2048, 2100] {
+            let row: Vec<f64> = (0..n).map(|i| ((i * 37) % 101) as f64 * 0.3 - 15.0).collect();
+            let mut single: Vec<f32> = row.iter().map(|&x| x as f32).collect();
+            let mut double = row.clone();
+            let (a, b) = (sigmoids(&mut single, 2.0), sigmoids(&mut double, 2.0));
+            for (a, b) in [(a.0, b.0), (a.1, b.1), (a.2, b.2)] {
+                assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{n}: {a} {b}");
+            }
+            single
+                .iter()
+                .zip(&double)
+                .for_each(|(a, b)| assert!((f64::from(*a) - b).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn sums_and_maxima_reach_the_remainder() {
+        let row: Vec<f32> = (0..77).map(|i| i as f32).collect();
+        assert_eq!(sum(&row), 2926.0); // 76 * 77 / 2
+        assert_eq!(largest(&row), 76.0);
+        assert_eq!(largest::<f32>(&[]), f32::NEG_INFINITY);
     }
 }

@@ -1,8 +1,10 @@
 //! Windows over maps, one map at a time.
 
+use std::mem::MaybeUninit;
+
 use super::Window;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges, per_task, wide};
 
 wide! {
 /// The maxima and where in its map each came from.
@@ -10,9 +12,9 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let mut places = Vec::new();
     let result = buffer(g.planes() * out_area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         places = buffer(g.planes() * out_area, |places| {
-            let places = Shared::new(places);
+            let places = Shared::fresh(places);
             for_ranges(g.planes(), per_task(area), |planes| {
                 let (mut column, mut at) = (vec![T::zero(); g.size[1]], vec![0; g.size[1]]);
                 for plane in planes {
@@ -20,8 +22,8 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
                     // SAFETY: this task alone writes this map.
                     let (out, places) = unsafe {
                         (
-                            out.part(plane * out_area, out_area),
-                            places.part(plane * out_area, out_area),
+                            out.new_part(plane * out_area, out_area),
+                            places.new_part(plane * out_area, out_area),
                         )
                     };
                     max_of_map(g, map, out, places, &mut column, &mut at);
@@ -36,7 +38,14 @@ pub(super) fn max_forward<T: Element>(g: Window, x: &[T]) -> (Vec<T>, Vec<u32>) 
 /// First down each column, in vector code over the whole row, then across: the first of equal values in reading order wins, and the
 /// last NaN.
 #[inline(always)]
-fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32], column: &mut [T], at: &mut [u32]) {
+fn max_of_map<T: Element>(
+    g: Window,
+    map: &[T],
+    out: &mut [MaybeUninit<T>],
+    places: &mut [MaybeUninit<u32>],
+    column: &mut [T],
+    at: &mut [u32],
+) {
     let (width, out_width) = (g.size[1], g.out_size[1]);
     for (y, (out, places)) in out
         .chunks_exact_mut(out_width)
@@ -69,7 +78,8 @@ fn max_of_map<T: Element>(g: Window, map: &[T], out: &mut [T], places: &mut [u32
                 best = if taken { *v } else { best };
                 from = if taken { *at } else { from };
             }
-            (*out, *place) = (best, from);
+            out.write(best);
+            place.write(from);
         }
     }
 }
@@ -84,12 +94,11 @@ fn is_nan<T: Element>(v: T) -> bool {
 pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     buffer(g.planes() * area, |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
-                let map = unsafe { dx.part(plane * area, area) };
-                map.fill(T::zero());
+                let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
                 let part = plane * out_area..(plane + 1) * out_area;
                 for (place, d) in places[part.clone()].iter().zip(&dy[part]) {
                     map[*place as usize] += *d;
@@ -104,17 +113,17 @@ pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
     buffer(g.planes() * out_area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 let map = &x[plane * area..][..area];
                 // SAFETY: this task alone writes this map.
-                let out = unsafe { out.part(plane * out_area, out_area) };
+                let out = unsafe { out.new_part(plane * out_area, out_area) };
                 for (at, o) in out.iter_mut().enumerate() {
                     let (top, bottom) = g.span(0, at / g.out_size[1]);
                     let (left, right) = g.span(1, at % g.out_size[1]);
                     let rows = (top..bottom).map(|row| map[row * g.size[1]..][left..right].iter().copied().sum::<T>());
-                    *o = rows.sum::<T>() * share;
+                    o.write(rows.sum::<T>() * share);
                 }
             }
         });
@@ -126,12 +135,11 @@ pub(super) fn mean_backward<T: Element>(g: Window, dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
     buffer(g.planes() * area, |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_ranges(g.planes(), per_task(area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
-                let map = unsafe { dx.part(plane * area, area) };
-                map.fill(T::zero());
+                let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
                 for (at, d) in dy[plane * out_area..][..out_area].iter().enumerate() {
                     let (top, bottom) = g.span(0, at / g.out_size[1]);
                     let (left, right) = g.span(1, at % g.out_size[1]);

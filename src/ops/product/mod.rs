@@ -5,6 +5,10 @@
 //! the caches, and a tile of 8 x 32 sums stays in registers (`vdpbf16ps`): Goto, van de Geijn, "Anatomy of high-performance matrix
 //! multiplication", 2008. Elsewhere the factors are rounded first; the sums are the same but for rounding in f32.
 
-pub(super) mod cpu;
+mod cpu;
+#[cfg(target_arch = "x86_64")]
+mod lowered_cpu;
+#[cfg(target_arch = "x86_64")]
+mod tiles_cpu;
 
-pub(crate) use cpu::{Matrix, product};
+pub(crate) use cpu::{Matrix, multiply, multiply_into, product};

@@ -24,17 +24,17 @@ impl Graph<'_> {
         Ok(by_dtype!(input, "relu", T => {
             let result = {
                 let x = View::<T>::of(&input)?;
-                fill_by(x.len(), |at, out: &mut [T]| {
+                fill_by(x.len(), |at, out| {
                     for (o, v) in out.iter_mut().zip(&x[at..]) {
-                        *o = if *v < 0.0 { 0.0 } else { *v };
+                        o.write(if *v < 0.0 { 0.0 } else { *v });
                     }
                 })
             };
             self.record("relu", &[&input], output(result, input.shape()), |_, result, gradient| {
                 let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
-                let dx = fill_by(y.len(), |at, out: &mut [T]| {
+                let dx = fill_by(y.len(), |at, out| {
                     for ((o, y), d) in out.iter_mut().zip(&y[at..]).zip(&dy[at..]) {
-                        *o = if *y <= 0.0 { 0.0 } else { *d };
+                        o.write(if *y <= 0.0 { 0.0 } else { *d });
                     }
                 });
                 Ok(vec![Some(plain(dx, result.shape()))])

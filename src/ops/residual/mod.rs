@@ -39,17 +39,17 @@ impl Graph<'_> {
             let factor = move |at: usize| factors[at / each] as T;
             let result = {
                 let (x, branch) = (View::<T>::of(&x)?, View::<T>::of(&branch)?);
-                fill_by(x.len(), |at, out: &mut [T]| {
+                fill_by(x.len(), |at, out| {
                     for (i, ((o, x), b)) in (at..).zip(out.iter_mut().zip(&x[at..]).zip(&branch[at..])) {
-                        *o = *x + factor(i) * *b;
+                        o.write(*x + factor(i) * *b);
                     }
                 })
             };
             self.record_light("residual", &[&x, &branch], output(result, x.shape()), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
-                let scaled = fill_by(dy.len(), |at, out: &mut [T]| {
+                let scaled = fill_by(dy.len(), |at, out| {
                     for (i, (o, d)) in (at..).zip(out.iter_mut().zip(&dy[at..])) {
-                        *o = factor(i) * *d;
+                        o.write(factor(i) * *d);
                     }
                 });
                 Ok(vec![Some(gradient.clone()), Some(plain(scaled, gradient.shape()))])

@@ -2,7 +2,7 @@
 
 use super::Tap;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges, per_task, wide};
 use candle_core::WithDType;
 
 wide! {
@@ -12,14 +12,14 @@ pub(super) fn bilinear<T: Element>(count: usize, size: [usize; 2], rows: &[Tap],
     let (area, out_area) = (h * w, rows.len() * columns.len());
     let shares: Vec<T> = columns.iter().map(|t| T::from_f64(t.share)).collect();
     buffer(count * out_area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(count, per_task(out_area), |planes| {
             let mut blended = vec![T::zero(); w];
             {
                 for plane in planes {
                     let map = &x[plane * area..][..area];
                     // SAFETY: this task alone writes this map.
-                    let out = unsafe { out.part(plane * out_area, out_area) };
+                    let out = unsafe { out.new_part(plane * out_area, out_area) };
                     for (row, to) in rows.iter().zip(out.chunks_exact_mut(columns.len())) {
                         let share = T::from_f64(row.share);
                         let (low, high) = (&map[row.low * w..][..w], &map[row.high * w..][..w]);
@@ -28,7 +28,7 @@ pub(super) fn bilinear<T: Element>(count: usize, size: [usize; 2], rows: &[Tap],
                         }
                         for ((t, tap), share) in to.iter_mut().zip(columns).zip(&shares) {
                             let (low, high) = (blended[tap.low], blended[tap.high]);
-                            *t = low + *share * (high - low);
+                            t.write(low + *share * (high - low));
                         }
                     }
                 }
@@ -51,14 +51,13 @@ pub(super) fn bilinear_gradient<T: Element>(
     let (area, out_area) = (h * w, rows.len() * columns.len());
     let shares: Vec<T> = columns.iter().map(|t| T::from_f64(t.share)).collect();
     buffer(count * area, |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_ranges(count, per_task(out_area), |planes| {
             let mut gathered = vec![T::zero(); w];
             {
                 for plane in planes {
                     // SAFETY: this task alone writes this map.
-                    let map = unsafe { dx.part(plane * area, area) };
-                    map.fill(T::zero());
+                    let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
                     for (row, from) in rows
                         .iter()
                         .zip(dy[plane * out_area..][..out_area].chunks_exact(columns.len()))
@@ -95,15 +94,15 @@ pub(super) fn nearest<T: WithDType>(
     let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     buffer(count * out_area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(count, per_task(out_area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
-                let out = unsafe { out.part(plane * out_area, out_area) };
+                let out = unsafe { out.new_part(plane * out_area, out_area) };
                 for (row, to) in rows.iter().zip(out.chunks_exact_mut(columns.len())) {
                     let from = &x[plane * area + row * w..][..w];
                     for (t, place) in to.iter_mut().zip(columns) {
-                        *t = from[*place];
+                        t.write(from[*place]);
                     }
                 }
             }
@@ -122,12 +121,11 @@ pub(super) fn nearest_gradient<T: Element>(
     let [h, w] = size;
     let (area, out_area) = (h * w, rows.len() * columns.len());
     buffer(count * area, |dx| {
-        let dx = Shared::new(dx);
+        let dx = Shared::fresh(dx);
         for_ranges(count, per_task(out_area), |planes| {
             for plane in planes {
                 // SAFETY: this task alone writes this map.
-                let map = unsafe { dx.part(plane * area, area) };
-                map.fill(T::zero());
+                let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
                 for (row, from) in rows
                     .iter()
                     .zip(dy[plane * out_area..][..out_area].chunks_exact(columns.len()))

@@ -1,10 +1,11 @@
 //! One matrix product per tap and image.
 
-use crate::ops::conv2d::Geometry;
+use super::Taps;
+use crate::ops::conv2d::{Convolution, Geometry};
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges};
+use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges};
 use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, product};
+use crate::ops::product::{Matrix, multiply, product};
 
 /// What one tap joins: output rows and columns, and the input pixel of the first of them.
 struct Joint {
@@ -76,15 +77,18 @@ fn convolve<T: Element>(
     let per_part = outputs.div_ceil(parts);
     let parts = outputs.div_ceil(per_part);
     buffer(g.images * outputs * area, |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for_ranges(g.images * parts, 1, |range| {
             for task in range {
                 let (image, first) = (task / parts, task % parts * per_part);
                 let count = per_part.min(outputs - first);
                 // SAFETY: this task alone writes these maps.
-                let maps = unsafe { out.part((image * outputs + first) * area, count * area) };
-                for (o, map) in maps.chunks_exact_mut(area).enumerate() {
-                    map.fill(bias.map_or(T::zero(), |b| b[first + o]));
+                let maps = unsafe { out.new_part((image * outputs + first) * area, count * area) };
+                let maps = filled(maps, T::zero());
+                if let Some(bias) = bias {
+                    for (map, b) in maps.chunks_exact_mut(area).zip(&bias[first..]) {
+                        map.fill(*b);
+                    }
                 }
                 let seen = &x[image * inputs * area..][..inputs * area];
                 for joint in &list {
@@ -92,22 +96,9 @@ fn convolve<T: Element>(
                     let columns = cut(seen, area, inputs, || {
                         joint.lines(joint.row, joint.column, width).collect()
                     });
-                    let kernel = Matrix::of(&kernels[(joint.tap * outputs + first) * inputs..], inputs, 1);
-                    let sums = buffer(count * pixels, |sums: &mut [T]| {
-                        let columns = Matrix::of(&columns, pixels, 1);
-                        // SAFETY: all three are live slices of the sizes given, `sums` is this task's own.
-                        unsafe {
-                            product(
-                                [count, pixels, inputs],
-                                sums.as_mut_ptr(),
-                                pixels,
-                                false,
-                                kernel,
-                                columns,
-                                precision,
-                            )
-                        };
-                    });
+                    let kernel = &kernels[(joint.tap * outputs + first) * inputs..];
+                    let kernel = Matrix::new(kernel, count, inputs, inputs);
+                    let sums = product(kernel, Matrix::new(&columns, inputs, pixels, pixels), precision);
                     for (map, sums) in maps.chunks_exact_mut(area).zip(sums.chunks_exact(pixels)) {
                         let lines = joint.lines(joint.rows.start, joint.columns.start, width);
                         for (line, sums) in lines.zip(sums.chunks_exact(joint.columns.len())) {
@@ -127,7 +118,7 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
     let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
     let (rows, length) = if turned { (inputs, outputs) } else { (outputs, inputs) };
     buffer(w.len(), |to| {
-        let to = Shared::new(to);
+        let to = Shared::fresh(to);
         for_ranges(rows, 16, |range| {
             for row in range {
                 for at in 0..length {
@@ -135,8 +126,8 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
                     for (tap, v) in w[from * taps..][..taps].iter().enumerate() {
                         let tap = if turned { taps - 1 - tap } else { tap };
                         // SAFETY: this task alone writes this row of every tap.
-                        let place = unsafe { to.part((tap * rows + row) * length + at, 1) };
-                        place[0] = *v;
+                        let place = unsafe { to.new_part((tap * rows + row) * length + at, 1) };
+                        place[0].write(*v);
                     }
                 }
             }
@@ -144,57 +135,62 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], turned: bool) -> Vec<T> {
     })
 }
 
-/// The convolution of `x` with `w`; as `conv2d::cpu::forward`.
-pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T> {
-    convolve(g, x, &by_tap(g, w, false), [g.inputs, g.outputs], bias, precision)
-}
+impl<T: Element> Convolution<T> for Taps {
+    /// The map keeps its size, and more than half of the products would be with zeros outside it.
+    fn suits(&self, g: &Geometry) -> bool {
+        let inside = |axis: usize| -> usize {
+            let spans = (0..g.kernel[axis]).map(|tap| g.inside(axis, tap));
+            spans.map(|(low, high, _)| high - low).sum()
+        };
+        g.stride == [1, 1]
+            && g.groups == 1
+            && (0..2).all(|i| g.kernel[i] % 2 == 1 && g.padding[i] == g.dilation[i] * (g.kernel[i] - 1) / 2)
+            && 2 * inside(0) * inside(1) < g.kernel[0] * g.kernel[1] * g.out_area()
+    }
 
-/// The gradient of the input: the convolution of `dy` with the kernel turned round.
-pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T> {
-    convolve(g, dy, &by_tap(g, w, true), [g.outputs, g.inputs], None, precision)
-}
+    fn forward(&self, g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T> {
+        convolve(g, x, &by_tap(g, w, false), [g.inputs, g.outputs], bias, precision)
+    }
 
-/// The gradient of the weight: for each tap the product of the two rectangles it joins, summed over the images in order.
-pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
-    let (list, area, width) = (joints(g), g.area(), g.size[1]);
-    let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
-    let per_part = outputs.div_ceil((rayon::current_num_threads() * 2).min(outputs));
-    buffer(outputs * inputs * taps, |dw| {
-        let dw = Shared::new(dw);
-        for_ranges(outputs, per_part, |range| {
-            let (first, count) = (range.start, range.len());
-            // SAFETY: this task alone writes these kernels.
-            let kernels = unsafe { dw.part(first * inputs * taps, count * inputs * taps) };
-            kernels.fill(T::zero());
-            let mut sums = vec![T::zero(); count * inputs];
-            for joint in &list {
-                let pixels = joint.pixels();
-                for image in 0..g.images {
-                    let from = &dy[(image * outputs + first) * area..][..count * area];
-                    let seen = &x[image * inputs * area..][..inputs * area];
-                    let place = (joint.rows.start, joint.columns.start);
-                    let gradient = cut(from, area, count, || joint.lines(place.0, place.1, width).collect());
-                    let columns = cut(seen, area, inputs, || {
-                        joint.lines(joint.row, joint.column, width).collect()
-                    });
-                    let (gradient, columns) = (Matrix::of(&gradient, pixels, 1), Matrix::of(&columns, 1, pixels));
-                    // SAFETY: all three are live slices of the sizes given, `sums` is this task's own.
-                    unsafe {
-                        product(
-                            [count, inputs, pixels],
-                            sums.as_mut_ptr(),
-                            inputs,
-                            image > 0,
-                            gradient,
-                            columns,
-                            precision,
-                        )
-                    };
+    /// The convolution of `dy` with the kernel turned round.
+    fn input_gradient(&self, g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T> {
+        convolve(g, dy, &by_tap(g, w, true), [g.outputs, g.inputs], None, precision)
+    }
+
+    /// For each tap the product of the two rectangles it joins, summed over the images in order.
+    fn weight_gradient(&self, g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
+        let (list, area, width) = (joints(g), g.area(), g.size[1]);
+        let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
+        let per_part = outputs.div_ceil((rayon::current_num_threads() * 2).min(outputs));
+        buffer(outputs * inputs * taps, |dw| {
+            let dw = Shared::fresh(dw);
+            for_ranges(outputs, per_part, |range| {
+                let (first, count) = (range.start, range.len());
+                // SAFETY: this task alone writes these kernels.
+                let kernels = filled(
+                    unsafe { dw.new_part(first * inputs * taps, count * inputs * taps) },
+                    T::zero(),
+                );
+                let mut sums = vec![T::zero(); count * inputs];
+                for joint in &list {
+                    let pixels = joint.pixels();
+                    for image in 0..g.images {
+                        let from = &dy[(image * outputs + first) * area..][..count * area];
+                        let seen = &x[image * inputs * area..][..inputs * area];
+                        let place = (joint.rows.start, joint.columns.start);
+                        let gradient = cut(from, area, count, || joint.lines(place.0, place.1, width).collect());
+                        let columns = cut(seen, area, inputs, || {
+                            joint.lines(joint.row, joint.column, width).collect()
+                        });
+                        let gradient = Matrix::new(&gradient, count, pixels, pixels);
+                        let columns = Matrix::new(&columns, inputs, pixels, pixels).transposed();
+                        multiply(&mut sums, inputs, image > 0, T::one(), gradient, columns, precision);
+                    }
+                    for (kernel, sum) in kernels.chunks_exact_mut(taps).zip(&sums) {
+                        kernel[joint.tap] = *sum;
+                    }
                 }
-                for (kernel, sum) in kernels.chunks_exact_mut(taps).zip(&sums) {
-                    kernel[joint.tap] = *sum;
-                }
-            }
-        });
-    })
+            });
+        })
+    }
 }

@@ -5,25 +5,13 @@
 
 mod cpu;
 
-pub(super) use cpu::{forward, input_gradient, weight_gradient};
-
-use super::conv2d::Geometry;
-
-/// Whether the map keeps its size and more than half of the products would be with zeros outside it.
-pub(super) fn suits(g: &Geometry) -> bool {
-    let inside = |axis: usize| -> usize {
-        let spans = (0..g.kernel[axis]).map(|tap| g.inside(axis, tap));
-        spans.map(|(low, high, _)| high - low).sum()
-    };
-    g.stride == [1, 1]
-        && g.groups == 1
-        && (0..2).all(|i| g.kernel[i] % 2 == 1 && g.padding[i] == g.dilation[i] * (g.kernel[i] - 1) / 2)
-        && 2 * inside(0) * inside(1) < g.kernel[0] * g.kernel[1] * g.out_area()
-}
+/// Tap by tap.
+pub(super) struct Taps;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::conv2d::{Convolution, Geometry};
     use crate::ops::{Conv2dOptions, Precision};
     use candle_core::{Device, Tensor};
 
@@ -33,7 +21,7 @@ mod tests {
             let draw = |shape: &[usize]| Tensor::randn(0f64, 1.0, shape, &Device::Cpu).unwrap();
             let (x, weight, dy) = (draw(&[2, 5, h, w]), draw(&[3, 5, 3, 3]), draw(&[2, 3, h, w]));
             let g = Geometry::new(x.dims(), &weight, None, &Conv2dOptions::same(3, 1, d)).unwrap();
-            assert!(suits(&g), "{h} {w} {d}");
+            assert!(Convolution::<f64>::suits(&Taps, &g), "{h} {w} {d}");
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let (x, weight, dy) = (flat(&x), flat(&weight), flat(&dy));
             let oracle = crate::ops::conv2d::by_columns(&g, &x, &weight, &dy);
@@ -42,12 +30,12 @@ mod tests {
                     found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12)
                 );
             };
-            close(forward(&g, &x, &weight, Some(&[1.0, 2.0, 3.0]), Precision::F32), {
+            close(Taps.forward(&g, &x, &weight, Some(&[1.0, 2.0, 3.0]), Precision::F32), {
                 let bias = |i: usize| (i / (h * w) % 3 + 1) as f64;
                 oracle.0.iter().enumerate().map(|(i, v)| v + bias(i)).collect()
             });
-            close(input_gradient(&g, &weight, &dy, Precision::F32), oracle.1);
-            close(weight_gradient(&g, &x, &dy, Precision::F32), oracle.2);
+            close(Taps.input_gradient(&g, &weight, &dy, Precision::F32), oracle.1);
+            close(Taps.weight_gradient(&g, &x, &dy, Precision::F32), oracle.2);
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Transforms in lanes of 16 tiles (or channels), and the matrix products between them.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-use super::{Tile, tiles};
-use crate::ops::conv2d::Geometry;
+use super::{Tile, Winograd, tiles};
+use crate::ops::conv2d::cpu::rounded;
+use crate::ops::conv2d::{Convolution, Geometry};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
 use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, product};
+use crate::ops::product::{Matrix, multiply_into};
 
 /// Tiles or channels transformed side by side.
 const LANES: usize = 16;
@@ -207,7 +210,8 @@ fn transform_tiles<T: Element>(g: &Geometry, x: &[T], channels: std::ops::Range<
             for (point, values) in to.iter_mut().enumerate() {
                 values[lanes.len()..].fill(T::zero());
                 // SAFETY: the caller gives each task its own channels.
-                unsafe { into.part(point * stride + index * count + strip * LANES, LANES) }.copy_from_slice(values);
+                unsafe { into.new_part(point * stride + index * count + strip * LANES, LANES) }
+                    .write_copy_of_slice(values);
             }
         }
     }
@@ -237,7 +241,7 @@ fn transform_channels<T: Element>(g: &Geometry, x: &[T], list: &[Tile], range: s
             both(&from, &mut to, patch::<T>);
             for (point, values) in to.iter().enumerate() {
                 // SAFETY: the caller gives each task its own channels.
-                unsafe { into.part((point * list.len() + t) * g.inputs + c, LANES) }.copy_from_slice(values);
+                unsafe { into.new_part((point * list.len() + t) * g.inputs + c, LANES) }.write_copy_of_slice(values);
             }
         }
     }
@@ -247,7 +251,7 @@ fn transform_channels<T: Element>(g: &Geometry, x: &[T], list: &[Tile], range: s
 wide! {
 /// The kernels of outputs `range`, transformed: `[POINTS, range, inputs]`. With `turned`, output and input change places and the
 /// kernel is turned by half a circle.
-fn transform_kernels<T: Element>(w: &[T], inputs: usize, outputs: usize, range: std::ops::Range<usize>, turned: bool, into: &mut [T]) {
+fn transform_kernels<T: Element>(w: &[T], inputs: usize, outputs: usize, range: std::ops::Range<usize>, turned: bool, into: &mut [MaybeUninit<T>]) {
     let stride = range.len() * inputs;
     let mut from = [[T::zero(); LANES]; POINTS];
     let mut to = [[T::zero(); LANES]; POINTS];
@@ -268,7 +272,7 @@ fn transform_kernels<T: Element>(w: &[T], inputs: usize, outputs: usize, range: 
             }
             both(&from, &mut to, kernel::<T>);
             for (point, values) in to.iter().enumerate() {
-                into[point * stride + index * inputs + c..][..LANES].copy_from_slice(values);
+                into[point * stride + index * inputs + c..][..LANES].write_copy_of_slice(values);
             }
         }
     }
@@ -292,7 +296,7 @@ fn results<T: Element>(g: &Geometry, m: &[T], of: usize, range: std::ops::Range<
             both(&from, &mut to, result::<T>);
             for (lane, tile) in lanes.iter().enumerate() {
                 // SAFETY: the caller gives each task its own maps.
-                let map = unsafe { out.part((tile.image * of + o) * g.area(), g.area()) };
+                let map = unsafe { out.new_part((tile.image * of + o) * g.area(), g.area()) };
                 for i in 0..4 {
                     let y = tile.row + i * step;
                     if y >= g.size[0] {
@@ -302,7 +306,7 @@ fn results<T: Element>(g: &Geometry, m: &[T], of: usize, range: std::ops::Range<
                     for j in 0..4 {
                         let x = tile.column + j * step;
                         if x < g.size[1] {
-                            row[x] = to[i * 4 + j][lane] + add;
+                            row[x].write(to[i * 4 + j][lane] + add);
                         }
                     }
                 }
@@ -310,6 +314,20 @@ fn results<T: Element>(g: &Geometry, m: &[T], of: usize, range: std::ops::Range<
         }
     }
 }
+}
+
+/// The matrix products `a b` of all points, `[POINTS, rows, columns]`.
+fn at_points<'a, T: Element>(
+    [rows, columns]: [usize; 2],
+    factors: impl Fn(usize) -> (Matrix<'a, T>, Matrix<'a, T>),
+) -> Vec<T> {
+    buffer(POINTS * rows * columns, |out| {
+        for (point, out) in out.chunks_exact_mut(rows * columns).enumerate() {
+            let (a, b) = factors(point);
+            // SAFETY: `out` is borrowed mutably.
+            unsafe { multiply_into(Shared::fresh(out), columns, false, T::one(), a, b, Precision::F32) };
+        }
+    })
 }
 
 /// The convolution of `x` [n, inputs, h, w] with transformed kernels of `w`.
@@ -323,11 +341,11 @@ fn convolve<T: Element>(
 ) -> Vec<T> {
     let all = tiles(g);
     buffer(g.images * outputs * g.area(), |out| {
-        let out = Shared::new(out);
+        let out = Shared::fresh(out);
         for list in groups(g, &all, inputs) {
             let count = list.len().next_multiple_of(LANES);
             let patches = buffer(POINTS * inputs * count, |v| {
-                let v = Shared::new(v);
+                let v = Shared::fresh(v);
                 for_ranges(inputs, 4, |range| {
                     // SAFETY (of the writes inside): each range of channels is one task's own.
                     let own = v.from(range.start * count);
@@ -338,38 +356,15 @@ fn convolve<T: Element>(
                 let kernels = buffer(POINTS * range.len() * inputs, |u| {
                     transform_kernels(w, inputs, outputs, range.clone(), turned, u);
                 });
-                let products = buffer(POINTS * range.len() * count, |m| {
-                    for (point, m) in m.chunks_exact_mut(range.len() * count).enumerate() {
-                        let u = Matrix::of(&kernels[point * range.len() * inputs..], inputs, 1);
-                        let v = Matrix::of(&patches[point * inputs * count..], count, 1);
-                        // SAFETY: all three are live slices of the sizes given, `m` is this task's own.
-                        unsafe {
-                            product(
-                                [range.len(), count, inputs],
-                                m.as_mut_ptr(),
-                                count,
-                                false,
-                                u,
-                                v,
-                                Precision::F32,
-                            )
-                        };
-                    }
+                let rows = range.len();
+                let products = at_points([rows, count], |point| {
+                    let u = Matrix::new(&kernels[point * rows * inputs..], rows, inputs, inputs);
+                    (u, Matrix::new(&patches[point * inputs * count..], inputs, count, count))
                 });
                 results(g, &products, outputs, range, &list, bias, out);
             });
         }
     })
-}
-
-/// The convolution of `x` with `w`; as `conv2d::cpu::forward`.
-pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
-    convolve(g, x, w, [g.inputs, g.outputs], false, bias)
-}
-
-/// The gradient of the input: the convolution of `dy` with the kernels turned round.
-pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dy: &[T]) -> Vec<T> {
-    convolve(g, dy, w, [g.outputs, g.inputs], true, None)
 }
 
 wide! {
@@ -392,54 +387,60 @@ fn add_kernels<T: Element>(sums: &[T], inputs: usize, count: usize, dw: &mut [T]
 }
 }
 
-/// The gradient of the weight.
-pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let all = tiles(g);
-    let mut dw = vec![T::zero(); g.outputs * g.inputs * 9];
-    for list in groups(g, &all, g.inputs) {
-        let (used, count) = (list.len(), list.len().next_multiple_of(LANES));
-        let patches = buffer(POINTS * used * g.inputs, |v| {
-            let v = Shared::new(v);
-            for_ranges(g.inputs / LANES, 1, |range| transform_channels(g, x, &list, range, v));
-        });
-        let per_task = block(g.outputs, g.inputs, count);
-        dw.par_chunks_mut(per_task * g.inputs * 9)
-            .enumerate()
-            .for_each(|(task, dw)| {
-                let first = task * per_task;
-                let size = per_task.min(g.outputs - first);
-                let gradients = buffer(POINTS * size * count, |m| {
-                    transform_tiles(
-                        g,
-                        dy,
-                        first..first + size,
-                        g.outputs,
-                        &list,
-                        true,
-                        Shared::new(m),
-                        size * count,
-                    );
-                });
-                let sums = buffer(POINTS * size * g.inputs, |u| {
-                    for (point, u) in u.chunks_exact_mut(size * g.inputs).enumerate() {
-                        let m = Matrix::of(&gradients[point * size * count..], count, 1);
-                        let v = Matrix::of(&patches[point * used * g.inputs..], g.inputs, 1);
-                        // SAFETY: all three are live slices of the sizes given, `u` is this task's own.
-                        unsafe {
-                            product(
-                                [size, g.inputs, used],
-                                u.as_mut_ptr(),
-                                g.inputs,
-                                false,
-                                m,
-                                v,
-                                Precision::F32,
-                            )
-                        };
-                    }
-                });
-                add_kernels(&sums, g.inputs, size, dw);
-            });
+impl<T: Element> Convolution<T> for Winograd {
+    fn suits(&self, g: &Geometry) -> bool {
+        super::suits(g)
     }
-    dw
+
+    fn forward(&self, g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>, precision: Precision) -> Vec<T> {
+        let (x, w) = (rounded(x, precision), rounded(w, precision));
+        convolve(g, &x, &w, [g.inputs, g.outputs], false, bias)
+    }
+
+    /// The convolution of `dy` with the kernels turned round.
+    fn input_gradient(&self, g: &Geometry, w: &[T], dy: &[T], precision: Precision) -> Vec<T> {
+        let (w, dy) = (rounded(w, precision), rounded(dy, precision));
+        convolve(g, &dy, &w, [g.outputs, g.inputs], true, None)
+    }
+
+    fn weight_gradient(&self, g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
+        let (x, dy) = (&*rounded(x, precision), &*rounded(dy, precision));
+        let all = tiles(g);
+        let mut dw = vec![T::zero(); g.outputs * g.inputs * 9];
+        for list in groups(g, &all, g.inputs) {
+            let (used, count) = (list.len(), list.len().next_multiple_of(LANES));
+            let patches = buffer(POINTS * used * g.inputs, |v| {
+                let v = Shared::fresh(v);
+                for_ranges(g.inputs / LANES, 1, |range| transform_channels(g, x, &list, range, v));
+            });
+            let per_task = block(g.outputs, g.inputs, count);
+            dw.par_chunks_mut(per_task * g.inputs * 9)
+                .enumerate()
+                .for_each(|(task, dw)| {
+                    let first = task * per_task;
+                    let size = per_task.min(g.outputs - first);
+                    let gradients = buffer(POINTS * size * count, |m| {
+                        transform_tiles(
+                            g,
+                            dy,
+                            first..first + size,
+                            g.outputs,
+                            &list,
+                            true,
+                            Shared::fresh(m),
+                            size * count,
+                        );
+                    });
+                    let sums = at_points([size, g.inputs], |point| {
+                        let m = Matrix::new(&gradients[point * size * count..], size, used, count);
+                        (
+                            m,
+                            Matrix::new(&patches[point * used * g.inputs..], used, g.inputs, g.inputs),
+                        )
+                    });
+                    add_kernels(&sums, g.inputs, size, dw);
+                });
+        }
+        dw
+    }
 }

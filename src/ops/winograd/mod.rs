@@ -8,12 +8,13 @@
 
 mod cpu;
 
-pub(super) use cpu::{forward, input_gradient, weight_gradient};
-
 use super::conv2d::Geometry;
 
+/// By Winograd's filtering.
+pub(super) struct Winograd;
+
 /// Whether the tiles fit: a 3x3 kernel that keeps the size, enough channels, and not too many outputs beyond the map.
-pub(super) fn suits(g: &Geometry) -> bool {
+fn suits(g: &Geometry) -> bool {
     let shape = g.kernel == [3, 3] && g.stride == [1, 1] && g.padding == g.dilation && g.dilation[0] == g.dilation[1];
     if !shape
         || g.groups != 1
@@ -56,7 +57,8 @@ fn tiles(g: &Geometry) -> Vec<Tile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Conv2dOptions;
+    use crate::ops::conv2d::Convolution;
+    use crate::ops::{Conv2dOptions, Precision};
     use candle_core::{Device, Tensor};
 
     #[test]
@@ -84,9 +86,12 @@ mod tests {
             };
             let oracle = crate::ops::conv2d::by_columns::<f64>(&g, &x64, &weight64, &dy64);
             let with_bias: Vec<f64> = oracle.0.iter().map(|v| v + 0.5).collect();
-            close(&forward(&g, &x, &weight, Some(&bias)), &with_bias);
-            close(&input_gradient(&g, &weight, &dy), &oracle.1);
-            close(&weight_gradient(&g, &x, &dy), &oracle.2);
+            close(
+                &Winograd.forward(&g, &x, &weight, Some(&bias), Precision::F32),
+                &with_bias,
+            );
+            close(&Winograd.input_gradient(&g, &weight, &dy, Precision::F32), &oracle.1);
+            close(&Winograd.weight_gradient(&g, &x, &dy, Precision::F32), &oracle.2);
         }
     }
 }

@@ -177,6 +177,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
                 class_weights,
                 memory: None,
             };
+            warn_of_single(ctx, &features, &options);
             let mut random = seed.map_or_else(|| ctx.session().random(), Random::new);
             let memory = memory.as_ref().map(ScriptMemory::get);
             let input = PixelContrastInput {
@@ -230,6 +231,7 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             let mut table = Array::new();
             for (options, memory) in &list {
                 ctx.session().check_cancel()?;
+                warn_of_single(ctx, &features, options);
                 let memory = memory.as_ref().map(ScriptMemory::get);
                 let input = ProbeInput {
                     features: &features,
@@ -246,6 +248,14 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             }
             Ok(table)
         }
+    }
+}
+
+/// Say, once, that the variant contrasts images with partners and there is only one.
+fn warn_of_single(ctx: &Call, features: &Tensor, options: &PixelContrastOptions) {
+    let images = features.dims().first().copied().unwrap_or(0);
+    if let Some(text) = options.variant.without_partner(images) {
+        ctx.session().warn_once(&text);
     }
 }
 
