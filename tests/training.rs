@@ -404,14 +404,15 @@ fn a_loss_that_is_not_finite_stops_before_the_update() {
     let mut calls = 0;
     let snapshot = RefCell::new(None);
     let random = RefCell::new(seglab::random::Random::new(0));
-    let mut loss = |batch: &seglab::data::Batch, _: usize| {
+    let mut loss = |batches: &[seglab::data::Batch], _: usize| {
+        let batch = &batches[0];
         calls += 1;
         if calls == 3 {
             *snapshot.borrow_mut() = Some(model.borrow().copy()?.state()?);
         }
         let logits = model.borrow().forward(&batch.images, &Pass::training(&random))?;
         let loss = cross_entropy(&logits, &batch.labels, &CrossEntropyOptions::default())?;
-        Ok(if calls == 3 { (loss * f64::NAN)? } else { loss })
+        Ok(if calls == 3 { (loss * f64::NAN)? } else { loss }.into())
     };
     let mut hooks = Hooks {
         loss: Some(&mut loss),

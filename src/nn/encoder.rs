@@ -1,6 +1,6 @@
 //! The encoders behind one face.
 
-use super::config::{Architecture, ModelConfig};
+use super::config::{Architecture, EncoderKind, ModelConfig};
 use super::decoder::Conventions;
 use super::mit::Mit;
 use super::param::Builder;
@@ -47,36 +47,42 @@ impl Encoder {
         }
     }
 
+    /// The names below which the tensors of stem and stages lie, where the encoder is called `name` (nothing, or with names of its own).
+    pub(super) fn stage_names(&self, name: &str, kind: EncoderKind) -> Vec<Vec<String>> {
+        let dotted = if name.is_empty() {
+            String::new()
+        } else {
+            format!("{name}.")
+        };
+        let stage = |i: usize| match self {
+            Encoder::ResNet(_) => vec![format!("{dotted}layer{}", i + 1)],
+            Encoder::Mit(_) => ["block", "patch_embeddings", "layer_norm"]
+                .map(|part| format!("{dotted}{part}.{i}"))
+                .to_vec(),
+        };
+        let stem = match self {
+            Encoder::ResNet(_) => Some(vec![format!("{dotted}conv1"), format!("{dotted}bn1")]),
+            Encoder::Mit(_) => None,
+        };
+        stem.into_iter().chain((0..kind.blocks().len()).map(stage)).collect()
+    }
+
     /// The parts from fine to coarse.
     pub(super) fn parts(&self, config: &ModelConfig) -> Vec<Part> {
         let name = Conventions::of(config.architecture).encoder;
         let [stem, stages @ ..] = config.encoder.channels();
-        let stage = |i: usize, stride: usize| {
-            let prefixes = match self {
-                Encoder::ResNet(_) => vec![format!("{name}.layer{}", i + 1)],
-                Encoder::Mit(_) => ["block", "patch_embeddings", "layer_norm"]
-                    .map(|part| format!("{name}.{part}.{i}"))
-                    .to_vec(),
-            };
-            Part {
-                name: prefixes[0].clone(),
-                prefixes,
-                channels: stages[i],
-                stride,
-            }
+        let names = self.stage_names(name, config.encoder);
+        let (channels, strides): (Vec<usize>, Vec<usize>) = match self {
+            Encoder::ResNet(encoder) => (std::iter::once(stem).chain(stages).collect(), encoder.strides.to_vec()),
+            Encoder::Mit(_) => (stages.to_vec(), (0..4).map(|i| 4 << i).collect()),
         };
-        match self {
-            Encoder::ResNet(encoder) => {
-                let first = Part {
-                    name: format!("{name}.conv1"),
-                    prefixes: vec![format!("{name}.conv1"), format!("{name}.bn1")],
-                    channels: stem,
-                    stride: encoder.strides[0],
-                };
-                let rest = (0..4).map(|i| stage(i, encoder.strides[i + 1]));
-                std::iter::once(first).chain(rest).collect()
-            }
-            Encoder::Mit(_) => (0..4).map(|i| stage(i, 4 << i)).collect(),
-        }
+        let parts = names.into_iter().zip(channels.into_iter().zip(strides));
+        let part = |(prefixes, (channels, stride)): (Vec<String>, (usize, usize))| Part {
+            name: prefixes[0].clone(),
+            prefixes,
+            channels,
+            stride,
+        };
+        parts.map(part).collect()
     }
 }

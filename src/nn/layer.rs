@@ -102,7 +102,7 @@ impl BatchNorm {
     /// bn(x), plus `residual` if given, through ReLU if asked: one node of the graph.
     pub(super) fn forward(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, pass: &Pass) -> Result<Tensor> {
         let options = BatchNormOptions {
-            training: pass.training,
+            training: pass.training && !pass.frozen_norm,
             momentum: 0.1,
             eps: 1e-5,
             relu,

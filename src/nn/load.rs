@@ -117,7 +117,7 @@ impl fmt::Display for Refused<'_> {
 /// See [`super::Segmenter::load_state`].
 pub(super) fn load(
     slots: &[Arc<Slot>],
-    conventions: &Conventions,
+    conventions: Option<&Conventions>,
     map: &HashMap<String, Tensor>,
     options: &LoadOptions,
 ) -> Result<LoadReport> {
@@ -150,12 +150,15 @@ pub(super) fn load(
                 model: slot.var.dims().to_vec(),
                 file: tensor.dims().to_vec(),
             }),
-            None if slot.below("projection") => {}
+            None if conventions.is_some() && slot.below("projection") => {}
             None => report.missing.push(slot.name.clone()),
         }
     }
     let strangers = theirs.keys().filter(|name| !ours.contains_key(name.as_str())).cloned();
-    (report.passed_over, report.unexpected) = strangers.partition(|name| passed_over(name));
+    (report.passed_over, report.unexpected) = strangers.partition(|name| match conventions {
+        Some(_) => passed_over(name),
+        None => is_counter(name),
+    });
     report.passed_over.sort_by_key(|name| is_counter(name));
 
     if options.strict {
@@ -194,8 +197,8 @@ impl Change {
 }
 
 /// The changes that are tried, those of fewer letters first.
-fn changes(map: &HashMap<String, Tensor>, conventions: &Conventions, options: &LoadOptions) -> Vec<Change> {
-    let encoder = format!("{}.", conventions.encoder);
+fn changes(map: &HashMap<String, Tensor>, conventions: Option<&Conventions>, options: &LoadOptions) -> Vec<Change> {
+    let encoder = conventions.map(|c| format!("{}.", c.encoder)).unwrap_or_default();
     let change = |strip: &str, add: &str| Change {
         strip: strip.into(),
         add: add.into(),
@@ -282,11 +285,13 @@ pub(super) fn not_finite<'a>(named: impl Iterator<Item = (&'a String, Tensor)>) 
 }
 
 /// An error that names the first misfit, if there is one.
-fn refuse(report: &LoadReport, conventions: &Conventions) -> Result<()> {
+fn refuse(report: &LoadReport, conventions: Option<&Conventions>) -> Result<()> {
     if let Some(wrong) = report.wrong_shape.first() {
         let WrongShape { name, model, file } = wrong;
         let advice = match (model.first(), file.first()) {
-            (Some(ours), Some(theirs)) if name.starts_with(conventions.classifier) && model[1..] == file[1..] => {
+            (Some(ours), Some(theirs))
+                if conventions.is_some_and(|c| name.starts_with(c.classifier)) && model[1..] == file[1..] =>
+            {
                 format!(
                     "the file has {theirs} classes, the model {ours}: call new_classifier({theirs}) first, or load with strict: \
                  false and train the classifier anew"
@@ -327,7 +332,7 @@ fn passed_over(name: &str) -> bool {
 }
 
 fn is_counter(name: &str) -> bool {
-    name.ends_with(".num_batches_tracked")
+    name == "num_batches_tracked" || name.ends_with(".num_batches_tracked")
 }
 
 #[cfg(test)]

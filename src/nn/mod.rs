@@ -15,6 +15,8 @@
 //! | `resnet`, `mit` | the encoders; `encoder` is the enum over them |
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
+//! | `layers`, `module` | networks of one's own: the layers of `nn::`, and [`Module`], a layer with its tensors and parts |
+//! | `parts` | encoder, decoder and heads one by one |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
 //! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
@@ -32,12 +34,15 @@ mod fcn;
 mod head;
 mod init;
 mod layer;
+mod layers;
 mod load;
 mod mit;
+mod module;
 pub mod npy;
 mod on_gpu;
 mod origin;
 mod param;
+mod parts;
 mod pass;
 mod resnet;
 mod segformer;
@@ -47,8 +52,12 @@ mod unet;
 pub mod weights;
 
 pub use config::{Architecture, EncoderKind, ModelConfig, ProjectionConfig};
+pub use layers::{Activation, Layer, Window};
 pub use load::{LoadOptions, LoadReport, WrongShape};
+pub use module::{Given, Module, Network, Value};
 pub use origin::{Origin, Parent};
 pub use param::Parameter;
+pub(crate) use parts::Inside;
+pub use parts::Outputs;
 pub use pass::Pass;
 pub use segmenter::{CONFIG_KEY, Segmenter};

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
+use super::{Architecture, EncoderKind, Inside, ModelConfig, Pass, Segmenter};
 use crate::ops::kernel::cuda::emulated::{LAYOUTS, available, emulate, flat, random};
 use crate::ops::{Layout, Precision, Tape};
 use crate::random::Random;
@@ -109,7 +109,9 @@ fn bf16_on_a_gpu_keeps_to_the_inside_of_a_network() {
     let pass = Pass::evaluation().at(Precision::Bf16);
     let (far, features, embedded) = emulate(|| {
         let features = model.features(&images, &pass).unwrap();
-        let maps = model.maps(&images, &pass).unwrap();
+        let Inside::Map(maps) = model.maps(&images, &pass).unwrap() else {
+            panic!("not one of ours")
+        };
         assert_eq!((maps.dims(), maps.dtype()), (&[1, 9, 6, 16][..], DType::BF16));
         let far = model.classify(&features, [33, 24], &pass).unwrap();
         (far, features, model.embed(&images, &pass).unwrap())

@@ -24,10 +24,20 @@ pub(super) struct Slot {
     pub(super) name: String,
     pub(super) var: Var,
     pub(super) buffer: bool,
-    frozen: AtomicBool,
+    frozen: Arc<AtomicBool>,
 }
 
 impl Slot {
+    /// The same tensor under another name.
+    pub(super) fn renamed(&self, name: String) -> Self {
+        Slot {
+            name,
+            var: self.var.clone(),
+            buffer: self.buffer,
+            frozen: self.frozen.clone(),
+        }
+    }
+
     /// The tensor as it enters the graph of this pass: detached if nothing is tracked or the parameter is frozen.
     pub(super) fn tensor(&self, pass: &Pass) -> Tensor {
         if pass.track && !self.frozen() {
@@ -98,7 +108,7 @@ impl Builder {
             name,
             var,
             buffer,
-            frozen: AtomicBool::new(false),
+            frozen: Arc::default(),
         });
         self.slots.push(slot.clone());
         Ok(slot)

@@ -12,11 +12,13 @@ use crate::random::Random;
 pub struct Pass<'a> {
     /// Batch norm uses the batch's own statistics (and updates the running ones), dropout is active.
     pub training: bool,
+    /// In training too batch norm uses the running statistics and leaves them as they are.
+    pub frozen_norm: bool,
     /// Keep the graph for `backward`. Without it parameters enter detached and every intermediate map is freed at once.
     pub track: bool,
     /// Where dropout draws from; needed only when training a model whose dropout is not 0.
     pub random: Option<&'a RefCell<Random>>,
-    /// Where the operations are recorded: on a tape (a training loop, whose `Tape::backward` is cheaper), or in candle's graph.
+    /// Where the operations are recorded: on a tape (whose `Tape::backward` is cheaper), or in candle's graph.
     pub tape: Option<&'a Tape>,
     /// What the factors of convolutions are rounded to.
     pub precision: Precision,
@@ -31,6 +33,7 @@ impl<'a> Pass<'a> {
     pub fn evaluation() -> Self {
         Pass {
             training: false,
+            frozen_norm: false,
             track: false,
             random: None,
             tape: None,
@@ -44,6 +47,7 @@ impl<'a> Pass<'a> {
     pub fn training(random: &'a RefCell<Random>) -> Self {
         Pass {
             training: true,
+            frozen_norm: false,
             track: true,
             random: Some(random),
             tape: None,

@@ -23,6 +23,32 @@ pub(super) struct Pyramid {
     pub(super) layer4: Tensor,
 }
 
+impl Pyramid {
+    /// From fine to coarse.
+    pub(super) fn into_maps(self) -> Vec<Tensor> {
+        let stages = [self.layer1, self.layer2, self.layer3, self.layer4];
+        self.stem.into_iter().chain(stages).collect()
+    }
+
+    /// The inverse of [`Pyramid::into_maps`].
+    pub(super) fn from_maps(maps: Vec<Tensor>) -> Result<Self> {
+        let (stem, stages) = match maps.len() {
+            5 => (maps.first().cloned(), &maps[1..]),
+            _ => (None, &maps[..]),
+        };
+        match stages {
+            [layer1, layer2, layer3, layer4] => Ok(Pyramid {
+                stem,
+                layer1: layer1.clone(),
+                layer2: layer2.clone(),
+                layer3: layer3.clone(),
+                layer4: layer4.clone(),
+            }),
+            _ => crate::fail!("internal: {} maps", maps.len()),
+        }
+    }
+}
+
 /// Where dilation begins in a stage whose stride was replaced by dilation d.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Dilation {

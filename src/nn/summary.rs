@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::config::ModelConfig;
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Part;
+use super::module::Module;
 use super::param::Slot;
 
 /// One line per part: its name, the shape of its map for an image of h x w, its parameters.
@@ -40,17 +41,38 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
         s.below("projection")
     });
     row("all", String::new(), &|_| true);
-
-    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2), width(3)];
-    let mut text = format!(
+    let text = format!(
         "{} with {}, {} classes, output stride {}",
         config.architecture.name(),
         config.encoder.name(),
         config.classes,
         config.output_stride
     );
-    for [part, output, parameters, frozen] in &rows {
+    lines(text, &rows)
+}
+
+/// A title and a row for each layer of a network of one's own.
+pub(super) fn own_table(title: String, module: &Module, slots: &[Arc<Slot>]) -> String {
+    let mut rows = vec![["layer", "what it is", "parameters", "frozen"].map(String::from)];
+    module.table("", &mut rows);
+    let count = |wanted: &dyn Fn(&Slot) -> bool| -> usize {
+        let parameters = slots.iter().filter(|s| !s.buffer && wanted(s));
+        parameters.map(|s| s.var.elem_count()).sum()
+    };
+    rows.push([
+        "all".into(),
+        String::new(),
+        grouped(count(&|_| true)),
+        grouped(count(&|s| s.frozen())),
+    ]);
+    lines(title, &rows)
+}
+
+/// The rows in columns below `text`.
+fn lines(mut text: String, rows: &[[String; 4]]) -> String {
+    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    for [part, output, parameters, frozen] in rows {
         let [a, b, c, d] = widths;
         let _ = write!(text, "\n{part:a$}  {output:b$}  {parameters:>c$}  {frozen:>d$}");
     }
@@ -58,7 +80,7 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
 }
 
 /// 1234567 -> "1 234 567".
-fn grouped(number: usize) -> String {
+pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -47,7 +47,7 @@ pub(crate) fn record(
     if arguments.len() <= 3 || !rest.iter().any(|t| t.track_op()) {
         let node = Node {
             name,
-            output: Mutex::new(Some(output)),
+            output: Handed::new(name, output),
             backward: Box::new(backward),
             extra: None,
         };
@@ -83,22 +83,28 @@ pub(crate) fn record(
     }
     let node = Node {
         name,
-        output: Mutex::new(Some(output)),
+        output: Handed::new(name, output),
         backward: Box::new(backward),
         extra: Some((kept, gradients)),
     };
     arguments[0].apply_op3(arguments[1], &chain, node)
 }
 
-struct Node {
+/// A result on its way into candle's graph, which asks for it as if it were computed only then.
+pub(super) struct Handed {
     name: &'static str,
     output: Mutex<Option<Output>>,
-    backward: Box<dyn Backward>,
-    extra: Option<(Vec<Tensor>, Gradients)>,
 }
 
-impl Node {
-    fn take_cpu(&self) -> Result<(CpuStorage, Shape)> {
+impl Handed {
+    pub(super) fn new(name: &'static str, output: Output) -> Self {
+        Handed {
+            name,
+            output: Mutex::new(Some(output)),
+        }
+    }
+
+    pub(super) fn take_cpu(&self) -> Result<(CpuStorage, Shape)> {
         match self.take() {
             Some(Output {
                 storage: Storage::Cpu(storage),
@@ -108,7 +114,7 @@ impl Node {
         }
     }
 
-    fn take_cuda(&self) -> Result<(CudaStorage, Shape)> {
+    pub(super) fn take_cuda(&self) -> Result<(CudaStorage, Shape)> {
         match self.take() {
             Some(Output {
                 storage: Storage::Cuda(storage),
@@ -121,7 +127,16 @@ impl Node {
     fn take(&self) -> Option<Output> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
+struct Node {
+    name: &'static str,
+    output: Handed,
+    backward: Box<dyn Backward>,
+    extra: Option<(Vec<Tensor>, Gradients)>,
+}
+
+impl Node {
     /// The gradients of the first arguments; those of the kept ones go to their cell.
     fn gradients(&self, first: &[&Tensor], result: &Tensor, gradient: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let gradient = gradient.contiguous()?;
@@ -150,10 +165,10 @@ impl CustomOp1 for Node {
         self.name
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.take_cpu()
+        self.output.take_cpu()
     }
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.take_cuda()
+        self.output.take_cuda()
     }
     fn bwd(&self, a: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let [a] = exactly(self.gradients(&[a], result, gradient)?)?;
@@ -166,10 +181,10 @@ impl CustomOp2 for Node {
         self.name
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.take_cpu()
+        self.output.take_cpu()
     }
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.take_cuda()
+        self.output.take_cuda()
     }
     fn bwd(
         &self,
@@ -196,7 +211,7 @@ impl CustomOp3 for Node {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.take_cpu()
+        self.output.take_cpu()
     }
     fn cuda_fwd(
         &self,
@@ -207,7 +222,7 @@ impl CustomOp3 for Node {
         _: &CudaStorage,
         _: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        self.take_cuda()
+        self.output.take_cuda()
     }
     fn bwd(
         &self,
@@ -236,7 +251,7 @@ impl Hanger {
 }
 
 /// One zero of the same type as `storage`: the value of a chain link, which nobody reads.
-fn link(storage: &CpuStorage) -> Result<(CpuStorage, Shape)> {
+pub(super) fn link(storage: &CpuStorage) -> Result<(CpuStorage, Shape)> {
     let storage = match storage {
         CpuStorage::F64(_) => CpuStorage::F64(vec![0.0]),
         CpuStorage::BF16(v) => CpuStorage::BF16(vec![Default::default(); v.len().min(1)]),
@@ -246,7 +261,7 @@ fn link(storage: &CpuStorage) -> Result<(CpuStorage, Shape)> {
 }
 
 /// As [`link`], on a GPU.
-fn link_on_gpu(storage: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+pub(super) fn link_on_gpu(storage: &CudaStorage) -> Result<(CudaStorage, Shape)> {
     let shape = Shape::from(1);
     Ok((storage.device().zeros_impl(&shape, storage.dtype())?, shape))
 }

@@ -9,6 +9,7 @@
 
 mod argmax;
 mod attention;
+mod backward;
 mod batch_norm;
 mod concat;
 mod conv2d;
@@ -42,6 +43,7 @@ mod winograd;
 pub use argmax::upsampled_argmax;
 pub(crate) use argmax::{PairCounts, add_window};
 pub use attention::attention;
+pub use backward::{Tape, add_gradients};
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
 pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d, linear};
@@ -62,4 +64,4 @@ pub use precision::Precision;
 pub use relu::relu;
 pub use residual::residual;
 pub use resize::{resize_bilinear, resize_labels, resize_nearest};
-pub use tape::{Graph, Tape};
+pub use tape::Graph;

@@ -1,9 +1,10 @@
 //! Where results are recorded: in candle's graph, or on a [`Tape`] that runs backward with less work and less memory.
 //!
 //! candle's own backward makes, for every argument of every node, a tensor of zeros and a sum, and keeps the whole graph until
-//! the end. A tape hands gradients on as they are, adds only where a value was used twice, drops each step (with what it
-//! kept) as soon as it has run, and keeps only what a backward pass reads; a map that little work gives back (batch norm
-//! and rectifier from the batch norm's input, a depthwise convolution from its own) is computed again instead. Results on a tape are leaves for candle, so any candle operation may follow or stand between.
+//! the end. A tape hands gradients on as they are, adds only where a value was used twice, drops what a step kept as soon as it
+//! has run, and keeps only what a backward pass reads; a map that little work gives back (batch norm and rectifier from the
+//! batch norm's input, a depthwise convolution from its own) is computed again instead. Any candle operation may follow a result
+//! of a tape or stand between two: [`Tape::backward`](super::Tape::backward) goes through both.
 //!
 //! ```text
 //! let tape = Tape::new();
@@ -11,19 +12,14 @@
 //! let gradients = tape.backward(&loss(y))?;                          // a GradStore, as Tensor::backward's
 //! ```
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
-use candle_core::{Result as EngineResult, Tensor, TensorId};
+use candle_core::{Result as EngineResult, Tensor};
 
+use super::backward::Tape;
 use super::graph::{Backward, Output, record};
-use super::kernel::cpu::fill_by;
-use super::kernel::{View, by_dtype, on_gpu, plain};
 use super::layout::Layout;
 use super::precision::Precision;
-use crate::error::Result;
 
 /// The graph that an operation's result joins; a cheap handle. The default is candle's, as with the free functions.
 #[derive(Clone, Copy, Default)]
@@ -90,9 +86,10 @@ impl<'a> Graph<'a> {
                         }
                     })
                     .collect();
-                Ok(tape.push(arguments, output, |result| {
-                    let result = needs.result.then(|| result.clone());
-                    Box::new(move |gradient| {
+                tape.push(name, arguments, output, |result| {
+                    // without its graph, of which this step is a part
+                    let result = needs.result.then(|| result.detach());
+                    Arc::new(move |gradient| {
                         let values = kept
                             .iter()
                             .map(|k| k.value(gradient))
@@ -103,7 +100,7 @@ impl<'a> Graph<'a> {
                             gradient,
                         )
                     })
-                }))
+                })
             }
             _ => record(name, arguments, output, backward),
         }
@@ -115,9 +112,13 @@ impl<'a> Graph<'a> {
     }
 
     /// Let a tape compute `result` again from what it keeps anyway, instead of keeping it for the operations that follow.
-    pub(crate) fn recomputable(self, result: &Tensor, again: impl Fn() -> EngineResult<Tensor> + 'static) {
-        if let (Some(tape), true) = (self.tape, result.track_op()) {
-            tape.again.borrow_mut().insert(result.id(), Rc::new(again));
+    pub(crate) fn recomputable(
+        self,
+        result: &Tensor,
+        again: impl Fn() -> EngineResult<Tensor> + Send + Sync + 'static,
+    ) {
+        if let Some(tape) = self.tape {
+            tape.recomputable(result, Arc::new(again));
         }
     }
 
@@ -131,7 +132,7 @@ impl<'a> Graph<'a> {
     ) -> EngineResult<Tensor> {
         match self.tape {
             Some(tape) if arguments.iter().any(|t| t.track_op()) => {
-                Ok(tape.push(arguments, output, |_| Box::new(backward)))
+                tape.push(name, arguments, output, |_| Arc::new(backward))
             }
             _ => record(name, arguments, output, move |_, _, gradient| backward(gradient)),
         }
@@ -146,7 +147,7 @@ pub(crate) struct Needs {
 }
 
 /// How a result is computed a second time.
-type Again = Rc<dyn Fn() -> EngineResult<Tensor>>;
+pub(super) type Again = Arc<dyn Fn() -> EngineResult<Tensor> + Send + Sync>;
 
 /// An argument as a tape holds it until the backward pass.
 pub(crate) enum Kept {
@@ -163,186 +164,5 @@ impl Kept {
             Kept::Again(again) => again(),
             Kept::Nothing => Ok(placeholder.clone()),
         }
-    }
-}
-
-/// The gradients of a step's arguments from that of its result.
-type StepBackward = Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>;
-
-/// One recorded operation.
-struct Step {
-    arguments: Vec<Argument>,
-    result: TensorId,
-    backward: StepBackward,
-}
-
-/// Where the gradient of one argument goes.
-enum Argument {
-    /// Nowhere.
-    Untracked,
-    /// To a variable or the result of an earlier step.
-    Leaf(TensorId),
-    /// Through candle's graph, which a candle operation between two steps has made.
-    Candle(Tensor),
-}
-
-impl Argument {
-    fn of(t: &Tensor) -> Self {
-        match (t.track_op(), t.is_variable()) {
-            (false, _) => Argument::Untracked,
-            (true, true) => Argument::Leaf(t.id()),
-            (true, false) => Argument::Candle(t.clone()),
-        }
-    }
-}
-
-/// The operations of one forward pass, in order.
-#[derive(Default)]
-pub struct Tape {
-    steps: RefCell<Vec<Step>>,
-    again: RefCell<HashMap<TensorId, Again>>,
-}
-
-impl Tape {
-    /// An empty tape.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn keep(&self, t: &Tensor) -> Kept {
-        match self.again.borrow().get(&t.id()) {
-            Some(again) => Kept::Again(again.clone()),
-            None => Kept::Value(t.clone()),
-        }
-    }
-
-    fn push(
-        &self,
-        arguments: &[&Tensor],
-        output: Output,
-        backward: impl FnOnce(&Tensor) -> Box<dyn FnOnce(&Tensor) -> EngineResult<Vec<Option<Tensor>>>>,
-    ) -> Tensor {
-        let none = candle_core::op::BackpropOp::none();
-        let result = Tensor::from_storage(output.storage, output.shape, none, true);
-        self.steps.borrow_mut().push(Step {
-            arguments: arguments.iter().map(|t| Argument::of(t)).collect(),
-            result: result.id(),
-            backward: backward(&result),
-        });
-        result
-    }
-
-    /// The gradients of `loss` by every variable it depends on, through candle's graph and this tape, which is empty afterwards.
-    ///
-    /// # Errors
-    /// Those of the operations' backward passes; a loss on a device without kernels.
-    pub fn backward(&self, loss: &Tensor) -> Result<GradStore> {
-        let mut gradients = HashMap::new();
-        merge(&mut gradients, &loss.backward()?)?;
-        loop {
-            let Some(step) = self.steps.borrow_mut().pop() else {
-                break;
-            };
-            self.again.borrow_mut().remove(&step.result);
-            let Some(gradient) = gradients.remove(&step.result) else {
-                continue;
-            };
-            let parts = (step.backward)(&gradient.contiguous()?)?;
-            drop(gradient);
-            for (argument, part) in step.arguments.iter().zip(parts) {
-                let Some(part) = part else { continue };
-                match argument {
-                    Argument::Untracked => {}
-                    Argument::Leaf(id) => accumulate(&mut gradients, *id, part)?,
-                    Argument::Candle(t) => {
-                        merge(&mut gradients, &(t * part)?.sum_all()?.backward()?)?;
-                    }
-                }
-            }
-        }
-        let mut store = GradStore::default();
-        for (id, gradient) in gradients {
-            store.insert_id(id, gradient);
-        }
-        Ok(store)
-    }
-}
-
-/// Add the gradients of `store`.
-fn merge(gradients: &mut HashMap<TensorId, Tensor>, store: &GradStore) -> Result<()> {
-    for id in store.get_ids() {
-        if let Some(part) = store.get_id(*id) {
-            accumulate(gradients, *id, part.clone())?;
-        }
-    }
-    Ok(())
-}
-
-/// Add `part` to the gradient of `id`.
-fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Tensor) -> Result<()> {
-    let sum = match gradients.get(&id) {
-        None => part,
-        // Gradients are outside any graph, so that candle's sum records nothing.
-        Some(old) if on_gpu(old.device()) => (old.detach() + part.detach())?,
-        Some(old) => {
-            let (a, b) = (old.contiguous()?, part.contiguous()?);
-            by_dtype!(a, "backward", T => {
-                let (x, y) = (View::<T>::of(&a)?, View::<T>::of(&b)?);
-                let sum = fill_by(x.len(), |at, out| {
-                    for ((o, x), y) in out.iter_mut().zip(&x[at..]).zip(&y[at..]) {
-                        o.write(*x + *y);
-                    }
-                });
-                Ok::<_, candle_core::Error>(plain(sum, a.shape()))
-            })?
-        }
-    };
-    gradients.insert(id, sum);
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::{self, Conv2dOptions};
-    use candle_core::{Device, Var};
-
-    #[test]
-    fn the_tape_gives_the_gradients_of_candles_graph() {
-        let x = Var::randn(0f64, 1.0, (2, 3, 6, 5), &Device::Cpu).unwrap();
-        let w = Var::randn(0f64, 1.0, (3, 3, 3, 3), &Device::Cpu).unwrap();
-        let b = Var::randn(0f64, 1.0, 3, &Device::Cpu).unwrap();
-        let o = Conv2dOptions::same(3, 1, 1);
-        // a weight used twice, a residual, a candle operation in between and behind, a value that leads nowhere
-        let network = |graph: Graph| -> Tensor {
-            let once = graph.conv2d(&x, &w, Some(&b), &o).unwrap();
-            let _unused = graph.relu(&once).unwrap();
-            let between = (graph.relu(&once).unwrap() + &once).unwrap().transpose(2, 3).unwrap();
-            let twice = graph.conv2d(&between, &w, None, &o).unwrap();
-            let joined = graph
-                .concat(&[&twice, &between.contiguous().unwrap(), &twice], 1)
-                .unwrap();
-            (graph.resize_bilinear(&joined, [7, 9], true).unwrap().sqr().unwrap() * 0.5)
-                .unwrap()
-                .mean_all()
-                .unwrap()
-        };
-        let expected = network(Graph::default()).backward().unwrap();
-        let tape = Tape::new();
-        let found = tape.backward(&network(Graph::on(&tape))).unwrap();
-        for var in [&x, &w, &b] {
-            let (a, b) = (expected.get(var).unwrap(), found.get(var).unwrap());
-            let error = (a - b)
-                .unwrap()
-                .abs()
-                .unwrap()
-                .max_all()
-                .unwrap()
-                .to_scalar::<f64>()
-                .unwrap();
-            assert!(error < 1e-12, "{error}");
-        }
-        assert!(tape.steps.borrow().is_empty());
-        assert!(ops::relu(&x).unwrap().track_op());
     }
 }

@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, FuncArgs, NativeCallContext, Position};
+use candle_core::Tensor;
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, FuncArgs, Module, NativeCallContext, Position};
 
 use super::catch::{Insertion, original};
 use super::definitions::{Definition, definitions};
@@ -14,6 +15,8 @@ use super::table::Table;
 use super::translate;
 use crate::error::{Error, Result};
 use crate::fail;
+use crate::nn::{Parameter, Pass, Segmenter};
+use crate::ops::{Graph, Precision, Tape};
 use crate::session::Session;
 
 /// The value of a Ctrl-C that ends a script; `try`/`catch` cannot swallow it.
@@ -29,6 +32,11 @@ pub struct Context(Rc<State>);
 struct State {
     session: Session,
     table: Rc<Table>,
+    tape: Tape,
+    networks: RefCell<Vec<Weak<RefCell<Segmenter>>>>,
+    outer: Cell<Option<Outer>>,
+    engine: RefCell<Weak<Engine>>,
+    modules: RefCell<Vec<(String, rhai::Shared<Module>)>>,
     no_grad: Cell<usize>,
     interactive: Cell<bool>,
     pending: RefCell<Option<Box<EvalAltResult>>>,
@@ -51,6 +59,17 @@ struct Source {
     asked: BTreeSet<Position>,
 }
 
+/// What the pass of a network says of the layers that its closure calls.
+#[derive(Clone, Copy)]
+pub struct Outer {
+    /// Whether they may be in training mode.
+    pub training: bool,
+    /// What the factors of convolutions are rounded to.
+    pub precision: Precision,
+    /// Whether batch norm keeps to its running statistics.
+    pub frozen_norm: bool,
+}
+
 /// One `name=value` of the command line.
 #[derive(Clone, Debug)]
 pub struct Argument {
@@ -68,6 +87,11 @@ impl Context {
         Context(Rc::new(State {
             session,
             table,
+            tape: Tape::new(),
+            networks: RefCell::default(),
+            outer: Cell::new(None),
+            engine: RefCell::default(),
+            modules: RefCell::default(),
             no_grad: Cell::new(0),
             interactive: Cell::new(false),
             pending: RefCell::default(),
@@ -92,6 +116,125 @@ impl Context {
     /// Whether gradients are wanted: false inside `tensor::no_grad`, where results are detached and models keep no graph.
     pub fn tracking(&self) -> bool {
         self.0.no_grad.get() == 0
+    }
+
+    /// The tape on which networks and losses called in a script are recorded; `backward()` goes through it.
+    pub fn tape(&self) -> &Tape {
+        &self.0.tape
+    }
+
+    /// Where an operation of ours called in a script is recorded.
+    pub fn graph(&self) -> Graph<'_> {
+        match self.tracking() {
+            true => Graph::on(self.tape()),
+            false => Graph::default(),
+        }
+    }
+
+    /// Remember a network that was called, for the names of its parameters.
+    pub fn remember_network(&self, network: &Rc<RefCell<Segmenter>>) {
+        let mut networks = self.0.networks.borrow_mut();
+        let known = |w: &Weak<_>| std::ptr::eq(w.as_ptr(), Rc::as_ptr(network));
+        if !networks.iter().any(known) {
+            networks.retain(|w| w.strong_count() > 0);
+            networks.push(Rc::downgrade(network));
+        }
+    }
+
+    /// The parameters of the living networks, in the order in which they were first called.
+    pub fn networks(&self) -> Vec<Vec<Parameter>> {
+        let networks = self.0.networks.borrow();
+        let living = networks.iter().filter_map(Weak::upgrade);
+        living.map(|network| network.borrow().parameters("")).collect()
+    }
+
+    /// The pass of the network whose closure is running.
+    pub fn outer(&self) -> Option<Outer> {
+        self.0.outer.get()
+    }
+
+    /// Run `body`, the closure of a network, as a part of `pass`.
+    pub fn within<T>(&self, pass: &Pass, body: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a Cell<Option<Outer>>, Option<Outer>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _restore = Restore(&self.0.outer, self.0.outer.get());
+        self.0.outer.set(Some(Outer {
+            training: pass.training,
+            precision: pass.precision,
+            frozen_norm: pass.frozen_norm,
+        }));
+        match pass.track {
+            true => body(),
+            false => self.without_tracking(body),
+        }
+    }
+
+    /// An engine that calls the closures of networks where no call of a script is at hand; one for all networks alive.
+    pub fn closure_engine(&self) -> Rc<Engine> {
+        if let Some(engine) = self.0.engine.borrow().upgrade() {
+            return engine;
+        }
+        let (mut engine, _) = super::engine::build(self);
+        for (name, module) in self.0.modules.borrow().iter() {
+            match name.is_empty() {
+                true => engine.register_global_module(module.clone()),
+                false => engine.register_static_module(name, module.clone()),
+            };
+        }
+        let engine = Rc::new(engine);
+        *self.0.engine.borrow_mut() = Rc::downgrade(&engine);
+        engine
+    }
+
+    /// Remember a module that later inputs know: under a name, or everywhere if that is empty.
+    pub(super) fn remember_module(&self, name: &str, module: rhai::Shared<Module>) {
+        self.0.modules.borrow_mut().push((name.to_string(), module));
+    }
+
+    /// The error of `function`, whose closure (its `role`) of `given` parameters ended with `error`; see [`Call::call`].
+    pub fn closure_error(
+        &self,
+        function: &str,
+        role: &str,
+        closure: &FnPtr,
+        given: usize,
+        mut error: Box<EvalAltResult>,
+    ) -> Error {
+        // the call of the closure itself is no step of the way to the error
+        while let EvalAltResult::ErrorInFunctionCall(name, _, inner, position) = &mut *error
+            && name.as_str() == function
+            && position.is_none()
+        {
+            error = std::mem::replace(inner, Box::new(EvalAltResult::ErrorStackOverflow(Position::NONE)));
+        }
+        if translate::is_wrong_count(&error, closure) {
+            return Error::usage(format!(
+                "{function}: it calls {role} with {}, but the closure takes another number of parameters; write |{}| ...",
+                count(given, "argument"),
+                ["a", "b", "c", "d", "e", "f"]
+                    .get(..given)
+                    .unwrap_or_default()
+                    .join(", ")
+            ));
+        }
+        let interrupted = matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(..));
+        self.set_aside(error);
+        match interrupted {
+            true => Error::Interrupted,
+            false => Error::Closure,
+        }
+    }
+
+    /// `t` as a network takes it: detached where no gradients are wanted, so that nothing is kept.
+    pub fn seen(&self, t: &Tensor) -> Tensor {
+        match self.tracking() {
+            true => t.clone(),
+            false => t.detach(),
+        }
     }
 
     /// Whether a person types (the REPL). Where Ctrl-C paused a long function that returns what it has so far, clear the
@@ -313,33 +456,7 @@ impl<'a> Call<'a> {
     fn answered(&self, role: &str, closure: &FnPtr, given: usize, answer: RhaiResult) -> Result<Dynamic> {
         match answer {
             Ok(value) => Ok(value.flatten()),
-            Err(mut error) => {
-                // the call of the closure itself is no step of the way to the error
-                while let EvalAltResult::ErrorInFunctionCall(name, _, inner, position) = &mut *error
-                    && *name == self.function
-                    && position.is_none()
-                {
-                    error = std::mem::replace(inner, Box::new(EvalAltResult::ErrorStackOverflow(Position::NONE)));
-                }
-                if translate::is_wrong_count(&error, closure) {
-                    fail!(
-                        "{}: it calls {role} with {}, but the closure takes another number of parameters; write |{}| ...",
-                        self.function,
-                        count(given, "argument"),
-                        ["a", "b", "c", "d", "e", "f"]
-                            .get(..given)
-                            .unwrap_or_default()
-                            .join(", ")
-                    );
-                }
-                let interrupted = matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(..));
-                self.set_aside(error);
-                Err(if interrupted {
-                    Error::Interrupted
-                } else {
-                    Error::Closure
-                })
-            }
+            Err(error) => Err(self.closure_error(&self.function, role, closure, given, error)),
         }
     }
 }

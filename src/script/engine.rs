@@ -45,39 +45,8 @@ impl Interpreter {
 
     /// An engine for `session` with the functions of `table`.
     pub fn with_table(session: Session, table: Table) -> Self {
-        let table = Rc::new(table);
-        let context = Context::new(session, table.clone());
-        let mut engine = Engine::new();
-        engine.set_max_call_levels(200);
-        engine.set_max_expr_depths(256, 128);
-        engine.set_fail_on_invalid_map_property(true);
-        engine.set_default_tag(Dynamic::from(context.clone()));
-        let resolver = SharedResolver(Rc::new(ScriptResolver::new(context.clone())));
-        engine.set_module_resolver(resolver.clone());
-        let printer = context.session().clone();
-        engine.on_print(move |text| printer.print(text));
-        let printer = context.session().clone();
-        engine.on_debug(move |text, source, pos| match source {
-            Some(source) => printer.print(&format!("[{source}:{pos:?}] {text}")),
-            None => printer.print(&format!("[{pos:?}] {text}")),
-        });
-        let progress = context.clone();
-        engine.on_progress(move |_| {
-            let session = progress.session();
-            let over = session.sandbox().is_some_and(|sandbox| sandbox.step());
-            let ends = over || session.cancelled() || progress.paused() || progress.passed_over();
-            ends.then(|| super::context::INTERRUPTED.into())
-        });
-        read_eval_as_name(&mut engine);
-        catch::register(&mut engine);
-        for t in &table.types {
-            (t.register)(&mut engine);
-        }
-        super::show::register(&mut engine, &table);
-        register(&mut engine, &table, &context);
-        for hook in &table.hooks {
-            hook(&mut engine);
-        }
+        let context = Context::new(session, Rc::new(table));
+        let (engine, resolver) = build(&context);
         Interpreter {
             engine,
             context,
@@ -164,7 +133,9 @@ impl Interpreter {
 
     /// Make a module's functions callable everywhere; a later one hides earlier ones of the same name.
     pub fn add_module(&mut self, module: Module) {
-        self.engine.register_global_module(module.into());
+        let module: rhai::Shared<Module> = module.into();
+        self.context.remember_module("", module.clone());
+        self.engine.register_global_module(module);
     }
 
     /// Why the script `source` could not import `path`, if it could not.
@@ -194,6 +165,7 @@ impl Interpreter {
                 let functions = module.iter_script_fn_info().map(|(_, _, name, _, _)| name.to_string());
                 self.imports
                     .insert(name.clone(), functions.filter(|f| !f.starts_with("anon$")).collect());
+                self.context.remember_module(&name, module.clone());
                 self.engine.register_static_module(name, module);
             }
         }
@@ -253,6 +225,42 @@ fn asked(ast: &AST) -> BTreeSet<Position> {
         true
     });
     found
+}
+
+/// An engine with every function of the table, whose state is `context`.
+pub(super) fn build(context: &Context) -> (Engine, SharedResolver) {
+    let mut engine = Engine::new();
+    engine.set_max_call_levels(200);
+    engine.set_max_expr_depths(256, 128);
+    engine.set_fail_on_invalid_map_property(true);
+    engine.set_default_tag(Dynamic::from(context.clone()));
+    let resolver = SharedResolver(Rc::new(ScriptResolver::new(context.clone())));
+    engine.set_module_resolver(resolver.clone());
+    let printer = context.session().clone();
+    engine.on_print(move |text| printer.print(text));
+    let printer = context.session().clone();
+    engine.on_debug(move |text, source, pos| match source {
+        Some(source) => printer.print(&format!("[{source}:{pos:?}] {text}")),
+        None => printer.print(&format!("[{pos:?}] {text}")),
+    });
+    let progress = context.clone();
+    engine.on_progress(move |_| {
+        let session = progress.session();
+        let over = session.sandbox().is_some_and(|sandbox| sandbox.step());
+        let ends = over || session.cancelled() || progress.paused() || progress.passed_over();
+        ends.then(|| super::context::INTERRUPTED.into())
+    });
+    read_eval_as_name(&mut engine);
+    catch::register(&mut engine);
+    for t in &context.table().types {
+        (t.register)(&mut engine);
+    }
+    super::show::register(&mut engine, context.table());
+    register(&mut engine, context.table(), context);
+    for hook in &context.table().hooks {
+        hook(&mut engine);
+    }
+    (engine, resolver)
 }
 
 /// The text of a script file without its `#!` line.

@@ -9,10 +9,12 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
+use super::course::{Beside, Judged};
 use super::folder;
 use super::history::History;
 use super::run::{self, Change, DataIdentity, Run, Status};
 use crate::data::Dataset;
+use crate::ensure;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::{CONFIG_KEY, LoadOptions, Parent, Segmenter, weights};
@@ -38,6 +40,10 @@ struct Record {
     config: TrainConfig,
     changes: Vec<Change>,
     data: DataIdentity,
+    #[serde(default)]
+    more_data: Vec<DataIdentity>,
+    #[serde(default)]
+    judged: Judged,
     frozen: Vec<String>,
     /// Columns of the history, in order.
     columns: Vec<String>,
@@ -68,6 +74,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     if let Some(average) = &run.average {
         tensors.extend(average.state()?.into_iter().map(|(n, t)| (format!("{AVERAGE}{n}"), t)));
     }
+    tensors.extend(run.beside.tensors()?);
     let trained: Vec<String> = model.parameters("").into_iter().map(|p| p.name).collect();
     let buffers: Vec<String> = model.buffers().into_iter().map(|p| p.name).collect();
     let frozen = |name: &&String| !trained.contains(name) && !buffers.contains(name);
@@ -79,6 +86,8 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         config: run.config.clone(),
         changes: run.changes.clone(),
         data: run.identity.clone(),
+        more_data: run.beside.identities.clone(),
+        judged: run.beside.judged.clone(),
         frozen: names.iter().filter(frozen).cloned().collect(),
         columns: run.history.columns().iter().map(|(n, _)| n.clone()).collect(),
     };
@@ -91,7 +100,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         Tensor::from_vec(numbers.clone(), numbers.len(), &candle_core::Device::Cpu)?,
     ));
     let record = record.to_string();
-    let config = serde_json::to_string(model.config()).map_err(json)?;
+    let config = model.record()?.to_string();
     weights::write(place, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
 }
 
@@ -99,7 +108,13 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
 ///
 /// # Errors
 /// The file is missing, corrupt or no checkpoint of a run; the data set is not the one of the run.
-pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val: Option<Dataset>) -> Result<Run> {
+pub(super) fn load(
+    session: &Session,
+    place: &Place,
+    model: Option<Rc<RefCell<Segmenter>>>,
+    data: Vec<Dataset>,
+    val: Option<Dataset>,
+) -> Result<Run> {
     let path = place.path();
     let file = weights::read(place, session.device())?;
     let Some(record) = file.metadata.get(RUN_KEY) else {
@@ -121,9 +136,16 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
             .unwrap_or(n.clone())
     });
     let record: Record = serde_json::from_value(record).map_err(unreadable)?;
-    if let Some(data) = &data {
+    ensure!(
+        data.is_empty() || data.len() == record.more_data.len() + 1,
+        "{}: the run was trained on {} sources, found {}; give all of them: data: [first, second]",
+        path.display(),
+        record.more_data.len() + 1,
+        data.len()
+    );
+    for (data, expected) in data.iter().zip(std::iter::once(&record.data).chain(&record.more_data)) {
         let given = DataIdentity::of(data);
-        if given != record.data {
+        if given != *expected {
             let show = |d: &DataIdentity| {
                 let size = d.size.map_or("own size".into(), |[h, w]| format!("{h}x{w}"));
                 let hash: String = d.split_hash.chars().take(12).collect();
@@ -131,11 +153,26 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
             };
             return Err(Error::file(
                 path,
-                format!("the run was trained on {}, found {}", show(&record.data), show(&given)),
+                format!("the run was trained on {}, found {}", show(expected), show(&given)),
             ));
         }
     }
-    let model = Segmenter::load(place, session.device())?;
+    let model = match model {
+        Some(model) => {
+            let ours = model.borrow().state()?.into_iter();
+            let ours = ours.filter_map(|(name, _)| Some((name.clone(), file.tensors.get(&name)?.clone())));
+            let options = LoadOptions {
+                prefix: Some(String::new()),
+                ..LoadOptions::default()
+            };
+            let loaded = model.borrow().load_state(&ours.collect(), &options);
+            loaded.map_err(|e| Error::file(path, format!("the network given is not the one of the run: {e}")))?;
+            model
+        }
+        None => Rc::new(RefCell::new(Segmenter::load(place, session.device())?)),
+    };
+    let shared = model.clone();
+    let model = model.borrow();
     for name in &record.frozen {
         model.freeze(name);
     }
@@ -177,6 +214,8 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
             .ok_or_else(|| missing(name))?;
         Ok((name.clone(), stored.to_dtype(DType::F64)?.to_vec1()?))
     };
+    let mut data = data.into_iter();
+    let (first, more) = (data.next(), data.collect());
     let columns = record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
     let (home, kept) = folder::home(session, place).unzip();
     let (model_seed, parent, sittings) = match kept {
@@ -186,8 +225,12 @@ pub(super) fn load(session: &Session, place: &Place, data: Option<Dataset>, val:
     Ok(Run {
         session: session.clone(),
         on_gpu: model.device().is_cuda(),
-        model: Rc::new(RefCell::new(model)),
-        data,
+        model: shared,
+        beside: Beside {
+            more,
+            ..Beside::load(&model, &file.tensors, record.more_data, record.judged)?
+        },
+        data: first,
         val,
         identity: record.data,
         config: record.config,

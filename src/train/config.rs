@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use super::optimizer::OptimizerConfig;
 use super::schedule::{Schedule, Shape};
 use crate::data::{Augment, Distort};
@@ -103,6 +104,9 @@ pub struct TrainConfig {
     /// What the factors of the convolutions of a training step are rounded to. Evaluation is always in f32.
     #[serde(default)]
     pub precision: Precision,
+    /// Accumulation, an averaged network, the best network, further sources.
+    #[serde(default)]
+    pub course: Course,
     /// Evaluate on the validation set every so many steps (and at the end); only at the end if not given.
     pub eval_every: Option<usize>,
     /// Write `last.safetensors` every so many steps (and at the end, at a pause, at a failure). With 0 a run that ends well
@@ -163,6 +167,7 @@ impl TrainConfig {
             distort: None,
             seed: 0,
             precision: Precision::F32,
+            course: Course::default(),
             eval_every: None,
             checkpoint_every: None,
             checkpoint_minutes: ten(),
@@ -176,7 +181,10 @@ impl TrainConfig {
             self.steps.is_none() || self.epochs.is_none(),
             "{name}: give steps or epochs, not both"
         );
-        let Some(steps) = self.steps.or(self.epochs.map(|e| e * batches)) else {
+        let Some(steps) = self.steps.or(self
+            .epochs
+            .map(|e| (e * batches).div_ceil(self.course.accumulate.max(1))))
+        else {
             crate::fail!("{name}: give the length of the training, steps: 400 or epochs: 20")
         };
         for (option, value) in [
@@ -204,6 +212,7 @@ impl TrainConfig {
             }
             Objective::Custom => {}
         }
+        self.course.check(name)?;
         self.schedule.check()?;
         let lr = if self.task == Task::Pretrain { 0.03 } else { 0.01 };
         let optimizer = self.optimizer.resolved(lr, 0.9, 4e-5);

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::data::Batch;
 use crate::error::Result;
+use crate::ops::Tape;
 
 /// When an event happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,25 @@ pub enum Flow {
     Stop,
 }
 
-/// A loss of the caller's: the batch and the number of the step to a scalar.
-pub type LossFunction<'a> = &'a mut dyn FnMut(&Batch, usize) -> Result<Tensor>;
+/// What a loss of the caller's gives.
+pub struct LossValue {
+    /// The scalar that is minimised.
+    pub loss: Tensor,
+    /// Further numbers for the history.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl From<Tensor> for LossValue {
+    fn from(loss: Tensor) -> Self {
+        LossValue {
+            loss,
+            metrics: Vec::new(),
+        }
+    }
+}
+
+/// A loss of the caller's: a batch of each source, and the number of the pass (the step, where nothing is accumulated).
+pub type LossFunction<'a> = &'a mut dyn FnMut(&[Batch], usize) -> Result<LossValue>;
 /// A number for each step.
 pub type StepFunction<'a> = &'a mut dyn FnMut(usize) -> Result<f64>;
 /// Told at each [`Moment`].
@@ -54,6 +72,8 @@ pub type Listener<'a> = &'a mut dyn FnMut(&Event) -> Result<Flow>;
 pub struct Hooks<'a> {
     /// The loss, for [`super::Objective::Custom`].
     pub loss: Option<LossFunction<'a>>,
+    /// The tape that `loss` may record on (with [`crate::nn::Pass::on`]), besides candle's graph.
+    pub tape: Tape,
     /// The factor on the learning rate, for a schedule of shape [`super::Shape::Function`].
     pub schedule: Option<StepFunction<'a>>,
     /// The temperature, for [`super::Temperature::Function`].

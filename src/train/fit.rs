@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::time::Instant;
 
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
 use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
+use super::course::Feed;
 use super::event::{Event, Flow, Hooks, Moment};
 use super::failure::{faulty_file, not_finite};
 use super::folder;
@@ -17,7 +19,7 @@ use super::schedule::Shape;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::nn::Parent;
-use crate::ops::Precision;
+use crate::ops::{Precision, add_gradients};
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -75,10 +77,9 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
     if run.step == 0 {
         warn_of_labels(run)?;
     }
-    let device = run.model.borrow().device().clone();
-    let options = run.batch_options();
-    let per_epoch = options.batches_per_epoch(run.identity.images).max(1);
-    let mut batches = run.data()?.batches(&options, &device)?;
+    let per_epoch = run.batch_options().batches_per_epoch(run.identity.images);
+    let per_epoch = per_epoch.div_ceil(run.config.course.accumulate).max(1);
+    let mut batches = Feed::new(run)?;
     let mut progress = run.session.progress(&run.name, run.step as u64, until as u64);
     let mut scores: Vec<(String, f64)> = Vec::new();
     run.status = Status::Paused;
@@ -98,6 +99,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
             }
         };
         let mut flow = step(run, &batch, &scores, hooks, ledger)?;
+        drop(batch);
         run.step += 1;
 
         let due = |every: Option<usize>| every.is_some_and(|every| run.step.is_multiple_of(every));
@@ -117,6 +119,19 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
             for (name, value) in &scores {
                 run.history.amend(name, *value);
             }
+            let (model, course) = (run.model.clone(), &run.config.course);
+            if run.beside.judge(&scores, &model.borrow(), course, run.step)? && run.step < run.steps() {
+                let text = format!(
+                    "{}: stopped at step {} after {} evaluations without a better val mIoU than {:.4} of step {}",
+                    run.name,
+                    run.step,
+                    run.beside.judged.since,
+                    run.beside.judged.best.unwrap_or(f64::NAN),
+                    run.beside.judged.step
+                );
+                run.session.print(&text);
+                flow = Flow::Stop;
+            }
         }
         if let (true, Some(facts)) = (epoch, &ledger.last)
             && tell(hooks, &facts.event(Moment::Epoch, &scores))? == Flow::Stop
@@ -134,7 +149,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         let score = scores.iter().find(|(n, _)| n == "val_miou");
         let score = score.map(|(_, v)| format!(" val mIoU {v:.3}")).unwrap_or_default();
         let known = ledger.last.as_ref();
-        let known = known.map(|f| format!("loss {:.4} lr {:.2e}{score}", f.loss, f.lr));
+        let known = known.map(|f| format!("loss {:.4}{} lr {:.2e}{score}", f.loss, named(run, f), f.lr));
         progress.at(run.step as u64, &known.unwrap_or_default());
     }
     if run.step >= run.steps() {
@@ -155,6 +170,16 @@ fn overdue(run: &Run, saved: Instant) -> bool {
     every != Some(0) && minutes > 0.0 && saved.elapsed().as_secs_f64() >= 60.0 * minutes
 }
 
+/// The numbers that a loss of the caller's named, for the bar.
+fn named(run: &Run, facts: &Facts) -> String {
+    let own = matches!(run.config.objective, Objective::Custom);
+    let numbers = facts.metrics.iter().filter(|(name, _)| own && name != "grad_norm");
+    numbers
+        .take(3)
+        .map(|(name, value)| format!(" {name} {value:.4}"))
+        .collect()
+}
+
 /// Read what the last steps found out and write it into the history. A step that was not finite undid itself and those after it on
 /// the device; the run goes back to before it and ends with the error.
 fn settle(run: &mut Run, ledger: &mut Ledger) -> Result<()> {
@@ -173,7 +198,7 @@ fn settle(run: &mut Run, ledger: &mut Ledger) -> Result<()> {
 /// One step on one batch: nothing but this changes parameters. After an error the state is that before the step.
 fn step(
     run: &mut Run,
-    batch: &Batch,
+    batch: &[Vec<Batch>],
     scores: &[(String, f64)],
     hooks: &mut Hooks,
     ledger: &mut Ledger,
@@ -213,34 +238,15 @@ impl<E: Into<Error>> From<E> for Failure {
 
 fn attempt(
     run: &mut Run,
-    batch: &Batch,
+    groups: &[Vec<Batch>],
     scores: &[(String, f64)],
     hooks: &mut Hooks,
     ledger: &mut Ledger,
 ) -> std::result::Result<Flow, Failure> {
     let lr = learning_rate(run, hooks)?;
     let temperature = temperature(run, hooks)?;
-    let random = RefCell::new(Random::derived(run.config.seed, &[STEP, run.step as u64]));
-    let computed = match (&mut hooks.loss, &run.config.objective) {
-        (Some(loss), Objective::Custom) => {
-            run.model.borrow().set_precision(run.config.precision);
-            let value = loss(batch, run.step);
-            run.model.borrow().set_precision(Precision::F32);
-            objective::Computed::new(value?)
-        }
-        _ => objective::compute(run, batch, temperature, &random)?,
-    };
-    let loss = ledger::scalar(&run.name, &computed.loss)?;
-    for warning in computed.warnings {
-        let times = run.warned.entry(warning.clone()).or_default();
-        *times += 1;
-        if *times == 1 {
-            run.session.warn(&format!("{}: step {}: {warning}", run.name, run.step));
-        }
-    }
-    let gradients = computed.tape.backward(&computed.loss)?;
-    // The graph holds every intermediate map; nothing below needs it.
-    drop(computed.loss);
+    let whole = gradients(run, groups, temperature, hooks)?;
+    let (gradients, loss) = (whole.gradients, whole.loss);
     let norm = match &ledger.guard {
         Some(guard) => {
             let squares = run.optimizer.squares(&gradients)?;
@@ -250,11 +256,11 @@ fn attempt(
     };
     ledger.push(Row {
         step: run.step,
-        epoch: batch.epoch,
+        epoch: whole.epoch,
         lr,
         updates: run.optimizer.steps(),
         loss: Number::Waiting(loss),
-        metrics: computed.metrics,
+        metrics: whole.metrics,
         norm,
     });
     if ledger.every > 1 {
@@ -281,7 +287,7 @@ fn attempt(
             .map_or(1.0, |most| (most / (facts.norm + 1e-6)).min(1.0));
         update(run, &gradients, lr, scale, ledger)?;
     }
-    if let (Some((features, labels)), Some(memory)) = (&computed.keys, &mut run.memory) {
+    for (batch, (features, labels), random) in &whole.keys {
         let averaged = run.average.as_ref().map(|a| objective::averaged_keys(a, batch));
         let averaged = averaged.transpose()?;
         let features = averaged.as_ref().unwrap_or(features);
@@ -289,11 +295,88 @@ fn attempt(
             Objective::PixelContrast { options, .. } => options.ignore_label,
             _ => 255,
         };
-        memory.store(features, labels, ignored, &mut random.borrow_mut())?;
+        if let Some(memory) = &mut run.memory {
+            memory.store(features, labels, ignored, &mut random.borrow_mut())?;
+        }
     }
     run.history.push(&facts.row());
     ledger.last = Some(facts);
     Ok(flow)
+}
+
+/// What the batches of one step gave.
+struct Whole<'a> {
+    gradients: GradStore,
+    loss: Tensor,
+    epoch: usize,
+    metrics: Vec<(String, Number)>,
+    /// What the memory of past keys takes of each batch.
+    keys: Vec<(&'a Batch, (Tensor, Tensor), RefCell<Random>)>,
+}
+
+/// The loss of a step and its gradients: the means over the batches that are accumulated.
+fn gradients<'a>(
+    run: &mut Run,
+    groups: &'a [Vec<Batch>],
+    temperature: Option<f64>,
+    hooks: &mut Hooks,
+) -> Result<Whole<'a>> {
+    let count = groups.len();
+    let mut whole: Option<Whole> = None;
+    for (i, group) in groups.iter().enumerate() {
+        let Some(batch) = group.first() else { continue };
+        let pass = run.step * count + i;
+        let random = RefCell::new(Random::derived(run.config.seed, &[STEP, pass as u64]));
+        let computed = match (&mut hooks.loss, &run.config.objective) {
+            (Some(loss), Objective::Custom) => {
+                run.model
+                    .borrow()
+                    .set_manner(run.config.precision, run.config.course.frozen_norm);
+                let value = loss(group, pass);
+                run.model.borrow().set_manner(Precision::F32, false);
+                objective::Computed::of(value?)
+            }
+            _ => objective::compute(run, batch, temperature, &random, &hooks.tape)?,
+        };
+        let mut share = ledger::scalar(&run.name, &computed.loss)?;
+        let mut minimised = computed.loss;
+        if count > 1 {
+            let part = 1.0 / count as f64;
+            (share, minimised) = ((share * part)?, (minimised * part)?);
+        }
+        for warning in computed.warnings {
+            let times = run.warned.entry(warning.clone()).or_default();
+            *times += 1;
+            if *times == 1 {
+                run.session.warn(&format!("{}: step {}: {warning}", run.name, run.step));
+            }
+        }
+        let gradients = hooks.tape.backward(&minimised)?;
+        // The graph holds every intermediate map; nothing below needs it.
+        drop(minimised);
+        let keys = computed.keys.map(|keys| (batch, keys, random));
+        whole = Some(match whole {
+            None => Whole {
+                gradients,
+                loss: share,
+                epoch: batch.epoch,
+                metrics: computed.metrics,
+                keys: keys.into_iter().collect(),
+            },
+            Some(so_far) => Whole {
+                gradients: add_gradients(so_far.gradients, &gradients)?,
+                loss: (so_far.loss + share)?,
+                epoch: so_far.epoch,
+                // counts and temperatures are those of the last batch
+                metrics: computed.metrics,
+                keys: so_far.keys.into_iter().chain(keys).collect(),
+            },
+        });
+    }
+    match whole {
+        Some(whole) => Ok(whole),
+        None => crate::fail!("internal: {}: a step without a batch", run.name),
+    }
 }
 
 /// Move the parameters, and what follows them; on a GPU by what its guard says, else with the gradients times `scale`.
@@ -307,6 +390,7 @@ fn update(run: &mut Run, gradients: &GradStore, lr: f64, scale: f64, ledger: &Le
     run.optimizer.set_lr(base);
     updated?;
     keep_within_bounds(run)?;
+    run.beside.follow(&run.model.borrow(), &run.config.course)?;
     move_average(run)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint;
@@ -15,7 +16,7 @@ use super::config::TrainConfig;
 use super::run::{Change, DataIdentity, Run, Status};
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
-use crate::nn::{ModelConfig, Parent};
+use crate::nn::Parent;
 use crate::session::{Place, Session};
 
 const CHECKPOINT: &str = "last.safetensors";
@@ -45,7 +46,7 @@ struct Record<'a> {
     name: &'a str,
     status: Status,
     step: usize,
-    model: &'a ModelConfig,
+    model: Value,
     model_seed: Option<u64>,
     parent: &'a Option<Parent>,
     parameters: usize,
@@ -168,7 +169,7 @@ fn write_config(run: &Run) -> Result<()> {
         name: &run.name,
         status: run.status,
         step: run.step,
-        model: model.config(),
+        model: model.record()?,
         model_seed: run.model_seed,
         parent: &run.parent,
         parameters: model.parameter_count(),

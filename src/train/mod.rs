@@ -5,6 +5,7 @@
 //! | `config` | [`TrainConfig`]: everything that determines a run except model and data |
 //! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
+//! | `course` | accumulation, an averaged network, the best network, patience, further sources |
 //! | `fit`, `objective` | the loop; the losses of the two built-in tasks |
 //! | `capacity` | batches that are larger than the data or the memory |
 //! | `failure` | the errors that end a run, with what was kept |
@@ -20,6 +21,7 @@ mod buffers;
 mod capacity;
 mod checkpoint;
 pub mod config;
+mod course;
 pub mod embedding;
 pub mod evaluate;
 pub mod event;
@@ -36,8 +38,9 @@ pub mod run;
 pub mod schedule;
 
 pub use config::{Objective, Task, Temperature, TrainConfig};
+pub use course::{Course, Keep};
 pub use evaluate::EvalOptions;
-pub use event::{Event, Flow, Hooks, Moment};
+pub use event::{Event, Flow, Hooks, LossValue, Moment};
 pub use history::History;
 pub use optimizer::{Group, Optimizer, OptimizerConfig, Rule};
 pub use run::{Change, Run, Status};

@@ -6,12 +6,13 @@ use candle_core::Tensor;
 
 use super::config::Objective;
 use super::embedding::EmbeddedPixels;
+use super::event::LossValue;
 use super::ledger::Number;
 use super::run::Run;
 use crate::data::Batch;
 use crate::error::Result;
 use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast_until};
-use crate::nn::{Pass, Segmenter};
+use crate::nn::{Inside, Pass, Segmenter};
 use crate::ops::{Graph, Tape, checked_labels};
 use crate::random::Random;
 
@@ -25,8 +26,6 @@ const DIAGNOSE: u64 = 0xD1A6;
 /// A loss with its graph, and what else came out of the pass.
 pub(super) struct Computed {
     pub(super) loss: Tensor,
-    /// Where the network's pass is recorded (empty for a loss that a script computed).
-    pub(super) tape: Tape,
     /// Numbers worth recording.
     pub(super) metrics: Vec<(String, Number)>,
     /// What the user should know.
@@ -36,11 +35,19 @@ pub(super) struct Computed {
 }
 
 impl Computed {
+    /// A loss of the caller's.
+    pub(super) fn of(value: LossValue) -> Self {
+        let metrics = value.metrics.into_iter();
+        Computed {
+            metrics: metrics.map(|(name, number)| (name, Number::Known(number))).collect(),
+            ..Self::new(value.loss)
+        }
+    }
+
     /// A bare loss.
     pub(super) fn new(loss: Tensor) -> Self {
         Computed {
             loss,
-            tape: Tape::new(),
             metrics: Vec::new(),
             warnings: Vec::new(),
             keys: None,
@@ -54,30 +61,34 @@ pub(super) fn compute(
     batch: &Batch,
     temperature: Option<f64>,
     random: &RefCell<Random>,
+    tape: &Tape,
 ) -> Result<Computed> {
     let model = run.model.borrow();
-    let tape = Tape::new();
-    let pass = Pass::training(random).on(&tape).at(run.config.precision);
-    let computed = match &run.config.objective {
+    let mut pass = Pass::training(random).on(tape).at(run.config.precision);
+    pass.frozen_norm = run.config.course.frozen_norm;
+    match &run.config.objective {
         Objective::PixelContrast { options, .. } => {
             let mut options = PixelContrastOptions::clone(options);
             options.temperature = temperature.unwrap_or(options.temperature);
-            contrast(run, &model, batch, &options, &pass, random)?
+            contrast(run, &model, batch, &options, &pass, random)
         }
         Objective::CrossEntropy(options) => {
             let (_, height, width) = batch.labels.dims3()?;
             if batch.labels.device().is_cuda() {
                 // A GPU does not stop at a label that is no class: its loss would be NaN.
-                checked_labels(&batch.host_labels, model.config().classes, options.ignore_label)?;
+                checked_labels(&batch.host_labels, model.classes(), options.ignore_label)?;
             }
             let maps = model.maps(&batch.images, &pass)?;
             let logits = model.classify_maps(&maps, Some([height, width]), &pass)?;
             drop(maps);
-            Computed::new(Graph::on(&tape).cross_entropy(&logits, &batch.labels, options)?)
+            Ok(Computed::new(Graph::on(tape).cross_entropy(
+                &logits,
+                &batch.labels,
+                options,
+            )?))
         }
         Objective::Custom => crate::fail!("{}: the loss is a function; give it again to go on", run.name),
-    };
-    Ok(Computed { tape, ..computed })
+    }
 }
 
 /// Both views go through the network as one batch, so that batch norm sees them together; the loss compares the halves.
@@ -101,7 +112,7 @@ fn contrast(
         None => (projected, None),
     };
     let predictions = match options.sampling {
-        Sampling::Hard => Some(predictions(model, &maps.narrow(0, 0, n)?, pass)?),
+        Sampling::Hard => Some(predictions(model, &maps.first(n)?, pass)?),
         _ => None,
     };
     let output = pixel_contrast_until(
@@ -140,7 +151,6 @@ fn contrast(
     }
     let keys = distorted.as_ref().unwrap_or(&features).detach();
     Ok(Computed {
-        tape: Tape::new(),
         loss: output.loss,
         metrics,
         warnings: output.warnings,
@@ -179,7 +189,7 @@ fn diagnostics(run: &Run, features: &Tensor, batch: &Batch, ignore_label: i64) -
 }
 
 /// The classifier's present opinion at the size of the features, for samplers that look for wrong pixels.
-fn predictions(model: &Segmenter, maps: &Tensor, pass: &Pass) -> Result<Tensor> {
+fn predictions(model: &Segmenter, maps: &Inside, pass: &Pass) -> Result<Tensor> {
     let pass = Pass::evaluation().at(pass.precision);
-    Ok(model.classify_maps(&maps.detach(), None, &pass)?.argmax(1)?)
+    Ok(model.classify_maps(maps, None, &pass)?.argmax(1)?)
 }

@@ -181,12 +181,13 @@ fn a_loss_that_is_not_finite_undoes_itself_and_all_after_it() {
     let train = |run: &mut Run, broken: usize| {
         let (model, random) = (run.model().clone(), RefCell::new(Random::new(0)));
         let calls = RefCell::new(Vec::new());
-        let mut loss = |batch: &Batch, step: usize| {
+        let mut loss = |batches: &[Batch], step: usize| {
+            let batch = &batches[0];
             calls.borrow_mut().push(step);
             *random.borrow_mut() = Random::new(step as u64);
             let logits = model.borrow().forward(&batch.images, &Pass::training(&random))?;
             let loss = cross_entropy(&logits, &batch.labels, &CrossEntropyOptions::default())?;
-            Ok(if step == broken { (loss * f64::NAN)? } else { loss })
+            Ok(if step == broken { (loss * f64::NAN)? } else { loss }.into())
         };
         let mut hooks = Hooks {
             loss: Some(&mut loss),

@@ -128,7 +128,7 @@ fn coarse_logits(model: &Segmenter, images: &Tensor, check: Check) -> Result<Ten
 fn windowed_logits(model: &Segmenter, images: &Tensor, window: [usize; 2], check: Check) -> Result<Tensor> {
     let (n, _, height, width) = images.dims4()?;
     let window = [window[0].min(height), window[1].min(width)];
-    let shape = (n, model.config().classes, height, width);
+    let shape = (n, model.classes(), height, width);
     if images.device().is_cuda() {
         let sum = Tensor::zeros(shape, DType::F32, images.device())?;
         let count = for_windows(model, images, window, check, |logits, at| {

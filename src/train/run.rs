@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Objective, Task, Temperature, TrainConfig};
+use super::course::{self, Beside};
 use super::event::Hooks;
 use super::folder::{self, Sitting};
 use super::history::History;
@@ -116,6 +117,7 @@ pub struct Run {
     pub(super) sittings: Vec<Sitting>,
     /// Whether this session has made steps: the last of `sittings` is its own.
     pub(super) begun: bool,
+    pub(super) beside: Beside,
 }
 
 impl Run {
@@ -131,10 +133,26 @@ impl Run {
         val: Option<Dataset>,
         config: &TrainConfig,
     ) -> Result<Self> {
+        Self::with_sources(session, model, data, Vec::new(), val, config)
+    }
+
+    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first.
+    pub fn with_sources(
+        session: &Session,
+        model: Rc<RefCell<Segmenter>>,
+        data: Dataset,
+        more: Vec<Dataset>,
+        val: Option<Dataset>,
+        config: &TrainConfig,
+    ) -> Result<Self> {
         let task = config.task.name();
         ensure!(!data.is_empty(), "{task}: the data set {} has no images", data.name());
         let batches = batch_options(config, 0).batches_per_epoch(data.len());
         let config = config.resolved(batches)?;
+        course::check_sources(task, &more, &config.course)?;
+        config
+            .course
+            .check_evaluations(task, val.is_some(), config.eval_every)?;
         check_classes(task, &model.borrow(), &data)?;
         if config.task != Task::Fit {
             data.check_labelled(task)?;
@@ -150,9 +168,11 @@ impl Run {
             Some(_) => Some(model.borrow().copy()?),
             None => None,
         };
+        let beside = Beside::new(&config.course, &model.borrow(), more)?;
         let on_gpu = model.borrow().device().is_cuda();
         Ok(Run {
             name: folder::claim_name(session, task),
+            beside,
             session: session.clone(),
             on_gpu,
             model,
@@ -349,16 +369,25 @@ impl Run {
     /// Evaluate on the validation set with the defaults: the names and values that go into the history.
     pub(super) fn validate(&self) -> Result<Vec<(String, f64)>> {
         let Some(val) = &self.val else { return Ok(Vec::new()) };
-        let score = evaluate::segmentation(
-            &self.session,
-            &self.model.borrow(),
-            val,
-            &evaluate::EvalOptions::default(),
-        )?;
-        Ok(vec![
-            ("val_miou".to_string(), score.miou()),
-            ("val_pixel_accuracy".to_string(), score.pixel_accuracy()),
-        ])
+        let mut scores = Vec::new();
+        let average = self.beside.average.iter().map(|average| ("ema_", average));
+        for (prefix, model) in std::iter::once(("", &self.model)).chain(average) {
+            let options = evaluate::EvalOptions::default();
+            let score = evaluate::segmentation(&self.session, &model.borrow(), val, &options)?;
+            scores.push((format!("{prefix}val_miou"), score.miou()));
+            scores.push((format!("{prefix}val_pixel_accuracy"), score.pixel_accuracy()));
+        }
+        Ok(scores)
+    }
+
+    /// The averaged network, where the run has one.
+    pub fn average(&self) -> Option<&Rc<RefCell<Segmenter>>> {
+        self.beside.average.as_ref()
+    }
+
+    /// A copy of the network with the best val mIoU, where the run keeps it.
+    pub fn best(&self) -> Option<&Rc<RefCell<Segmenter>>> {
+        self.beside.best.as_ref()
     }
 
     /// The temperature as it stands, if it is learnt.
@@ -376,17 +405,18 @@ fn batch_options(config: &TrainConfig, start: usize) -> BatchOptions {
         augment: config.augment.clone(),
         distort: config.distort.clone(),
         drop_last: true,
-        start,
+        start: start * config.course.accumulate,
         ..BatchOptions::default()
     }
 }
 
 /// The optimiser over what the task trains, and the temperature where it is learnt.
 pub(super) fn optimizer(model: &Segmenter, config: &TrainConfig) -> Result<(Optimizer, Option<Var>)> {
-    let classifier = format!("{}.", model.classifier_name());
+    let classifier = model.classifier_name().map(|name| format!("{name}."));
+    let ours = classifier.is_some();
     let trained = |name: &str| match config.task {
-        Task::Pretrain => !name.starts_with(&classifier),
-        Task::Finetune => !name.starts_with("projection."),
+        Task::Pretrain => !classifier.as_ref().is_some_and(|c| name.starts_with(c)),
+        Task::Finetune => !ours || !name.starts_with("projection."),
         Task::Fit => true,
     };
     let all = model.parameters("").into_iter().map(|p| (p.name, p.var));
@@ -410,7 +440,11 @@ pub(super) fn optimizer(model: &Segmenter, config: &TrainConfig) -> Result<(Opti
             });
         }
     }
-    Ok((Optimizer::new(parameters, &settings)?, temperature))
+    let mut optimizer = Optimizer::new(parameters, &settings)?;
+    if let Some(decay) = config.course.layer_decay {
+        optimizer.scale(course::layer_factor(model, decay)?);
+    }
+    Ok((optimizer, temperature))
 }
 
 /// The memory of past keys that the loss asks for.
@@ -428,7 +462,7 @@ pub(super) fn averaging(config: &TrainConfig) -> Option<f64> {
 
 /// Refuse data whose classes are not the model's.
 pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Result<()> {
-    let (ours, theirs) = (model.config().classes, data.classes());
+    let (ours, theirs) = (model.classes(), data.classes());
     ensure!(
         ours == theirs || theirs == 0, // none: images without labels
         "{task}: the model has {ours} classes, the data set {} has {theirs}; call model.new_classifier({theirs})",
@@ -455,6 +489,18 @@ impl Run {
         data: Option<Dataset>,
         val: Option<Dataset>,
     ) -> Result<Self> {
-        checkpoint::load(session, &place.into(), data, val)
+        checkpoint::load(session, &place.into(), None, data.into_iter().collect(), val)
+    }
+
+    /// [`Run::load`] of a run that trains a network of the user's own, into that network (built as it was), or that has several
+    /// sources.
+    pub fn load_into(
+        session: &Session,
+        place: impl Into<Place>,
+        model: Option<Rc<RefCell<Segmenter>>>,
+        data: Vec<Dataset>,
+        val: Option<Dataset>,
+    ) -> Result<Self> {
+        checkpoint::load(session, &place.into(), model, data, val)
     }
 }

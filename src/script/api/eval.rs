@@ -141,7 +141,7 @@ fn constructors() -> Vec<Entry> {
             let options = EvalOptions { scales, flip, ..EvalOptions::default() };
             let (model, set) = (model.0.borrow(), data.set());
             let found = evaluate::pseudo_labels(ctx.session(), &model, set, threshold, &options)?;
-            let classes = model.config().classes;
+            let classes = model.classes();
             let named = set.classes() == classes;
             let names = match named {
                 true => set.class_names().to_vec(),

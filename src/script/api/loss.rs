@@ -41,7 +41,7 @@ fn supervised() -> Vec<crate::script::table::Entry> {
         ) -> Tensor {
             let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
             let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
-            ops::in_single(&logits, |logits| loss::cross_entropy(logits, &labels, &options))
+            ops::in_single(&logits, |logits| ctx.graph().cross_entropy(logits, &labels, &options))
         }
 
         /// The dice loss: one minus the overlap of prediction and truth, mean over the classes present.

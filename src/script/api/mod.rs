@@ -10,6 +10,7 @@ mod loss;
 mod math;
 mod memory;
 mod model;
+mod nn;
 mod optim;
 mod plot;
 mod session;
@@ -38,6 +39,7 @@ pub fn table() -> Table {
         tensor::declare,
         data::declare,
         model::declare,
+        nn::declare,
         loss::declare,
         memory::declare,
         optim::declare,

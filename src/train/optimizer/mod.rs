@@ -107,6 +107,13 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Multiply the learning rate of each parameter by a factor of its name.
+    pub(super) fn scale(&mut self, factor: impl Fn(&str) -> f64) {
+        for slot in &mut self.slots {
+            slot.multiple *= factor(&slot.name);
+        }
+    }
+
     /// The number of steps made.
     pub fn steps(&self) -> u64 {
         self.steps

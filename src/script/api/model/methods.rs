@@ -1,26 +1,49 @@
 //! The methods of models.
 
+use std::collections::HashMap;
 use std::rc::Rc;
+
+use candle_core::DType;
 
 use super::Model;
 use super::parameters::{Loaded, Parameters};
-use crate::nn::{LoadOptions, Segmenter, weights};
+use crate::nn::{LoadOptions, Segmenter, Value, weights};
+use crate::script::api::tensor::affordable;
 use crate::script::context::count;
 use crate::script::options::dynamic_from;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
+use crate::script::values::describe;
+
+/// How the array that `encode` gives remembers, as its tag, that a side of the images was odd: a map of stride 2 does not tell.
+const ODD_HEIGHT: i32 = 1;
+const ODD_WIDTH: i32 = 2;
 
 /// Naming a part that does not exist is a mistake worth an error.
 fn known_part(prefix: &str, model: &Segmenter) -> Result<()> {
+    let names = match (model.stage_name(), model.classifier_name()) {
+        (Some(stage), Some(classifier)) => vec![stage.to_string(), format!("{classifier}.weight")],
+        _ => model.parameters("").into_iter().map(|p| p.name).take(2).collect(),
+    };
     ensure!(
         model.has_part(prefix),
-        "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {} and {}.weight; print(model) \
+        "no parameter's name begins with \"{prefix}\"; the parts are {}, with names such as {}; print(model) \
          lists them",
         parts(model).join(", "),
-        model.stage_name(),
-        model.classifier_name()
+        names.join(" and ")
     );
     Ok(())
+}
+
+/// Beginnings of names and what replaces them, the longest first.
+fn renames(map: Map) -> Result<Vec<(String, String)>> {
+    let pair = |(from, to): (_, Dynamic)| match to.into_immutable_string() {
+        Ok(to) => Ok((String::from(from), to.to_string())),
+        Err(found) => fail!("`rename` must map strings to strings, found {found} for \"{from}\""),
+    };
+    let mut renames = map.into_iter().map(pair).collect::<Result<Vec<_>>>()?;
+    renames.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    Ok(renames)
 }
 
 fn parts(model: &Segmenter) -> Vec<String> {
@@ -40,15 +63,17 @@ pub(super) fn entries() -> Vec<Entry> {
         /// Compute the logits [n, classes, h, w] of normalised images [n, 3, h, w], at their size.
         ///
         /// Images of any size are taken. In training mode batch norm uses the batch's own statistics and updates the running
-        /// ones, and dropout is active; call `eval()` before predicting. Inside `tensor::no_grad` no graph is kept.
+        /// ones, and dropout is active; call `eval()` before predicting. Inside `tensor::no_grad` no graph is kept. A layer of `nn::` gives
+        /// what it computes of any tensor.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
         /// let logits = net.forward(tensor::randn([2, 3, 32, 40]));
         /// assert_eq(logits.shape, [2, 3, 32, 40]);
         /// ```
-        fn forward(ctx, model: Model, /// Normalised images [n, 3, h, w].
-                   images: Tensor) -> Tensor {
-            model.pass(ctx, |model, pass| model.forward(&images, pass))
+        fn forward(ctx, model: Model, /// Normalised images [n, 3, h, w]; whatever a layer takes.
+                   images: Tensor) -> Value {
+            let images = ctx.seen(&images);
+            model.pass(ctx, |model, pass| model.compute(&images, pass))
         }
 
         /// Compute the decoder's map of normalised images: what the classifier and the projection head look at.
@@ -58,6 +83,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn features(ctx, model: Model, /// Normalised images [n, 3, h, w].
                     images: Tensor) -> Tensor {
+            let images = ctx.seen(&images);
             model.pass(ctx, |model, pass| model.features(&images, pass))
         }
 
@@ -70,7 +96,100 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn embed(ctx, model: Model, /// Normalised images [n, 3, h, w].
                  images: Tensor) -> Tensor {
+            let images = ctx.seen(&images);
             model.pass(ctx, |model, pass| model.embed(&images, pass))
+        }
+
+        /// Compute the encoder's maps of normalised images, from fine to coarse.
+        ///
+        /// Of a ResNet the maps after the stem (stride 2) and the four stages, of a Mix Transformer those of the four stages.
+        /// `decode`, then `classify` or `project` go on with them: in a row they compute what `forward` and `embed` do.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let x = tensor::randn([2, 3, 32, 32]);
+        /// net.eval();
+        /// let maps = net.encode(x);
+        /// assert_eq(maps[1].shape, [2, 64, 8, 8]);
+        /// assert_eq(net.classify(net.decode(maps), [32, 32]), net.forward(x));
+        /// ```
+        fn encode(ctx, model: Model, /// Normalised images [n, 3, h, w].
+                  images: Tensor) -> Dynamic {
+            let images = ctx.seen(&images);
+            let maps = model.pass(ctx, |model, pass| model.encode(&images, pass))?;
+            let maps: Array = maps.into_iter().map(Dynamic::from).collect();
+            let odd = |side: usize| (images.dims()[side] % 2) as i32;
+            let mut maps = Dynamic::from_array(maps);
+            maps.set_tag(ODD_HEIGHT * odd(2) + ODD_WIDTH * odd(3));
+            Ok(maps)
+        }
+
+        /// Compute the decoder's map of the encoder's maps: `features` is `decode` of `encode`.
+        /// ```
+        /// let net = model::unet(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let x = tensor::randn([2, 3, 32, 32]);
+        /// let maps = net.encode(x);
+        /// maps[4] = maps[4] * 0.5;
+        /// assert_eq(net.decode(maps).shape, net.features(x).shape);
+        /// ```
+        fn decode(ctx, model: Model, /// What `encode` gave, perhaps changed.
+                  maps: Dynamic,
+                  /// The size of the images (U-Net's map has it); twice that of the finest map if absent, less one where `encode` saw
+                  /// an odd side.
+                  size: Option<[usize; 2]> = None) -> Tensor {
+            let odd = |side: i32| usize::from(maps.tag() & side != 0);
+            let odd = [odd(ODD_HEIGHT), odd(ODD_WIDTH)];
+            let maps = <Vec<Tensor> as Arg>::read(maps).map_err(|_| Error::usage("`maps` must be the array of tensors that encode gave"))?;
+            let maps: Vec<Tensor> = maps.iter().map(|t| ctx.seen(t)).collect();
+            let from_maps = || match maps.first().map(Tensor::dims) {
+                Some([_, _, h, w]) => [(2 * h).saturating_sub(odd[0]), (2 * w).saturating_sub(odd[1])],
+                _ => [1, 1],
+            };
+            let size = size.unwrap_or_else(from_maps);
+            model.pass(ctx, |model, pass| model.decode(&maps, size, pass))
+        }
+
+        /// Compute the logits of the decoder's map, resized to the size of the images.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// assert_eq(net.classify(tensor::randn([1, 16, 8, 8]), [32, 30]).shape, [1, 3, 32, 30]);
+        /// ```
+        fn classify(ctx, model: Model, /// What `features` or `decode` gave, perhaps changed.
+                    features: Tensor,
+                    /// Height and width of the logits.
+                    size: [usize; 2]) -> Tensor {
+            let features = ctx.seen(&features);
+            let classes = model.0.borrow().classes();
+            let images = features.dims().first().copied().unwrap_or(0);
+            affordable(&[images, classes, size[0], size[1]], DType::F32)?;
+            model.pass(ctx, |model, pass| model.classify(&features, size, pass))
+        }
+
+        /// Compute the projection head's map of the decoder's map, not normalised (`embed` is, over the channels).
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// assert_eq(net.project(tensor::randn([1, 16, 8, 8])).shape, [1, 8, 8, 8]);
+        /// ```
+        fn project(ctx, model: Model, /// What `features` or `decode` gave, perhaps changed.
+                   features: Tensor) -> Tensor {
+            let features = ctx.seen(&features);
+            model.pass(ctx, |model, pass| model.project(&features, pass))
+        }
+
+        /// Compute `logits`, `features` and `embeddings` of normalised images in one pass.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// let x = tensor::randn([1, 3, 32, 32]);
+        /// let out = net.outputs(x);
+        /// assert_eq(out.logits, net.forward(x));
+        /// assert_eq(out.embeddings, net.embed(x));
+        /// ```
+        fn outputs(ctx, model: Model, /// Normalised images [n, 3, h, w].
+                   images: Tensor) -> Map {
+            let images = ctx.seen(&images);
+            let out = model.pass(ctx, |model, pass| model.outputs(&images, pass))?;
+            let parts = [("logits", out.logits), ("features", out.features), ("embeddings", out.embeddings)];
+            Ok(parts.into_iter().map(|(name, t)| (name.into(), Dynamic::from(t))).collect())
         }
 
         /// List the trainable parameters below a name, without the frozen ones, for an optimiser.
@@ -93,8 +212,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// assert_eq(net.freeze("encoder.layer1"), 12);
         /// assert_eq(net.parameters("encoder.layer1").len, 0);
         /// ```
-        fn freeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
-                  prefix: String) -> usize {
+        fn freeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`; everything if empty.
+                  prefix: String = String::new()) -> usize {
             let model = model.0.borrow();
             known_part(&prefix, &model)?;
             Ok(model.freeze(&prefix))
@@ -107,8 +226,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// net.unfreeze("encoder.layer4");
         /// assert_eq(net.parameters("encoder").len, 15);
         /// ```
-        fn unfreeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`.
-                    prefix: String) -> usize {
+        fn unfreeze(ctx, model: Model, /// The part: `"encoder"`, `"encoder.layer1"`; everything if empty.
+                    prefix: String = String::new()) -> usize {
             let model = model.0.borrow();
             known_part(&prefix, &model)?;
             Ok(model.unfreeze(&prefix))
@@ -150,7 +269,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// assert_eq(model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 }).classes, 3);
         /// ```
         get classes(ctx, model: Model) -> usize {
-            Ok(model.0.borrow().config().classes)
+            Ok(model.0.borrow().classes())
         }
 
         /// Everything that determines the model except its numbers, as a map.
@@ -159,8 +278,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// assert_eq(net.config.output_stride, 16);
         /// ```
         get config(ctx, model: Model) -> Dynamic {
-            let config = serde_json::to_value(model.0.borrow().config()).map_err(|e| Error::usage(e.to_string()))?;
-            Ok(dynamic_from(&config))
+            Ok(dynamic_from(&model.0.borrow().record()?))
         }
 
         /// Copy every parameter and running statistic into a map from name to tensor.
@@ -171,6 +289,54 @@ pub(super) fn entries() -> Vec<Entry> {
         fn state(ctx, model: Model) -> Map {
             let state = model.0.borrow().state()?;
             Ok(state.into_iter().map(|(name, t)| (name.into(), Dynamic::from(t))).collect())
+        }
+
+        /// Take over tensors by name, as `state()` gives them, and report what fitted.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let before = net.state();
+        /// net.new_classifier(3, #{ seed: 5 });
+        /// net.load_state(before);
+        /// assert_eq(net.state()["segmentation_head.0.weight"], before["segmentation_head.0.weight"]);
+        /// ```
+        fn load_state(ctx, model: Model,
+            /// From name to tensor.
+            state: Map,
+            /// Refuse all of it unless every tensor fits.
+            strict: bool = true,
+            /// By what the names differ: put in front of them, or taken away, whichever fits; found by itself if absent.
+            prefix: Option<String> = None,
+            /// Beginnings of names and what replaces them: `#{ "module.": "" }`.
+            rename: Map = Map::new()
+        ) -> Loaded {
+            let tensor = |(name, value): (_, Dynamic)| match Tensor::convert(&value) {
+                Some(t) => Ok((String::from(name), t.detach())),
+                None => fail!("`state` must map names to tensors, found {} for \"{name}\"", describe(&value)),
+            };
+            let state = state.into_iter().map(tensor).collect::<Result<HashMap<_, _>>>()?;
+            let options = LoadOptions { strict, prefix, rename: renames(rename)? };
+            Ok(Loaded(Rc::new(model.0.borrow().load_state(&state, &options)?)))
+        }
+
+        /// Move every number towards that of another network: own = decay own + (1 - decay) other, running statistics with them.
+        ///
+        /// A teacher that follows its student; both are of one architecture, the teacher made by `copy()`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let teacher = net.copy();
+        /// net.new_classifier(3, #{ seed: 5 });
+        /// let name = "segmentation_head.0.weight";
+        /// let expected = teacher.state()[name] * 0.75 + net.state()[name] * 0.25;
+        /// teacher.ema(net, 0.75);
+        /// assert_close(teacher.state()[name], expected);
+        /// ```
+        fn ema(ctx, model: Model,
+            /// The network that is followed.
+            other: Model,
+            /// The share kept of the own numbers.
+            decay: f64
+        ) {
+            model.0.borrow().follow(&other.0.borrow(), decay)
         }
 
         /// Replace the classifier by a fresh one; an optimiser made before still holds the old parameters.
@@ -231,15 +397,9 @@ pub(super) fn entries() -> Vec<Entry> {
             /// Beginnings of names and what replaces them: `#{ "backbone.": "encoder." }`; each must begin some name.
             rename: Map = Map::new()
         ) -> Loaded {
-            let rename = rename.into_iter().map(|(from, to)| match to.into_immutable_string() {
-                Ok(to) => Ok((from.to_string(), to.to_string())),
-                Err(found) => fail!("`rename` must map strings to strings, found {found} for \"{from}\""),
-            });
-            let mut rename = rename.collect::<Result<Vec<_>>>()?;
-            rename.sort_by_key(|(from, _)| std::cmp::Reverse(from.len())); // the longest beginning wins
             let path = ctx.session().input_path(&path)?;
             let file = weights::read(&path, ctx.session().device())?;
-            let options = LoadOptions { strict, prefix, rename };
+            let options = LoadOptions { strict, prefix, rename: renames(rename)? };
             let report = model.0.borrow().load_state(&file.tensors, &options);
             let report = report.map_err(|e| Error::usage(format!("{e} (file {path})")))?;
             if let (false, Ok(mut model)) = (report.loaded.is_empty(), model.0.try_borrow_mut()) {

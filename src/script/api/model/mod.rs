@@ -6,7 +6,8 @@ mod parameters;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, ProjectionConfig, Segmenter};
+use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, ProjectionConfig, Segmenter, Value};
+use crate::script::Context;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -24,32 +25,67 @@ impl Model {
 
     /// Run `body` with the pass that the model's mode and `tensor::no_grad` ask for.
     fn pass<T>(&self, ctx: &Call, body: impl FnOnce(&Segmenter, &Pass) -> Result<T>) -> Result<T> {
+        if ctx.outer().is_none() {
+            ctx.remember_network(&self.0);
+        }
         let (model, session) = (self.0.borrow(), ctx.session());
-        let training = model.training();
+        let outer = ctx.outer();
+        let training = model.training() && outer.is_none_or(|o| o.training);
         // only training draws: evaluating must not move the session's random state
         let check = || session.check_cancel();
         let random = training.then(|| RefCell::new(session.random()));
-        let mut pass = Pass::evaluation().at(model.precision()).until(&check);
-        (pass.training, pass.track, pass.random) = (training, ctx.tracking(), random.as_ref());
+        let precision = outer.map_or(model.precision(), |o| o.precision);
+        let mut pass = Pass::evaluation().at(precision).until(&check);
+        pass.frozen_norm = outer.map_or(model.frozen_norm(), |o| o.frozen_norm);
+        (pass.training, pass.random) = (training, random.as_ref());
+        if ctx.tracking() {
+            pass = pass.on(ctx.tape());
+            pass.track = true;
+        }
         body(&model, &pass)
+    }
+}
+
+impl Reply for Value {
+    fn kind() -> String {
+        Tensor::NAME.into()
+    }
+    fn reply(self, _: &Context) -> Dynamic {
+        match self {
+            Value::Tensor(t) => Dynamic::from(t),
+            Value::Maps(maps) => Dynamic::from_array(maps.into_iter().map(Dynamic::from).collect()),
+            Value::Outputs(given) => {
+                let named = [("features", given.features), ("embeddings", given.embeddings)];
+                let named = named.into_iter().filter_map(|(name, t)| Some((name, t?)));
+                let all = std::iter::once(("logits", given.logits)).chain(named);
+                let map: Map = all.map(|(name, t)| (name.into(), Dynamic::from(t))).collect();
+                map.into()
+            }
+        }
     }
 }
 
 impl ScriptType for Model {
     const NAME: &'static str = "Model";
-    const DOC: &'static str = "A segmentation network: encoder, decoder, classifier and projection head.";
+    const DOC: &'static str =
+        "A segmentation network (encoder, decoder, classifier, projection head), a network of your own, or a layer.";
     fn display(&self) -> String {
         self.0.borrow().summary()
     }
     fn brief(&self) -> String {
         let model = self.0.borrow();
-        let config = model.config();
-        format!(
-            "Model {} {} {} classes",
-            config.architecture.name(),
-            config.encoder.name(),
-            config.classes
-        )
+        match (model.config(), model.module()) {
+            (Some(config), _) => format!(
+                "Model {} {} {} classes",
+                config.architecture.name(),
+                config.encoder.name(),
+                config.classes
+            ),
+            (_, Some(module)) if model.classes() > 0 => {
+                format!("Model {} {} classes", module.describe(), model.classes())
+            }
+            (_, module) => format!("Model {}", module.map(|m| m.describe()).unwrap_or_default()),
+        }
     }
 }
 
@@ -266,6 +302,26 @@ fn constructors() -> Vec<Entry> {
                 ..base
             };
             make(ctx, &config, seed)
+        }
+
+        /// Make a network for training and evaluation of a layer of one's own: what it gives for images is logits.
+        ///
+        /// Logits of any size; they are brought to that of the images, bilinear. A block may give `#{ logits, features, embeddings }`:
+        /// `pretrain` compares the embeddings, without them the features.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [16, 16] });
+        /// let layers = nn::sequential([nn::conv2d(3, 8, #{ padding: 1, stride: 2 }), nn::batch_norm(8), nn::activation("relu"),
+        ///     nn::conv2d(8, data.classes, #{ kernel: 1 })]);
+        /// let net = model::from(layers, #{ classes: data.classes });
+        /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2, checkpoint_every: 0 });
+        /// assert_eq(net.forward(tensor::zeros([1, 3, 16, 16])).shape, [1, data.classes, 16, 16]);
+        /// ```
+        fn from(ctx, /// A layer, such as `nn::block(..)` or `nn::sequential(..)`.
+                network: Model,
+                /// Number of classes.
+                classes: usize) -> Model {
+            let module = super::nn::module(&network, "`network`")?;
+            Ok(Model::new(Segmenter::own(module, classes, ctx.session().device())?))
         }
 
         /// Read a model that `save` or a training run wrote; the file knows its own architecture.

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod display;
 mod elementwise;
+mod gradients;
 mod index;
 mod layers;
 mod make;
@@ -12,54 +13,15 @@ mod shape;
 mod statistics;
 mod storage;
 
-use std::rc::Rc;
-
 use candle_core::DType;
-use candle_core::backprop::GradStore;
 
 use crate::error::choose;
 use crate::ops;
-use crate::script::context::count;
 use crate::script::prelude::*;
 
 pub use crate::device::device_name;
 pub use arithmetic::equal;
-
-/// The gradients that `backward()` gives.
-#[derive(Clone)]
-pub struct Gradients(pub Rc<GradStore>);
-
-/// The Euclidean norm.
-fn norm(t: &Tensor) -> Result<f64> {
-    let norm = ops::reduce::norm(&t.to_dtype(DType::F64)?, &ops::reduce::all(t))?;
-    Ok(norm.flatten_all()?.to_vec1::<f64>()?.iter().sum())
-}
-
-impl ScriptType for Gradients {
-    const NAME: &'static str = "Gradients";
-    const DOC: &'static str = "What `backward()` gives: the gradient of every variable.";
-    fn display(&self) -> String {
-        let mut found: Vec<(Vec<usize>, f64)> = self
-            .0
-            .get_ids()
-            .filter_map(|id| self.0.get_id(*id))
-            .map(|g| (g.dims().to_vec(), norm(g).unwrap_or(f64::NAN)))
-            .collect();
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let total = found.iter().map(|(_, n)| n * n).sum::<f64>().sqrt();
-        let mut text = format!("{} of {}, norm {total:.4e}", Self::NAME, count(found.len(), "tensor"));
-        for (shape, norm) in found.iter().take(5) {
-            text.push_str(&format!("\n  {norm:.4e}  {shape:?}"));
-        }
-        if found.len() > 5 {
-            text.push_str("\n  ... largest first; g.of(variable) gives one");
-        }
-        text
-    }
-    fn brief(&self) -> String {
-        format!("Gradients of {}", count(self.0.get_ids().count(), "tensor"))
-    }
-}
+pub use gradients::Gradients;
 
 impl ScriptType for Tensor {
     const NAME: &'static str = "Tensor";
@@ -78,7 +40,6 @@ impl ScriptType for Tensor {
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
     table.script_type::<Tensor>();
-    table.script_type::<Gradients>();
     make::declare(table);
     storage::declare(table);
     shape::declare(table);
@@ -87,44 +48,7 @@ pub fn declare(table: &mut Table) {
     layers::declare(table);
     operators::declare(table);
     index::declare(table);
-    gradients(table);
-}
-
-fn gradients(table: &mut Table) {
-    table.methods::<Tensor>("Tensor", entries! {
-        /// The gradients of this one-element tensor with respect to every variable it came from.
-        /// ```
-        /// let w = tensor::variable(tensor::from([3.0]));
-        /// assert_eq((w * w).sum().backward().of(w), tensor::from([6.0]));
-        /// ```
-        fn backward(ctx, t: Tensor) -> Gradients {
-            ensure!(t.elem_count() == 1, "starts from one number, found {}; write .sum() or .mean() first", t.brief());
-            ensure!(t.dtype().is_float(), "needs floats, found {}", t.brief());
-            Ok(Gradients(Rc::new(t.backward()?)))
-        }
-        /// The same values cut off from the gradient graph.
-        /// ```
-        /// let w = tensor::variable(tensor::ones([1]));
-        /// assert_eq((w.detach() * 2).sum().backward().of(w), ());
-        /// ```
-        fn detach(ctx, t: Tensor) -> Tensor { Ok(t.detach()) }
-    });
-    table.methods::<Gradients>(
-        "Gradients",
-        entries! {
-            /// The gradient of a variable, or `()` if it played no part.
-            /// ```
-            /// let w = tensor::variable(tensor::from([2.0]));
-            /// let v = tensor::variable(tensor::from([2.0]));
-            /// let g = w.sqr().sum().backward();
-            /// assert_eq(g.of(w), tensor::from([4.0]));
-            /// assert_eq(g.of(v), ());
-            /// ```
-            fn of(ctx, gradients: Gradients, variable: Tensor) -> Option<Tensor> {
-                Ok(gradients.0.get(&variable).map(Tensor::detach))
-            }
-        },
-    );
+    gradients::declare(table);
 }
 
 /// A tensor or a number.

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::script::api::{Model, batch_map};
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::train::{Event, Flow, Hooks, Moment};
+use crate::train::{Event, Flow, Hooks, LossValue, Moment};
 
 /// The stream of random numbers inside a loss closure.
 const CLOSURE: u64 = 0xC105;
@@ -31,24 +31,17 @@ impl Closures {
         body: impl FnOnce(&mut Hooks) -> Result<T>,
     ) -> Result<T> {
         let step = std::cell::Cell::new(0);
-        let mut loss = |batch: &Batch, at: usize| {
+        let mut loss = |batches: &[Batch], at: usize| {
             step.set(at);
             let Some(closure) = &self.loss else {
                 fail!("{}: the loss is a closure; give it again to go on", ctx.function())
             };
             // The draws inside the closure (dropout, randn) follow from the step, so that a resumed run repeats them.
             let stream = Random::derived(seed, &[CLOSURE, at as u64]).bits();
-            let value = ctx
-                .session()
-                .with_seed(stream, || ctx.call(closure, (model.clone(), batch_map(batch.clone()))))?;
-            match value.clone().try_cast::<Tensor>() {
-                Some(loss) => Ok(loss),
-                None => fail!(
-                    "{}: the loss must return a tensor of one number, found {}",
-                    ctx.function(),
-                    describe(&value)
-                ),
-            }
+            let maps = batches.iter().map(|batch| Dynamic::from(batch_map(batch.clone())));
+            let arguments: Vec<Dynamic> = std::iter::once(Dynamic::from(model.clone())).chain(maps).collect();
+            let value = ctx.session().with_seed(stream, || ctx.call(closure, arguments))?;
+            loss_value(ctx.function(), &value)
         };
         let number = |what: &str, closure: &Option<FnPtr>, step: usize| -> Result<f64> {
             let Some(closure) = closure else {
@@ -79,6 +72,7 @@ impl Closures {
         };
         let mut hooks = Hooks {
             loss: Some(&mut loss),
+            tape: ctx.tape().clone(),
             schedule: Some(&mut schedule),
             temperature: Some(&mut temperature),
             listener: (self.on_step.is_some() || self.on_epoch.is_some()).then_some(&mut listener),
@@ -86,6 +80,42 @@ impl Closures {
         };
         body(&mut hooks)
     }
+}
+
+/// What the loss returned: a tensor, or a map of `loss` and further numbers.
+fn loss_value(function: &str, value: &Dynamic) -> Result<LossValue> {
+    if let Some(loss) = Tensor::convert(value) {
+        return Ok(loss.into());
+    }
+    let wanted = "a tensor of one number, or #{ loss, .. } with further numbers";
+    let Some(map) = value.read_lock::<Map>() else {
+        fail!("{function}: the loss must return {wanted}, found {}", describe(value))
+    };
+    let Some(loss) = map.get("loss").and_then(Tensor::convert) else {
+        fail!("{function}: the loss must return {wanted}, found a map whose `loss` is no tensor")
+    };
+    let mut metrics = Vec::new();
+    for (name, value) in map.iter().filter(|(name, _)| name.as_str() != "loss") {
+        let number = match (f64::convert(value), Tensor::convert(value)) {
+            (Some(number), _) => number,
+            (None, Some(t)) if t.elem_count() == 1 => t
+                .detach()
+                .to_dtype(candle_core::DType::F64)?
+                .flatten_all()?
+                .get(0)?
+                .to_scalar()?,
+            _ => fail!(
+                "{function}: `{name}`, which the loss returned, must be a number, found {}",
+                describe(value)
+            ),
+        };
+        ensure!(
+            !["step", "epoch", "lr", "grad_norm"].contains(&name.as_str()),
+            "{function}: the loss returned `{name}`, a column that the history has of its own; choose another name"
+        );
+        metrics.push((name.to_string(), number));
+    }
+    Ok(LossValue { loss, metrics })
 }
 
 /// `#{ step, epoch, loss, lr, metrics }`.

@@ -65,6 +65,29 @@ pub(super) fn entries() -> Vec<Entry> {
             Ok(Model(run.get()?.model().clone()))
         }
 
+        /// The averaged network of a run with `ema`, else `()`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0, ema: 0.9, val: data });
+        /// assert(run.ema.state()["encoder.conv1.weight"] != net.state()["encoder.conv1.weight"]);
+        /// assert(run.history.ema_val_miou[0] < 1.0);
+        /// ```
+        get ema(ctx, run: ScriptRun) -> Option<Model> {
+            Ok(run.get()?.average().map(|average| Model(average.clone())))
+        }
+
+        /// A copy of the network with the best val mIoU of a run with `keep: "best"`, else `()`.
+        /// ```
+        /// let data = data::scenes(#{ count: 2, size: [32, 48] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2, checkpoint_every: 0, keep: "best", val: data, eval_every: 1 });
+        /// assert_close(eval::segmentation(run.best, data).miou, run.history.val_miou.max());
+        /// ```
+        get best(ctx, run: ScriptRun) -> Option<Model> {
+            Ok(run.get()?.best().map(|best| Model(best.clone())))
+        }
+
         /// Name of the run and of its folder below the run folder.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });

@@ -8,7 +8,7 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use super::{Data, Model};
-use crate::data::Distort;
+use crate::data::{Dataset, Distort};
 use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
 use crate::script::api::known::PretrainLoss;
 use crate::script::prelude::*;
@@ -137,17 +137,52 @@ fn sparkline(values: &[f64], width: usize) -> String {
     means.iter().map(sign).collect()
 }
 
+/// One data set, or several that are trained on together.
+#[derive(Clone)]
+struct Sources(Vec<Data>);
+
+impl Sources {
+    fn sets(&self) -> Vec<Dataset> {
+        self.0.iter().map(|data| data.set().clone()).collect()
+    }
+}
+
+impl From<Data> for Sources {
+    fn from(data: Data) -> Self {
+        Sources(vec![data])
+    }
+}
+
+impl Arg for Sources {
+    fn kind() -> String {
+        format!("{0} or [{0}]", Data::NAME)
+    }
+    fn wanted() -> String {
+        "a data set, or an array of data sets".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        match Data::convert(value) {
+            Some(data) => Some(data.into()),
+            None => Vec::<Data>::convert(value).map(Sources),
+        }
+    }
+}
+
 /// Make a run and go to its end.
 fn start(
     ctx: &Call,
     model: &Model,
-    data: &Data,
+    data: &Sources,
     val: Option<Data>,
     config: &TrainConfig,
     closures: Closures,
 ) -> Result<ScriptRun> {
     let val = val.map(|v| v.set().clone());
-    let run = Run::new(ctx.session(), model.0.clone(), data.set().clone(), val, config)?;
+    let mut sources = data.sets().into_iter();
+    let Some(first) = sources.next() else {
+        fail!("{}: `data` is an empty array, expected data sets", ctx.function())
+    };
+    let run = Run::with_sources(ctx.session(), model.0.clone(), first, sources.collect(), val, config)?;
     let run = ScriptRun {
         run: Rc::new(RefCell::new(run)),
         closures: Rc::new(closures),
@@ -203,7 +238,7 @@ fn constructors() -> Vec<Entry> {
             closures.temperature = closure;
             let path = format!("{}: distort", ctx.function());
             let distort = distort.map(|d| d.fill(&path)).transpose()?.or(config.distort);
-            start(ctx, &model, &data, None, &TrainConfig { distort, ..config }, closures)
+            start(ctx, &model, &data.into(), None, &TrainConfig { distort, ..config }, closures)
         }
 
         /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
@@ -230,11 +265,13 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptRun {
             let options = loss.fill(&format!("{}: loss", ctx.function()))?;
             let (config, closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::finetune(options) })?;
-            start(ctx, &model, &data, val, &config, closures)
+            start(ctx, &model, &data.into(), val, &config, closures)
         }
 
         /// Train a network with any loss written in the script: `|model, batch| loss`, a tensor of one number.
         ///
+        /// Several sources, `[labelled, unlabelled]` with `batch_size: [4, 8]`, give the closure a batch of each: `|model, l, u| loss`; epochs
+        /// are those of the first. A map `#{ loss, .. }` names further numbers for the history and the bar.
         /// The batch is a map of `images`, `distorted` (with `distort`), `labels`, `names`, `indices`, `epoch`. Parameters that
         /// receive no gradient stay as they are.
         /// ```
@@ -244,7 +281,7 @@ fn constructors() -> Vec<Entry> {
         ///     #{ steps: 2, batch_size: 2, optimizer: #{ lr: 0.01 }, checkpoint_every: 0 });
         /// assert_eq(run.step, 2);
         /// ```
-        fn fit(ctx, model: Model, data: Data,
+        fn fit(ctx, model: Model, data: Sources,
             /// The loss: `|model, batch| ..`.
             loss: FnPtr,
             /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
@@ -272,9 +309,11 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn load(ctx, path: String,
             /// The data set it was trained on.
-            data: Option<Data> = None,
+            data: Option<Sources> = None,
             /// Its validation images.
             val: Option<Data> = None,
+            /// The network it trains, where that is one of your own (`model::from`), built as it was.
+            model: Option<Model> = None,
             /// The loss of `train::fit`.
             loss: Option<FnPtr> = None,
             /// The schedule, if it was a closure.
@@ -286,9 +325,10 @@ fn constructors() -> Vec<Entry> {
             /// Told of each epoch.
             on_epoch: Option<FnPtr> = None
         ) -> ScriptRun {
-            let set = |data: Option<Data>| data.map(|d| d.set().clone());
             let path = ctx.session().input_path(&path)?;
-            let run = Run::load(ctx.session(), path, set(data), set(val))?;
+            let data = data.map(|sources| sources.sets()).unwrap_or_default();
+            let val = val.map(|data| data.set().clone());
+            let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val)?;
             let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }

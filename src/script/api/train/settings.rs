@@ -8,7 +8,32 @@ use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::train::{OptimizerConfig, Schedule, Shape, Temperature, TrainConfig};
+use crate::train::{Course, Keep, OptimizerConfig, Schedule, Shape, Temperature, TrainConfig};
+
+/// Images per step, of one source or of each of several.
+#[derive(Clone, Debug)]
+pub(super) struct BatchSizes(Vec<usize>);
+
+impl From<usize> for BatchSizes {
+    fn from(size: usize) -> Self {
+        BatchSizes(vec![size])
+    }
+}
+
+impl Arg for BatchSizes {
+    fn kind() -> String {
+        "int or [int]".into()
+    }
+    fn wanted() -> String {
+        "an integer >= 1, or an array of them for several sources".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        usize::convert(value)
+            .map(|n| vec![n])
+            .or_else(|| Vec::<usize>::convert(value))
+            .map(BatchSizes)
+    }
+}
 
 shared_options! {
     /// The options as the script gave them.
@@ -17,8 +42,8 @@ shared_options! {
         steps: Option<usize> = None,
         /// How often to go through the data.
         epochs: Option<usize> = None,
-        /// Images per step.
-        batch_size: usize = 8,
+        /// Images per step; with several sources one number for each.
+        batch_size: BatchSizes = 8.into(),
         /// `#{ name: "sgd" | "adamw", lr, momentum, nesterov, weight_decay, groups, beta1, beta2, eps }`.
         optimizer: Nested<OptimizerConfig> = Nested::default(),
         /// `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step to factor.
@@ -27,6 +52,18 @@ shared_options! {
         clip: Option<f64> = None,
         /// `#{ scale: [0.5, 2.0], crop: [h, w], flip: 0.5 }`.
         augment: Option<Nested<Augment>> = None,
+        /// Batches whose gradients are averaged for one update; a step is an update.
+        accumulate: usize = 1,
+        /// Keep an average of the network, `average = ema average + (1 - ema) network` after each update: `run.ema`, evaluated beside.
+        ema: Option<f64> = None,
+        /// Multiply the learning rate by this for each stage from the heads to the images.
+        layer_decay: Option<f64> = None,
+        /// `"last"`, or `"best"`: `run.best` is a copy of the network with the best val mIoU.
+        keep: String = "last".into(),
+        /// Stop after so many evaluations without a better val mIoU.
+        patience: Option<usize> = None,
+        /// Batch norm uses its running statistics and leaves them as they are.
+        frozen_norm: bool = false,
         /// Seed of everything random in the run; the session's if absent.
         seed: Option<u64> = None,
         /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
@@ -49,6 +86,10 @@ impl Settings {
     pub(super) fn apply(self, ctx: &Call, base: TrainConfig) -> Result<(TrainConfig, Closures)> {
         let path = ctx.function();
         let precision = crate::error::choose(&format!("{path}: precision"), &self.precision, &Precision::CHOICES)?;
+        let keep = crate::error::choose(&format!("{path}: keep"), &self.keep, &Keep::CHOICES)?;
+        let [batch_size, more_batch_sizes @ ..] = self.batch_size.0.as_slice() else {
+            fail!("{path}: batch_size is empty, expected a number")
+        };
         let mut closures = Closures {
             on_step: self.on_step,
             on_epoch: self.on_epoch,
@@ -59,7 +100,16 @@ impl Settings {
         let config = TrainConfig {
             steps: self.steps,
             epochs: self.epochs,
-            batch_size: self.batch_size,
+            batch_size: *batch_size,
+            course: Course {
+                accumulate: self.accumulate,
+                ema: self.ema,
+                layer_decay: self.layer_decay,
+                keep,
+                patience: self.patience,
+                frozen_norm: self.frozen_norm,
+                more_batch_sizes: more_batch_sizes.to_vec(),
+            },
             optimizer: optimizer(path, self.optimizer.options())?,
             schedule,
             clip: self.clip,

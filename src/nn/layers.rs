@@ -1,0 +1,391 @@
+//! The layers that networks of one's own are made of: what each is, which tensors it has, what it computes.
+
+use std::rc::Rc;
+
+use candle_core::{DType, Tensor, Var};
+use candle_nn::{Activation as CandleActivation, Module as _};
+
+use super::config::{Architecture, EncoderKind, ModelConfig};
+use super::encoder::Encoder;
+use super::init::{ConvInit, Init};
+use super::mit::Mit;
+use super::module::Network;
+use super::param::{Builder, Slot};
+use super::pass::Pass;
+use super::resnet::{Dilation, ResNet};
+use crate::error::{Result, choose};
+use crate::ops::{BatchNormOptions, BatchNormState, Conv2dOptions};
+use crate::{ensure, fail};
+
+/// A layer without its tensors.
+#[derive(Clone)]
+pub enum Layer {
+    /// A convolution of maps `[n, input, h, w]`.
+    Conv2d {
+        /// Channels in.
+        input: usize,
+        /// Channels out.
+        output: usize,
+        /// Height and width of the kernel.
+        kernel: [usize; 2],
+        /// Whether it adds a number per channel.
+        bias: bool,
+        /// Stride, padding, dilation, groups.
+        options: Conv2dOptions,
+    },
+    /// A linear map of the last dimension.
+    Linear {
+        /// Numbers in.
+        input: usize,
+        /// Numbers out.
+        output: usize,
+        /// Whether it adds a vector.
+        bias: bool,
+    },
+    /// Batch norm over `[n, channels, ..]`.
+    BatchNorm(usize),
+    /// Group norm over `[n, channels, ..]`.
+    GroupNorm {
+        /// Number of groups.
+        groups: usize,
+        /// Number of channels.
+        channels: usize,
+    },
+    /// Layer norm: over the channels of maps `[n, channels, h, w]`, over the last dimension of all else.
+    LayerNorm(usize),
+    /// Dropout with this probability.
+    Dropout(f64),
+    /// A function of each number.
+    Activation(Activation),
+    /// The maximum of each window.
+    MaxPool(Window),
+    /// The mean of each window.
+    AvgPool(Window),
+    /// Larger maps.
+    Upsample {
+        /// Factor of both sides.
+        scale: f64,
+        /// By interpolation instead of the nearest pixel.
+        bilinear: bool,
+        /// Whether the corners stay corners.
+        align_corners: bool,
+    },
+    /// One layer after the other.
+    Sequential,
+    /// The input plus what a layer makes of it.
+    Residual,
+    /// The encoder of a segmentation network; gives its maps from fine to coarse.
+    Encoder(EncoderKind, usize),
+    /// Whatever its author computes from its parts.
+    Block(Rc<dyn Network>),
+}
+
+/// The windows of a pooling.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps.
+    pub stride: [usize; 2],
+    /// Border.
+    pub padding: [usize; 2],
+}
+
+/// A function of each number: ours where there is one, else candle's.
+#[derive(Clone, Copy, Debug)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x P(X <= x)` for a normal X.
+    Gelu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// One of candle's.
+    Candle(CandleActivation),
+}
+
+impl Activation {
+    /// The function of this name; `slope` is the factor of negative numbers (leaky_relu, 0.01) or of elu (1).
+    pub fn named(name: &str, slope: Option<f64>) -> Result<Self> {
+        use CandleActivation as C;
+        let known = [
+            ("relu", Activation::Relu),
+            ("gelu", Activation::Gelu),
+            ("silu", Activation::Candle(C::Silu)),
+            ("sigmoid", Activation::Candle(C::Sigmoid)),
+            ("tanh", Activation::Tanh),
+            ("leaky_relu", Activation::Candle(C::LeakyRelu(slope.unwrap_or(0.01)))),
+            ("elu", Activation::Candle(C::Elu(slope.unwrap_or(1.0)))),
+            ("relu6", Activation::Candle(C::Relu6)),
+            ("mish", Activation::Candle(C::Mish)),
+            ("hard_swish", Activation::Candle(C::HardSwish)),
+            ("hard_sigmoid", Activation::Candle(C::HardSigmoid)),
+            ("gelu_tanh", Activation::Candle(C::GeluPytorchTanh)),
+        ];
+        ensure!(
+            slope.is_none() || matches!(name, "leaky_relu" | "elu"),
+            "activation: only leaky_relu and elu have a slope, found {name}"
+        );
+        choose("activation", name, &known)
+    }
+}
+
+impl Layer {
+    /// Make its tensors: `weight`, `bias`, ..., with PyTorch's initial values; an encoder is an object of its own.
+    pub(super) fn build(&self, builder: &mut Builder) -> Result<Option<Encoder>> {
+        let norm = |builder: &mut Builder, channels: usize| -> Result<()> {
+            ensure!(channels > 0, "{}: needs at least 1 channel", self.describe());
+            builder.parameter("weight".into(), &[channels], Init::One)?;
+            builder.parameter("bias".into(), &[channels], Init::Zero)?;
+            Ok(())
+        };
+        match self {
+            Layer::Conv2d {
+                input,
+                output,
+                kernel,
+                bias,
+                options,
+            } => {
+                let groups = options.groups;
+                ensure!(
+                    groups > 0 && *input > 0 && *output > 0 && input % groups == 0 && output % groups == 0,
+                    "conv2d: {input} and {output} channels in {groups} groups; both must be multiples of the groups"
+                );
+                ensure!(
+                    kernel
+                        .iter()
+                        .chain(&options.stride)
+                        .chain(&options.dilation)
+                        .all(|n| *n > 0),
+                    "conv2d: kernel {kernel:?}, stride {:?} and dilation {:?} must be at least 1",
+                    options.stride,
+                    options.dilation
+                );
+                let shape = [*output, input / groups, kernel[0], kernel[1]];
+                let (weight, add) = ConvInit::Default.rules(shape);
+                builder.parameter("weight".into(), &shape, weight)?;
+                if *bias {
+                    builder.parameter("bias".into(), &[*output], add)?;
+                }
+            }
+            Layer::Linear { input, output, bias } => {
+                ensure!(
+                    *input > 0 && *output > 0,
+                    "linear: {input} to {output}, expected at least 1"
+                );
+                let (weight, add) = ConvInit::Default.rules([*output, *input, 1, 1]);
+                builder.parameter("weight".into(), &[*output, *input], weight)?;
+                if *bias {
+                    builder.parameter("bias".into(), &[*output], add)?;
+                }
+            }
+            Layer::BatchNorm(channels) => {
+                norm(builder, *channels)?;
+                builder.buffer("running_mean".into(), &[*channels], Init::Zero)?;
+                builder.buffer("running_var".into(), &[*channels], Init::One)?;
+            }
+            Layer::GroupNorm { groups, channels } => {
+                ensure!(
+                    *groups > 0 && channels % groups == 0,
+                    "group_norm: {channels} channels in {groups} groups; the channels must be a multiple of the groups"
+                );
+                norm(builder, *channels)?;
+            }
+            Layer::LayerNorm(channels) => norm(builder, *channels)?,
+            Layer::Dropout(p) => ensure!(
+                (0.0..=1.0).contains(p),
+                "dropout: the probability is {p}, expected 0 to 1"
+            ),
+            Layer::Upsample { scale, .. } => ensure!(
+                scale.is_finite() && *scale > 0.0 && *scale <= 64.0,
+                "upsample: the scale is {scale}, expected a number above 0, up to 64"
+            ),
+            Layer::Encoder(kind, output_stride) => {
+                let mit = Architecture::Segformer.encoders().iter().any(|(_, k)| k == kind);
+                let architecture = if mit {
+                    Architecture::Segformer
+                } else {
+                    Architecture::Unet
+                };
+                let mut config = ModelConfig::new(architecture, *kind, 1);
+                config.output_stride = *output_stride;
+                config.check()?;
+                return Ok(Some(match mit {
+                    true => Encoder::Mit(Mit::new(builder, "", &config)?),
+                    false => Encoder::ResNet(ResNet::new(builder, "", *kind, *output_stride, Dilation::WholeStage)?),
+                }));
+            }
+            Layer::Activation(_)
+            | Layer::MaxPool(_)
+            | Layer::AvgPool(_)
+            | Layer::Sequential
+            | Layer::Residual
+            | Layer::Block(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Compute a layer that has neither parts nor an encoder.
+    pub(super) fn compute(&self, tensors: &[Slot], x: &Tensor, relu: bool, pass: &Pass) -> Result<Tensor> {
+        pass.go_on()?;
+        let graph = pass.graph();
+        let tensor = |index: usize| match tensors.get(index) {
+            Some(slot) => Ok(slot.tensor(pass)),
+            None => fail!("internal: {} lacks tensor {index}", self.describe()),
+        };
+        match self {
+            Layer::Conv2d { bias, options, .. } => {
+                let bias = bias.then(|| tensor(1)).transpose()?;
+                let y = graph.conv2d(&graph.rounded(x)?, &tensor(0)?, bias.as_ref(), options)?;
+                graph.widened(&y)
+            }
+            Layer::Linear { input, bias, .. } => {
+                ensure!(
+                    x.dims().last() == Some(input) && x.rank() > 1,
+                    "linear: the input has shape {:?}, expected [.., {input}]; the channels of a map are mixed by a conv2d with kernel 1",
+                    x.dims()
+                );
+                let rows = x.contiguous()?.reshape(((), *input))?;
+                let mut y = rows.matmul(&tensor(0)?.t()?)?;
+                if *bias {
+                    y = y.broadcast_add(&tensor(1)?)?;
+                }
+                let shape = [&x.dims()[..x.rank() - 1], &y.dims()[1..]].concat();
+                Ok(y.reshape(shape)?)
+            }
+            Layer::BatchNorm(_) => {
+                let options = BatchNormOptions {
+                    training: pass.training && !pass.frozen_norm,
+                    momentum: 0.1,
+                    eps: 1e-5,
+                    relu,
+                };
+                let (Some(mean), Some(var)) = (tensors.get(2), tensors.get(3)) else {
+                    fail!("internal: batch norm without statistics")
+                };
+                let state = BatchNormState {
+                    mean: &mean.var,
+                    var: &var.var,
+                };
+                graph.batch_norm(x, &tensor(0)?, &tensor(1)?, state, None, &options)
+            }
+            Layer::GroupNorm { groups, channels } => {
+                ensure!(
+                    x.rank() >= 2 && x.dims()[1] == *channels,
+                    "group_norm: the input has shape {:?}, expected [n, {channels}, ..]",
+                    x.dims()
+                );
+                let images = x.dims()[0];
+                let channel = |t: Tensor| -> Result<Tensor> {
+                    let mut shape = vec![1; x.rank()];
+                    shape[1] = *channels;
+                    Ok(t.reshape(shape)?)
+                };
+                // Each group of each image as a channel of one image: batch norm over that is group norm.
+                let rows = x.contiguous()?.reshape((1, images * groups, ()))?;
+                let constant = |value: f64| {
+                    Var::from_tensor(&Tensor::full(value, images * groups, x.device())?.to_dtype(x.dtype())?)
+                };
+                let (one, zero) = (constant(1.0)?, constant(0.0)?);
+                let (mean, var) = (constant(0.0)?, constant(1.0)?);
+                let options = BatchNormOptions {
+                    training: true,
+                    momentum: 0.0,
+                    eps: 1e-5,
+                    relu: false,
+                };
+                let state = BatchNormState { mean: &mean, var: &var };
+                let (one, zero) = (one.as_detached_tensor(), zero.as_detached_tensor());
+                let y = graph
+                    .batch_norm(&rows, &one, &zero, state, None, &options)?
+                    .reshape(x.shape())?;
+                Ok(y.broadcast_mul(&channel(tensor(0)?)?)?
+                    .broadcast_add(&channel(tensor(1)?)?)?)
+            }
+            Layer::LayerNorm(channels) => {
+                let dims = x.dims();
+                if dims.len() == 4 {
+                    return graph.layer_norm(x, &tensor(0)?, &tensor(1)?, 1e-5);
+                }
+                ensure!(
+                    dims.last() == Some(channels) && dims.len() > 1,
+                    "layer_norm: the input has shape {dims:?}, expected [n, {channels}, h, w] or [.., {channels}]"
+                );
+                let rows = x.contiguous()?.reshape(((), *channels, 1, 1))?;
+                Ok(graph.layer_norm(&rows, &tensor(0)?, &tensor(1)?, 1e-5)?.reshape(dims)?)
+            }
+            Layer::Dropout(p) => super::layer::dropout(x.clone(), *p, pass),
+            Layer::Activation(Activation::Relu) => graph.relu(x),
+            Layer::Activation(Activation::Gelu) => graph.gelu(x),
+            Layer::Activation(Activation::Tanh) => Ok(x.tanh()?),
+            Layer::Activation(Activation::Candle(function)) => Ok(function.forward(x)?),
+            Layer::MaxPool(w) => graph.max_pool2d(x, w.kernel, w.stride, w.padding),
+            Layer::AvgPool(w) => graph.avg_pool2d(x, w.kernel, w.stride, w.padding),
+            Layer::Upsample {
+                scale,
+                bilinear,
+                align_corners,
+            } => {
+                let &[_, _, h, w] = x.dims() else {
+                    fail!(
+                        "upsample: the input has shape {:?}, expected [n, c, height, width]",
+                        x.dims()
+                    )
+                };
+                let size = [h, w].map(|side| ((side as f64 * scale).floor() as usize).max(1));
+                match bilinear {
+                    true => graph.resize_bilinear(x, size, *align_corners),
+                    false => graph.resize_nearest(x, size),
+                }
+            }
+            Layer::Sequential | Layer::Residual | Layer::Encoder(..) | Layer::Block(_) => {
+                fail!("internal: {} is not computed from tensors alone", self.describe())
+            }
+        }
+    }
+
+    /// What it is, in a few words.
+    pub fn describe(&self) -> String {
+        let sides = |[a, b]: [usize; 2]| if a == b { a.to_string() } else { format!("{a}x{b}") };
+        match self {
+            Layer::Conv2d {
+                input,
+                output,
+                kernel,
+                options,
+                ..
+            } => {
+                let mut text = format!("conv2d {input} -> {output}, kernel {}", sides(*kernel));
+                for (name, value, usual) in [
+                    ("stride", options.stride, 1),
+                    ("padding", options.padding, 0),
+                    ("dilation", options.dilation, 1),
+                    ("groups", [options.groups; 2], 1),
+                ] {
+                    if value != [usual; 2] {
+                        text.push_str(&format!(", {name} {}", sides(value)));
+                    }
+                }
+                text
+            }
+            Layer::Linear { input, output, .. } => format!("linear {input} -> {output}"),
+            Layer::BatchNorm(c) => format!("batch_norm {c}"),
+            Layer::GroupNorm { groups, channels } => format!("group_norm {channels} in {groups} groups"),
+            Layer::LayerNorm(c) => format!("layer_norm {c}"),
+            Layer::Dropout(p) => format!("dropout {p}"),
+            Layer::Activation(Activation::Candle(function)) => format!("{function:?}").to_lowercase(),
+            Layer::Activation(function) => format!("{function:?}").to_lowercase(),
+            Layer::MaxPool(w) => format!("max_pool {}", sides(w.kernel)),
+            Layer::AvgPool(w) => format!("avg_pool {}", sides(w.kernel)),
+            Layer::Upsample { scale, .. } => format!("upsample {scale}"),
+            Layer::Sequential => "sequential".into(),
+            Layer::Residual => "residual".into(),
+            Layer::Encoder(kind, _) => format!("encoder {}", kind.name()),
+            Layer::Block(_) => "block".into(),
+        }
+    }
+}
+
+/// The element type in which all layers are made.
+pub(super) const DTYPE: DType = DType::F32;

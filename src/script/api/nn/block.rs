@@ -1,0 +1,90 @@
+//! Networks whose forward pass is a closure of the script.
+
+use std::rc::Rc;
+
+use rhai::{Engine, GlobalRuntimeState, NativeCallContext, Position};
+
+use crate::nn::{Given, Module, Network, Pass, Segmenter, Value};
+use crate::script::Context;
+use crate::script::api::Model;
+use crate::script::prelude::*;
+use crate::script::values::describe;
+
+/// A closure `|parts, x| ..` and what it takes to call it from anywhere: a training or an evaluation knows no script.
+pub(super) struct Block {
+    pub(super) closure: FnPtr,
+    pub(super) context: Context,
+    pub(super) engine: Rc<Engine>,
+    /// The functions and modules of the script, where the closure was written.
+    pub(super) global: GlobalRuntimeState,
+}
+
+impl Network for Block {
+    fn forward(&self, parts: &[(String, Rc<Module>)], x: &Tensor, pass: &Pass) -> Result<Value> {
+        let part = |(name, module): &(String, Rc<Module>)| {
+            let model = Model::new(Segmenter::layer(module.clone(), x.device()));
+            (name.as_str().into(), Dynamic::from(model))
+        };
+        let parts: Map = parts.iter().map(part).collect();
+        let native =
+            NativeCallContext::new_with_all_fields(&self.engine, "nn::block", None, &self.global, Position::NONE);
+        let call = || {
+            let arguments = vec![Dynamic::from(parts), Dynamic::from(x.clone())];
+            self.closure.call_raw(&native, None, arguments)
+        };
+        let session = self.context.session();
+        let value = self.context.within(pass, || match pass.random {
+            // what the closure draws follows from the pass, so that a resumed run repeats it
+            Some(random) => {
+                let seed = random.borrow_mut().bits();
+                session.with_seed(seed, call)
+            }
+            None => call(),
+        });
+        match value {
+            Ok(value) => value_from(&value.flatten()),
+            Err(error) => Err(self
+                .context
+                .closure_error("nn::block", "its closure", &self.closure, 2, error)),
+        }
+    }
+}
+
+/// What the closure returned.
+fn value_from(value: &Dynamic) -> Result<Value> {
+    if let Some(tensor) = Tensor::convert(value) {
+        return Ok(Value::Tensor(tensor));
+    }
+    if value.is_array()
+        && let Some(maps) = <Vec<Tensor> as Arg>::convert(value)
+    {
+        return Ok(Value::Maps(maps));
+    }
+    let Some(map) = value.read_lock::<Map>() else {
+        fail!(
+            "nn::block: its closure must return a tensor or #{{ logits, features, embeddings }}, found {}",
+            describe(value)
+        )
+    };
+    let tensor = |name: &str| match map.get(name) {
+        None => Ok(None),
+        Some(value) => match Tensor::convert(value) {
+            Some(tensor) => Ok(Some(tensor)),
+            None => fail!("nn::block: `{name}` must be a tensor, found {}", describe(value)),
+        },
+    };
+    let known = ["logits", "features", "embeddings"];
+    if let Some(other) = map.keys().find(|name| !known.contains(&name.as_str())) {
+        fail!(
+            "nn::block: its closure returned `{other}`, which is not known; a map may hold logits, features and embeddings"
+        );
+    }
+    let Some(logits) = tensor("logits")? else {
+        fail!("nn::block: its closure returned a map without `logits`")
+    };
+    Ok(Value::Outputs(Given {
+        logits,
+        features: tensor("features")?,
+        embeddings: tensor("embeddings")?,
+    }))
+}

@@ -1,0 +1,311 @@
+//! What a run does beside its steps: further sources, an averaged network, the best network so far, stopping early.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::run::{DataIdentity, Run};
+use crate::data::{Batch, BatchOptions, Batches, Dataset};
+use crate::error::{Error, Result};
+use crate::nn::{LoadOptions, Segmenter};
+use crate::{ensure, fail};
+
+/// Which network a run keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The last one.
+    #[default]
+    Last,
+    /// A copy of the one with the best val mIoU as well.
+    Best,
+}
+
+impl Keep {
+    /// The names in scripts.
+    pub const CHOICES: [(&'static str, Keep); 2] = [("last", Keep::Last), ("best", Keep::Best)];
+}
+
+/// How a run goes beside its steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Course {
+    /// Batches whose gradients are averaged for one update.
+    pub accumulate: usize,
+    /// Decay of an average of the network, `average = decay average + (1 - decay) network` after every update.
+    pub ema: Option<f64>,
+    /// The learning rate falls by this factor from each stage of the network to the one before it.
+    pub layer_decay: Option<f64>,
+    /// Which network is kept.
+    pub keep: Keep,
+    /// Stop after so many evaluations without a better val mIoU.
+    pub patience: Option<usize>,
+    /// Batch norm uses its running statistics and leaves them as they are.
+    pub frozen_norm: bool,
+    /// Images per step of the sources after the first.
+    pub more_batch_sizes: Vec<usize>,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Course {
+            accumulate: 1,
+            ema: None,
+            layer_decay: None,
+            keep: Keep::Last,
+            patience: None,
+            frozen_norm: false,
+            more_batch_sizes: Vec::new(),
+        }
+    }
+}
+
+impl Course {
+    /// Refuse what cannot be; `name` is the task's.
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        ensure!(self.accumulate > 0, "{name}: accumulate is 0, expected at least 1");
+        ensure!(
+            self.ema.is_none_or(|d| (0.0..1.0).contains(&d)),
+            "{name}: ema is {}, expected a decay from 0 up to but not including 1, such as 0.99",
+            self.ema.unwrap_or(0.0)
+        );
+        ensure!(
+            self.layer_decay.is_none_or(|d| d > 0.0 && d <= 1.0),
+            "{name}: layer_decay is {}, expected a number above 0, up to 1",
+            self.layer_decay.unwrap_or(0.0)
+        );
+        ensure!(
+            self.patience != Some(0),
+            "{name}: patience is 0, expected at least 1 evaluation"
+        );
+        ensure!(
+            self.more_batch_sizes.iter().all(|n| *n > 0),
+            "{name}: batch_size is 0, expected at least 1"
+        );
+        Ok(())
+    }
+
+    /// Refuse what needs evaluations where there are none.
+    pub(super) fn check_evaluations(&self, name: &str, val: bool, eval_every: Option<usize>) -> Result<()> {
+        let asked = match (self.keep, self.patience) {
+            (_, Some(_)) => "patience",
+            (Keep::Best, None) => "keep: \"best\"",
+            (Keep::Last, None) => return Ok(()),
+        };
+        ensure!(
+            val,
+            "{name}: {asked} judges by the val mIoU; give val, the images to evaluate on"
+        );
+        ensure!(
+            self.patience.is_none() || eval_every.is_some(),
+            "{name}: {asked} counts evaluations; give eval_every, the steps between two of them"
+        );
+        Ok(())
+    }
+}
+
+/// The state of a [`Course`].
+#[derive(Default)]
+pub(super) struct Beside {
+    /// The sources after the first; none in a run read without its data.
+    pub(super) more: Vec<Dataset>,
+    /// What they are.
+    pub(super) identities: Vec<DataIdentity>,
+    /// The averaged network.
+    pub(super) average: Option<Rc<RefCell<Segmenter>>>,
+    /// The best network so far.
+    pub(super) best: Option<Rc<RefCell<Segmenter>>>,
+    pub(super) judged: Judged,
+}
+
+/// What the evaluations came to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Judged {
+    /// The best val mIoU.
+    pub(super) best: Option<f64>,
+    /// The step it came after.
+    pub(super) step: usize,
+    /// Evaluations since then.
+    pub(super) since: usize,
+}
+
+const AVERAGE: &str = "run.ema.";
+const BEST: &str = "run.best.";
+
+impl Beside {
+    /// That of a new run.
+    pub(super) fn new(course: &Course, model: &Segmenter, more: Vec<Dataset>) -> Result<Self> {
+        Ok(Beside {
+            identities: more.iter().map(DataIdentity::of).collect(),
+            more,
+            average: match course.ema {
+                Some(_) => Some(Rc::new(RefCell::new(model.copy()?))),
+                None => None,
+            },
+            ..Beside::default()
+        })
+    }
+
+    /// The tensors for a checkpoint.
+    pub(super) fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut all = Vec::new();
+        for (prefix, network) in [(AVERAGE, &self.average), (BEST, &self.best)] {
+            if let Some(network) = network {
+                let state = network.borrow().state()?.into_iter();
+                all.extend(state.map(|(name, t)| (format!("{prefix}{name}"), t)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The state that a checkpoint with these tensors holds.
+    pub(super) fn load(
+        model: &Segmenter,
+        tensors: &HashMap<String, Tensor>,
+        identities: Vec<DataIdentity>,
+        judged: Judged,
+    ) -> Result<Self> {
+        let network = |prefix: &str| -> Result<Option<Rc<RefCell<Segmenter>>>> {
+            let below = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
+            let state: HashMap<String, Tensor> = tensors.iter().filter_map(below).collect();
+            if state.is_empty() {
+                return Ok(None);
+            }
+            let copy = model.copy()?;
+            let options = LoadOptions {
+                prefix: Some(String::new()),
+                ..LoadOptions::default()
+            };
+            copy.load_state(&state, &options)?;
+            Ok(Some(Rc::new(RefCell::new(copy))))
+        };
+        Ok(Beside {
+            more: Vec::new(),
+            identities,
+            average: network(AVERAGE)?,
+            best: network(BEST)?,
+            judged,
+        })
+    }
+
+    /// The averaged network follows the model after an update.
+    pub(super) fn follow(&self, model: &Segmenter, course: &Course) -> Result<()> {
+        match (&self.average, course.ema) {
+            (Some(average), Some(decay)) => average.borrow().follow(model, decay),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judge the val mIoU after `step` steps: keep the network if it is the best so far; whether patience is at its end.
+    pub(super) fn judge(
+        &mut self,
+        scores: &[(String, f64)],
+        model: &Segmenter,
+        course: &Course,
+        step: usize,
+    ) -> Result<bool> {
+        let Some((_, score)) = scores.iter().find(|(name, _)| name == "val_miou") else {
+            return Ok(false);
+        };
+        if self.judged.best.is_none_or(|best| *score > best) {
+            self.judged = Judged {
+                best: Some(*score),
+                step,
+                since: 0,
+            };
+            if course.keep == Keep::Best {
+                self.best = Some(Rc::new(RefCell::new(model.copy()?)));
+            }
+        } else {
+            self.judged.since += 1;
+        }
+        Ok(course.patience.is_some_and(|most| self.judged.since >= most))
+    }
+}
+
+/// The batches of all sources.
+pub(super) struct Feed {
+    sources: Vec<Batches>,
+    accumulate: usize,
+}
+
+impl Feed {
+    /// From the run's position on.
+    pub(super) fn new(run: &Run) -> Result<Self> {
+        let device = run.model.borrow().device().clone();
+        let first = run.batch_options();
+        let mut sources = vec![run.data()?.batches(&first, &device)?];
+        let course = &run.config.course;
+        ensure!(
+            run.beside.more.len() == run.beside.identities.len(),
+            "{}: this run was loaded without its {} further sources; give all of them: train::load(path, #{{ data: [first, second] }})",
+            run.name,
+            run.beside.identities.len()
+        );
+        for (i, (data, size)) in run.beside.more.iter().zip(&course.more_batch_sizes).enumerate() {
+            let options = BatchOptions {
+                size: *size,
+                seed: first.seed.wrapping_add((i as u64 + 1) << 32), // another order than the first source's
+                ..first.clone()
+            };
+            sources.push(data.batches(&options, &device)?);
+        }
+        Ok(Feed {
+            sources,
+            accumulate: course.accumulate,
+        })
+    }
+
+    /// The batches of one step: as many times as are accumulated one of each source.
+    pub(super) fn next(&mut self) -> Option<Result<Vec<Vec<Batch>>>> {
+        let mut groups = Vec::with_capacity(self.accumulate);
+        for _ in 0..self.accumulate {
+            let group: Option<Result<Vec<Batch>>> = self.sources.iter_mut().map(Iterator::next).collect();
+            match group? {
+                Ok(group) => groups.push(group),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(groups))
+    }
+}
+
+/// The factor of the learning rate of each parameter: it falls from stage to stage towards the images (Clark et al. 2020, Bao et al. 2022).
+pub(super) fn layer_factor<'a>(model: &'a Segmenter, decay: f64) -> Result<impl Fn(&str) -> f64 + 'a> {
+    let Some(stages) = model.stages() else {
+        fail!(
+            "layer_decay: the order of the layers of this network is not known; it needs an encoder (nn::encoder) or nn::sequential, or \
+             give the rates by hand: optimizer: #{{ groups: #{{ \"stem\": 0.1 }} }}"
+        )
+    };
+    let deepest = stages.len();
+    Ok(move |name: &str| {
+        let below = |prefix: &String| {
+            name.strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        let depth = stages.iter().position(|prefixes| prefixes.iter().any(below));
+        decay.powi((deepest - depth.unwrap_or(deepest)) as i32)
+    })
+}
+
+/// An error of a further source.
+pub(super) fn check_sources(name: &str, more: &[Dataset], course: &Course) -> Result<()> {
+    ensure!(
+        more.len() == course.more_batch_sizes.len(),
+        "{name}: {} sources and {} batch sizes; give one for each: batch_size: [4, 8]",
+        more.len() + 1,
+        course.more_batch_sizes.len() + 1
+    );
+    match more.iter().position(Dataset::is_empty) {
+        Some(i) => Err(Error::usage(format!(
+            "{name}: source {} of the data, {}, has no images",
+            i + 1,
+            more[i].name()
+        ))),
+        None => Ok(()),
+    }
+}
