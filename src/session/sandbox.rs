@@ -123,7 +123,7 @@ impl Sandbox {
         }
     }
 
-    /// Refuse a tensor of so many bytes where it cannot fit.
+    /// Refuse a value of so many bytes where it cannot fit.
     pub fn check_memory(&self, bytes: u64) -> Result<()> {
         let used = memory_in_use().unwrap_or(0).saturating_sub(self.base);
         if used.saturating_add(bytes) <= self.limits.memory {
@@ -131,7 +131,7 @@ impl Sandbox {
         }
         let gb = |n: u64| n as f64 / 1e9;
         crate::fail!(
-            "a tensor of {:.3} GB beside the {:.3} GB in use passes the sandbox's limit of {:.3} GB of memory; --max-memory GB \
+            "a value of {:.3} GB beside the {:.3} GB in use passes the sandbox's limit of {:.3} GB of memory; --max-memory GB \
              raises it",
             gb(bytes),
             gb(used),

@@ -3,7 +3,7 @@
 use rhai::{Engine, NativeCallContext};
 
 use super::sort::sorted;
-use super::{Answer, answer, change, change_and_give, holds, truth};
+use super::{Answer, answer, change, change_and_give, holds, room, truth};
 use crate::described;
 use crate::script::prelude::*;
 use crate::script::show::show;
@@ -274,6 +274,7 @@ fn changes(engine: &mut Engine) {
     });
     engine.register_fn("pad", |n: Native, list: &mut Array, length: i64, item: Dynamic| {
         change(&n, list, |call, list| {
+            room(call, length, size_of::<Dynamic>() as u64)?;
             while list.len() < count(length) {
                 list.push(item.clone());
                 if list.len() % (1 << 16) == 0 {

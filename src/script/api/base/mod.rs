@@ -4,6 +4,7 @@
 //! value alone and gives the changed copy: `list.sort();` and `let sorted = list.sort();` both mean what they say.
 
 mod array;
+mod blob;
 mod map;
 mod number;
 mod sort;
@@ -15,15 +16,20 @@ use rhai::{EvalAltResult, NativeCallContext};
 use crate::script::context::script_error;
 use crate::script::prelude::*;
 use crate::script::values::describe;
+use crate::session::memory::available_memory;
 
 /// Declare everything.
 pub fn declare(table: &mut Table) {
     topics::declare(table);
     array::declare(table);
+    blob::declare(table);
     text::declare(table);
     map::declare(table);
     number::declare(table);
 }
+
+/// Bytes that are there without asking.
+const SMALL: u64 = 1 << 20;
 
 type Answer = std::result::Result<Dynamic, Box<EvalAltResult>>;
 
@@ -68,6 +74,23 @@ fn change_and_give<T: Clone + 'static>(
         }
         Ok(Dynamic::from(changed))
     })
+}
+
+/// Refuse to make so many items of so many bytes where the memory, or the sandbox's part of it, cannot hold them.
+fn room(call: &Call, items: i64, bytes: u64) -> Result<()> {
+    let wanted = u64::try_from(items).unwrap_or(0).saturating_mul(bytes);
+    if wanted < SMALL {
+        return Ok(());
+    }
+    ensure!(
+        available_memory().is_none_or(|free| wanted <= free),
+        "a length of {items} needs {:.1} GB, more than the memory that is free",
+        wanted as f64 / 1e9
+    );
+    match call.session().sandbox() {
+        Some(sandbox) => sandbox.check_memory(wanted),
+        None => Ok(()),
+    }
 }
 
 /// Whether the call stands inside an expression.

@@ -2,7 +2,7 @@
 
 use rhai::{Engine, ImmutableString, NativeCallContext};
 
-use super::{Answer, change_and_give};
+use super::{Answer, change_and_give, room};
 use crate::described;
 use crate::script::prelude::*;
 
@@ -120,6 +120,7 @@ fn head(text: &str, count: i64) -> String {
 fn padded(n: &Native, text: &mut ImmutableString, count: i64, filler: &str) -> Answer {
     change_and_give(n, text, |call, text| {
         ensure!(!filler.is_empty(), "pad: the filler is empty");
+        room(call, count, 1)?;
         let wanted = usize::try_from(count).unwrap_or(0);
         let mut out = text.to_string();
         let missing = wanted.saturating_sub(out.chars().count());
