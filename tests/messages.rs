@@ -73,7 +73,7 @@ fn wrong_values_are_told_in_the_words_of_scripts() {
         let tensor = tensor::ones([2]); let dataset = data::scenes(#{ count: 1, size: [16, 16] });
         let model = model::fcn(#{ encoder: \"resnet18\", classes: 2 }); let figure = plot::figure(); let memory = loss::memory();
     ";
-    interpreter.run("test", script, &mut receivers).unwrap();
+    let _ = interpreter.run("test", script, &mut receivers).unwrap();
     for entry in &seglab::script::api::table().entries {
         let receiver = entry.receiver.to_lowercase();
         if entry.body.is_none() || (!receiver.is_empty() && !receivers.contains(&receiver)) || entry.name == "exit" {
@@ -151,7 +151,7 @@ fn damaged_files_are_told_in_plain_words() {
         show(tensor::rand([3, 6, 5]));
         for name in [\"t.npy\", \"t.npz\", \"t.safetensors\"] { tensor::save(name, #{ t: tensor::rand([3, 2]) }); }
     ";
-    interpreter.run("test", make, &mut Scope::new()).unwrap();
+    let _ = interpreter.run("test", make, &mut Scope::new()).unwrap();
     for part in ["images", "labels"] {
         std::fs::create_dir(folder.path().join(part)).unwrap();
     }
@@ -215,7 +215,7 @@ fn lengths_beyond_the_memory_are_refused() {
         assert!(rust_in(&text).is_none(), "{text}");
     }
     let small = "let b = blob(2, 257); b.pad(4, 3); assert_eq(b.len, 4); assert_eq(b[1], 1); assert_eq(b[3], 3);";
-    interpreter.run("test", small, &mut Scope::new()).unwrap();
+    let _ = interpreter.run("test", small, &mut Scope::new()).unwrap();
 }
 
 /// Memory that nobody checked for ends the program with a sentence, also where traces are wanted.
@@ -228,11 +228,11 @@ fn an_end_for_want_of_memory_is_a_sentence() {
         "let s = \"xxxxxxxxxxxxxxxx\"; loop { s += s; }",
     )
     .unwrap();
-    // 3 GB of addresses: more than the start takes, less than the text soon wants
+    // 6 GB of addresses: more than the start takes, less than the text soon wants
     let output = Command::new("sh")
         .args([
             "-c",
-            "ulimit -v 3000000; exec \"$0\" run script.rhai --threads 1 --out out",
+            "ulimit -v 6000000; exec \"$0\" run script.rhai --threads 1 --out out",
         ])
         .arg(env!("CARGO_BIN_EXE_seglab"))
         .env("RUST_BACKTRACE", "full")
