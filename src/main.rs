@@ -456,12 +456,7 @@ fn info(common: &Common, threads: usize) -> String {
 
 /// `runs/2026-01-31-153000-name`, in universal time; a number follows if two start in the same second.
 fn default_folder(script: &str) -> PathBuf {
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let name = format!("{year:04}-{month:02}-{day:02}-{hour:02}{minute:02}{second:02}-{script}");
+    let name = format!("{}-{script}", seglab::session::clock::stamp());
     let runs = Path::new("runs");
     let mut folder = runs.join(&name);
     let mut n = 2;
@@ -470,19 +465,6 @@ fn default_folder(script: &str) -> PathBuf {
         n += 1;
     }
     folder
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Gregorian calendar; Howard Hinnant's algorithm).
-fn date(day: u64) -> (u64, u64, u64) {
-    let z = day + 719_468;
-    let era = z / 146_097;
-    let of_era = z % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 fn colour() -> bool {
@@ -507,16 +489,4 @@ fn say(text: &str) -> u8 {
 
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(19_782), (2024, 2, 29)); // date -d @$((19782*86400)): 2024-02-29
-        assert_eq!(date(20_088), (2024, 12, 31));
-    }
 }

@@ -3,6 +3,7 @@
 //! A [`Session`] is a cheap handle (clones share the same state). The library prints nothing by itself: text, progress and
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
+pub mod clock;
 pub mod ending;
 mod files;
 mod lock;

@@ -107,16 +107,13 @@ fn variables(interpreter: &Interpreter, source: &str, text: &str) -> Option<Repo
     match strict.compile_with_scope(&scope, text) {
         Err(e) => match e.err_type() {
             rhai::ParseErrorType::VariableUndefined(name) => {
-                let hint = spaces
-                    .contains(&name.as_str())
-                    .then(|| format!("`{name}` is a namespace"));
-                Some(finding(
-                    interpreter,
-                    source,
-                    e.position(),
-                    format!("there is no variable `{name}`"),
-                    hint,
-                ))
+                let place = Place::new(interpreter.context(), source, e.position());
+                let hint = match spaces.contains(&name.as_str()) {
+                    true => Some(format!("`{name}` is a namespace")),
+                    false => place.and_then(|p| p.undeclared(name)),
+                };
+                let message = format!("there is no variable `{name}`");
+                Some(finding(interpreter, source, e.position(), message, hint))
             }
             _ => None,
         },
@@ -308,5 +305,43 @@ fn finding(
         place: Place::new(interpreter.context(), source, position),
         hint,
         ..Report::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Session;
+
+    fn findings(text: &str) -> Vec<String> {
+        let interpreter = Interpreter::new(Session::quiet("unused"));
+        let found = check(&interpreter, "s", text);
+        found.iter().map(Report::one_line).collect()
+    }
+
+    #[test]
+    fn arithmetic_of_literals_that_means_something_else_is_told() {
+        assert_eq!(
+            findings("let a = 5 / 8;\nlet b = f(2^10) + 1 / 3;\nfn f(x) { x }"),
+            [
+                "s:1:11: 5 / 8 is 0, as both are integers (write 5.0 / 8)",
+                "s:2:12: 2 ^ 10 is 8, the exclusive or of their bits (powers are written 2 ** 10)",
+                "s:2:22: 1 / 3 is 0, as both are integers (write 1.0 / 3)",
+            ]
+        );
+        let silent = "let a = 8 / 4 + 5.0 / 8 + 5 / 8.0; let n = 8; let b = n / 3; let c = n ^ 1; [a, b, c]";
+        assert_eq!(findings(silent), [""; 0]);
+    }
+
+    #[test]
+    fn what_try_guards_is_checked_at_its_place() {
+        assert_eq!(
+            findings("try { tensor::zeroes([1]) } catch (e) { print(e.message); }"),
+            ["s:1:15: there is no function `tensor::zeroes` (did you mean `tensor::zeros`?)"]
+        );
+        assert_eq!(
+            findings("x = 5;"),
+            ["s:1:1: there is no variable `x` (a variable is declared first: let x = ..)"]
+        );
     }
 }

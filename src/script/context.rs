@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, FuncArgs, Module, NativeCallContext, Position};
 
+use super::argument::Argument;
 use super::catch::{Insertion, original};
 use super::definitions::{Definition, definitions};
 use super::report::Report;
@@ -68,17 +69,6 @@ pub struct Outer {
     pub precision: Precision,
     /// Whether batch norm keeps to its running statistics.
     pub frozen_norm: bool,
-}
-
-/// One `name=value` of the command line.
-#[derive(Clone, Debug)]
-pub struct Argument {
-    /// As written.
-    pub text: String,
-    /// The Rhai literal it parses to, else the text as a string.
-    pub value: Dynamic,
-    /// Whether `arg(name, ..)` asked for it.
-    pub read: bool,
 }
 
 impl Context {
@@ -481,55 +471,5 @@ impl Call<'_> {
             return self.take_pending().unwrap_or_else(|| script_error(error));
         }
         script_error(Error::Usage(translate::named(self.table(), &self.function, &error)))
-    }
-}
-
-impl Argument {
-    /// The argument written `text`: a number, `true`, `false`, `[..]`, `#{..}` or `"..."` is that value, all else is a string.
-    pub fn new(text: &str) -> Self {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-        let literal = text.starts_with(['[', '"']) || text.starts_with("#{");
-        let value = match text {
-            "true" => Some(true.into()),
-            "false" => Some(false.into()),
-            _ if number => match (text.parse::<i64>(), text.parse::<f64>()) {
-                (Ok(i), _) => Some(i.into()),
-                (_, Ok(f)) => Some(f.into()),
-                _ => None,
-            },
-            _ if literal => rhai::Engine::new_raw().eval::<Dynamic>(text).ok(),
-            _ => None,
-        };
-        Argument {
-            text: text.to_string(),
-            value: value.unwrap_or_else(|| text.to_string().into()),
-            read: false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_literals_where_they_parse() {
-        let kind = |text: &str| Argument::new(text).value.type_name().to_string();
-        for (text, expected) in [
-            ("18", "i64"),
-            ("-3", "i64"),
-            ("0.5", "f64"),
-            ("1e-4", "f64"),
-            ("true", "bool"),
-            ("[96,128]", "array"),
-            ("#{a: 1}", "map"),
-            ("96x128", "string"),
-            ("2024-01-01", "string"),
-            ("../data", "string"),
-            ("[1,", "string"),
-        ] {
-            assert_eq!(kind(text), expected, "{text}");
-        }
     }
 }

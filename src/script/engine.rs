@@ -1,17 +1,18 @@
 //! The engine: registration from the table, limits, and running scripts.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{
-    AST, ASTNode, Dynamic, Engine, EvalAltResult, Expr, FuncRegistration, Module, NativeCallContext, ParseError,
-    Position, RhaiFunc, Scope, Stmt, Token,
+    AST, ASTNode, Dynamic, Engine, EvalAltResult, Expr, FuncRegistration, Module, NativeCallContext, RhaiFunc, Scope,
+    Stmt, Token,
 };
 
 use super::catch;
+use super::compile;
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
 use super::resolver::{ScriptResolver, SharedResolver};
@@ -72,7 +73,7 @@ impl Interpreter {
 
     /// Parse `text`; errors name `source`.
     pub fn compile(&self, source: &str, text: &str, scope: &Scope) -> std::result::Result<AST, Box<Report>> {
-        compile(&self.engine, &self.context, source, text, scope)
+        compile::compile(&self.engine, &self.context, source, text, scope)
             .map_err(|e| Box::new(explain_syntax(&self.context, source, &e)))
     }
 
@@ -175,56 +176,6 @@ impl Interpreter {
     pub fn display(&self, value: &Dynamic) -> String {
         super::show::pretty(self.context.table(), value)
     }
-}
-
-/// Parse `text` as it is run, and remember it for reports under the name `source`.
-pub(super) fn compile(
-    engine: &Engine,
-    context: &Context,
-    source: &str,
-    text: &str,
-    scope: &Scope,
-) -> std::result::Result<AST, ParseError> {
-    let (guarded, insertions) = catch::guarded(text);
-    context.remember_source(source, text, insertions);
-    let mut ast = engine.compile_with_scope(scope, guarded)?;
-    ast.set_source(source);
-    context.set_asked(source, asked(&ast));
-    for (message, hint, position) in super::check::slips(&ast) {
-        let line = position.line().unwrap_or_default();
-        context
-            .session()
-            .warn(&format!("{source}, line {line}: {message}; {hint}"));
-    }
-    Ok(ast)
-}
-
-/// Where in a script the value of a method call is asked for: it is an argument, an operand, what a variable gets, or has something
-/// called on it. Elsewhere the call is a statement.
-fn asked(ast: &AST) -> BTreeSet<Position> {
-    let mut found = BTreeSet::new();
-    ast.walk(&mut |path| {
-        let Some((ASTNode::Expr(call @ Expr::MethodCall(..)), above)) = path.split_last() else {
-            return true;
-        };
-        let mut inner: &Expr = call;
-        for node in above.iter().rev() {
-            match node {
-                ASTNode::Expr(outer @ (Expr::Dot(x, ..) | Expr::Index(x, ..))) if std::ptr::eq(&x.rhs, inner) => {
-                    inner = outer
-                }
-                ASTNode::Expr(Expr::Stmt(..) | Expr::Custom(..)) | ASTNode::Stmt(Stmt::Expr(..) | Stmt::Switch(..)) => {
-                    break;
-                }
-                _ => {
-                    found.insert(call.position());
-                    break;
-                }
-            }
-        }
-        true
-    });
-    found
 }
 
 /// An engine with every function of the table, whose state is `context`.

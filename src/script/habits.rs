@@ -23,7 +23,7 @@ pub fn instead(word: &str) -> Option<&'static str> {
         "int" => "t.to_dtype(\"i64\") for a tensor, n.to_int() for a number, parse_int(text) for a string",
         "to_int" | "to_float" => "parse_int(text) and parse_float(text) read a string",
         "bool" => "write t.ne(0) for a mask",
-        "str" | "repr" | "format" => "write x.to_string(), or put it into a text: `x = ${x}`",
+        "str" | "repr" => "write x.to_string(), or put it into a text: `x = ${x}`",
         "requires_grad" | "requires_grad_" | "Parameter" => "write tensor::variable(t)",
         "grad" => "write let g = loss.backward(); g.of(variable)",
         "zero_grad" => "nothing to do: backward() gives new gradients each time, optimizer.step(loss.backward())",
@@ -50,7 +50,6 @@ pub fn instead(word: &str) -> Option<&'static str> {
             "seglab's functions are in tensor:: model:: loss:: optim:: data:: train:: eval:: plot::, as tensor::zeros([2, 3])"
         }
         "f16" | "bf16" | "f32" | "f64" | "u8" | "u32" | "i64" => "element types are strings, as \"f32\"",
-        "linspace" => "write tensor::arange(11) / 10",
         "array" => "write tensor::from([1, 2])",
         "load_state_dict" => "write net.load_weights(\"file.safetensors\")",
         "state_dict" => "write net.state(), or net.save(\"file.safetensors\")",

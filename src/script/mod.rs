@@ -58,8 +58,10 @@
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
 pub mod api;
+mod argument;
 mod catch;
 pub mod check;
+mod compile;
 pub mod context;
 mod declare;
 pub mod definitions;
@@ -78,7 +80,8 @@ pub mod table;
 mod translate;
 pub mod values;
 
-pub use context::{Argument, Call, Context};
+pub use argument::Argument;
+pub use context::{Call, Context};
 pub use engine::Interpreter;
 pub use options::Options;
 pub use report::Report;

@@ -48,6 +48,12 @@ impl Place {
         })
     }
 
+    /// What to write where a name is assigned to that stands here without having been declared.
+    pub(super) fn undeclared(&self, name: &str) -> Option<String> {
+        self.assigns_to(name)
+            .then(|| format!("a variable is declared first: let {name} = .."))
+    }
+
     /// Whether the name that stands here is assigned to.
     fn assigns_to(&self, name: &str) -> bool {
         let here: String = self.text.chars().skip(self.column.saturating_sub(1)).collect();
@@ -189,9 +195,9 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
         return first;
     }
     if let EvalAltResult::ErrorVariableNotFound(name, _) = &error
-        && place.as_ref().is_some_and(|p| p.assigns_to(name))
+        && let Some(undeclared) = place.as_ref().and_then(|p| p.undeclared(name))
     {
-        hint = Some(format!("a variable is declared first: let {name} = .."));
+        hint = Some(undeclared);
     }
     if hint.is_none() && !chain.is_empty() && matches!(error, EvalAltResult::ErrorVariableNotFound(..)) {
         hint = Some("functions see no outer variables; pass them as arguments".into());

@@ -107,7 +107,7 @@ impl ScriptResolver {
         let name = file.display().to_string();
         let in_module =
             |e: Box<EvalAltResult>| -> Box<EvalAltResult> { EvalAltResult::ErrorInModule(name.clone(), e, pos).into() };
-        let ast = super::engine::compile(engine, &self.context, &name, &text, &Scope::new());
+        let ast = super::compile::compile(engine, &self.context, &name, &text, &Scope::new());
         let ast = ast.map_err(|e| in_module(Box::new(e.into())))?;
         self.loading.borrow_mut().push(file.clone());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine);

@@ -194,6 +194,7 @@ impl Param {
             "String::new()" => "\"\"".into(),
             "Vec::new()" | "vec![]" => "[]".into(),
             "Options::default()" | "Nested::default()" => "#{}".into(),
+            "Digits::default()" => "4".into(),
             "Dynamic::UNIT" | "GivenSchedule::default()" => "()".into(),
             _ => text
                 .strip_prefix("vec!")

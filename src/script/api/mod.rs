@@ -2,9 +2,12 @@
 
 mod argument;
 mod base;
+mod chance;
 mod data;
 mod embedding;
 mod eval;
+mod files;
+mod format;
 pub mod known;
 mod loss;
 mod math;
@@ -15,6 +18,8 @@ mod optim;
 mod plot;
 mod session;
 mod show;
+mod statistics;
+mod table;
 mod tensor;
 mod train;
 
@@ -36,6 +41,11 @@ pub fn table() -> Table {
         session::declare,
         base::declare,
         math::declare,
+        chance::declare,
+        format::declare,
+        table::declare,
+        files::declare,
+        statistics::declare,
         tensor::declare,
         data::declare,
         model::declare,

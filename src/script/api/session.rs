@@ -5,6 +5,7 @@ use std::time::Instant;
 use candle_core::DType;
 use rhai::{Engine, EvalAltResult, Scope};
 
+use super::table::Digits;
 use super::{Model, device_name};
 use crate::script::context::script_error;
 use crate::script::prelude::*;
@@ -141,22 +142,6 @@ pub fn declare(table: &mut Table) {
             }
             Ok(())
         }
-
-        /// Print rows as a table: an array of maps (their keys are the columns) or of arrays.
-        /// ```
-        /// table([#{ name: "a", miou: 0.51234 }, #{ name: "b", miou: 0.6 }], #{ columns: ["name", "miou"] });
-        /// assert(true);
-        /// ```
-        fn table(ctx, rows: Vec<Dynamic>,
-            /// The columns, in this order; all of them in alphabetical order if not given. Titles if the rows are arrays.
-            columns: Vec<String> = Vec::new(),
-            /// Digits after the point.
-            digits: usize = 4,
-        ) {
-            let text = format_table(ctx, &rows, columns, digits.min(17))?;
-            ctx.session().print(&text);
-            Ok(())
-        }
     });
 }
 
@@ -219,74 +204,6 @@ fn numbers(value: &Dynamic) -> Result<Vec<f64>> {
         "assert_close: compares numbers, arrays of numbers and tensors, found {}",
         describe(value)
     )
-}
-
-/// Rows as aligned text: numbers to the right, words to the left.
-fn format_table(ctx: &Context, rows: &[Dynamic], mut columns: Vec<String>, digits: usize) -> Result<String> {
-    let cell = |value: &Dynamic| match value.as_float() {
-        Ok(f) => (format!("{f:.digits$}"), true),
-        Err(_) => (show(ctx.table(), value, false).replace('\n', " "), value.is_int()),
-    };
-    let by_name = columns.is_empty();
-    let mut cells: Vec<Vec<(String, bool)>> = Vec::new();
-    for (i, row) in rows.iter().enumerate() {
-        if let Some(map) = row.read_lock::<Map>() {
-            for key in map.keys().filter(|_| by_name) {
-                if !columns.iter().any(|c| c == key.as_str()) {
-                    columns.push(key.to_string());
-                }
-            }
-            cells.push(
-                columns
-                    .iter()
-                    .map(|c| map.get(c.as_str()).map_or_else(|| (String::new(), false), cell))
-                    .collect(),
-            );
-        } else if let Some(array) = row.read_lock::<Array>() {
-            cells.push(array.iter().map(cell).collect());
-        } else {
-            fail!("table: row {i} must be a map or an array, found {}", describe(row));
-        }
-    }
-    let count = cells.iter().map(Vec::len).chain([columns.len()]).max().unwrap_or(0);
-    let empty = (String::new(), false);
-    let width = |c: usize| {
-        let title = columns.get(c).map_or(0, |t| t.chars().count());
-        cells
-            .iter()
-            .map(|r| r.get(c).unwrap_or(&empty).0.chars().count())
-            .chain([title])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let right: Vec<bool> = (0..count)
-        .map(|c| cells.iter().any(|r| r.get(c).is_some_and(|cell| cell.1)))
-        .collect();
-    let line = |texts: Vec<&str>| {
-        let parts = texts.iter().enumerate().map(|(c, text)| {
-            let pad = " ".repeat(widths[c].saturating_sub(text.chars().count()));
-            if right[c] {
-                format!("{pad}{text}")
-            } else {
-                format!("{text}{pad}")
-            }
-        });
-        parts.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    let mut lines = Vec::new();
-    if !columns.is_empty() {
-        lines.push(line(
-            (0..count).map(|c| columns.get(c).map_or("", String::as_str)).collect(),
-        ));
-        lines.push(widths.iter().map(|w| "-".repeat(*w)).collect::<Vec<_>>().join("  "));
-    }
-    for row in &cells {
-        lines.push(line(
-            (0..count).map(|c| row.get(c).unwrap_or(&empty).0.as_str()).collect(),
-        ));
-    }
-    Ok(lines.join("\n"))
 }
 
 const WHOS: &str = " List the variables with type, shape, element type, device and bytes.
@@ -354,7 +271,13 @@ pub fn whos(ctx: &Context, scope: &Scope) -> Result<String> {
     // in the order in which they were declared
     rows.reverse();
     let titles = ["name", "type", "shape or value", "dtype", "device", "bytes"];
-    format_table(ctx, &rows, titles.map(str::to_string).to_vec(), 4)
+    super::table::aligned(
+        ctx,
+        "whos",
+        &rows,
+        titles.map(str::to_string).to_vec(),
+        &Digits::default(),
+    )
 }
 
 fn value_brief(ctx: &Context, value: &Dynamic) -> String {

@@ -5,11 +5,14 @@
 
 mod array;
 mod blob;
+mod items;
 mod map;
 mod number;
 mod sort;
 mod text;
 mod topics;
+
+pub(super) use sort::natural as natural_order;
 
 use rhai::{EvalAltResult, NativeCallContext};
 
@@ -113,5 +116,16 @@ fn truth(call: &Call, answer: &Dynamic) -> Result<bool> {
             call.function(),
             describe(answer)
         ),
+    }
+}
+
+/// Whether two values are equal, as `==` says.
+pub(super) fn equal(call: &Call, a: &Dynamic, b: &Dynamic) -> bool {
+    match (f64::convert(a), f64::convert(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => call
+            .native()
+            .call_native_fn("==", (a.clone(), b.clone()))
+            .unwrap_or(false),
     }
 }

@@ -67,7 +67,7 @@ fn by_closure(call: &Call, closure: &FnPtr, a: &Dynamic, b: &Dynamic) -> Result<
 }
 
 /// The order of two numbers, texts or truths; NaN comes last.
-fn natural(a: &Dynamic, b: &Dynamic) -> Result<Ordering> {
+pub fn natural(a: &Dynamic, b: &Dynamic) -> Result<Ordering> {
     if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
         return Ok(a.cmp(&b));
     }

@@ -83,7 +83,7 @@ const MAPS: &str = " Values by name: #{ lr: 0.1, steps: 100 }.
  ```
 ";
 
-const LOOPS: &str = " for, while, loop, if and switch; blocks stand in { }.
+const LOOPS: &str = " Loops and choices: for, while, loop, if and switch; blocks stand in { }.
 
  `for x in list`, `for i in 0..10` (without 10), `for (x, i) in list` with the place of each item. `break` and `continue` as elsewhere.
  ```
@@ -98,7 +98,7 @@ const LOOPS: &str = " for, while, loop, if and switch; blocks stand in { }.
  ```
 ";
 
-const FUNCTIONS: &str = " fn name(a, b) { .. }; the last value, or `return`, is the answer.
+const FUNCTIONS: &str = " Written fn name(a, b) { .. }; the last value, or `return`, is the answer.
 
  Functions see no variables from outside, only their arguments; closures do. A comment of lines that start with three slashes in front of a
  function is its help: `name?` shows it, `name??` the text of the function.
@@ -108,7 +108,7 @@ const FUNCTIONS: &str = " fn name(a, b) { .. }; the last value, or `return`, is 
  ```
 ";
 
-const CLOSURES: &str = " |a, b| a + b: a function as a value, called with .call(..).
+const CLOSURES: &str = " A function as a value: |a, b| a + b, called with .call(..).
 
  A closure sees the variables around it and shares them: what it changes is changed outside.
  ```
@@ -120,7 +120,7 @@ const CLOSURES: &str = " |a, b| a + b: a function as a value, called with .call(
  ```
 ";
 
-const ERRORS: &str = " try { .. } catch (e) { .. }; throw value.
+const ERRORS: &str = " Caught by try { .. } catch (e) { .. }, thrown by throw value.
 
  `e` is what was thrown, else the message as text; in either case `e.message` and `e.line` are there. `throw;` or `throw e;` throws it
  again. Ctrl-C is not caught.
@@ -133,7 +133,7 @@ const ERRORS: &str = " try { .. } catch (e) { .. }; throw value.
  ```
 ";
 
-const MODULES: &str = " import \"file\" as name; name::function(..).
+const MODULES: &str = " Functions of another file: import \"file\" as name; name::function(..).
 
  `import` reads file.rhai beside the importing script, again when it has changed. Its functions are there, its variables if it says `export`.
  ```
