@@ -107,3 +107,29 @@ fn twenty_steps_by_hand_and_by_fit_are_pytorchs() {
         "#,
     );
 }
+
+#[test]
+fn the_losses_are_pytorchs() {
+    script(
+        r#"
+        let a = tensor::variable(golden["loss.a"]);
+        let b = golden["loss.b"];
+        let y = golden["loss.labels"];
+        let cases = #{
+            lovasz: loss::lovasz(a, y),
+            weighted: loss::cross_entropy(a, y, #{ weights: golden["loss.weights"] }),
+            ohem_keep: loss::ohem(a, y, #{ keep: 0.25 }),
+            ohem_threshold: loss::ohem(a, y, #{ threshold: 0.7 }),
+            mse: loss::mse(a, b),
+            kl: loss::kl(a, b, #{ temperature: 2.0 }),
+            bce: loss::bce(a, b.sigmoid()),
+        };
+        for name in cases.keys() {
+            let value = cases[name];
+            assert_close(value.item(), golden["loss." + name].item(), #{ tolerance: 1e-10 });
+            // the gradients are means over hundreds of numbers
+            assert_close(value.backward().of(a) * 1e3, golden["loss." + name + ".gradient"] * 1e3, #{ tolerance: 1e-7 });
+        }
+        "#,
+    );
+}

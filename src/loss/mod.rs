@@ -3,17 +3,34 @@
 //!
 //! - [`cross_entropy`]: of [`ops`](crate::ops), for fine-tuning
 //! - [`dice`](mod@dice), [`focal`](mod@focal): for classes of very different size
+//! - [`lovasz`](mod@lovasz): the Jaccard index; [`pixels`]: cross-entropy with a weight for each pixel, or of the hardest pixels
+//! - [`regression`]: squared error, Kullback-Leibler divergence, binary cross-entropy of two maps
 //! - [`pixel_contrast`](mod@pixel_contrast): the pixel contrastive losses, for pretraining
 
 pub mod dice;
 pub mod focal;
 mod labels;
+pub mod lovasz;
 pub mod pixel_contrast;
+pub mod pixels;
+pub mod regression;
+
+use candle_core::Tensor;
+
+use crate::error::Result;
 
 pub use crate::ops::{CrossEntropyOptions, cross_entropy};
 pub use dice::{DiceOptions, dice};
 pub use focal::{FocalOptions, focal};
+pub use lovasz::lovasz;
 pub use pixel_contrast::{
     KeySampling, PixelContrastInput, PixelContrastOptions, PixelContrastOutput, ProbeInput, ProbeRow, Sampling,
     Variant, pixel_contrast, pixel_contrast_until, probe,
 };
+pub use pixels::{Hardest, ohem, weighted_cross_entropy};
+pub use regression::{bce, kl, mse};
+
+/// The scalar `value`, whose gradient is that of the scalar `slope`.
+fn with_slope(value: f64, slope: &Tensor) -> Result<Tensor> {
+    Ok(((slope - slope.detach())? + value)?)
+}

@@ -72,5 +72,48 @@ out["losses"] = torch.tensor(losses, dtype=torch.float64)
 out |= {f"final.{k}": v.clone() for k, v in net.state_dict().items()}
 net.eval()
 out["evaluated"] = net(x).detach().clone()
+
+
+def lovasz(logits, labels):
+    """Lovasz-softmax, classes present, all images together (Berman et al. 2018)."""
+    valid = labels != 255
+    p = logits.softmax(1).permute(0, 2, 3, 1)[valid]
+    y = labels[valid]
+    losses = []
+    for c in y.unique():
+        truth = (y == c).double()
+        errors, order = torch.sort((truth - p[:, c]).abs(), descending=True)
+        truth = truth[order]
+        jaccard = 1 - (truth.sum() - truth.cumsum(0)) / (truth.sum() + (1 - truth).cumsum(0))
+        jaccard[1:] = jaccard[1:] - jaccard[:-1].clone()
+        losses.append(torch.dot(errors, jaccard))
+    return torch.stack(losses).mean()
+
+
+a = torch.randn(2, 5, 7, 9, dtype=torch.float64) * 3
+b = torch.randn(2, 5, 7, 9, dtype=torch.float64) * 2
+y = torch.randint(0, 4, (2, 7, 9))
+y[1, 2] = 255
+weights = torch.rand(2, 7, 9, dtype=torch.float64)
+weights[0, 3] = 0
+each = lambda x: F.cross_entropy(x, y, ignore_index=255, reduction="none")
+valid = y != 255
+hard = lambda x: each(x)[valid]
+cases = {
+    "lovasz": lambda x: lovasz(x, y),
+    "weighted": lambda x: (each(x) * weights).sum() / weights[valid].sum(),
+    "ohem_keep": lambda x: hard(x).topk(-(-hard(x).numel() // 4))[0].mean(),
+    "ohem_threshold": lambda x: hard(x)[hard(x) > -torch.tensor(0.7).double().log()].mean(),
+    "mse": lambda x: F.mse_loss(x, b),
+    "kl": lambda x: F.kl_div((x / 2).log_softmax(1), (b / 2).softmax(1), reduction="none").sum(1).mean() * 4,
+    "bce": lambda x: F.binary_cross_entropy_with_logits(x, b.sigmoid()),
+}
+out |= {"loss.a": a, "loss.b": b, "loss.labels": y, "loss.weights": weights}
+for name, case in cases.items():
+    variable = a.clone().requires_grad_()
+    value = case(variable)
+    value.backward()
+    out[f"loss.{name}"] = value.detach().reshape(1)
+    out[f"loss.{name}.gradient"] = variable.grad
 save_file({k: v.contiguous() for k, v in out.items()}, pathlib.Path(__file__).with_name("nn.safetensors"))
 print(losses[0], losses[-1])

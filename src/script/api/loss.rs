@@ -38,10 +38,15 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             label_smoothing: f64 = 0.0,
             /// `"mean"`, `"sum"`, or `"none"`: a map of each pixel's loss, 0 where it does not count.
             reduction: String = "mean".into(),
+            /// A weight for each pixel, `[n, h, w]`; the mean is divided by their sum.
+            weights: Option<Tensor> = None,
         ) -> Tensor {
             let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
             let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
-            ops::in_single(&logits, |logits| ctx.graph().cross_entropy(logits, &labels, &options))
+            ops::in_single(&logits, |logits| match &weights {
+                Some(weights) => loss::weighted_cross_entropy(ctx.graph(), logits, &labels, weights, &options),
+                None => ctx.graph().cross_entropy(logits, &labels, &options),
+            })
         }
 
         /// The dice loss: one minus the overlap of prediction and truth, mean over the classes present.

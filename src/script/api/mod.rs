@@ -15,6 +15,7 @@ mod memory;
 mod model;
 mod nn;
 mod optim;
+mod pixel_losses;
 mod plot;
 mod session;
 mod show;
@@ -51,6 +52,7 @@ pub fn table() -> Table {
         model::declare,
         nn::declare,
         loss::declare,
+        pixel_losses::declare,
         memory::declare,
         optim::declare,
         train::declare,

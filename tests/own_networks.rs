@@ -1,0 +1,216 @@
+//! Networks of one's own go through everything a network goes through; loops with further sources, averages and early ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+use seglab::script::{Interpreter, Scope};
+use seglab::session::Session;
+
+/// A small network with batch norm and dropout, and a small data set.
+const START: &str = r#"
+fn own() {
+    nn::block(#{
+        stem: nn::sequential([nn::conv2d(3, 8, #{ padding: 1, stride: 2 }), nn::batch_norm(8), nn::activation("relu")]),
+        body: nn::residual(nn::sequential([nn::conv2d(8, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("silu"), nn::dropout(0.2)])),
+        head: nn::conv2d(8, 9, #{ kernel: 1 }),
+    }, |parts, x| {
+        let y = parts.body.forward(parts.stem.forward(x));
+        #{ logits: parts.head.forward(y), features: y }
+    })
+}
+let data = data::scenes(#{ count: 6, size: [16, 24], val_count: 2 });
+let few = #{ batch_size: 2, checkpoint_every: 0 };
+"#;
+
+fn script(text: &str) {
+    let text = format!("{START}{text}");
+    let work = move || {
+        let folder = tempfile::tempdir().unwrap();
+        let interpreter = Interpreter::new(Session::quiet(folder.path()));
+        if let Err(report) = interpreter.run("test", &text, &mut Scope::new()) {
+            panic!("{}", report.render(false));
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(1 << 29).spawn(work).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn a_network_of_ones_own_is_trained_evaluated_saved_and_continued() {
+    script(
+        r#"
+        let net = model::from(own(), #{ classes: data.classes });
+        let pre = train::pretrain(net, data, few + #{ steps: 2 });
+        let run = train::finetune(net, data, few + #{ steps: 4, val: data.val, eval_every: 2 });
+        assert(run.history.val_miou[3] >= 0.0);
+        let score = eval::segmentation(net, data.val);
+        assert(net.summary().contains("stem.0") && net.summary().contains("conv2d 3 -> 8"));
+        net.save("own.safetensors");
+        let text = "";
+        try { model::load("own.safetensors"); } catch (e) { text = e.to_string(); }
+        assert(text.contains("load_weights") && text.contains("same script"));
+        let other = model::from(own(), #{ classes: data.classes });
+        other.load_weights("own.safetensors");
+        assert_eq(eval::segmentation(other, data.val).miou, score.miou);
+
+        // paused, saved, read into a network built anew: bit for bit the run that was never interrupted
+        let options = #{ steps: 6, batch_size: 2, checkpoint_every: 0, seed: 3, ema: 0.9, accumulate: 2, val: data.val, keep: "best", eval_every: 2 };
+        let whole = model::from(own(), #{ classes: data.classes });
+        let twin = whole.copy();
+        let first = train::finetune(whole, data, options);
+        let second = train::finetune(twin, data, options + #{ on_step: |e| if e.step == 2 { "stop" } });
+        second.save("half.safetensors");
+        let third = train::load("half.safetensors", #{ model: model::from(own(), #{ classes: data.classes }), data: data, val: data.val });
+        assert_eq(third.step, 3);
+        third.resume();
+        assert_eq(third.history.loss, first.history.loss);
+        let a = first.model.state();
+        let b = third.model.state();
+        for name in a.keys() { assert_eq(a[name], b[name]); }
+        let a = first.ema.state();
+        let b = third.ema.state();
+        for name in a.keys() { assert_eq(a[name], b[name]); }
+        let a = first.best.state();
+        let b = third.best.state();
+        for name in a.keys() { assert_eq(a[name], b[name]); }
+        let text = "";
+        try { train::load("half.safetensors"); } catch (e) { text = e.to_string(); }
+        assert(text.contains("model: net"));
+        "#,
+    );
+}
+
+#[test]
+fn modes_copies_and_frozen_parts() {
+    script(
+        r#"
+        let net = own();
+        let x = tensor::randn([2, 3, 8, 8]);
+        net.eval();
+        assert_eq(net.forward(x).logits, net.forward(x).logits);
+        let before = net.state();
+        net.forward(x);
+        assert_eq(net.state()["stem.1.running_mean"], before["stem.1.running_mean"]);
+        net.train();
+        assert(net.forward(x).logits != net.forward(x).logits);
+        assert(net.state()["stem.1.running_mean"] != before["stem.1.running_mean"]);
+        let twin = net.copy();
+        twin.load_state(before);
+        assert(net.state()["stem.1.running_mean"] != twin.state()["stem.1.running_mean"]);
+        net.freeze("stem");
+        let g = net.forward(x).logits.mean().backward();
+        assert(!g.norms().keys().contains("stem.0.weight") && g.norms()["head.weight"] > 0.0);
+        assert_eq(net.parameters("stem").len, 0);
+        // a layer that is a part twice is one
+        let twice = nn::conv2d(3, 3, #{ padding: 1 });
+        let tied = nn::sequential([twice, nn::activation("relu"), twice]);
+        assert_eq(tied.parameters().names, ["0.weight", "0.bias"]);
+        assert_eq(tied.copy().parameters().names, ["0.weight", "0.bias"]);
+        // a network of the user's own inside another, and an encoder's maps
+        let outer = nn::block(#{ encoder: nn::encoder("resnet18"), head: nn::conv2d(512, 4, #{ kernel: 1 }) },
+            |parts, x| parts.head.forward(parts.encoder.forward(x)[4]));
+        assert_eq(outer.forward(tensor::randn([2, 3, 32, 32])).shape, [2, 4, 1, 1]);
+        assert(outer.parameters().names.contains("encoder.layer4.1.bn2.bias"));
+        "#,
+    );
+}
+
+#[test]
+fn loops_with_sources_names_and_early_ends() {
+    script(
+        r#"
+        let net = model::from(own(), #{ classes: data.classes });
+        let sizes = [];
+        let run = train::fit(net, [data, data.val], |net, l, u| {
+            let supervised = loss::cross_entropy(net.forward(l.images), l.labels);
+            let other = net.forward(u.images).sqr().mean();
+            #{ loss: supervised + 0.1 * other, supervised: supervised, images: u.images.shape[0] + l.images.shape[0] }
+        }, #{ steps: 3, batch_size: [2, 1], checkpoint_every: 0 });
+        assert_eq(run.history.images, [3.0, 3.0, 3.0]);
+        assert(run.history.supervised[0] < run.history.loss[0]);
+
+        let stopped = train::finetune(net, data, few + #{ steps: 50, optimizer: #{ lr: 0.0 }, val: data.val, eval_every: 1, patience: 3, keep: "best",
+            frozen_norm: true });
+        assert_eq(stopped.step, 4);
+        assert_eq(stopped.status, "stopped");
+        assert_close(eval::segmentation(stopped.best, data.val).miou, stopped.history.val_miou[0]);
+
+        let statistics = net.state()["stem.1.running_mean"];
+        train::finetune(net, data, few + #{ steps: 2, frozen_norm: true });
+        assert_eq(net.state()["stem.1.running_mean"], statistics);
+
+        // two batches of two are one of four, batch norm at rest
+        let whole = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16, dropout: 0.0 });
+        let parts = whole.copy();
+        let same = #{ steps: 1, checkpoint_every: 0, frozen_norm: true, optimizer: #{ lr: 0.1, momentum: 0.0, weight_decay: 0.0 } };
+        let four = data.take(4, #{ seed: 1 });
+        let mean = |net, b| net.forward(b.images).sqr().mean();
+        train::fit(whole, four, mean, same + #{ batch_size: 4 });
+        train::fit(parts, four, mean, same + #{ batch_size: 2, accumulate: 2 });
+        assert_close(whole.state()["segmentation_head.0.weight"], parts.state()["segmentation_head.0.weight"], #{ tolerance: 1e-5 });
+        "#,
+    );
+}
+
+#[test]
+fn an_average_follows_and_rates_fall_towards_the_images() {
+    script(
+        r#"
+        let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16, dropout: 0.0 });
+        let teacher = net.copy();
+        let run = train::fit(net, data, |net, b| loss::cross_entropy(net.forward(b.images), b.labels),
+            few + #{ steps: 1, ema: 0.75, val: data.val, optimizer: #{ lr: 0.1 } });
+        teacher.ema(net, 0.75);
+        let name = "encoder.layer1.0.conv1.weight";
+        assert_eq(run.ema.state()[name], teacher.state()[name]);
+        assert(run.history.ema_val_miou[0] >= 0.0);
+
+        let plain = net.copy();
+        let decayed = net.copy();
+        let options = few + #{ steps: 1, seed: 4, optimizer: #{ lr: 0.1, momentum: 0.0, weight_decay: 0.0 } };
+        train::finetune(plain, data, options);
+        train::finetune(decayed, data, options + #{ layer_decay: 0.5 });
+        let moved = |n, name| (n.state()[name] - net.state()[name]);
+        // five stages before the decoder: stem, layer1 .. layer4
+        for pair in [["encoder.conv1.weight", 0.03125], [name, 0.0625], ["encoder.layer4.0.conv1.weight", 0.5], ["segmentation_head.0.weight", 1.0]] {
+            assert_close(moved.call(decayed, pair[0]), moved.call(plain, pair[0]) * pair[1], #{ tolerance: 1e-6 });
+        }
+        "#,
+    );
+}
+
+#[test]
+fn mistakes_are_named() {
+    script(
+        r#"
+        fn refused(work, words) {
+            let text = "";
+            try { work.call(); } catch (e) { text = e.to_string(); }
+            for word in words { if !text.contains(word) { throw `"${word}" is missing in: ${text}`; } }
+        }
+        let x = tensor::randn([1, 3, 8, 8]);
+        refused(|| nn::sequential([nn::conv2d(3, 4), nn::conv2d(5, 4)]).forward(x), ["layer 1", "conv2d 5 -> 4", "[1, 4, 6, 6]"]);
+        refused(|| nn::block(#{ a: nn::conv2d(3, 4) }, |parts, x| 7).forward(x), ["nn::block", "must return a tensor", "7"]);
+        refused(|| nn::block(#{ a: nn::conv2d(3, 4) }, |parts, x| #{ features: x }).forward(x), ["without `logits`"]);
+        refused(|| nn::block(#{ a: nn::conv2d(3, 4) }, |x| x).forward(x), ["2 arguments"]);
+        refused(|| nn::block(#{ a: 3 }, |parts, x| x), ["`a` must be a layer"]);
+        refused(|| model::from(nn::activation("relu"), #{ classes: 3 }), ["no parameters"]);
+        refused(|| model::from(nn::conv2d(3, 4), #{ classes: 3 }).forward(x), ["[1, 4, 6, 6]", "[1, 3, height, width]"]);
+        refused(|| own().load_state(#{ "stem.0.weigth": x }), ["missing"]);
+        refused(|| own().freeze("stm"), ["stm", "stem"]);
+        refused(|| model::from(own(), #{ classes: 9 }).encode(x), ["encode", "one of your own"]);
+        refused(|| nn::activation("rleu"), ["relu"]);
+        let net = model::from(own(), #{ classes: data.classes });
+        refused(|| train::fit(net, [data, data], |n, a, b| 1, #{ steps: 1, batch_size: 2 }), ["2 sources and 1 batch sizes"]);
+        refused(|| train::fit(net, data, |n, a| #{ value: 1 }, #{ steps: 1, batch_size: 2 }), ["`loss` is no tensor"]);
+        refused(|| train::finetune(net, data, #{ steps: 1, keep: "best" }), ["give val"]);
+        refused(|| train::finetune(net, data, #{ steps: 1, ema: 1.5 }), ["ema"]);
+        refused(|| train::finetune(net, data, #{ steps: 1, layer_decay: 0.5 }), ["layer_decay", "groups"]);
+        "#,
+    );
+}
