@@ -163,7 +163,7 @@ impl Context {
         }
     }
 
-    /// An engine that calls the closures of networks where no call of a script is at hand; one for all networks alive.
+    /// An engine that calls closures (of networks, of data sets) where no call of a script is at hand; one for all of them alive.
     pub fn closure_engine(&self) -> Rc<Engine> {
         if let Some(engine) = self.0.engine.borrow().upgrade() {
             return engine;
@@ -183,6 +183,7 @@ impl Context {
     /// Remember a module that later inputs know: under a name, or everywhere if that is empty.
     pub(super) fn remember_module(&self, name: &str, module: rhai::Shared<Module>) {
         self.0.modules.borrow_mut().push((name.to_string(), module));
+        *self.0.engine.borrow_mut() = Weak::new(); // the engine of later closures knows it too
     }
 
     /// The error of `function`, whose closure (its `role`) of `given` parameters ended with `error`; see [`Call::call`].

@@ -259,3 +259,77 @@ fn a_label_map_is_saved_by_index_with_its_colours() {
         &["-1"],
     );
 }
+
+#[test]
+fn closures_make_images_when_they_are_needed() {
+    // The closure counts its calls in a shared variable: nothing is made before it is asked for, and nothing twice.
+    let made = "let calls = [0]; let set = data::generate(12, |i| { calls[0] += 1;
+        #{ image: tensor::full([3, 16, 16], i / 20.0), labels: tensor::full([16, 16], i % 3).to_dtype(\"i64\"), name: `made ${i}` } }, #{ classes: 3 });";
+    let found = here(&format!(
+        "{made} let before = calls[0]; let one = set.get(7); let again = set.get(7).name; let after = calls[0];
+        let n = 0; for b in set.batches(#{{ size: 5, distort: #{{}}, views: [#{{}}, #{{}}] }}) {{ n += b.names.len(); }} for b in set.batches(#{{ size: 5 }}) {{ n += b.names.len(); }}
+        [before, one.name, again, after, n, calls[0], set.len, set.take(3).len]"
+    ));
+    assert_eq!(found, Ok("[0, \"made 7\", \"made 7\", 1, 24, 12, 12, 3]".into()));
+    // The same batches as those of the same images in memory, whatever the number of threads; trained on, evaluated, counted.
+    let found = here(&format!(
+        "{made} let items = []; for i in 0..12 {{ items.push(set.get(i)); }} let plain = data::from(items, #{{ classes: 3 }});
+        let o = #{{ size: 4, shuffle: true, seed: 3, epochs: 2, augment: #{{ flip: 0.5, crop: [8, 8] }}, distort: #{{}} }};
+        let same = true; let other = plain.batches(o); for b in set.batches(o) {{ let c = other.next(); same = same && b.images == c.images && b.distorted == c.distorted && b.labels == c.labels; }}
+        let net = model::unet(#{{ encoder: \"resnet18\", classes: 3 }}); let run = train::finetune(net, set, #{{ steps: 2, batch_size: 4, augment: () }});
+        [same, set.histogram().counts == plain.histogram().counts, run.step, eval::segmentation(net, set).confusion.len(), (set + plain).len, set.resize([8, 8]).get(11).labels.shape]"
+    ));
+    assert_eq!(found, Ok("[true, true, 2, 3, 24, [8, 8]]".into()));
+    let found = here(&format!(
+        "{made} fn half(x) {{ x * 0.5 }} let k = 2.0; let d = set.map(|item| {{ item.image = half(item.image) * k / k; item.labels = item.labels.eq(0).to_dtype(\"i64\"); item }});
+        [calls[0], d.get(3).labels[[0, 0]].item(), (d.get(10).image.mean().item() * 100).round(), d.name == set.name, d.map(|item| item).get(3).name]"
+    ));
+    assert!(
+        found.as_ref().is_ok_and(|f| f.starts_with("[0, 1, 25.0, true")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_a_closure_draws_follows_from_the_image() {
+    let noise = "data::generate(6, |i| #{ image: tensor::rand([3, 4, 4]) })";
+    let found = here(&format!(
+        "let a = {noise}; let b = {noise}; tensor::rand([5]); let last = b.get(5).image; let all = []; for i in 0..6 {{ all.push(a.get(i).image); }}
+        [all[5] == last, all[4] == last, b.get(4).image == all[4]]"
+    ));
+    assert_eq!(found, Ok("[true, false, true]".into()));
+}
+
+#[test]
+fn closures_that_fail_name_the_item() {
+    let start = "let set = data::scenes(#{ count: 3, size: [16, 16] });";
+    for (call, parts) in [
+        (
+            "data::generate(5, |i| if i == 3 { throw \"no\" } else { #{ image: tensor::zeros([3, 4, 4]) } }).batches(#{ size: 2 })",
+            ["item 3", "no"],
+        ),
+        ("data::generate(2, |i| 7).batches()", ["item 0", "number 7"]),
+        (
+            "data::generate(2, |i| #{ image: tensor::zeros([3, 4, 4]) }, #{ classes: 2 }).batches()",
+            ["item 0", "no labels"],
+        ),
+        (
+            "set.map(|item| #{ labels: item.labels }).batches()",
+            ["item 0", "image"],
+        ),
+        (
+            "set.map(|item| #{ image: item.image }).batches()",
+            ["item 0", "without_labels"],
+        ),
+        (
+            "set.map(|item| { item.labels = item.labels + 9; item }).batches()",
+            ["item 0", "label"],
+        ),
+        (
+            "set.without_labels().map(|item| { item.labels = tensor::zeros([16, 16]).to_dtype(\"i64\"); item }).batches()",
+            ["item 0", "class_names"],
+        ),
+    ] {
+        wrong(&format!("{start} for b in {call} {{ b.names; }}"), &parts);
+    }
+}

@@ -273,6 +273,17 @@ fn methods() -> Vec<Entry> {
             Ok(score.0.absent())
         }
 
+        /// What is doubtful about the true labels, in sentences: classes without a pixel, most pixels without class.
+        /// ```
+        /// let data = data::scenes(#{ count: 1, size: [32, 40] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
+        /// let black = data::from([#{ image: data.get(0).image, labels: tensor::zeros([32, 40]).to_dtype("i64") }], #{ class_names: data.class_names });
+        /// assert(eval::segmentation(net, black).doubts[0].contains("no pixel has the classes building"));
+        /// ```
+        get doubts(ctx, score: ScriptScore) -> Vec<String> {
+            Ok(score.0.doubts.clone())
+        }
+
         /// A table for reading: IoU, recall and share of each class, the means, the protocol.
         /// ```
         /// let t = tensor::from([0, 1]).to_dtype("i64");

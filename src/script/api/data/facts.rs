@@ -124,8 +124,9 @@ pub(super) fn entries() -> Vec<Entry> {
             Ok(map)
         }
 
-        /// Load image `i` (-1 is the last): a map of `image` (`[3, h, w]`, 0 to 1), `labels` (`[h, w]`, integers; `()` without
-        /// label map) and `name`.
+        /// Load image `i` (-1 is the last): a map of `image`, `labels` and `name`.
+        ///
+        /// The image is `[3, h, w]`, 0 to 1; the labels are `[h, w]`, integers, and `()` without label map.
         /// ```
         /// let sample = data::scenes(#{ count: 2, size: [32, 40] }).get(1);
         /// assert_eq(sample.labels.shape, [32, 40]);

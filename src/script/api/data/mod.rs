@@ -5,12 +5,13 @@
 //! | here | [`Data`]: a data set in scripts |
 //! | `readers`, `rule` | `data::camvid(..)` and the like; the option `label_map` |
 //! | `facts` | what a set tells of itself |
-//! | `views` | sets made from sets |
+//! | `views`, `made` | sets made from sets; by closures |
 //! | `batches` | `d.batches(..)` |
 //! | `pictures` | images and label maps that are tensors: from files, to files, as sets, mixed |
 
 mod batches;
 mod facts;
+mod made;
 mod pictures;
 mod readers;
 mod rule;
@@ -58,6 +59,21 @@ impl Data {
         Ok(Data {
             set: make(&self.set)?,
             parts: self.parts.clone(),
+        })
+    }
+
+    /// A change of the images and of the other parts at hand.
+    fn each_part(&self, make: impl Fn(&Dataset) -> Result<Dataset>) -> Result<Self> {
+        let parts = self.parts.as_ref().map(|parts| -> Result<_> {
+            Ok(Rc::new(Splits {
+                train: make(&parts.train)?,
+                val: make(&parts.val)?,
+                test: parts.test.as_ref().map(&make).transpose()?,
+            }))
+        });
+        Ok(Data {
+            set: make(&self.set)?,
+            parts: parts.transpose()?,
         })
     }
 

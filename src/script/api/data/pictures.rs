@@ -1,8 +1,11 @@
 //! Images and label maps that are tensors: from files, to files, as data sets, mixed.
 
+use std::rc::Rc;
+
 use candle_core::Device;
 
 use super::Data;
+use super::made::{Generated, Maker};
 use super::rule::GivenRule;
 use crate::data::decode::labels::labels_from_file;
 use crate::data::decode::map::LabelMap;
@@ -10,7 +13,7 @@ use crate::data::decode::{Exif, image_from_file};
 use crate::data::encode::label_png;
 use crate::data::items::{from_samples, sample_from};
 use crate::data::mix::{self, Mixed};
-use crate::data::{self, Sample, classes};
+use crate::data::{self, Dataset, Sample, classes};
 use crate::random::Random;
 use crate::script::api::plot::arguments::{Palette, labels_from, picture_from};
 use crate::script::api::show::colours;
@@ -231,6 +234,31 @@ pub(super) fn entries() -> Vec<Entry> {
             let sample = |(i, item)| sample_of("data::from", i, item, names.len());
             let samples = items.iter().enumerate().map(sample).collect::<Result<_>>()?;
             Ok(Data::of(from_samples("items", samples, names, palette)?))
+        }
+
+        /// Make a data set of images that a closure makes from their number, each when it is needed.
+        ///
+        /// It is called on the script's own thread, once per image while there is memory to keep it.
+        /// ```
+        /// let set = data::generate(100, |i| #{ image: tensor::full([3, 8, 8], i / 100.0), labels: tensor::zeros([8, 8]).to_dtype("i64") }, #{ classes: 2 });
+        /// assert_eq(set.len, 100);
+        /// assert_close(set.get(40).image.mean().item(), 0.4, #{ tolerance: 0.01 });
+        /// ```
+        fn generate(ctx,
+            /// How many images there are.
+            n: usize,
+            /// `|i| #{ image, labels, name }`, as for `data::from`.
+            make: FnPtr,
+            /// How many classes there are; not needed with `class_names`, or without labels.
+            classes: Option<usize> = None,
+            /// The names of the classes.
+            class_names: Option<Vec<String>> = None,
+            /// One colour `[red, green, blue]` per class.
+            palette: Option<Palette> = None
+        ) -> Data {
+            let (names, palette) = classes_from("data::generate", classes, class_names, palette)?;
+            let maker = Maker::new(ctx, "data::generate", make, names.len());
+            Ok(Data::of(Dataset::new("generated", names, palette, Rc::new(Generated { count: n, maker }))?))
         }
 
         /// Paste into each image of a batch a box of the next one (CutMix); every map given is pasted at the same pixels.

@@ -3,9 +3,12 @@
 use std::rc::Rc;
 
 use super::facts::item_map;
+use super::made::{Maker, Mapped};
+use super::pictures::classes_from;
 use super::{Data, MISSING};
-use crate::data::{Dataset, Splits};
+use crate::data::Dataset;
 use crate::error::choose;
+use crate::script::api::plot::arguments::Palette;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::script::values::describe;
@@ -152,6 +155,35 @@ pub(super) fn entries() -> Vec<Entry> {
             data.view(|set| set.select(&kept))
         }
 
+        /// Change every image by a closure, which is called when an image is needed, once while there is memory to keep it.
+        ///
+        /// It is called on the script's own thread, ahead of the batches that the worker threads prepare. `.val` and `.test` are changed alike.
+        /// ```
+        /// let dark = data::scenes(#{ count: 3, size: [32, 40] }).map(|item| { item.image *= 0.5; item });
+        /// assert(dark.get(1).image.max().item() <= 0.51);
+        /// ```
+        fn map(ctx, data: Data,
+            /// `|item| ..` of `#{ image, labels, name }`, as `get(i)` gives it; it answers such a map.
+            change: FnPtr,
+            /// How many classes the labels have that it gives; those of the set if absent.
+            classes: Option<usize> = None,
+            /// The names of these classes.
+            class_names: Option<Vec<String>> = None,
+            /// One colour `[red, green, blue]` per class.
+            palette: Option<Palette> = None
+        ) -> Data {
+            let labels = classes.is_some() || class_names.is_some();
+            let given = classes_from("map", classes, class_names, palette)?;
+            data.each_part(|set| {
+                let (names, palette) = match labels {
+                    true => given.clone(),
+                    false => (set.class_names().to_vec(), set.palette().to_vec()),
+                };
+                let maker = Maker::new(ctx, "map", change.clone(), names.len());
+                Dataset::new(set.name(), names, palette, Rc::new(Mapped { set: set.clone(), maker, labels }))
+            })
+        }
+
         /// Choose the images named in a text file, one per line: names, file names or paths.
         ///
         /// Published lists of VOC ids and of Cityscapes paths can be given as they are.
@@ -180,15 +212,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// assert_eq(small.val.get(0).labels.shape, [24, 32]);
         /// ```
         fn resize(ctx, data: Data, size: [usize; 2]) -> Data {
-            let resized = |set: &Dataset| set.resize(size);
-            let parts = data.parts.as_ref().map(|parts| -> Result<_> {
-                Ok(Rc::new(Splits {
-                    train: resized(&parts.train)?,
-                    val: resized(&parts.val)?,
-                    test: parts.test.as_ref().map(resized).transpose()?,
-                }))
-            });
-            Ok(Data { set: resized(&data.set)?, parts: parts.transpose()? })
+            data.each_part(|set| set.resize(size))
         }
     }
 }
