@@ -25,4 +25,5 @@ pub mod random;
 pub mod repl;
 pub mod script;
 pub mod session;
+pub mod study;
 pub mod train;

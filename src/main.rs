@@ -1,5 +1,8 @@
 //! The command line.
 
+#[path = "main/sweep.rs"]
+mod sweep;
+
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use seglab::session::ending::CLOSED_PIPE;
 use seglab::session::sandbox::{Limits, Sandbox};
 use seglab::session::signals::{self, INTERRUPTED};
 use seglab::session::{Session, Sink, output_status};
+use seglab::study::{Outcome, Record};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -58,6 +62,9 @@ struct Common {
     /// Let runs replace those of the same name in the run folder; without it they get the next free name, such as finetune-2
     #[arg(long, global = true)]
     overwrite: bool,
+    /// Write event files for TensorBoard beside each history.csv
+    #[arg(long, global = true)]
+    tensorboard: bool,
     /// No progress, no warnings
     #[arg(long, global = true)]
     quiet: bool,
@@ -144,8 +151,18 @@ enum Command {
         /// Values for arg("name", default)
         #[arg(value_name = "name=value")]
         pairs: Vec<String>,
+        /// Go on with the training runs that an earlier attempt of the same script left in --out
+        #[arg(long, requires = "out")]
+        go_on: bool,
         #[command(flatten)]
         limits: LimitArgs,
+    },
+    /// Run a script with every combination of values; the same command goes on with what is missing
+    Sweep(sweep::SweepArgs),
+    /// Run what result.json in FOLDER records once more and compare
+    Replay {
+        /// The run folder
+        folder: PathBuf,
     },
     /// Parse scripts and resolve names without running
     Check {
@@ -212,7 +229,14 @@ fn dispatch(cli: Cli) -> u8 {
     match &cli.command {
         None => typed(&cli.common, &LimitArgs::none()),
         Some(Command::Repl { limits }) => typed(&cli.common, limits),
-        Some(Command::Run { file, pairs, limits }) => run(&cli.common, limits, file, pairs),
+        Some(Command::Run {
+            file,
+            pairs,
+            go_on,
+            limits,
+        }) => run(&cli.common, limits, file, pairs, *go_on),
+        Some(Command::Sweep(args)) => sweep::sweep(&cli.common, args),
+        Some(Command::Replay { folder }) => sweep::replay(folder),
         Some(Command::Check { files }) => check_files(files),
         Some(Command::Help { name }) => {
             let (table, name) = (seglab::script::api::table(), name.as_deref().unwrap_or_default());
@@ -259,6 +283,7 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     }
     signals::handle(session.ending()).map_err(|e| usage(e.to_string()))?;
     session.set_overwrite(common.overwrite);
+    session.set_event_files(common.tensorboard);
     if common.out.as_ref().is_some_and(|out| out.is_dir()) {
         // Who is at work there already is better said at once than after an hour.
         session.folder().map_err(|e| {
@@ -313,7 +338,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8 {
+fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String], go_on: bool) -> u8 {
     let mut arguments = BTreeMap::new();
     for pair in pairs {
         let Some((name, text)) = pair.split_once('=') else {
@@ -339,6 +364,8 @@ fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8
     };
     let interpreter = Interpreter::new(session.clone());
     session.set_script(&text);
+    session.set_script_path(file);
+    session.set_goes_on(go_on);
     let source = file.display().to_string();
     let mut scope = Scope::new();
     let ast = match interpreter.compile(&source, &text, &scope) {
@@ -351,13 +378,34 @@ fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String]) -> u8
         return USAGE;
     }
     interpreter.context().set_arguments(arguments);
+    if go_on {
+        if let Err(e) = session.folder() {
+            return finish(&session, Err(Box::new(Report::plain(e.to_string()))));
+        }
+        record(&session, Outcome::Running, None);
+    }
     let result = interpreter.run_ast(&source, &ast, &mut scope);
     if asked.is_none() && result.is_ok() {
         for (name, _) in interpreter.context().arguments().iter().filter(|(_, a)| !a.read) {
             session.warn(&format!("the script never read {name}=.."));
         }
     }
-    finish(&session, result.map(|_| ()))
+    let error = result.as_ref().err().map(|report| report.one_line());
+    let code = finish(&session, result.map(|_| ()));
+    match code {
+        DONE => record(&session, Outcome::Done, None),
+        INTERRUPTED | signals::TERMINATED | signals::HUNG_UP => record(&session, Outcome::Interrupted, None),
+        _ => record(&session, Outcome::Failed, error),
+    }
+    code
+}
+
+/// Leave the record of a script's run in its folder, if it has one.
+fn record(session: &Session, outcome: Outcome, error: Option<String>) {
+    let kept = session.has_folder() && !session.script_path().as_os_str().is_empty();
+    if kept && let Err(e) = Record::of(session, outcome, error).and_then(|r| r.write(session)) {
+        session.warn(&format!("the record of this run could not be written: {e}"));
+    }
 }
 
 /// A script on standard input.

@@ -17,10 +17,11 @@ mod write;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use candle_core::Device;
 use indicatif::MultiProgress;
@@ -31,7 +32,7 @@ pub use write::Writer;
 use crate::error::{Error, Result};
 use crate::random::Random;
 use ending::{CLOSED_PIPE, Ending};
-use lock::FolderLock;
+pub use lock::FolderLock;
 pub use progress::Progress;
 use sandbox::Sandbox;
 use screen::Screen;
@@ -68,7 +69,13 @@ struct State {
     held: RefCell<BTreeMap<PathBuf, FolderLock>>,
     overwrite: Cell<bool>,
     sink: Sink,
-    script: RefCell<String>,
+    script: RefCell<(PathBuf, String)>,
+    /// What the script said that came of it.
+    results: RefCell<serde_json::Map<String, serde_json::Value>>,
+    first_seed: u64,
+    goes_on: Cell<bool>,
+    event_files: Cell<bool>,
+    begun: Instant,
     arguments: RefCell<BTreeMap<String, String>>,
     warnings: RefCell<Vec<String>>,
     /// The places that something of this session is kept at.
@@ -92,7 +99,12 @@ impl Session {
             held: RefCell::default(),
             overwrite: Cell::new(false),
             sink,
-            script: RefCell::new(String::new()),
+            script: RefCell::default(),
+            results: RefCell::default(),
+            first_seed: seed,
+            goes_on: Cell::new(false),
+            event_files: Cell::new(false),
+            begun: Instant::now(),
             arguments: RefCell::default(),
             warnings: RefCell::new(Vec::new()),
             claimed: RefCell::default(),
@@ -191,12 +203,62 @@ impl Session {
 
     /// The text of the script being run, in the REPL of the inputs so far, for the record in the run folder.
     pub fn script(&self) -> String {
-        self.0.script.borrow().clone()
+        self.0.script.borrow().1.clone()
+    }
+
+    /// The file of the script being run; empty where there is none.
+    pub fn script_path(&self) -> PathBuf {
+        self.0.script.borrow().0.clone()
     }
 
     /// Remember the text of the script being run.
     pub fn set_script(&self, text: &str) {
-        *self.0.script.borrow_mut() = text.to_string();
+        self.0.script.borrow_mut().1 = text.to_string();
+    }
+
+    /// Remember the file of the script being run.
+    pub fn set_script_path(&self, path: &Path) {
+        self.0.script.borrow_mut().0 = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    }
+
+    /// What the script said that came of it.
+    pub fn results(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.0.results.borrow().clone()
+    }
+
+    /// Add names and values to what came of the script; those there are replaced.
+    pub fn add_results(&self, results: serde_json::Map<String, serde_json::Value>) {
+        self.0.results.borrow_mut().extend(results);
+    }
+
+    /// The seed that the session began with.
+    pub fn first_seed(&self) -> u64 {
+        self.0.first_seed
+    }
+
+    /// Seconds since the session began.
+    pub fn seconds(&self) -> f64 {
+        self.0.begun.elapsed().as_secs_f64()
+    }
+
+    /// Whether training runs write event files for TensorBoard.
+    pub fn event_files(&self) -> bool {
+        self.0.event_files.get()
+    }
+
+    /// Let training runs write event files for TensorBoard.
+    pub fn set_event_files(&self, write: bool) {
+        self.0.event_files.set(write);
+    }
+
+    /// Whether training runs go on from what an earlier process left at their place in the run folder.
+    pub fn goes_on(&self) -> bool {
+        self.0.goes_on.get()
+    }
+
+    /// Let training runs go on from what an earlier process, which ran the same script, left at their place.
+    pub fn set_goes_on(&self, goes_on: bool) {
+        self.0.goes_on.set(goes_on);
     }
 
     /// The values that the script was given on the command line, as written.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest; a module may import only from lower ones.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["allocator"],
     &["error"],
     &["random"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 11] = [
     &["ops"],
     &["nn", "loss", "data", "metrics", "plot"],
     &["train"],
+    &["study"],
     &["script"],
     &["repl"],
     &["main"],

@@ -31,6 +31,11 @@ impl Session {
         Ok(folder)
     }
 
+    /// Whether the run folder is there.
+    pub fn has_folder(&self) -> bool {
+        self.0.folder.borrow().is_dir()
+    }
+
     /// Hold a folder that is there against other processes, until this one ends.
     pub fn hold(&self, folder: &Path) -> Result<()> {
         self.place(folder).check()?;
@@ -114,7 +119,8 @@ impl Session {
         for name in names {
             let place = self.0.folder.borrow().join(&name);
             let own = self.0.claimed.borrow().contains(&absolute(&place));
-            if !own && (self.0.overwrite.get() || !taken(&place)) && self.claim(&place) {
+            let free = self.0.overwrite.get() || self.goes_on() || !taken(&place);
+            if !own && free && self.claim(&place) {
                 return name;
             }
         }

@@ -3,12 +3,15 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 /// The file in a run folder that its process holds. It stays behind: what counts is who holds it, and that ends with the process,
 /// however it ends.
 const NAME: &str = ".seglab.lock";
+/// Who only looks whether a folder is held holds it for a moment; so often and so long that is waited for.
+const TRIES: (u32, Duration) = (10, Duration::from_millis(20));
 
 /// The hold on a folder, until it is dropped.
 pub struct FolderLock {
@@ -34,7 +37,15 @@ impl FolderLock {
                 format!("the run folder cannot be written to ({e}); choose another with --out"),
             )
         })?;
-        match file.try_lock() {
+        let mut tried = file.try_lock();
+        for _ in 0..TRIES.0 {
+            if !matches!(tried, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(TRIES.1);
+            tried = file.try_lock();
+        }
+        match tried {
             Ok(()) => {
                 // who it is serves only the message, so a full disk does not matter here
                 let _ = file.set_len(0);
@@ -61,6 +72,12 @@ impl FolderLock {
             Err(TryLockError::Error(_)) => Ok(FolderLock { _file: None }),
         }
     }
+
+    /// Whether some process holds `folder`.
+    pub fn is_held(folder: &Path) -> bool {
+        let file = File::open(folder.join(NAME));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
 }
 
 /// This process in words: `pid 4711 on node3`.
@@ -85,7 +102,9 @@ mod tests {
             text.contains(&format!("pid {}", std::process::id())) && text.contains("--out"),
             "{text}"
         );
+        assert!(FolderLock::is_held(folder.path()));
         drop(first);
+        assert!(!FolderLock::is_held(folder.path()));
         assert!(FolderLock::take(folder.path()).is_ok());
     }
 }

@@ -186,6 +186,12 @@ impl Place {
         write::replace(&self.path, self.sandbox.as_ref(), content)
     }
 
+    /// Open a file that grows, such as what a process says: its content is added to, never replaced.
+    pub fn append(&self) -> Result<File> {
+        self.check()?;
+        write::append(&self.path, self.sandbox.as_ref())
+    }
+
     fn unreadable(&self, what: &str, e: &io::Error) -> Error {
         let why = match e.kind() {
             io::ErrorKind::NotFound => ": there is no such file".to_string(),

@@ -2,10 +2,11 @@
 //! and then end the process with 128 + the signal's number. Both leave training a checkpoint.
 
 use std::io::{Stdin, Write};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use super::ending::Ending;
@@ -13,6 +14,10 @@ use crate::error::{Error, Result};
 
 /// The status of a process that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 128 + SIGINT as u8;
+/// The status of a process that SIGTERM ended.
+pub const TERMINATED: u8 = 128 + SIGTERM as u8;
+/// The status of a process that SIGHUP ended.
+pub const HUNG_UP: u8 = 128 + SIGHUP as u8;
 /// The number of SIGHUP, the signal of a terminal that was closed.
 pub const HANG_UP: i32 = SIGHUP;
 /// So many Ctrl-C without an answer end the process.
@@ -46,6 +51,32 @@ pub fn handle(ending: &Ending) -> Result<()> {
     };
     let thread = std::thread::Builder::new().name("signals".into()).spawn(answer);
     thread.map(drop).map_err(failed)
+}
+
+/// The news that a job's time limit is near: SIGUSR1, which the job's script asks the scheduler for.
+pub struct TimeLimit(Arc<AtomicBool>);
+
+impl TimeLimit {
+    /// Whether it has come.
+    pub fn reached(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Wait for the news of a time limit from now on; it cancels what runs, as Ctrl-C does.
+pub fn time_limit(ending: &Ending) -> Result<TimeLimit> {
+    let failed = |e: std::io::Error| Error::usage(format!("SIGUSR1 cannot be handled ({e})"));
+    let mut signals = Signals::new([SIGUSR1]).map_err(failed)?;
+    let (reached, cancel) = (Arc::new(AtomicBool::new(false)), ending.cancel_flag());
+    let news = reached.clone();
+    let wait = move || {
+        for _ in signals.forever() {
+            news.store(true, Ordering::SeqCst);
+            cancel.store(true, Ordering::SeqCst);
+        }
+    };
+    let thread = std::thread::Builder::new().name("time limit".into()).spawn(wait);
+    thread.map(|_| TimeLimit(reached)).map_err(failed)
 }
 
 /// Whether the program was started with this signal ignored (Linux tells; elsewhere no).

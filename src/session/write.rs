@@ -19,8 +19,8 @@ const MARK: (&str, &str) = (".seglab-", ".partial");
 const SIGNATURE: &[u8] = b"seglab";
 /// How near, in bytes.
 const SIGNED_WITHIN: u64 = 1 << 16;
-/// How files of seglab start that have no room for that: arrays of NumPy, histories, data of figures.
-const UNSIGNED: [&[u8]; 3] = [b"\x93NUMPY", b"step,", b"panel,kind,series,"];
+/// How files of seglab start that have no room for that: arrays of NumPy, histories, data of figures, lists of images.
+const UNSIGNED: [&[u8]; 4] = [b"\x93NUMPY", b"step,", b"panel,kind,series,", b"file,bytes,sha256"];
 /// So many writers of one file at the same time.
 const MOST_WRITERS: usize = 1000;
 
@@ -88,6 +88,19 @@ pub(super) fn replace(
     }
     file.sync_all().map_err(failed)?;
     draft.finish(&target).map_err(failed)
+}
+
+/// Open `path` so that what is written comes behind what is there.
+pub(super) fn append(path: &Path, sandbox: Option<&Arc<Sandbox>>) -> Result<File> {
+    let failed = |e: io::Error| Error::file(path, format!("cannot be written ({})", reason(&e)));
+    if let (Some(sandbox), false) = (sandbox, path.exists()) {
+        sandbox.count_entry().map_err(failed)?;
+    }
+    let file = File::options().append(true).create(true).open(path).map_err(failed)?;
+    if let Some(sandbox) = sandbox {
+        sandbox.check_opened(path, &file)?;
+    }
+    Ok(file)
 }
 
 /// The temporary file beside a destination; gone when dropped before [`Draft::finish`].

@@ -2,10 +2,11 @@
 //! model's configuration lies in the metadata, so the file is also a model file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
@@ -62,7 +63,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     );
     // As tensors, because decimal text would not give the same bits back.
     for (name, values) in run.history.columns() {
-        let column = Tensor::from_vec(values.clone(), values.len(), &candle_core::Device::Cpu)?;
+        let column = Tensor::from_vec(values.clone(), values.len(), &Device::Cpu)?;
         tensors.push((format!("{HISTORY}{name}"), column));
     }
     if let Some(temperature) = &run.temperature {
@@ -97,11 +98,97 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     each_float(&mut record.clone(), &mut |n| numbers.extend(n.as_f64()));
     tensors.push((
         NUMBERS.into(),
-        Tensor::from_vec(numbers.clone(), numbers.len(), &candle_core::Device::Cpu)?,
+        Tensor::from_vec(numbers.clone(), numbers.len(), &Device::Cpu)?,
     ));
     let record = record.to_string();
     let config = model.record()?.to_string();
     weights::write(place, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
+}
+
+/// A checkpoint that was read: the tensors, and the rest of the state.
+struct Stored {
+    path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+    record: Record,
+}
+
+impl Stored {
+    fn read(place: &Place, device: &Device) -> Result<Self> {
+        let path = place.path();
+        let file = weights::read(place, device)?;
+        let Some(record) = file.metadata.get(RUN_KEY) else {
+            return Err(Error::file(path, "holds no training run; model::load reads a model"));
+        };
+        let unreadable =
+            |e: serde_json::Error| Error::file(path, format!("the record of the run cannot be read ({e})"));
+        let mut record: serde_json::Value = serde_json::from_str(record).map_err(unreadable)?;
+        let numbers = file.tensors.get(NUMBERS).ok_or_else(|| missing(path, NUMBERS))?;
+        let mut numbers = numbers.to_vec1::<f64>()?.into_iter();
+        each_float(&mut record, &mut |n| {
+            *n = numbers
+                .next()
+                .and_then(serde_json::Number::from_f64)
+                .unwrap_or(n.clone())
+        });
+        Ok(Stored {
+            path: path.to_path_buf(),
+            record: serde_json::from_value(record).map_err(unreadable)?,
+            tensors: file.tensors,
+        })
+    }
+
+    /// The tensors whose names begin so, without that beginning.
+    fn below(&self, prefix: &str) -> HashMap<String, Tensor> {
+        let named = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
+        self.tensors.iter().filter_map(named).collect()
+    }
+
+    fn get(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| missing(&self.path, name))
+    }
+
+    /// Put the state into `run`, which was made with the same settings and whose model has these numbers already.
+    fn restore(self, run: &mut Run) -> Result<()> {
+        let here = |e: Error| Error::file(&self.path, e);
+        let steps = self.record.optimizer_steps;
+        run.optimizer.load_state(&self.below(OPTIMIZER), steps).map_err(here)?;
+        if let Some(var) = &run.temperature {
+            var.set(self.get(TEMPERATURE)?)?;
+        }
+        if let Some(options) = run::memory_options(&run.config) {
+            let kept: Vec<_> = self.below(MEMORY).into_iter().collect();
+            run.memory = Some(Memory::from_state(options, &kept).map_err(here)?);
+        }
+        if let Some(average) = &run.average {
+            average.load_state(&self.below(AVERAGE), &as_they_are()).map_err(here)?;
+        }
+        let column = |name: &String| -> Result<(String, Vec<f64>)> {
+            let stored = self.get(&format!("{HISTORY}{name}"))?;
+            Ok((name.clone(), stored.to_dtype(DType::F64)?.to_vec1()?))
+        };
+        let columns = self.record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+        run.history = History::from_columns(columns);
+        let more = std::mem::take(&mut run.beside.more);
+        let (sources, judged) = (self.record.more_data, self.record.judged);
+        let beside = Beside::load(&run.model.borrow(), &self.tensors, sources, judged)?;
+        run.beside = Beside { more, ..beside };
+        run.changes = self.record.changes;
+        run.status = self.record.status;
+        run.step = self.record.step;
+        Ok(())
+    }
+}
+
+/// The numbers under their own names.
+fn as_they_are() -> LoadOptions {
+    LoadOptions {
+        prefix: Some(String::new()),
+        ..LoadOptions::default()
+    }
+}
+
+fn missing(path: &Path, name: &str) -> Error {
+    Error::file(path, format!("{name} is missing; the file is incomplete"))
 }
 
 /// Read a run. Give it the data it was trained on to go on; `val` as well where it had a validation set.
@@ -116,26 +203,8 @@ pub(super) fn load(
     val: Option<Dataset>,
 ) -> Result<Run> {
     let path = place.path();
-    let file = weights::read(place, session.device())?;
-    let Some(record) = file.metadata.get(RUN_KEY) else {
-        return Err(Error::file(path, "holds no training run; model::load reads a model"));
-    };
-    let missing = |name: &str| Error::file(path, format!("{name} is missing; the file is incomplete"));
-    let unreadable = |e: serde_json::Error| Error::file(path, format!("the record of the run cannot be read ({e})"));
-    let mut record: serde_json::Value = serde_json::from_str(record).map_err(unreadable)?;
-    let numbers = file
-        .tensors
-        .get(NUMBERS)
-        .ok_or_else(|| missing(NUMBERS))?
-        .to_vec1::<f64>()?;
-    let mut numbers = numbers.into_iter();
-    each_float(&mut record, &mut |n| {
-        *n = numbers
-            .next()
-            .and_then(serde_json::Number::from_f64)
-            .unwrap_or(n.clone())
-    });
-    let record: Record = serde_json::from_value(record).map_err(unreadable)?;
+    let stored = Stored::read(place, session.device())?;
+    let record = &stored.record;
     ensure!(
         data.is_empty() || data.len() == record.more_data.len() + 1,
         "{}: the run was trained on {} sources, found {}; give all of them: data: [first, second]",
@@ -160,12 +229,8 @@ pub(super) fn load(
     let model = match model {
         Some(model) => {
             let ours = model.borrow().state()?.into_iter();
-            let ours = ours.filter_map(|(name, _)| Some((name.clone(), file.tensors.get(&name)?.clone())));
-            let options = LoadOptions {
-                prefix: Some(String::new()),
-                ..LoadOptions::default()
-            };
-            let loaded = model.borrow().load_state(&ours.collect(), &options);
+            let ours = ours.filter_map(|(name, _)| Some((name.clone(), stored.tensors.get(&name)?.clone())));
+            let loaded = model.borrow().load_state(&ours.collect(), &as_they_are());
             loaded.map_err(|e| Error::file(path, format!("the network given is not the one of the run: {e}")))?;
             model
         }
@@ -176,75 +241,35 @@ pub(super) fn load(
     for name in &record.frozen {
         model.freeze(name);
     }
-    let (mut optimizer, temperature) = run::optimizer(&model, &record.config)?;
-    let below = |prefix: &str| -> HashMap<String, Tensor> {
-        let named = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
-        file.tensors.iter().filter_map(named).collect()
-    };
-    optimizer
-        .load_state(&below(OPTIMIZER), record.optimizer_steps)
-        .map_err(|e| Error::file(path, e))?;
-    if let Some(var) = &temperature {
-        var.set(file.tensors.get(TEMPERATURE).ok_or_else(|| missing(TEMPERATURE))?)?;
-    }
-    let memory = match run::memory_options(&record.config) {
-        Some(options) => {
-            let kept: Vec<_> = below(MEMORY).into_iter().collect();
-            Some(Memory::from_state(options, &kept).map_err(|e| Error::file(path, e))?)
-        }
-        None => None,
-    };
-    let average = match run::averaging(&record.config) {
-        Some(_) => {
-            let average = model.copy()?;
-            let kept = below(AVERAGE);
-            let options = LoadOptions {
-                prefix: Some(String::new()),
-                ..LoadOptions::default()
-            };
-            average.load_state(&kept, &options).map_err(|e| Error::file(path, e))?;
-            Some(average)
-        }
-        None => None,
-    };
-    let column = |name: &String| -> Result<(String, Vec<f64>)> {
-        let stored = file
-            .tensors
-            .get(&format!("{HISTORY}{name}"))
-            .ok_or_else(|| missing(name))?;
-        Ok((name.clone(), stored.to_dtype(DType::F64)?.to_vec1()?))
-    };
+    let (optimizer, temperature) = run::optimizer(&model, &record.config)?;
+    let average = run::averaging(&record.config).map(|_| model.copy()).transpose()?;
     let mut data = data.into_iter();
     let (first, more) = (data.next(), data.collect());
-    let columns = record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
     let (home, kept) = folder::home(session, place).unzip();
     let (model_seed, parent, sittings) = match kept {
         Some(kept) => (kept.model_seed, kept.parent.clone(), kept.sittings()),
         None => (None, parent(path, record.step), Vec::new()),
     };
-    Ok(Run {
+    let mut run = Run {
         session: session.clone(),
         on_gpu: model.device().is_cuda(),
         model: shared,
-        beside: Beside {
-            more,
-            ..Beside::load(&model, &file.tensors, record.more_data, record.judged)?
-        },
+        beside: Beside::new(&record.config.course, &model, more)?,
         data: first,
         val,
-        identity: record.data,
-        config: record.config,
+        identity: record.data.clone(),
+        config: record.config.clone(),
         optimizer,
         temperature,
-        memory,
+        memory: None,
         average,
         warned: BTreeMap::new(),
-        history: History::from_columns(columns),
-        changes: record.changes,
-        status: record.status,
-        step: record.step,
+        history: History::default(),
+        changes: Vec::new(),
+        status: Status::Paused,
+        step: 0,
         name: match &home {
-            Some(_) => record.name,
+            Some(_) => record.name.clone(),
             None => folder::claim_name(session, &record.name),
         },
         home,
@@ -252,11 +277,49 @@ pub(super) fn load(
         parent,
         sittings,
         begun: false,
-    })
+    };
+    stored.restore(&mut run)?;
+    Ok(run)
+}
+
+/// Take over what an earlier attempt of the same script left at the place of this new run: its numbers and its position. A run of
+/// other settings, of other data, changed on its way or stopped by the script begins anew.
+pub(super) fn take_up(run: &mut Run) -> Result<()> {
+    let place = folder::checkpoint_path(run)?;
+    if !place.exists()? {
+        return Ok(());
+    }
+    let stored = Stored::read(&place, run.session.device())?;
+    let settings = |config: &TrainConfig| serde_json::to_string(config).map_err(|e| Error::file(place.path(), e));
+    let same = settings(&stored.record.config)? == settings(&run.config)?
+        && stored.record.data == run.identity
+        && stored.record.more_data == run.beside.identities
+        && stored.record.changes.is_empty()
+        && stored.record.status != Status::Stopped;
+    if !same {
+        run.session.warn(&format!(
+            "{}: what an earlier attempt left does not fit; it begins anew",
+            run.name
+        ));
+        return Ok(());
+    }
+    let names: HashSet<String> = run.model.borrow().state()?.into_iter().map(|(n, _)| n).collect();
+    let own: HashMap<String, Tensor> = stored
+        .tensors
+        .iter()
+        .filter(|(n, _)| names.contains(*n))
+        .map(|(n, t)| (n.clone(), t.clone()))
+        .collect();
+    run.model
+        .borrow()
+        .load_state(&own, &as_they_are())
+        .map_err(|e| Error::file(place.path(), e))?;
+    run.sittings = folder::kept(&place).sittings();
+    stored.restore(run)
 }
 
 /// A run that goes on in another folder descends from the checkpoint.
-fn parent(checkpoint: &std::path::Path, step: usize) -> Option<Parent> {
+fn parent(checkpoint: &Path, step: usize) -> Option<Parent> {
     let path = checkpoint.display().to_string();
     Some(Parent { path, step: Some(step) })
 }

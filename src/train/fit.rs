@@ -10,6 +10,7 @@ use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
 use super::course::Feed;
 use super::event::{Event, Flow, Hooks, Moment};
+use super::events::EventFile;
 use super::failure::{faulty_file, not_finite};
 use super::folder;
 use super::ledger::{self, Facts, Ledger, Number, Row};
@@ -84,6 +85,10 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
     let mut scores: Vec<(String, f64)> = Vec::new();
     run.status = Status::Paused;
     let mut saved = Instant::now();
+    let mut events = match run.session.event_files() {
+        true => Some(EventFile::of(run)?),
+        false => None,
+    };
     while run.step < until {
         if run.session.cancelled() {
             return Ok(());
@@ -131,6 +136,12 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
                 );
                 run.session.print(&text);
                 flow = Flow::Stop;
+            }
+        }
+        if let Some(events) = &mut events {
+            events.update(&run.history)?;
+            if let (true, Some(val)) = (evaluate, &run.val) {
+                events.example(run, val)?;
             }
         }
         if let (true, Some(facts)) = (epoch, &ledger.last)

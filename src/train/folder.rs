@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,9 @@ use crate::session::{Place, Session};
 const CHECKPOINT: &str = "last.safetensors";
 const HISTORY: &str = "history.csv";
 const CONFIG: &str = "config.json";
+const FILES: &str = "data.csv";
+/// Image files are read once more for their hash where all of them have at most so many bytes.
+const MOST_HASHED: u64 = 1 << 30;
 
 /// The program, the script and their settings that made a run, or went on with it later.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -107,9 +111,22 @@ pub(super) fn home(session: &Session, checkpoint: &Place) -> Option<(PathBuf, Ke
         return None;
     }
     let folder = std::path::absolute(checkpoint.path()).ok()?.parent()?.to_path_buf();
-    let record = checkpoint.at(folder.join(CONFIG)).text("the record of the run").ok()?;
-    let kept = serde_json::from_str(&record).unwrap_or_default();
+    if !checkpoint.at(folder.join(CONFIG)).exists().ok()? {
+        return None;
+    }
+    let kept = kept(checkpoint);
     session.claim(&folder).then_some((folder, kept))
+}
+
+/// What the `config.json` beside a checkpoint says of who made the run.
+pub(super) fn kept(checkpoint: &Place) -> Kept {
+    let record = checkpoint
+        .at(checkpoint.path().with_file_name(CONFIG))
+        .text("the record of the run");
+    record
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 /// Where the newest checkpoint lies.
@@ -139,14 +156,43 @@ pub(super) fn begin(run: &mut Run) -> Result<()> {
             run.sittings.push(now);
             if run.step == 0 && run.home.is_none() {
                 // A run that may be overwritten: its checkpoint would not fit the new record.
-                for file in [CHECKPOINT, HISTORY] {
+                for file in [CHECKPOINT, HISTORY, FILES] {
                     let _ = std::fs::remove_file(path(run, file)?.path());
                 }
             }
             run.begun = true;
+            write_files(run)?;
         }
     }
     write_config(run)
+}
+
+/// Write `data.csv`: the image and label files that the run is trained on, with the SHA-256 of their contents, so that a changed file
+/// can be named later. Sets that are drawn or made by a script have none; contents are left out where reading all takes long.
+fn write_files(run: &Run) -> Result<()> {
+    let Ok(data) = run.data() else { return Ok(()) };
+    let files: Vec<PathBuf> = data.files().collect();
+    let sizes: Vec<u64> = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).collect();
+    if files.is_empty() || path(run, FILES)?.exists()? {
+        return Ok(());
+    }
+    let read_all = sizes.iter().sum::<u64>() <= MOST_HASHED;
+    let hash = |file: &PathBuf| match read_all {
+        true => Place::from(file)
+            .bytes("the file", MOST_HASHED)
+            .map_or(String::new(), |b| hex(&Sha256::digest(b))),
+        false => String::new(),
+    };
+    let hashes: Vec<String> = files.par_iter().map(hash).collect();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |e: csv::Error| Error::usage(format!("{FILES}: {e}"));
+    table.write_record(["file", "bytes", "sha256"]).map_err(failed)?;
+    for ((file, size), hash) in files.iter().zip(sizes).zip(hashes) {
+        let name = file.display().to_string();
+        table.write_record([name, size.to_string(), hash]).map_err(failed)?;
+    }
+    let bytes = table.into_inner().map_err(|e| Error::usage(format!("{FILES}: {e}")))?;
+    path(run, FILES)?.write(bytes)
 }
 
 /// Write all three files; each replaces the old one in one stroke. The checkpoint comes first: whatever is left out by a sudden end

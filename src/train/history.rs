@@ -94,6 +94,35 @@ impl History {
         text
     }
 
+    /// Read what [`History::csv`] wrote.
+    ///
+    /// # Errors
+    /// A field that is no number, a line with another number of fields than the header.
+    pub fn from_csv(text: &str) -> Result<Self> {
+        let mut lines = text.lines();
+        let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+        let mut columns: Vec<(String, Vec<f64>)> = names.iter().map(|n| (n.to_string(), Vec::new())).collect();
+        for (at, line) in lines.enumerate() {
+            let fields: Vec<&str> = line.split(',').collect();
+            let number = at + 2;
+            crate::ensure!(
+                fields.len() == names.len(),
+                "line {number} has {} fields, the header {}",
+                fields.len(),
+                names.len()
+            );
+            for ((name, values), field) in columns.iter_mut().zip(fields) {
+                values.push(match field.is_empty() {
+                    true => f64::NAN,
+                    false => field.parse().map_err(|_| {
+                        crate::error::Error::usage(format!("line {number}: {name} is {field:?}, expected a number"))
+                    })?,
+                });
+            }
+        }
+        Ok(History::from_columns(columns))
+    }
+
     /// Write [`History::csv`] to a file.
     pub fn write_csv(&self, place: impl Into<Place>) -> Result<()> {
         place.into().write(self.csv())
@@ -126,5 +155,12 @@ mod tests {
         assert_eq!(h.csv(), "step,loss,grad_norm,val_miou\n0,0.1,,\n1,2.5,3,0.25\n2,1,,\n");
         assert_eq!(h.last("val_miou"), Some(0.25));
         assert_eq!(History::from_columns(h.columns().to_vec()), h);
+        assert_eq!(History::from_csv(&h.csv()).unwrap(), h);
+        for (text, part) in [
+            ("step,loss\n0\n", "line 2 has 1 fields"),
+            ("step\nx\n", "line 2: step is"),
+        ] {
+            assert!(History::from_csv(text).unwrap_err().to_string().contains(part));
+        }
     }
 }

@@ -25,6 +25,7 @@ mod course;
 pub mod embedding;
 pub mod evaluate;
 pub mod event;
+pub mod events;
 mod failure;
 mod fit;
 mod folder;

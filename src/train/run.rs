@@ -121,7 +121,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that has made no step yet. It writes to the folder `name` (numbered if taken) below the session's.
+    /// A run that has made no step yet, or, where the session goes on with an earlier attempt ([`Session::goes_on`]), the steps of
+    /// that. It writes to the folder `name` (numbered if taken) below the session's.
     ///
     /// # Errors
     /// Settings that cannot be ([`TrainConfig::resolved`]), a data set without images or with other classes than the model,
@@ -170,7 +171,7 @@ impl Run {
         };
         let beside = Beside::new(&config.course, &model.borrow(), more)?;
         let on_gpu = model.borrow().device().is_cuda();
-        Ok(Run {
+        let mut run = Run {
             name: folder::claim_name(session, task),
             beside,
             session: session.clone(),
@@ -194,7 +195,11 @@ impl Run {
             parent: origin.parent,
             sittings: Vec::new(),
             begun: false,
-        })
+        };
+        if session.goes_on() {
+            checkpoint::take_up(&mut run)?;
+        }
+        Ok(run)
     }
 
     /// Go on to the last step. Nothing happens if it is reached.

@@ -1,7 +1,8 @@
 //! Whatever is typed ends in a value or an error: never in a panic (caught ones count), a hang or a Rust name in a message.
 //!
 //! Random calls come from the function table itself (names, argument types, hostile values), random texts from the language's
-//! tokens, mutated inputs from the table's examples and the lessons. `FUZZ_SEED` and `FUZZ_TIMES` change the seed and the number.
+//! tokens, mutated inputs from the table's examples and the lessons, and inputs that mostly work from the examples with other
+//! numbers and calls with arguments of the right type. `FUZZ_SEED` and `FUZZ_TIMES` change the seed and the number.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +12,7 @@
 )]
 
 mod texts;
+mod typed;
 mod values;
 
 use std::path::Path;
@@ -22,12 +24,13 @@ use seglab::random::Random;
 use seglab::script::{Interpreter, Report, Scope, Table, api, check, report};
 use seglab::session::Session;
 use texts::{grammar, mutated, tokens};
+use typed::typed;
 use values::VARIABLES;
 
 /// An input may work this long before it is interrupted as by Ctrl-C ...
 const PATIENCE: Duration = Duration::from_millis(300);
 /// ... and this much longer before it counts as hanging.
-const HANG: Duration = Duration::from_secs(20);
+const HANG: Duration = Duration::from_millis(4700);
 /// Inputs that share variables, so that one may spoil a model for the next.
 const ROUND: usize = 250;
 
@@ -114,7 +117,8 @@ impl Fuzz {
         self.left = ROUND;
     }
 
-    fn input(&mut self, text: &str) {
+    /// Run `text`; whether it ended in a value.
+    fn input(&mut self, text: &str) -> bool {
         if self.left == 0 {
             self.renew();
         }
@@ -140,6 +144,7 @@ impl Fuzz {
         for panic in panics {
             self.failures.push(format!("{text}\n    {panic}"));
         }
+        result.is_ok()
     }
 
     fn shown(&self, text: &str, output: &str) {
@@ -181,6 +186,9 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
+/// What takes long in an example.
+const SLOW: [&str; 6] = ["train::", "model::", "eval::", "nn::", "count:", ".save("];
+
 /// Statements of the lessons and the examples of the table, without those that train.
 fn seeds(table: &Table) -> Vec<String> {
     let mut seeds: Vec<String> = table.entries.iter().flat_map(|e| e.examples()).collect();
@@ -192,8 +200,7 @@ fn seeds(table: &Table) -> Vec<String> {
             seeds.extend(text.split("\n\n").map(str::to_string));
         }
     }
-    let slow = ["train::", "model::", "eval::", "count:", ".save("];
-    seeds.retain(|s| !slow.iter().any(|w| s.contains(w)));
+    seeds.retain(|s| !SLOW.iter().any(|w| s.contains(w)));
     seeds
 }
 
@@ -222,6 +229,19 @@ fn random_and_mutated_inputs_end_in_a_value_or_an_error() {
             fuzz.parse(&text);
             fuzz.input(&text);
         }
+        let examples: Vec<String> = fuzz.table.entries.iter().flat_map(|e| e.examples()).collect();
+        let (slow, quick): (Vec<_>, Vec<_>) = examples.into_iter().partition(|e| SLOW.iter().any(|w| e.contains(w)));
+        let typed_inputs = 2_000 * times;
+        let mut good = 0;
+        for _ in 0..typed_inputs {
+            let text = typed(&mut fuzz.random, &fuzz.table, &quick, &slow);
+            good += usize::from(fuzz.input(&text));
+        }
+        eprintln!("{good} of {typed_inputs} inputs with arguments of the right type ended in a value");
+        assert!(
+            2 * good >= typed_inputs,
+            "only {good} of {typed_inputs} inputs ended in a value"
+        );
         fuzz.end();
     });
     if let Err(panic) = thread.unwrap().join() {

@@ -6,6 +6,9 @@ use seglab::script::table::{Entry, Kind};
 
 use super::values::{TENSORS, any, arguments, pick, value};
 
+/// How often an argument of a random call is anything at all.
+const HOSTILE: f64 = 0.3;
+
 /// Whether one call may train, draw or read pictures: these come rarely, to keep the test short.
 fn heavy(entry: &Entry) -> bool {
     ["train", "eval", "plot", "model", "data"].contains(&entry.namespace)
@@ -13,7 +16,8 @@ fn heavy(entry: &Entry) -> bool {
         || entry.receiver == "Figure" && entry.name == "save"
 }
 
-fn call(random: &mut Random, table: &Table) -> String {
+/// A call of a function of the table; `hostile` is how often an argument is anything at all instead of its declared type.
+pub(crate) fn call(random: &mut Random, table: &Table, hostile: f64) -> String {
     let entry = loop {
         let entry = &table.entries[random.below(table.entries.len())];
         if entry.body.is_some() && (!heavy(entry) || random.chance(0.12)) {
@@ -21,10 +25,10 @@ fn call(random: &mut Random, table: &Table) -> String {
         }
     };
     let receiver = match entry.receiver {
-        "array" => value(random, "[float]", ""),
-        other => value(random, other, ""),
+        "array" => value(random, "[float]", "", hostile),
+        other => value(random, other, "", hostile),
     };
-    let text = arguments(random, entry.arguments());
+    let text = arguments(random, entry.arguments(), hostile);
     match entry.kind {
         Kind::Setter => format!("({receiver}).{} = {text}", entry.name),
         Kind::Getter => format!("({receiver}).{}", entry.name),
@@ -38,7 +42,7 @@ pub(crate) fn grammar(random: &mut Random, table: &Table) -> String {
     let operators = [
         "+", "-", "*", "/", "**", "%", "<", ">=", "==", "!=", "&&", "in", "<<", "..", "??",
     ];
-    let a = call(random, table);
+    let a = call(random, table, HOSTILE);
     match random.below(14) {
         0 => format!("{a} {} {}", pick(random, &operators), any(random)),
         1 => format!("{} {} {}", any(random), pick(random, &operators), any(random)),
@@ -51,7 +55,7 @@ pub(crate) fn grammar(random: &mut Random, table: &Table) -> String {
             any(random)
         ),
         6 => format!("let x = {a}; print(`${{x}}`); debug([x, #{{ x: x }}]); x.to_string()"),
-        7 => format!("[{a}, {}].map(|x| {})", any(random), call(random, table)),
+        7 => format!("[{a}, {}].map(|x| {})", any(random), call(random, table, HOSTILE)),
         8 => format!("tensor::no_grad(|| {a})"),
         _ => a,
     }
@@ -162,7 +166,7 @@ pub(crate) fn tokens(random: &mut Random, table: &Table) -> String {
     (0..1 + random.below(14))
         .map(|_| {
             if random.chance(0.1) {
-                call(random, table)
+                call(random, table, HOSTILE)
             } else {
                 pick(random, &vocabulary).to_string()
             }

@@ -140,9 +140,9 @@ pub(crate) fn any(random: &mut Random) -> String {
     pick(random, from).to_string()
 }
 
-/// A value of the type called `kind` in signatures, or now and then anything.
-pub(crate) fn value(random: &mut Random, kind: &str, doc: &str) -> String {
-    if random.chance(0.3) {
+/// A value of the type called `kind` in signatures, or (with probability `hostile`) anything.
+pub(crate) fn value(random: &mut Random, kind: &str, doc: &str, hostile: f64) -> String {
+    if random.chance(hostile) {
         return any(random);
     }
     let choices: Vec<&str> = kind.split(" or ").collect();
@@ -208,20 +208,25 @@ pub(crate) fn value(random: &mut Random, kind: &str, doc: &str) -> String {
             } else {
                 random.below(4)
             };
-            let items: Vec<String> = (0..count).map(|_| value(random, &inner, doc)).collect();
+            let items: Vec<String> = (0..count).map(|_| value(random, &inner, doc, hostile)).collect();
             format!("[{}]", items.join(", "))
         }
         _ => any(random),
     }
 }
 
-pub(crate) fn arguments(random: &mut Random, params: &[Param]) -> String {
+pub(crate) fn arguments(random: &mut Random, params: &[Param], hostile: f64) -> String {
     let mut given = Vec::new();
     let mut options = Vec::new();
     for param in params {
         let wanted = param.default.is_none() || random.chance(0.25);
-        if wanted && !random.chance(0.03) {
-            let value = value(random, &param.kind, &format!("{} {:?}", param.doc, param.default));
+        if wanted && !random.chance(hostile / 10.0) {
+            let value = value(
+                random,
+                &param.kind,
+                &format!("{} {:?}", param.doc, param.default),
+                hostile,
+            );
             if param.default.is_none() && options.is_empty() && random.chance(0.9) {
                 given.push(value);
             } else {
@@ -229,13 +234,13 @@ pub(crate) fn arguments(random: &mut Random, params: &[Param]) -> String {
             }
         }
     }
-    if random.chance(0.03) {
+    if random.chance(hostile / 10.0) {
         options.push(format!("{}: 1", pick(random, &["dmi", "lr", "steps", "seed"])));
     }
     if !options.is_empty() {
         given.push(format!("#{{ {} }}", options.join(", ")));
     }
-    if random.chance(0.03) {
+    if random.chance(hostile / 10.0) {
         given.push(any(random));
     }
     given.join(", ")

@@ -17,6 +17,7 @@ mod nn;
 mod optim;
 mod pixel_losses;
 mod plot;
+mod runs;
 mod session;
 mod show;
 mod statistics;
@@ -60,6 +61,7 @@ pub fn table() -> Table {
         plot::declare,
         show::declare,
         embedding::declare,
+        runs::declare,
     ] {
         declare(&mut table);
     }

@@ -1,0 +1,131 @@
+//! `result.json`: what a run of a script was and what came of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::device::{device_name, tf32};
+use crate::error::{Error, Result};
+use crate::session::{Place, Session};
+
+/// The file's name in the run folder.
+pub const FILE: &str = "result.json";
+
+/// How a script ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It is at work, or was killed without a word.
+    Running,
+    /// It ran to its end.
+    Done,
+    /// It ended with an error.
+    Failed,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// The record of one run of a script.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// How it ended.
+    pub status: Outcome,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What the script said by `result(..)`.
+    pub result: Map<String, Value>,
+    /// Its file.
+    pub script: String,
+    /// SHA-256 of its text.
+    pub script_sha256: String,
+    /// Its text.
+    pub text: String,
+    /// `name=value` of the command line.
+    pub arguments: BTreeMap<String, String>,
+    /// The session's seed when it began.
+    pub seed: u64,
+    /// The device, as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Whether f32 products on a GPU rounded their inputs to TF32.
+    pub tf32: bool,
+    /// Threads.
+    pub threads: usize,
+    /// Name and version of the program.
+    pub program: String,
+    /// SHA-256 of the program's file.
+    pub program_sha256: String,
+    /// Each training run of the script: its data and the run that its network came from, as in its `config.json`.
+    pub runs: BTreeMap<String, Value>,
+    /// Seconds from start to end, of all attempts the last.
+    pub seconds: f64,
+}
+
+impl Record {
+    /// The record in a run folder; nothing where there is none.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let place = Place::from(folder.join(FILE));
+        if !place.exists()? {
+            return Ok(None);
+        }
+        let record = serde_json::from_str(&place.text("the record of a run")?);
+        record.map_err(|e| Error::file(place.path(), format!("is no record of a run ({e})")))
+    }
+
+    /// The record of what `session` runs, as things stand.
+    pub fn of(session: &Session, status: Outcome, error: Option<String>) -> Result<Self> {
+        let script = session.script();
+        let program = std::env::current_exe().unwrap_or_default();
+        let program = Place::from(program)
+            .bytes("the program", u64::MAX - 1)
+            .unwrap_or_default();
+        Ok(Record {
+            status,
+            error,
+            result: session.results(),
+            script: session.script_path().display().to_string(),
+            script_sha256: sha256(script.as_bytes()),
+            text: script,
+            arguments: session.arguments(),
+            seed: session.first_seed(),
+            device: device_name(session.device()),
+            tf32: session.device().is_cuda() && tf32(),
+            threads: rayon::current_num_threads(),
+            program: format!("seglab {}", env!("CARGO_PKG_VERSION")),
+            program_sha256: sha256(&program),
+            runs: runs(&session.folder()?),
+            seconds: session.seconds(),
+        })
+    }
+
+    /// Write it to the session's run folder.
+    pub fn write(&self, session: &Session) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::usage(e.to_string()))?;
+        session.output_path(FILE)?.write(text + "\n")
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What the `config.json` of each training run below `folder` says of its data and its parent.
+fn runs(folder: &Path) -> BTreeMap<String, Value> {
+    let entries = Place::from(folder).list().unwrap_or_default();
+    let of = |entry: Place| {
+        let text = entry.join("config.json").text("the record of a training run").ok()?;
+        let config: Value = serde_json::from_str(&text).ok()?;
+        let part = |name: &str| config.get(name).cloned().unwrap_or(Value::Null);
+        let kept = ["data", "val", "parent"].map(|name| (name.to_string(), part(name)));
+        let name = entry.path().file_name()?.to_string_lossy().into_owned();
+        Some((name, Value::Object(kept.into_iter().collect())))
+    };
+    entries.into_iter().filter_map(of).collect()
+}

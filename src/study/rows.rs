@@ -1,0 +1,91 @@
+//! The results of many runs as rows of a table.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::point::State;
+use super::record::{Outcome, Record};
+use super::sweep::Sweep;
+use crate::ensure;
+use crate::error::Result;
+use crate::session::Place;
+
+/// A value in a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// As written on the command line.
+    Text(String),
+    /// As the script gave it to `result(..)`.
+    Value(Value),
+}
+
+/// One run: what it was given, what came of it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Arguments, then results; a result called as an argument is `result_NAME`.
+    pub cells: Vec<(String, Cell)>,
+    /// `done`, `failed`, `interrupted`, `running` or `missing`.
+    pub status: &'static str,
+    /// The run folder.
+    pub folder: PathBuf,
+}
+
+/// The runs below `folder`: the points of the sweep there, or every folder that holds a `result.json`, sorted by name.
+///
+/// # Errors
+/// There are none; a record cannot be read.
+pub fn rows(folder: &Path) -> Result<Vec<Row>> {
+    if folder.join("sweep.json").exists() {
+        let sweep = Sweep::read(folder)?;
+        let states = sweep.states()?;
+        let of = |(point, (state, record)): (&super::point::Point, (State, Option<Record>))| Row {
+            cells: cells(&point.arguments, record.as_ref()),
+            status: state.name(),
+            folder: sweep.folder().join(&point.folder),
+        };
+        return Ok(sweep.points().iter().zip(states).map(of).collect());
+    }
+    let entries = Place::from(folder).list()?;
+    let mut folders: Vec<PathBuf> = entries
+        .iter()
+        .map(|e| e.path().to_path_buf())
+        .filter(|p| p.is_dir())
+        .collect();
+    folders.push(folder.to_path_buf());
+    folders.sort();
+    let mut rows = Vec::new();
+    for folder in folders {
+        let Some(record) = Record::read(&folder)? else { continue };
+        let arguments: Vec<(String, String)> = record.arguments.clone().into_iter().collect();
+        rows.push(Row {
+            cells: cells(&arguments, Some(&record)),
+            status: match record.status {
+                Outcome::Running => "running",
+                Outcome::Done => "done",
+                Outcome::Failed => "failed",
+                Outcome::Interrupted => "interrupted",
+            },
+            folder,
+        });
+    }
+    ensure!(
+        !rows.is_empty(),
+        "{}: no result.json here or one folder below; result(#{{ .. }}) in a script or a sweep writes it",
+        folder.display()
+    );
+    Ok(rows)
+}
+
+fn cells(arguments: &[(String, String)], record: Option<&Record>) -> Vec<(String, Cell)> {
+    let mut cells: Vec<(String, Cell)> = arguments
+        .iter()
+        .map(|(n, v)| (n.clone(), Cell::Text(v.clone())))
+        .collect();
+    for (name, value) in record.into_iter().flat_map(|r| &r.result) {
+        let taken = arguments.iter().any(|(n, _)| n == name);
+        let name = if taken { format!("result_{name}") } else { name.clone() };
+        cells.push((name, Cell::Value(value.clone())));
+    }
+    cells
+}

@@ -1,0 +1,356 @@
+//! Sweeps, their records and replays, through the program itself.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use seglab::random::Random;
+
+/// A point: two training runs, one after the other, and what came of them.
+const SCRIPT: &str = r#"
+    let lr = arg("lr", 0.05);
+    seed(arg("seed", 0));
+    let data = data::scenes(#{ count: 4, size: [32, 32], seed: 0, val_count: 2 });
+    let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 8 });
+    let first = train::pretrain(net, data, #{ steps: 6, batch_size: 2, checkpoint_every: 1 });
+    let run = train::finetune(net, data, #{ steps: 6, batch_size: 2, optimizer: #{ lr: lr }, checkpoint_every: 1 });
+    if lr > 1.0 { throw "too fast"; }
+    result(#{ loss: run.loss, first: first.loss, miou: eval::segmentation(net, data.val).miou });
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("point.rhai"), script).unwrap();
+        Place { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        program::program(self.folder.path(), words)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// The results of all points of the sweep in `name`, as written in their files.
+    fn results(&self, name: &str) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(self.path(name)).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(path.join("result.json")) else {
+                continue;
+            };
+            let start = text.find("\"result\"").unwrap();
+            let end = start + text[start..].find('}').unwrap();
+            let history = std::fs::read_to_string(path.join("finetune/history.csv")).unwrap_or_default();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            found.insert(name, format!("{}\n{history}", &text[start..end]));
+        }
+        found
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", program::out(output), program::err(output))
+}
+
+#[test]
+fn a_failed_point_ends_no_other_and_the_rows_hold_all() {
+    let place = Place::new(SCRIPT);
+    let sweep = [
+        "sweep",
+        "point.rhai",
+        "lr=0.05,5.0",
+        "seed=0..2",
+        "--jobs",
+        "2",
+        "--threads",
+        "1",
+        "--out",
+        "s",
+    ];
+    let output = place.run(&sweep);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("2 of 4 points are done, 2 failed") && said.contains("too fast"),
+        "{said}"
+    );
+    std::fs::write(
+        place.path("rows.rhai"),
+        r#"
+            let rows = runs::load("s");
+            assert_eq(rows.len(), 4);
+            let done = rows.filter(|r| r.status == "done");
+            assert_eq(done.map(|r| r.lr), [0.05, 0.05]);
+            assert_eq(done.map(|r| r.seed), [0, 1]);
+            for r in done { assert(r.miou >= 0.0 && r.loss > 0.0); }
+            assert_eq(runs::history(done[0].folder + "/finetune").loss[-1], done[0].loss);
+        "#,
+    )
+    .unwrap();
+    let output = place.run(&["run", "rows.rhai"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("2 of 4 runs are not done"), "{}", text(&output));
+    let status = text(&place.run(&["sweep", "--status", "s"]));
+    assert!(
+        status.contains("lr=5.0 seed=1") && status.contains("failed"),
+        "{status}"
+    );
+}
+
+/// So many kills of the sweep and of single runs; `SEGLAB_KILLS=10` for the long form.
+fn kills() -> usize {
+    std::env::var("SEGLAB_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(3)
+}
+
+#[test]
+fn a_killed_sweep_is_finished_by_the_same_command_with_the_same_results() {
+    let words = |out: &'static str| {
+        [
+            "sweep",
+            "point.rhai",
+            "lr=0.05,0.1",
+            "seed=0..2",
+            "--jobs",
+            "2",
+            "--threads",
+            "1",
+            "--out",
+            out,
+        ]
+    };
+    let place = Place::new(SCRIPT);
+    let undisturbed = place.run(&words("calm"));
+    assert_eq!(undisturbed.status.code(), Some(0), "{}", text(&undisturbed));
+    let mut random = Random::new(11);
+    for kill in 0..kills() {
+        let mut sweep = place
+            .command(&words("stormy"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(100 + random.below(2500) as u64));
+        if kill % 2 == 0 {
+            sweep.kill().unwrap();
+        }
+        // the runs themselves are killed in every second round, and go on as orphans in the others
+        if kill % 2 == 1 || random.chance(0.5) {
+            let _ = Command::new("pkill")
+                .args(["-KILL", "-f", "point.rhai .*stormy"])
+                .status();
+        }
+        sweep.wait().unwrap();
+    }
+    let last = place.run(&words("stormy"));
+    assert_eq!(last.status.code(), Some(0), "{}", text(&last));
+    assert_eq!(place.results("stormy"), place.results("calm"));
+    let again = text(&place.run(&words("stormy")));
+    assert!(again.contains("4 of 4 points are done"), "{again}");
+    assert!(
+        !again.contains("  done  ") || !again.contains(" s  loss"),
+        "a point was run again: {again}"
+    );
+}
+
+#[test]
+fn a_replay_is_identical_or_says_what_changed() {
+    let place = Place::new(
+        r#"
+            let data = data::folder("photos", #{ images: "images", labels: "masks", classes: 3 });
+            let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 8 });
+            let run = train::finetune(net, data, #{ steps: 4, batch_size: 2 });
+            result(#{ loss: run.loss });
+        "#,
+    );
+    let write = |name: &str, shade: u8| {
+        let shades = vec![shade; 32 * 32];
+        let image: Vec<u8> = shades.iter().enumerate().flat_map(|(i, s)| [*s, i as u8, 7]).collect();
+        let masks: Vec<u8> = (0..32 * 32).map(|i| (i / 400) as u8).collect();
+        let png = seglab::data::encode::image_png(&image, [32, 32]).unwrap();
+        std::fs::create_dir_all(place.path("photos/images")).unwrap();
+        std::fs::create_dir_all(place.path("photos/masks")).unwrap();
+        std::fs::write(place.path(&format!("photos/images/{name}.png")), png).unwrap();
+        let png = seglab::data::encode::label_png(&masks, [32, 32], &[]).unwrap();
+        std::fs::write(place.path(&format!("photos/masks/{name}.png")), png).unwrap();
+    };
+    for (name, shade) in [("a", 10), ("b", 90), ("c", 170), ("d", 250), ("e", 30)] {
+        write(name, shade);
+    }
+    let first = place.run(&["run", "point.rhai", "--out", "first", "--threads", "1", "--seed", "3"]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first));
+    let same = place.run(&["replay", "first"]);
+    assert!(
+        same.status.success() && text(&same).contains("identical: 4 steps"),
+        "{}",
+        text(&same)
+    );
+    // whichever images are the training part, one of them has changed
+    for name in ["a", "b", "c", "d", "e"] {
+        write(name, 128);
+    }
+    let other = place.run(&["replay", "first"]);
+    let said = text(&other);
+    assert_eq!(other.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("changed: the data") && said.contains("photos/images/"),
+        "{said}"
+    );
+    assert!(said.contains("differs: finetune: step 0 differs: loss was"), "{said}");
+    assert!(said.find("changed:") < said.find("differs:"), "{said}");
+}
+
+#[test]
+fn wrong_sweeps_are_refused_with_the_reason() {
+    let place = Place::new("print(arg(\"a\", 0));");
+    std::fs::write(place.path("other.rhai"), "print(arg(\"a\", 1));").unwrap();
+    std::fs::create_dir(place.path("photos")).unwrap();
+    std::fs::write(place.path("photos/x.png"), "x").unwrap();
+    let ok = place.run(&["sweep", "point.rhai", "a=1", "--out", "s"]);
+    assert_eq!(ok.status.code(), Some(0), "{}", text(&ok));
+    for (words, code, part) in [
+        (
+            &["sweep", "point.rhai", "b=1", "--out", "n"][..],
+            2,
+            "reads no argument `b`",
+        ),
+        (&["sweep", "point.rhai", "a=1,1", "--out", "n"], 1, "given twice"),
+        (&["sweep", "other.rhai", "a=1", "--out", "s"], 1, "another script"),
+        (&["sweep", "point.rhai", "a=1", "--out", "photos"], 1, "other files"),
+        (
+            &["sweep", "point.rhai", "a=1", "--seed", "5", "--out", "s"],
+            1,
+            "--seed 0",
+        ),
+        (
+            &["sweep", "point.rhai", "a=1", "--jobs", "0", "--out", "n"],
+            2,
+            "--jobs",
+        ),
+        (&["sweep", "--status", "nowhere"], 1, "no sweep"),
+        (&["replay", "nowhere"], 1, "no result.json"),
+        (&["sweep", "missing.rhai", "a=1", "--out", "n"], 1, "missing.rhai"),
+    ] {
+        let output = place.run(words);
+        let said = text(&output);
+        assert!(
+            output.status.code() == Some(code) && said.contains(part),
+            "{words:?}: {said}"
+        );
+    }
+    if !have("sbatch") {
+        let output = place.run(&["sweep", "point.rhai", "a=2", "--slurm", "--time=1", "--out", "s"]);
+        assert!(text(&output).contains("sbatch"), "{}", text(&output));
+    }
+}
+
+#[test]
+fn event_files_are_read_by_tensorboard() {
+    let place = Place::new(SCRIPT);
+    let output = place.run(&["run", "point.rhai", "--tensorboard", "--out", "t"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let python = std::env::var("SEGLAB_TENSORBOARD").unwrap_or("python3".into());
+    let reader = r#"
+import sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+a = EventAccumulator(sys.argv[1]); a.Reload()
+print([(e.step, round(e.value, 4)) for e in a.Scalars("loss")])
+"#;
+    let folder = place.path("t/finetune");
+    let events = std::fs::read_dir(&folder).unwrap().flatten();
+    assert_eq!(
+        events
+            .filter(|e| e.file_name().to_string_lossy().contains("tfevents"))
+            .count(),
+        1
+    );
+    let read = Command::new(&python).arg("-c").arg(reader).arg(&folder).output();
+    match read {
+        Ok(read) if read.status.success() => {
+            let history = std::fs::read_to_string(folder.join("history.csv")).unwrap();
+            let losses = column(&history, "loss");
+            let expected: Vec<String> = losses
+                .iter()
+                .enumerate()
+                .map(|(i, l)| format!("({i}, {})", round(*l)))
+                .collect();
+            let found = String::from_utf8_lossy(&read.stdout).trim().to_string();
+            assert_eq!(found, format!("[{}]", expected.join(", ")));
+        }
+        _ => eprintln!("skipped: {python} has no tensorboard (SEGLAB_TENSORBOARD names another)"),
+    }
+}
+
+fn column(csv: &str, name: &str) -> Vec<f64> {
+    let at = csv.lines().next().unwrap().split(',').position(|n| n == name).unwrap();
+    let field = |line: &str| line.split(',').nth(at).unwrap().parse().unwrap();
+    csv.lines().skip(1).map(field).collect()
+}
+
+/// As Python rounds a number that was stored in 32 bits.
+fn round(x: f64) -> f64 {
+    (f64::from(x as f32) * 1e4).round() / 1e4
+}
+
+fn have(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|paths| std::env::split_paths(&paths).any(|p: PathBuf| p.join(program).exists()))
+}
+
+/// A real Slurm must be up: `SLURM_CONF` names it.
+#[test]
+fn slurm_runs_the_points_with_the_results_of_this_machine() {
+    if !have("sbatch") || std::env::var_os("SLURM_CONF").is_none_or(|p| !Path::new(&p).exists()) {
+        eprintln!("skipped: no Slurm here (sbatch and SLURM_CONF)");
+        return;
+    }
+    let place = Place::new(SCRIPT);
+    let words = ["sweep", "point.rhai", "lr=0.05,0.1", "seed=0..4", "--threads", "1"];
+    let here = place.run(&[&words[..], &["--jobs", "2", "--out", "here"]].concat());
+    assert_eq!(here.status.code(), Some(0), "{}", text(&here));
+    let submit = [
+        &words[..],
+        &["--slurm", "--time=10", "--at-most", "2", "--out", "there"],
+    ]
+    .concat();
+    let submitted = place.run(&submit);
+    assert!(
+        text(&submitted).contains("8 points are job array"),
+        "{}",
+        text(&submitted)
+    );
+    let again = place.run(&submit);
+    assert!(text(&again).contains("nothing to submit"), "{}", text(&again));
+    for _ in 0..600 {
+        if text(&place.run(&["sweep", "--status", "there"])).contains("8 of 8 points are done") {
+            assert_eq!(place.results("there"), place.results("here"));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    panic!("{}", text(&place.run(&["sweep", "--status", "there"])));
+}
