@@ -178,6 +178,31 @@ fn gradients_reach_images_and_both_networks() {
     );
 }
 
+#[test]
+fn maps_added_by_hand_are_residual_layers_and_plain_graphs_stay() {
+    script(
+        r#"
+        let layers = [];
+        for i in 0..12 { layers.push(nn::conv2d(4, 4, #{ padding: 1 })); }
+        let x = tensor::randn([2, 4, 6, 6]);
+        let around = [];
+        for layer in layers { around.push(nn::residual(layer)); }
+        let a = nn::sequential(around).forward(x).sqr().mean().backward();
+        let h = x;
+        for layer in layers { h = h + layer.forward(h); }
+        let b = h.sqr().mean().backward();
+        for layer in layers {
+            let weight = layer.parameters().get("weight");
+            assert_eq(a.of(weight), b.of(weight));
+        }
+        // what no network is part of can be gone through again
+        let w = tensor::variable(tensor::randn([1, 3, 2, 2]));
+        let l = loss::cross_entropy(w + w, tensor::zeros([1, 2, 2], "i64"));
+        assert_eq(l.backward().of(w), l.backward().of(w));
+        "#,
+    );
+}
+
 fn model(seed: u64) -> Segmenter {
     let mut config = ModelConfig::new(Architecture::DeepLabV3Plus, EncoderKind::Resnet18, 3);
     config.decoder_channels = 16;

@@ -102,6 +102,11 @@ impl Tape {
         self.len() == 0
     }
 
+    /// Whether `t` is a result recorded here.
+    pub fn holds(&self, t: &Tensor) -> bool {
+        self.find(t).is_some()
+    }
+
     fn find(&self, t: &Tensor) -> Option<Arc<Step>> {
         let found = lock(&self.0.steps).get(&t.id()).cloned();
         found?.upgrade()

@@ -113,9 +113,10 @@ impl Context {
         &self.0.tape
     }
 
-    /// Where an operation of ours called in a script is recorded.
-    pub fn graph(&self) -> Graph<'_> {
-        match self.tracking() {
+    /// Where an operation of ours on these tensors is recorded: on the tape behind what is recorded there, else in candle's graph, which
+    /// keeps everything and can be gone through again.
+    pub fn graph(&self, arguments: &[&Tensor]) -> Graph<'_> {
+        match self.tracking() && arguments.iter().any(|t| self.tape().holds(t)) {
             true => Graph::on(self.tape()),
             false => Graph::default(),
         }

@@ -44,8 +44,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
             let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
             ops::in_single(&logits, |logits| match &weights {
-                Some(weights) => loss::weighted_cross_entropy(ctx.graph(), logits, &labels, weights, &options),
-                None => ctx.graph().cross_entropy(logits, &labels, &options),
+                Some(weights) => loss::weighted_cross_entropy(ctx.graph(&[logits]), logits, &labels, weights, &options),
+                None => ctx.graph(&[logits]).cross_entropy(logits, &labels, &options),
             })
         }
 

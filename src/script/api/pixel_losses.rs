@@ -38,7 +38,7 @@ fn of_labels() -> Vec<Entry> {
                 (_, Some(threshold)) => Hardest::Below(threshold, min_kept),
                 (keep, None) => Hardest::Share(keep.unwrap_or(0.25)),
             };
-            ops::in_single(&logits, |logits| loss::ohem(ctx.graph(), logits, &labels, kept, ignore_label))
+            ops::in_single(&logits, |logits| loss::ohem(ctx.graph(&[logits]), logits, &labels, kept, ignore_label))
         }
 
         /// The Lovasz-softmax loss of logits `[n, c, h, w]` and labels `[n, h, w]`: the Jaccard index (mIoU) as a loss.

@@ -38,14 +38,14 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(tensor::randn([1, 2, 8, 8]).max_pool2d(#{ kernel: 3, stride: 2, padding: 1 }).shape, [1, 2, 4, 4]);
         /// ```
         fn max_pool2d(ctx, t: Tensor, kernel: Pair = Pair([2, 2]), stride: Option<Pair> = None, padding: Pair = Pair([0, 0])) -> Tensor {
-            in_single(&t, |x| ops::max_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
+            in_single(&t, |x| ctx.graph(&[x]).max_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
         }
         /// The mean of each window; the stride is the kernel unless given.
         /// ```
         /// assert_eq(tensor::ones([1, 2, 8, 8]).avg_pool2d(#{ kernel: 2 }), tensor::ones([1, 2, 4, 4]));
         /// ```
         fn avg_pool2d(ctx, t: Tensor, kernel: Pair = Pair([2, 2]), stride: Option<Pair> = None, padding: Pair = Pair([0, 0])) -> Tensor {
-            in_single(&t, |x| ops::avg_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
+            in_single(&t, |x| ctx.graph(&[x]).avg_pool2d(x, kernel.0, stride.unwrap_or(kernel).0, padding.0))
         }
         /// Resize maps `[n, c, h, w]` to `[height, width]` as torch's `interpolate`; integer labels `[n, h, w]` by the nearest.
         /// ```
@@ -62,8 +62,8 @@ pub fn declare(table: &mut Table) {
                 return ops::resize_labels(&t, size);
             }
             match choose("mode", &mode, &[("bilinear", Mode::Bilinear), ("nearest", Mode::Nearest)])? {
-                Mode::Bilinear => in_single(&t, |x| ops::resize_bilinear(x, size, align_corners)),
-                Mode::Nearest => in_single(&t, |x| ops::resize_nearest(x, size)),
+                Mode::Bilinear => in_single(&t, |x| ctx.graph(&[x]).resize_bilinear(x, size, align_corners)),
+                Mode::Nearest => in_single(&t, |x| ctx.graph(&[x]).resize_nearest(x, size)),
             }
         }
     });
