@@ -32,7 +32,7 @@ const INFINITE: [&str; 2] = ["Tensor.clamp.min", "Tensor.clamp.max"];
 
 /// An argument of this kind.
 fn sample(kind: &str, name: &str) -> &'static str {
-    match kind {
+    match kind.split(" or ").next().unwrap_or(kind) {
         "Tensor" => "logits",
         "Model" => "net",
         "Dataset" => "data",

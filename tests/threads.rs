@@ -69,14 +69,15 @@ fn a_fixed_number_of_threads_repeats_to_the_bit_and_others_agree() {
 
 #[test]
 fn lower_instruction_sets_agree() {
-    // bf16: a sum that is rounded otherwise in f32 may round to the other neighbour in bf16, and a rectifier then flip, which a
-    // gradient norm of this small batch shows more than the loss does
-    for (precision, loss_limit, norm_limit) in [("f32", 1e-3, 1e-3), ("bf16", 1e-2, 1e-1)] {
+    // Batch norms over the few values of this small batch enlarge a rounding of f32 some thousand times in a gradient (1e-4 was
+    // measured), and after an update a hundred times more: the second norm is not compared. In bf16 a sum that is rounded otherwise in
+    // f32 may round to the other neighbour, 4e-3 away (2e-2 was measured).
+    for (precision, loss_limit, norm_limit) in [("f32", 1e-4, 1e-3), ("bf16", 1e-2, 5e-2)] {
         let best = train("2", precision, None);
         for level in ["portable", "avx2"] {
             let lower = train("2", precision, Some(level));
             agree(&best[..2], &lower[..2], loss_limit);
-            agree(&best[2..], &lower[2..], norm_limit);
+            agree(&best[2..3], &lower[2..3], norm_limit);
         }
     }
 }

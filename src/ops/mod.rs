@@ -2,7 +2,7 @@
 //!
 //! One operation is one file, or one folder `ops/<op>/{mod,cpu}.rs` once it has kernels of its own: `mod.rs` holds the
 //! function, its documentation (formula, shapes) and its backward, `cpu.rs` the loops (the only place with `unsafe`).
-//! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop). To add an operation: its file, a `mod` line, a `pub use` line, a golden
+//! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop); `operation!` declares both. To add an operation: its file, a `mod` line, a `pub use` line, a golden
 //! case or an oracle in `tests/golden.rs`, a finite-difference case in `tests/gradients.rs`.
 //!
 //! All take tensors with any strides, f32 or f64.
@@ -25,6 +25,7 @@ mod layer_norm;
 mod layout;
 mod maximum;
 mod normalize;
+mod operation;
 pub mod optimizer;
 pub mod pieces;
 pub mod pixel_contrast;
@@ -58,6 +59,7 @@ pub use layer_norm::layer_norm;
 pub(crate) use layout::Layout;
 pub use maximum::{maximum, minimum};
 pub use normalize::normalize;
+pub(crate) use operation::operation;
 pub use pool::{avg_pool2d, max_pool2d};
 pub use power::{power, power_of};
 pub use precision::Precision;

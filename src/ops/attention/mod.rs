@@ -6,10 +6,12 @@ mod cuda;
 use candle_core::{Result as EngineResult, Tensor};
 
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::{Graph, Needs};
+use super::operation;
+use super::tape::Needs;
 use crate::ensure;
 use crate::error::Result;
 
+operation! {
 /// Scaled dot-product attention (Vaswani et al. 2017) of every position of `query` to every position of `key`: with the channels
 /// cut into `heads` groups of d, for each group `sum_j softmax_j(q_i . k_j / sqrt d) v_j`.
 ///
@@ -19,56 +21,50 @@ use crate::error::Result;
 ///
 /// # Errors
 /// Shapes that do not fit; channels that `heads` does not divide.
-pub fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: usize) -> Result<Tensor> {
-    Graph::default().attention(query, key, value, heads)
-}
-
-impl Graph<'_> {
-    /// [`attention`], recorded in this graph.
-    pub fn attention(self, query: &Tensor, key: &Tensor, value: &Tensor, heads: usize) -> Result<Tensor> {
-        let (q, k, v) = (query.dims(), key.dims(), value.dims());
-        ensure!(
-            q.len() == 4 && k.len() == 4 && q[..2] == k[..2] && k == v && k[2] * k[3] > 0,
-            "attention: query {q:?}, key {k:?} and value {v:?} must be [n, c, h, w], [n, c, h', w'] and as the key"
-        );
-        ensure!(
-            heads > 0 && q[1] % heads == 0,
-            "attention: {heads} heads do not divide the {} channels of the query {q:?}",
-            q[1]
-        );
-        let keys = k[2] * k[3];
-        let scale = 1.0 / ((q[1] / heads) as f64).sqrt();
-        let (query, key, value) = (query.contiguous()?, key.contiguous()?, value.contiguous()?);
-        if on_gpu(query.device()) {
-            return Ok(cuda::attention(self, [&query, &key, &value], heads, scale)?);
-        }
-        let needs = Needs {
-            arguments: 3,
-            result: false,
-        };
-        Ok(by_dtype!(query, "attention", T => {
-            let scores = split(&query, heads)?.t()?.matmul(&split(&key, heads)?)?;
-            let weights = plain(cpu::softmax::<T>(&View::<T>::of(&scores)?, keys, scale), scores.shape());
-            let result = split(&value, heads)?.matmul(&weights.t()?)?;
-            let output = output(View::<T>::of(&result)?.to_vec(), query.shape());
-            let arguments = [&query, &key, &value];
-            self.record_what("attention", &arguments, needs, output, move |arguments, _, gradient| {
-                let (query, key, value) = (arguments[0], arguments[1], arguments[2]);
-                let dy = split(gradient, heads)?;
-                let by_weights = dy.t()?.matmul(&split(value, heads)?)?;
-                let by_scores = {
-                    let (p, dp) = (View::<T>::of(&weights)?, View::<T>::of(&by_weights)?);
-                    plain(cpu::softmax_backward::<T>(&p, &dp, keys, scale), weights.shape())
-                };
-                let each = [
-                    split(key, heads)?.matmul(&by_scores.t()?)?.reshape(query.shape())?,
-                    split(query, heads)?.matmul(&by_scores)?.reshape(key.shape())?,
-                    dy.matmul(&weights)?.reshape(value.shape())?,
-                ];
-                Ok(each.into_iter().map(Some).collect())
-            })
-        })?)
+pub fn attention(graph, query: &Tensor, key: &Tensor, value: &Tensor, heads: usize) -> Result<Tensor> {
+    let (q, k, v) = (query.dims(), key.dims(), value.dims());
+    ensure!(
+        q.len() == 4 && k.len() == 4 && q[..2] == k[..2] && k == v && k[2] * k[3] > 0,
+        "attention: query {q:?}, key {k:?} and value {v:?} must be [n, c, h, w], [n, c, h', w'] and as the key"
+    );
+    ensure!(
+        heads > 0 && q[1] % heads == 0,
+        "attention: {heads} heads do not divide the {} channels of the query {q:?}",
+        q[1]
+    );
+    let keys = k[2] * k[3];
+    let scale = 1.0 / ((q[1] / heads) as f64).sqrt();
+    let (query, key, value) = (query.contiguous()?, key.contiguous()?, value.contiguous()?);
+    if on_gpu(query.device()) {
+        return Ok(cuda::attention(graph, [&query, &key, &value], heads, scale)?);
     }
+    let needs = Needs {
+        arguments: 3,
+        result: false,
+    };
+    Ok(by_dtype!(query, "attention", T => {
+        let scores = split(&query, heads)?.t()?.matmul(&split(&key, heads)?)?;
+        let weights = plain(cpu::softmax::<T>(&View::<T>::of(&scores)?, keys, scale), scores.shape());
+        let result = split(&value, heads)?.matmul(&weights.t()?)?;
+        let output = output(View::<T>::of(&result)?.to_vec(), query.shape());
+        let arguments = [&query, &key, &value];
+        graph.record_what("attention", &arguments, needs, output, move |arguments, _, gradient| {
+            let (query, key, value) = (arguments[0], arguments[1], arguments[2]);
+            let dy = split(gradient, heads)?;
+            let by_weights = dy.t()?.matmul(&split(value, heads)?)?;
+            let by_scores = {
+                let (p, dp) = (View::<T>::of(&weights)?, View::<T>::of(&by_weights)?);
+                plain(cpu::softmax_backward::<T>(&p, &dp, keys, scale), weights.shape())
+            };
+            let each = [
+                split(key, heads)?.matmul(&by_scores.t()?)?.reshape(query.shape())?,
+                split(query, heads)?.matmul(&by_scores)?.reshape(key.shape())?,
+                dy.matmul(&weights)?.reshape(value.shape())?,
+            ];
+            Ok(each.into_iter().map(Some).collect())
+        })
+    })?)
+}
 }
 
 /// A map [n, heads d, h, w] as matrices [n heads, d, hw], outside any graph.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{Result as EngineResult, Tensor, Var};
 
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
+use super::operation;
 use super::tape::{Graph, Needs};
 use crate::ensure;
 use crate::error::Result;
@@ -46,6 +47,7 @@ impl Default for BatchNormOptions {
     }
 }
 
+operation! {
 /// Batch normalisation over images and pixels: `relu(weight * (x - mean) / sqrt(var + eps) + bias + residual)`, where the
 /// residual and the rectifier are optional.
 ///
@@ -57,74 +59,53 @@ impl Default for BatchNormOptions {
 ///
 /// # Errors
 /// Shapes that do not fit; one value per channel in training.
-pub fn batch_norm(
-    input: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    state: BatchNormState,
-    residual: Option<&Tensor>,
-    o: &BatchNormOptions,
-) -> Result<Tensor> {
-    Graph::default().batch_norm(input, weight, bias, state, residual, o)
-}
-
-impl Graph<'_> {
-    /// [`batch_norm`], recorded in this graph.
-    pub fn batch_norm(
-        self,
-        input: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        state: BatchNormState,
-        residual: Option<&Tensor>,
-        o: &BatchNormOptions,
-    ) -> Result<Tensor> {
-        let dims = self.dims("batch_norm", input)?;
+pub fn batch_norm(graph, input: &Tensor, weight: &Tensor, bias: &Tensor, state: BatchNormState, residual: Option<&Tensor>, o: &BatchNormOptions) -> Result<Tensor> {
+    let dims = graph.dims("batch_norm", input)?;
+    ensure!(
+        dims.len() >= 2,
+        "batch_norm: the input has shape {dims:?}, expected [images, channels, height, width]"
+    );
+    let parts = [
+        ("weight", weight),
+        ("bias", bias),
+        ("running mean", state.mean),
+        ("running variance", state.var),
+    ];
+    for (name, part) in parts {
         ensure!(
-            dims.len() >= 2,
-            "batch_norm: the input has shape {dims:?}, expected [images, channels, height, width]"
+            part.dims() == [dims[1]],
+            "batch_norm: the {name} has shape {:?}, expected [{}] for input {dims:?}",
+            part.dims(),
+            dims[1]
         );
-        let parts = [
-            ("weight", weight),
-            ("bias", bias),
-            ("running mean", state.mean),
-            ("running variance", state.var),
-        ];
-        for (name, part) in parts {
-            ensure!(
-                part.dims() == [dims[1]],
-                "batch_norm: the {name} has shape {:?}, expected [{}] for input {dims:?}",
-                part.dims(),
-                dims[1]
-            );
-        }
-        if let Some(residual) = residual {
-            ensure!(
-                residual.dims() == input.dims(),
-                "batch_norm: the residual has shape {:?}, expected that of the input, {:?}",
-                residual.dims(),
-                input.dims()
-            );
-        }
-        let sizes = Sizes {
-            images: dims[0],
-            channels: dims[1],
-            area: dims[2..].iter().product(),
-        };
-        ensure!(
-            !o.training || sizes.images * sizes.area > 1,
-            "batch_norm: input {dims:?} has one value per channel, training needs more to estimate a variance; \
-         use a larger batch or map, or evaluation mode"
-        );
-        let input = input.contiguous()?;
-        let residual = residual.map(Tensor::contiguous).transpose()?;
-        let affine = [weight.contiguous()?, bias.contiguous()?];
-        if on_gpu(input.device()) {
-            let residual = residual.as_ref();
-            return Ok(cuda::batch_norm(self, sizes, &input, &affine, state, residual, o)?);
-        }
-        Ok(by_dtype!(input, "batch_norm", T => typed::<T>(self, sizes, &input, &affine, state, residual.as_ref(), o))?)
     }
+    if let Some(residual) = residual {
+        ensure!(
+            residual.dims() == input.dims(),
+            "batch_norm: the residual has shape {:?}, expected that of the input, {:?}",
+            residual.dims(),
+            input.dims()
+        );
+    }
+    let sizes = Sizes {
+        images: dims[0],
+        channels: dims[1],
+        area: dims[2..].iter().product(),
+    };
+    ensure!(
+        !o.training || sizes.images * sizes.area > 1,
+        "batch_norm: input {dims:?} has one value per channel, training needs more to estimate a variance; \
+     use a larger batch or map, or evaluation mode"
+    );
+    let input = input.contiguous()?;
+    let residual = residual.map(Tensor::contiguous).transpose()?;
+    let affine = [weight.contiguous()?, bias.contiguous()?];
+    if on_gpu(input.device()) {
+        let residual = residual.as_ref();
+        return Ok(cuda::batch_norm(graph, sizes, &input, &affine, state, residual, o)?);
+    }
+    Ok(by_dtype!(input, "batch_norm", T => typed::<T>(graph, sizes, &input, &affine, state, residual.as_ref(), o))?)
+}
 }
 
 /// Sizes of the batch: `[images, channels, area]`.

@@ -8,6 +8,7 @@ use candle_core::{Result as EngineResult, Tensor};
 
 use super::depthwise::Depthwise;
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
+use super::operation;
 use super::precision::Precision;
 use super::tape::{Graph, Needs};
 use super::taps::Taps;
@@ -76,6 +77,7 @@ fn fastest<T: Element>(g: &Geometry) -> &'static dyn Convolution<T> {
     ways.into_iter().find(|way| way.suits(g)).unwrap_or(&Columns)
 }
 
+operation! {
 /// Two-dimensional convolution (cross-correlation, as every network library has it).
 ///
 /// `out[n, o, y, x] = bias[o] + sum_{c, i, j} weight[o, c, i, j] * input[n, c, y*stride + i*dilation - padding, ...]`, zeros
@@ -90,44 +92,37 @@ fn fastest<T: Element>(g: &Geometry) -> &'static dyn Convolution<T> {
 ///
 /// # Errors
 /// Shapes that do not fit one another, stride or dilation 0, groups that do not divide the channels.
-pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
-    Graph::default().conv2d(input, weight, bias, o)
+pub fn conv2d(graph, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
+    let geometry = Geometry::new(&graph.dims("conv2d", input)?, weight, bias, o)?;
+    graph.convolve(geometry, input, weight, bias)
+}
 }
 
+operation! {
 /// The linear layer `weight x + bias` at every position of a map: a 1x1 convolution with the weight of `nn.Linear`.
 ///
 /// Shapes: input `[n, c, h, w]`, weight `[o, c]`, bias `[o]`, result `[n, o, h, w]`.
 ///
 /// # Errors
 /// Shapes that do not fit one another.
-pub fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    Graph::default().linear(input, weight, bias)
+pub fn linear(graph, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    ensure!(
+        weight.rank() == 2,
+        "linear: the weight has shape {:?}, expected [outputs, inputs]",
+        weight.dims()
+    );
+    let kernel = weight.detach().unsqueeze(2)?.unsqueeze(3)?;
+    let geometry = Geometry::new(
+        &graph.dims("linear", input)?,
+        &kernel,
+        Some(bias),
+        &Conv2dOptions::default(),
+    )?;
+    graph.convolve(geometry, input, weight, Some(bias))
+}
 }
 
 impl Graph<'_> {
-    /// [`conv2d`], recorded in this graph.
-    pub fn conv2d(self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, o: &Conv2dOptions) -> Result<Tensor> {
-        let geometry = Geometry::new(&self.dims("conv2d", input)?, weight, bias, o)?;
-        self.convolve(geometry, input, weight, bias)
-    }
-
-    /// [`linear`], recorded in this graph.
-    pub fn linear(self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        ensure!(
-            weight.rank() == 2,
-            "linear: the weight has shape {:?}, expected [outputs, inputs]",
-            weight.dims()
-        );
-        let kernel = weight.detach().unsqueeze(2)?.unsqueeze(3)?;
-        let geometry = Geometry::new(
-            &self.dims("linear", input)?,
-            &kernel,
-            Some(bias),
-            &Conv2dOptions::default(),
-        )?;
-        self.convolve(geometry, input, weight, Some(bias))
-    }
-
     fn convolve(self, geometry: Geometry, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let input = input.contiguous()?;
         let weight = weight.contiguous()?;

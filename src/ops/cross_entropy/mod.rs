@@ -6,6 +6,7 @@ mod cuda;
 use candle_core::{DType, Result as EngineResult, Tensor};
 
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
+use super::operation;
 use super::tape::Graph;
 use crate::error::{Result, in_range};
 use crate::{ensure, fail};
@@ -120,6 +121,7 @@ impl Problem {
     }
 }
 
+operation! {
 /// The cross-entropy of the pixels that count, equal to PyTorch's `F.cross_entropy` with the same [`Reduction`].
 ///
 /// With the mean: `loss = sum_i [(1 - s) w_{y_i} nll_i(y_i) + s / C sum_c w_c nll_i(c)] / sum_i w_{y_i}` with `nll_i(c) = logsumexp_k logits_i(k) - logits_i(c)`,
@@ -131,37 +133,31 @@ impl Problem {
 /// # Errors
 /// Shapes that do not fit, a label outside `0..c` (named with its position), weights whose number is not `c` or that are negative. On a GPU
 /// labels are not read back: one outside `0..c` gives a loss and gradients of NaN there.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
-    Graph::default().cross_entropy(logits, labels, o)
-}
-
-impl Graph<'_> {
-    /// [`cross_entropy`], recorded in this graph.
-    pub fn cross_entropy(self, logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
-        let (dims, label_dims) = (logits.dims(), labels.dims());
-        ensure!(
-            dims.len() >= 2
-                && label_dims.len() + 1 == dims.len()
-                && label_dims[0] == dims[0]
-                && label_dims[1..] == dims[2..],
-            "cross_entropy: logits have shape {dims:?} and labels {label_dims:?}, expected [images, classes, height, width] and \
-         [images, height, width]; resize the logits or the labels to the same size"
-        );
-        ensure!(
-            labels.dtype().is_int(),
-            "cross_entropy: the labels are {}, expected an integer type; convert with to_dtype",
-            labels.dtype().as_str()
-        );
-        let classes = dims[1];
-        o.check("cross_entropy", Some(classes))?;
-        let problem = Problem::new(dims, o);
-        let logits = logits.contiguous()?;
-        if on_gpu(logits.device()) {
-            return Ok(cuda::cross_entropy(self, problem, &logits, labels)?);
-        }
-        let truth = checked_labels(labels, classes, o.ignore_label)?;
-        Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(self, &problem, &logits, &truth, label_dims))?)
+pub fn cross_entropy(graph, logits: &Tensor, labels: &Tensor, o: &CrossEntropyOptions) -> Result<Tensor> {
+    let (dims, label_dims) = (logits.dims(), labels.dims());
+    ensure!(
+        dims.len() >= 2
+            && label_dims.len() + 1 == dims.len()
+            && label_dims[0] == dims[0]
+            && label_dims[1..] == dims[2..],
+        "cross_entropy: logits have shape {dims:?} and labels {label_dims:?}, expected [images, classes, height, width] and \
+     [images, height, width]; resize the logits or the labels to the same size"
+    );
+    ensure!(
+        labels.dtype().is_int(),
+        "cross_entropy: the labels are {}, expected an integer type; convert with to_dtype",
+        labels.dtype().as_str()
+    );
+    let classes = dims[1];
+    o.check("cross_entropy", Some(classes))?;
+    let problem = Problem::new(dims, o);
+    let logits = logits.contiguous()?;
+    if on_gpu(logits.device()) {
+        return Ok(cuda::cross_entropy(graph, problem, &logits, labels)?);
     }
+    let truth = checked_labels(labels, classes, o.ignore_label)?;
+    Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(graph, &problem, &logits, &truth, label_dims))?)
+}
 }
 
 /// The labels in reading order, each a class or the ignored label; on a GPU this waits for the device.

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::kernel::cpu::buffer;
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::Graph;
+use super::operation;
 use crate::ensure;
 use crate::error::Result;
 use crate::random::Random;
@@ -15,6 +15,7 @@ use rayon::prelude::*;
 /// Elements that share one derived stream of draws.
 const CHUNK: usize = 16_384;
 
+operation! {
 /// Set each element to 0 with probability `p` and divide the others by `1 - p`, so that the expectation stays.
 ///
 /// The mask is drawn from streams derived from one draw of `random`, a stream for every 16384 elements: the same for any
@@ -22,8 +23,35 @@ const CHUNK: usize = 16_384;
 ///
 /// # Errors
 /// `p` outside 0..=1.
-pub fn dropout(input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
-    Graph::default().dropout(input, p, random)
+pub fn dropout(graph, input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
+    ensure!(
+        (0.0..=1.0).contains(&p),
+        "dropout: the probability is {p}, expected 0 to 1"
+    );
+    if p == 0.0 {
+        return Ok(input.clone());
+    }
+    let input = input.contiguous()?;
+    let (kept, scale) = (mask(input.elem_count(), p, random), scale(p));
+    if on_gpu(input.device()) {
+        return Ok(cuda::dropout(graph, &input, kept, scale)?);
+    }
+    Ok(by_dtype!(input, "dropout", T => {
+        let masked = move |values: &[T], kept: &[u8]| {
+            let factors = [0.0, scale as T];
+            super::kernel::cpu::fill_by(values.len(), |at, out| {
+                for ((o, v), k) in out.iter_mut().zip(&values[at..]).zip(&kept[at..]) {
+                    o.write(*v * factors[*k as usize & 1]);
+                }
+            })
+        };
+        let result = masked(&View::<T>::of(&input)?, &kept);
+        graph.record_light("dropout", &[&input], output(result, input.shape()), move |gradient| {
+            let dx = masked(&View::<T>::of(gradient)?, &kept);
+            Ok(vec![Some(plain(dx, gradient.shape()))])
+        })
+    })?)
+}
 }
 
 /// Which of `n` elements are kept.
@@ -46,39 +74,6 @@ fn mask(n: usize, p: f64, random: &mut Random) -> Vec<u8> {
 /// The factor of the kept elements.
 fn scale(p: f64) -> f64 {
     if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 }
-}
-
-impl Graph<'_> {
-    /// [`dropout`], recorded in this graph.
-    pub fn dropout(self, input: &Tensor, p: f64, random: &mut Random) -> Result<Tensor> {
-        ensure!(
-            (0.0..=1.0).contains(&p),
-            "dropout: the probability is {p}, expected 0 to 1"
-        );
-        if p == 0.0 {
-            return Ok(input.clone());
-        }
-        let input = input.contiguous()?;
-        let (kept, scale) = (mask(input.elem_count(), p, random), scale(p));
-        if on_gpu(input.device()) {
-            return Ok(cuda::dropout(self, &input, kept, scale)?);
-        }
-        Ok(by_dtype!(input, "dropout", T => {
-            let masked = move |values: &[T], kept: &[u8]| {
-                let factors = [0.0, scale as T];
-                super::kernel::cpu::fill_by(values.len(), |at, out| {
-                    for ((o, v), k) in out.iter_mut().zip(&values[at..]).zip(&kept[at..]) {
-                        o.write(*v * factors[*k as usize & 1]);
-                    }
-                })
-            };
-            let result = masked(&View::<T>::of(&input)?, &kept);
-            self.record_light("dropout", &[&input], output(result, input.shape()), move |gradient| {
-                let dx = masked(&View::<T>::of(gradient)?, &kept);
-                Ok(vec![Some(plain(dx, gradient.shape()))])
-            })
-        })?)
-    }
 }
 
 #[cfg(test)]

@@ -6,32 +6,28 @@ mod cuda;
 use candle_core::Tensor;
 
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::{Graph, Needs};
+use super::operation;
+use super::tape::Needs;
 use crate::error::Result;
 
+operation! {
 /// `x Phi(x)` with the normal distribution function `Phi(x) = (1 + erf(x / sqrt 2)) / 2` (Hendrycks, Gimpel 2016; PyTorch's
 /// `F.gelu` without approximation), element by element; the gradient is `Phi(x) + x phi(x)`. Any shape.
-pub fn gelu(input: &Tensor) -> Result<Tensor> {
-    Graph::default().gelu(input)
-}
-
-impl Graph<'_> {
-    /// [`gelu`], recorded in this graph.
-    pub fn gelu(self, input: &Tensor) -> Result<Tensor> {
-        let input = input.contiguous()?;
-        if on_gpu(input.device()) {
-            return Ok(cuda::gelu(self, &input)?);
-        }
-        let needs = Needs {
-            arguments: 1,
-            result: false,
-        };
-        Ok(by_dtype!(input, "gelu", T => {
-            let result = cpu::forward::<T>(&View::<T>::of(&input)?);
-            self.record_what("gelu", &[&input], needs, output(result, input.shape()), |arguments, _, gradient| {
-                let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
-                Ok(vec![Some(plain(cpu::backward::<T>(&x, &dy), arguments[0].shape()))])
-            })
-        })?)
+pub fn gelu(graph, input: &Tensor) -> Result<Tensor> {
+    let input = input.contiguous()?;
+    if on_gpu(input.device()) {
+        return Ok(cuda::gelu(graph, &input)?);
     }
+    let needs = Needs {
+        arguments: 1,
+        result: false,
+    };
+    Ok(by_dtype!(input, "gelu", T => {
+        let result = cpu::forward::<T>(&View::<T>::of(&input)?);
+        graph.record_what("gelu", &[&input], needs, output(result, input.shape()), |arguments, _, gradient| {
+            let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(cpu::backward::<T>(&x, &dy), arguments[0].shape()))])
+        })
+    })?)
+}
 }

@@ -6,7 +6,7 @@ pub(super) mod cuda;
 use candle_core::Tensor;
 
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::Graph;
+use super::operation;
 use crate::ensure;
 use crate::error::Result;
 
@@ -76,6 +76,7 @@ impl Window {
     }
 }
 
+operation! {
 /// The maximum over windows; outside the map counts as minus infinity, NaN wins.
 ///
 /// Shapes: `[n, c, h, w]` to `[n, c, h', w']` with `h' = (h + 2 padding - kernel) / stride + 1`. The place of each maximum (the first in
@@ -83,74 +84,51 @@ impl Window {
 ///
 /// # Errors
 /// A shape that is not 4-dimensional, a kernel larger than the padded map, padding over half the kernel.
-pub fn max_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
-    Graph::default().max_pool2d(input, kernel, stride, padding)
-}
-
-impl Graph<'_> {
-    /// [`max_pool2d`], recorded in this graph.
-    pub fn max_pool2d(
-        self,
-        input: &Tensor,
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 2],
-    ) -> Result<Tensor> {
-        let window = Window::new("max_pool2d", &self.dims("max_pool2d", input)?, kernel, stride, padding)?;
-        let input = input.contiguous()?;
-        if on_gpu(input.device()) {
-            return Ok(cuda::max(self, window, &input)?);
-        }
-        Ok(by_dtype!(input, "max_pool2d", T => {
-            let (result, places) = {
-                let x = View::<T>::of(&input)?;
-                cpu::max_forward(window, &x)
-            };
-            let input_shape = input.shape().clone();
-            self.record_light("max_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
-                let dy = View::<T>::of(gradient)?;
-                Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), &input_shape))])
-            })
-        })?)
+pub fn max_pool2d(graph, input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
+    let window = Window::new("max_pool2d", &graph.dims("max_pool2d", input)?, kernel, stride, padding)?;
+    let input = input.contiguous()?;
+    if on_gpu(input.device()) {
+        return Ok(cuda::max(graph, window, &input)?);
     }
+    Ok(by_dtype!(input, "max_pool2d", T => {
+        let (result, places) = {
+            let x = View::<T>::of(&input)?;
+            cpu::max_forward(window, &x)
+        };
+        let input_shape = input.shape().clone();
+        graph.record_light("max_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
+            let dy = View::<T>::of(gradient)?;
+            Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), &input_shape))])
+        })
+    })?)
+}
 }
 
+operation! {
 /// The mean over windows; zeros outside the map count (PyTorch's default).
 ///
 /// Shapes as [`max_pool2d`].
 ///
 /// # Errors
 /// As [`max_pool2d`].
-pub fn avg_pool2d(input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
-    Graph::default().avg_pool2d(input, kernel, stride, padding)
-}
-
-impl Graph<'_> {
-    /// [`avg_pool2d`], recorded in this graph.
-    pub fn avg_pool2d(
-        self,
-        input: &Tensor,
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 2],
-    ) -> Result<Tensor> {
-        let window = Window::new("avg_pool2d", &self.dims("avg_pool2d", input)?, kernel, stride, padding)?;
-        let input = input.contiguous()?;
-        if on_gpu(input.device()) {
-            return Ok(cuda::mean(self, window, &input)?);
-        }
-        Ok(by_dtype!(input, "avg_pool2d", T => {
-            let result = {
-                let x = View::<T>::of(&input)?;
-                cpu::mean_forward(window, &x)
-            };
-            let input_shape = input.shape().clone();
-            self.record_light("avg_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
-                let dy = View::<T>::of(gradient)?;
-                Ok(vec![Some(plain(cpu::mean_backward(window, &dy), &input_shape))])
-            })
-        })?)
+pub fn avg_pool2d(graph, input: &Tensor, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Result<Tensor> {
+    let window = Window::new("avg_pool2d", &graph.dims("avg_pool2d", input)?, kernel, stride, padding)?;
+    let input = input.contiguous()?;
+    if on_gpu(input.device()) {
+        return Ok(cuda::mean(graph, window, &input)?);
     }
+    Ok(by_dtype!(input, "avg_pool2d", T => {
+        let result = {
+            let x = View::<T>::of(&input)?;
+            cpu::mean_forward(window, &x)
+        };
+        let input_shape = input.shape().clone();
+        graph.record_light("avg_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
+            let dy = View::<T>::of(gradient)?;
+            Ok(vec![Some(plain(cpu::mean_backward(window, &dy), &input_shape))])
+        })
+    })?)
+}
 }
 
 #[cfg(test)]

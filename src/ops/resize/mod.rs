@@ -6,7 +6,7 @@ mod cuda;
 use candle_core::{DType, Tensor};
 
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::Graph;
+use super::operation;
 use crate::ensure;
 use crate::error::Result;
 
@@ -69,6 +69,7 @@ fn resized(input: &Tensor, size: [usize; 2]) -> Vec<usize> {
     shape
 }
 
+operation! {
 /// Bilinear interpolation to `size`, equal to PyTorch's `interpolate(size=size, mode="bilinear")`.
 ///
 /// Shapes: `[n, c, h, w]` to `[n, c, size[0], size[1]]`. With `align_corners` the corner pixels' centres map onto one another
@@ -76,84 +77,73 @@ fn resized(input: &Tensor, size: [usize; 2]) -> Vec<usize> {
 ///
 /// # Errors
 /// A shape that is not 4-dimensional, an empty map, a size of 0.
-pub fn resize_bilinear(input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-    Graph::default().resize_bilinear(input, size, align_corners)
-}
-
-impl Graph<'_> {
-    /// [`resize_bilinear`], recorded in this graph.
-    pub fn resize_bilinear(self, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-        let dims = self.dims("resize_bilinear", input)?;
-        let [count, height, width] = planes("resize_bilinear", &dims, 4..=4, size)?;
-        if [height, width] == size {
-            return Ok(input.clone());
-        }
-        let input = input.contiguous()?;
-        if on_gpu(input.device()) {
-            let sizes = cuda::Sizes {
-                images: dims[0],
-                channels: dims[1],
-                from: [height, width],
-                to: size,
-            };
-            return Ok(cuda::bilinear(self, sizes, &input, align_corners)?);
-        }
-        let rows = bilinear_taps(height, size[0], align_corners);
-        let columns = bilinear_taps(width, size[1], align_corners);
-        Ok(by_dtype!(input, "resize_bilinear", T => {
-            let result = {
-                let x = View::<T>::of(&input)?;
-                cpu::bilinear(count, [height, width], &rows, &columns, &x)
-            };
-            let input_shape = input.shape().clone();
-            self.record_light("resize_bilinear", &[&input], output(result, resized(&input, size)), move |gradient| {
-                let dy = View::<T>::of(gradient)?;
-                let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
-                Ok(vec![Some(plain(dx, &input_shape))])
-            })
-        })?)
+pub fn resize_bilinear(graph, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
+    let dims = graph.dims("resize_bilinear", input)?;
+    let [count, height, width] = planes("resize_bilinear", &dims, 4..=4, size)?;
+    if [height, width] == size {
+        return Ok(input.clone());
     }
+    let input = input.contiguous()?;
+    if on_gpu(input.device()) {
+        let sizes = cuda::Sizes {
+            images: dims[0],
+            channels: dims[1],
+            from: [height, width],
+            to: size,
+        };
+        return Ok(cuda::bilinear(graph, sizes, &input, align_corners)?);
+    }
+    let rows = bilinear_taps(height, size[0], align_corners);
+    let columns = bilinear_taps(width, size[1], align_corners);
+    Ok(by_dtype!(input, "resize_bilinear", T => {
+        let result = {
+            let x = View::<T>::of(&input)?;
+            cpu::bilinear(count, [height, width], &rows, &columns, &x)
+        };
+        let input_shape = input.shape().clone();
+        graph.record_light("resize_bilinear", &[&input], output(result, resized(&input, size)), move |gradient| {
+            let dy = View::<T>::of(gradient)?;
+            let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
+            Ok(vec![Some(plain(dx, &input_shape))])
+        })
+    })?)
+}
 }
 
+operation! {
 /// Nearest-neighbour interpolation to `size`, equal to PyTorch's `interpolate(size=size, mode="nearest")`: `source = floor(at h / h')`.
 ///
 /// Shapes: `[n, c, h, w]` to `[n, c, size[0], size[1]]`.
 ///
 /// # Errors
 /// As [`resize_bilinear`].
-pub fn resize_nearest(input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    Graph::default().resize_nearest(input, size)
-}
-
-impl Graph<'_> {
-    /// [`resize_nearest`], recorded in this graph.
-    pub fn resize_nearest(self, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-        let dims = self.dims("resize_nearest", input)?;
-        let [count, height, width] = planes("resize_nearest", &dims, 4..=4, size)?;
-        let input = input.contiguous()?;
-        if on_gpu(input.device()) {
-            let sizes = cuda::Sizes {
-                images: dims[0],
-                channels: dims[1],
-                from: [height, width],
-                to: size,
-            };
-            return Ok(cuda::nearest(self, sizes, &input)?);
-        }
-        let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
-        Ok(by_dtype!(input, "resize_nearest", T => {
-            let result = {
-                let x = View::<T>::of(&input)?;
-                cpu::nearest(count, [height, width], &rows, &columns, &x)
-            };
-            let input_shape = input.shape().clone();
-            self.record_light("resize_nearest", &[&input], output(result, resized(&input, size)), move |gradient| {
-                let dy = View::<T>::of(gradient)?;
-                let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
-                Ok(vec![Some(plain(dx, &input_shape))])
-            })
-        })?)
+pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+    let dims = graph.dims("resize_nearest", input)?;
+    let [count, height, width] = planes("resize_nearest", &dims, 4..=4, size)?;
+    let input = input.contiguous()?;
+    if on_gpu(input.device()) {
+        let sizes = cuda::Sizes {
+            images: dims[0],
+            channels: dims[1],
+            from: [height, width],
+            to: size,
+        };
+        return Ok(cuda::nearest(graph, sizes, &input)?);
     }
+    let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
+    Ok(by_dtype!(input, "resize_nearest", T => {
+        let result = {
+            let x = View::<T>::of(&input)?;
+            cpu::nearest(count, [height, width], &rows, &columns, &x)
+        };
+        let input_shape = input.shape().clone();
+        graph.record_light("resize_nearest", &[&input], output(result, resized(&input, size)), move |gradient| {
+            let dy = View::<T>::of(gradient)?;
+            let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
+            Ok(vec![Some(plain(dx, &input_shape))])
+        })
+    })?)
+}
 }
 
 /// Resize label maps `[n, h, w]` (or `[h, w]`) of an integer type by "nearest"; labels are never mixed.

@@ -4,14 +4,40 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use candle_core::backend::BackendDevice;
 use candle_core::cuda::cudarc::driver::{CudaFunction, CudaStream, DevicePtr, result};
 use candle_core::cuda::cudarc::nvrtc::{Ptx, result as nvrtc, sys};
 use candle_core::cuda::{CudaDevice, CudaStorage, CudaStorageSlice, DeviceId, WrapErr};
-use candle_core::{Error, Result};
+use candle_core::{DType, Error, Result, Shape, Storage, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::{Geometry, PRELUDE, Source};
+use super::backend::Backend;
+use super::product::{Matrix, on_gpu};
+use super::{Convolution, Geometry, PRELUDE, Product, Source, cudnn};
 use crate::session::Place;
+
+impl Backend for CudaDevice {
+    fn room(&self, len: usize, dtype: DType) -> Result<Storage> {
+        // SAFETY: only kernels, which write every element before one is read, get to see this memory.
+        Ok(Storage::Cuda(unsafe { self.alloc_uninit(&Shape::from(len), dtype)? }))
+    }
+    fn run(
+        &self,
+        source: &Source,
+        kernel: &'static str,
+        real: u32,
+        values: Vec<u64>,
+        geometry: Geometry,
+    ) -> Result<()> {
+        run(self, source, kernel, real, values, geometry)
+    }
+    fn convolve(&self, product: Product, sizes: &Convolution, a: &Tensor, _: &Tensor, places: [u64; 3]) -> Result<()> {
+        cudnn::run(self, product, sizes, a.dtype(), places)
+    }
+    fn multiply(&self, c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -> Result<()> {
+        on_gpu(self, c, add, scale, a, b)
+    }
+}
 
 /// Device, operation, element type, kernel.
 type Key = (DeviceId, &'static str, u32, &'static str);
@@ -38,7 +64,7 @@ pub(super) fn start(storage: &CudaStorage) -> Result<u64> {
 }
 
 /// Put one grid into the device's stream.
-pub(super) fn run(
+fn run(
     device: &CudaDevice,
     source: &Source,
     kernel: &'static str,

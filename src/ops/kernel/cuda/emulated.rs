@@ -8,8 +8,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, DType, Result, Tensor};
+use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
 
+use super::backend::Backend;
+use super::product::Matrix;
 use super::{Convolution, Geometry, PRELUDE, Product, Source};
 use crate::ops::Layout;
 use crate::ops::kernel::View;
@@ -62,6 +64,39 @@ pub(crate) fn available() -> bool {
         );
     }
     *FOUND
+}
+
+/// The processor in the place of a GPU.
+pub(super) struct Emulator;
+
+impl Backend for Emulator {
+    fn room(&self, len: usize, dtype: DType) -> Result<Storage> {
+        Ok(Storage::Cpu(rubbish(len, dtype)?))
+    }
+    fn run(
+        &self,
+        source: &Source,
+        kernel: &'static str,
+        real: u32,
+        values: Vec<u64>,
+        geometry: Geometry,
+    ) -> Result<()> {
+        run(source, kernel, real, &values, geometry)
+    }
+    fn convolve(&self, product: Product, sizes: &Convolution, a: &Tensor, b: &Tensor, places: [u64; 3]) -> Result<()> {
+        convolve(product, sizes, a, b, places[2])
+    }
+    fn multiply(&self, c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -> Result<()> {
+        super::product::emulated(c, add, scale, a, b)
+    }
+    /// The processor has no such product of bf16.
+    fn batched(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        if a.dtype() != DType::BF16 {
+            return a.matmul(b);
+        }
+        let product = a.to_dtype(DType::F64)?.matmul(&b.to_dtype(DType::F64)?)?;
+        product.to_dtype(DType::BF16)
+    }
 }
 
 /// Normally distributed elements, the same for the same seed.
@@ -168,7 +203,7 @@ fn values_and_gradients(
 }
 
 /// `len` elements that show in any result that a kernel forgot to write: NaN, or a large number.
-pub(super) fn rubbish(len: usize, dtype: DType) -> Result<CpuStorage> {
+fn rubbish(len: usize, dtype: DType) -> Result<CpuStorage> {
     let device = candle_core::Device::Cpu;
     let tensor = match dtype {
         DType::U8 | DType::U32 | DType::I64 => candle_core::Tensor::full(0xAAu8, len, &device)?,
@@ -196,7 +231,7 @@ pub(super) fn start(storage: &CpuStorage) -> Result<u64> {
 }
 
 /// Run one grid.
-pub(super) fn run(source: &Source, kernel: &str, real: u32, values: &[u64], geometry: Geometry) -> Result<()> {
+fn run(source: &Source, kernel: &str, real: u32, values: &[u64], geometry: Geometry) -> Result<()> {
     let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
     let library = match libraries.get(&(source.name, real)) {
         Some(library) => *library,
@@ -276,7 +311,7 @@ fn compile(source: &Source, real: u32) -> Result<usize> {
 }
 
 /// What cuDNN does on a GPU: the product by its definition, summed in f64, written to `place` (elements of `a`'s type).
-pub(super) fn convolve(product: Product, g: &Convolution, a: &Tensor, b: &Tensor, place: u64) -> Result<()> {
+fn convolve(product: Product, g: &Convolution, a: &Tensor, b: &Tensor, place: u64) -> Result<()> {
     let dtype = a.dtype();
     let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
     let (a, b) = (View::<f64>::of(&a)?, View::<f64>::of(&b)?);

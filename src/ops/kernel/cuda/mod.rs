@@ -20,6 +20,7 @@
     )
 )]
 
+mod backend;
 mod columns;
 #[cfg(feature = "cuda")]
 mod cudnn;
@@ -30,7 +31,6 @@ pub(crate) mod product;
 #[cfg(feature = "cuda")]
 mod upload;
 
-use candle_core::backend::BackendDevice;
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Result, Shape, Storage, Tensor};
 
@@ -43,11 +43,7 @@ pub(crate) const PRELUDE: &str = include_str!("prelude.cuh");
 
 /// Whether the kernels for a GPU compute what lies on `device`.
 pub(crate) fn on_gpu(device: &Device) -> bool {
-    #[cfg(test)]
-    if emulated::emulating() {
-        return true;
-    }
-    device.is_cuda()
+    device.is_cuda() || backend::emulating()
 }
 
 /// The kernels of one operation.
@@ -80,14 +76,7 @@ impl Buffer {
 
     /// Room for `len` elements on `device`.
     pub(crate) fn new(device: &Device, dtype: DType, len: usize) -> Result<Self> {
-        let shape = Shape::from(len.max(1));
-        let storage = match device {
-            // SAFETY: only kernels, which write every element before one is read, get to see this memory.
-            Device::Cuda(device) => Storage::Cuda(unsafe { device.alloc_uninit(&shape, dtype)? }),
-            #[cfg(test)]
-            Device::Cpu => Storage::Cpu(emulated::rubbish(len.max(1), dtype)?),
-            _ => return Err(wrong_device()),
-        };
+        let storage = backend::of(device)?.room(len.max(1), dtype)?;
         Ok(Buffer { storage })
     }
 
@@ -254,13 +243,7 @@ impl<'a> Launch<'a> {
             threads: threads as u32,
             shared: shared as u32,
         };
-        match self.device {
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => device::run(device, self.source, self.kernel, real, self.values, geometry),
-            #[cfg(test)]
-            Device::Cpu => emulated::run(self.source, self.kernel, real, &self.values, geometry),
-            _ => Err(wrong_device()),
-        }
+        backend::of(self.device)?.run(self.source, self.kernel, real, self.values, geometry)
     }
 }
 
@@ -314,14 +297,8 @@ pub(crate) fn convolve(product: Product, sizes: &Convolution, a: &Tensor, b: &Te
     let buffer = Buffer::like(a, shape.iter().map(|n| *n as usize).product())?;
     let (a, b) = (&aligned(a)?, &aligned(b)?);
     let places = [address(a)?, address(b)?, place(&buffer.storage, 0)?];
-    let done = match a.device() {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(device) => cudnn::run(device, product, sizes, a.dtype(), places),
-        #[cfg(test)]
-        Device::Cpu => emulated::convolve(product, sizes, a, b, places[2]),
-        _ => Err(wrong_device()),
-    };
-    done.map(|()| buffer)
+    backend::of(a.device())?.convolve(product, sizes, a, b, places)?;
+    Ok(buffer)
 }
 
 /// The same elements at an address that the tensor cores can load from, a multiple of 16; a view may begin anywhere.
@@ -355,11 +332,5 @@ pub(crate) fn address(tensor: &Tensor) -> Result<u64> {
 }
 
 fn place(storage: &Storage, bytes: usize) -> Result<u64> {
-    match storage {
-        #[cfg(feature = "cuda")]
-        Storage::Cuda(storage) => Ok(device::start(storage)? + bytes as u64),
-        #[cfg(test)]
-        Storage::Cpu(storage) => Ok(emulated::start(storage)? + bytes as u64),
-        _ => Err(wrong_device()),
-    }
+    Ok(backend::start(storage)? + bytes as u64)
 }

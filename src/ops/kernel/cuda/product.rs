@@ -5,7 +5,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::{address, wrong_device};
+use super::{address, backend};
 
 /// A matrix inside a contiguous tensor, row by row.
 #[derive(Clone, Copy)]
@@ -68,29 +68,17 @@ pub(crate) fn multiply(c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -
     if !(shapes && typed && a.fits() && b.fits() && c.fits()) {
         candle_core::bail!("internal: matrices of a product do not fit")
     }
-    match c.tensor.device() {
-        #[cfg(feature = "cuda")]
-        candle_core::Device::Cuda(device) => on_gpu(device, c, add, scale, a, b),
-        #[cfg(test)]
-        candle_core::Device::Cpu => emulated(c, add, scale, a, b),
-        _ => Err(wrong_device()),
-    }
+    backend::of(c.tensor.device())?.multiply(c, add, scale, a, b)
 }
 
 /// The products of many matrices, `[b, m, k]` and `[b, k, n]` (each may be a transposed view), f32, f64 or bf16 with sums in f32.
 pub(crate) fn batched(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    #[cfg(test)]
-    if a.dtype() == DType::BF16 {
-        // the processor has no such product
-        let product = a.to_dtype(DType::F64)?.matmul(&b.to_dtype(DType::F64)?)?;
-        return product.to_dtype(DType::BF16);
-    }
-    a.matmul(b)
+    backend::of(a.device())?.batched(a, b)
 }
 
 /// cuBLAS reads matrices column by column: ours look transposed to it, so it is asked for `c^T = b^T a^T`.
 #[cfg(feature = "cuda")]
-fn on_gpu(
+pub(super) fn on_gpu(
     device: &candle_core::cuda::CudaDevice,
     c: Matrix,
     add: bool,
@@ -172,7 +160,7 @@ fn on_gpu(
 
 /// The product by its definition, each sum in f64.
 #[cfg(test)]
-fn emulated(c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -> Result<()> {
+pub(super) fn emulated(c: Matrix, add: bool, scale: f64, a: Matrix, b: Matrix) -> Result<()> {
     fn run<T: Copy>(
         c: Matrix,
         add: bool,
