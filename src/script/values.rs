@@ -244,11 +244,11 @@ pub fn basic_type_name(rust: &str) -> &str {
         "map" => "map",
         "Fn" | "FnPtr" => "closure",
         "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => "range",
-        other if other.contains('<') && !other.contains("::") => other,
-        other => {
-            let name = other.split('<').next().unwrap_or(other);
+        path if path.contains("::") => {
+            let name = path.split('<').next().unwrap_or(path);
             name.rsplit("::").next().unwrap_or(name)
         }
+        plain => plain,
     }
 }
 

@@ -312,12 +312,12 @@ fn paint_sign(street: &Street, canvas: &mut Canvas, at: &Thing, random: &mut Ran
     let key = random.bits() as u32;
     let face = street.through_air(scaled(face, light), at.z);
     let mark = mix(face, if face[0] > 0.6 { [0.05; 3] } else { [0.95; 3] }, 0.8);
-    let inner = plate.shrunk(0.75);
+    let panel = plate.shrunk(0.75);
     // A symbol of a few cells, mirrored left and right.
     let symbol = |x: f32, y: f32| {
         let (i, j) = (((x - cx).abs() / r * 3.5) as i32, ((y - cy) / r * 2.5 + 10.0) as i32);
         i < 2 && (y - cy).abs() < r * 0.6 && hash(i, j, key) < 0.55
     };
     let shade = |x: f32, y: f32| if symbol(x, y) { mark } else { face };
-    canvas.paint(inner.bounds(), class::SIGN, |x, y| inner.contains(x, y), shade);
+    canvas.paint(panel.bounds(), class::SIGN, |x, y| panel.contains(x, y), shade);
 }

@@ -5,7 +5,6 @@
 mod cpu;
 mod cuda;
 mod plan;
-#[cfg(test)]
 mod tests;
 
 use candle_core::{DType, Tensor, WithDType};

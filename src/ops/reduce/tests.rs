@@ -1,4 +1,5 @@
 //! Against the definitions, and the same for any number of threads.
+#![cfg(test)]
 
 use super::*;
 use crate::random::Random;

@@ -127,7 +127,7 @@ const ERRORS: &str = " Caught by try { .. } catch (e) { .. }, thrown by throw va
  ```
  let found = ();
  try { [1, 2][7] } catch (e) { found = e; }
- assert(found.message.contains(\"2 elements\") && found.line == 2);
+ assert(`${found}`.contains(\"2 elements\") && found.line == 2);
  try { throw \"stop\" } catch (e) { found = e; }
  assert(found == \"stop\" && found.message == \"stop\");
  ```
