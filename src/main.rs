@@ -284,6 +284,9 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     signals::handle(session.ending()).map_err(|e| usage(e.to_string()))?;
     session.set_overwrite(common.overwrite);
     session.set_event_files(common.tensorboard);
+    if common.out.is_none() {
+        session.number_folder();
+    }
     if common.out.as_ref().is_some_and(|out| out.is_dir()) {
         // Who is at work there already is better said at once than after an hour.
         session.folder().map_err(|e| {

@@ -68,6 +68,7 @@ struct State {
     /// The folders that this process holds, links followed.
     held: RefCell<BTreeMap<PathBuf, FolderLock>>,
     overwrite: Cell<bool>,
+    numbered: Cell<bool>,
     sink: Sink,
     script: RefCell<(PathBuf, String)>,
     /// What the script said that came of it.
@@ -98,6 +99,7 @@ impl Session {
             folder: RefCell::new(folder.into()),
             held: RefCell::default(),
             overwrite: Cell::new(false),
+            numbered: Cell::new(false),
             sink,
             script: RefCell::default(),
             results: RefCell::default(),

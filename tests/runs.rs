@@ -211,6 +211,21 @@ fn a_loaded_run_goes_on_in_its_own_place() {
 }
 
 #[test]
+fn a_run_that_ended_before_its_first_step_goes_on() {
+    let folder = folder();
+    let text = format!(
+        "{START}train::pretrain(net, d, #{{ steps: 2, batch_size: 2, on_step: |e| if e.step == arg(\"stop\", 9) {{ exit(7) }} }});"
+    );
+    assert_eq!(code(&script(folder.path(), &text, &["--out", "whole"])), 0);
+    assert_eq!(code(&script(folder.path(), &text, &["--out", "keep", "stop=0"])), 7);
+    let on = format!("{START}train::load(\"keep/pretrain/last.safetensors\", #{{ data: d }}).resume();");
+    let o = script(folder.path(), &on, &["--out", "keep"]);
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let [a, b] = ["whole", "keep"].map(|out| bytes(&folder.path().join(out).join("pretrain")));
+    assert_eq!(a[..2], b[..2]);
+}
+
+#[test]
 fn a_run_records_where_its_numbers_come_from() {
     let folder = folder();
     let text = format!(

@@ -122,31 +122,46 @@ fn the_prompt_ends_at_once_and_leaves_the_terminal_in_order() {
         let settings = shell.expect("shell$").unwrap();
         let settings = String::from_utf8_lossy(settings.before()).into_owned();
         assert!(
-            !settings.contains("-icanon") && !settings.contains("-echo"),
+            !settings.contains("-icanon") && !settings.contains("-isig"),
             "{settings}"
         );
     }
 }
 
-/// The REPL in a terminal that is closed while it trains: the kernel sends SIGHUP, and nothing can be written any more.
+/// The REPL in a terminal that is closed while it trains: the kernel sends SIGHUP, and nothing can be written any more. Or nobody reads
+/// the terminal, which stops whoever writes, and the program is told to end.
 #[test]
-fn a_terminal_that_closes_leaves_a_checkpoint() {
+fn a_terminal_that_closes_or_stalls_leaves_a_checkpoint() {
+    at_a_terminal(129, |_, master| {
+        drop(master);
+        None
+    });
+    at_a_terminal(143, |process, master| {
+        std::thread::sleep(Duration::from_secs(5));
+        signal(process, "TERM");
+        Some(master)
+    });
+}
+
+/// Train at a terminal's prompt; `end` gets the process and the other side of the terminal, and answers it if it stays open.
+fn at_a_terminal(status: i32, end: impl FnOnce(u32, File) -> Option<File>) {
     let folder = terminal::folder();
     let pair = nix::pty::openpty(None, None).unwrap();
-    let end = || Stdio::from(pair.slave.try_clone().unwrap());
+    // copies, which unlike the originals are closed in the program
+    let [mut master, slave] = [pair.master, pair.slave].map(|end| File::from(end.try_clone().unwrap()));
+    let side = || Stdio::from(slave.try_clone().unwrap());
     let mut command = Command::new("setsid");
     command
         .args(["--ctty", env!("CARGO_BIN_EXE_seglab"), "--out", "out"])
         .current_dir(folder.path())
         .env("TERM", "xterm")
         .env("XDG_STATE_HOME", folder.path().join("state"))
-        .stdin(end())
-        .stdout(end())
-        .stderr(end());
+        .stdin(side())
+        .stdout(side())
+        .stderr(side());
     let mut child = command.spawn().unwrap();
     drop(command);
-    drop(pair.slave);
-    let mut master = File::from(pair.master);
+    drop(slave);
     let mut seen = String::new();
     let mut read_until = |master: &mut File, mark: &str| {
         let mut bytes = [0; 4096];
@@ -164,8 +179,17 @@ fn a_terminal_that_closes_leaves_a_checkpoint() {
         .write_all(b"let run = train::finetune(net, d, #{ steps: 100000, batch_size: 2 })\r")
         .unwrap();
     read_until(&mut master, "left loss");
-    drop(master);
-    assert_eq!(child.wait().unwrap().code(), Some(129));
+    let open = end(child.id(), master);
+    let waited = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if waited.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("it does not end with {status}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(open);
+    assert_eq!(child.wait().unwrap().code(), Some(status));
     let on = format!("{START}print(train::load(\"out/finetune/last.safetensors\", #{{ data: d }}).step > 0);");
     let again = script(folder.path(), &on, &[]);
     assert_eq!(out(&again), "true\n", "{}", err(&again));

@@ -386,6 +386,49 @@ fn a_cancelled_run_pauses_with_a_checkpoint_and_goes_on() {
 }
 
 #[test]
+fn a_score_that_was_interrupted_is_measured_when_the_run_goes_on() {
+    let config = TrainConfig {
+        eval_every: Some(2),
+        ..finetune(4)
+    };
+    let new = |folder: &Folder| {
+        let val = Some(data(4).take(2, 0).unwrap());
+        Run::new(&folder.session(), model(0), data(4), val, &config).unwrap()
+    };
+    let folder = Folder::new();
+    let mut whole = new(&folder);
+    whole.resume(&mut Hooks::default()).unwrap();
+    // the flag is raised in a step after which the evaluation is due, in the middle and at the end
+    for at in [1, 3] {
+        let folder = Folder::new();
+        let mut run = new(&folder);
+        let flag = run.session().cancel_flag();
+        let mut cancel = |event: &seglab::train::Event| {
+            flag.store(event.step == at, Ordering::Relaxed);
+            Ok(Flow::Continue)
+        };
+        let mut hooks = Hooks {
+            listener: Some(&mut cancel),
+            ..Hooks::default()
+        };
+        run.resume(&mut hooks).unwrap();
+        assert_eq!((run.status(), run.step()), (Status::Paused, at + 1));
+        drop(run);
+        let path = folder.file("finetune/last.safetensors");
+        let val = Some(data(4).take(2, 0).unwrap());
+        let mut run = Run::load(&folder.session(), &path, Some(data(4)), val).unwrap();
+        run.resume(&mut Hooks::default()).unwrap();
+        assert_eq!(run.status(), Status::Done);
+        assert!(
+            run.history() == whole.history(),
+            "{}\n{}",
+            run.history().csv(),
+            whole.history().csv()
+        );
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_before_the_update() {
     let folder = Folder::new();
     let session = folder.session();

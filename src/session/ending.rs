@@ -40,12 +40,11 @@ impl Ending {
         self.0.cancel.store(true, Ordering::SeqCst);
     }
 
-    /// Ask for the end because of this signal, whatever was asked before.
+    /// Ask for the end because of this signal, whatever was asked before by others than signals.
     pub fn signal(&self, number: i32) {
-        let status = 128 + u8::try_from(number).unwrap_or(0);
-        self.0
-            .status
-            .store(SIGNAL | ASKED | u16::from(status), Ordering::SeqCst);
+        let wish = SIGNAL | ASKED | (128 + u16::try_from(number).unwrap_or(0));
+        let first = |before: u16| (before & SIGNAL == 0).then_some(wish);
+        let _ = self.0.status.fetch_update(Ordering::SeqCst, Ordering::SeqCst, first);
         self.0.cancel.store(true, Ordering::SeqCst);
     }
 
@@ -94,6 +93,7 @@ mod tests {
         assert_eq!(ending.status(), Some(0));
         assert!(ending.cancel_flag().load(Ordering::SeqCst));
         ending.signal(15);
+        ending.signal(1);
         assert_eq!(ending.status(), Some(143));
         assert_eq!((ending.withdraw(), ending.status()), (None, Some(143)));
         let ending = Ending::default();

@@ -22,18 +22,37 @@ impl Session {
     /// # Errors
     /// It cannot be made, or another process, which is named, is at work in it.
     pub fn folder(&self) -> Result<PathBuf> {
-        let folder = self.0.folder.borrow().clone();
-        self.place(folder.clone()).make_folder().map_err(|e| match e {
-            Error::File { path, what } => Error::file(path, format!("{what}; another run folder: --out FOLDER")),
-            other => other,
-        })?;
-        self.hold(&folder)?;
+        let wanted = self.0.folder.borrow().clone();
+        let mut folder = wanted.clone();
+        for number in 2.. {
+            self.place(folder.clone()).make_folder().map_err(|e| match e {
+                Error::File { path, what } => Error::file(path, format!("{what}; another run folder: --out FOLDER")),
+                other => other,
+            })?;
+            match self.hold(&folder) {
+                // another process has begun in the same second
+                Err(_) if self.0.numbered.get() && number < 100 => {
+                    folder = PathBuf::from(format!("{}-{number}", wanted.display()));
+                }
+                held => {
+                    held?;
+                    break;
+                }
+            }
+        }
+        self.0.numbered.set(false);
+        *self.0.folder.borrow_mut() = folder.clone();
         Ok(folder)
     }
 
     /// Whether the run folder is there.
     pub fn has_folder(&self) -> bool {
         self.0.folder.borrow().is_dir()
+    }
+
+    /// Let a number follow the name of the run folder where another process is at work in a folder of that name.
+    pub fn number_folder(&self) {
+        self.0.numbered.set(true);
     }
 
     /// Hold a folder that is there against other processes, until this one ends.
@@ -186,6 +205,15 @@ mod tests {
         session.folder().unwrap();
         let other = Session::quiet(folder.path());
         assert!(other.output_path("a.png").unwrap_err().to_string().contains("pid "));
+        let numbered = Session::quiet(folder.path());
+        numbered.number_folder();
+        assert!(
+            numbered
+                .folder()
+                .unwrap()
+                .ends_with(format!("{}-2", folder.path().display()))
+        );
+        std::fs::remove_dir_all(numbered.folder().unwrap()).unwrap();
         drop(session);
         assert!(other.folder().is_ok());
     }

@@ -4,8 +4,9 @@
 use std::io::{Stdin, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{FlowArg, FlushArg, SetArg, Termios, tcflow, tcflush, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -47,6 +48,7 @@ pub fn handle(ending: &Ending) -> Result<()> {
                 terminal.restore();
                 std::process::exit(128 + signal);
             }
+            let _ = std::thread::Builder::new().spawn(free_the_terminal);
         }
     };
     let thread = std::thread::Builder::new().name("signals".into()).spawn(answer);
@@ -77,6 +79,17 @@ pub fn time_limit(ending: &Ending) -> Result<TimeLimit> {
     };
     let thread = std::thread::Builder::new().name("time limit".into()).spawn(wait);
     thread.map(|_| TimeLimit(reached)).map_err(failed)
+}
+
+/// A terminal that nobody reads (a stalled connection, Ctrl-S) stops the program that writes to it. It must go on, to its end: what
+/// waits there after some time is thrown away.
+fn free_the_terminal() {
+    std::thread::sleep(Duration::from_secs(2));
+    let terminal = std::io::stderr();
+    while tcflush(&terminal, FlushArg::TCOFLUSH).is_ok() {
+        let _ = tcflow(&terminal, FlowArg::TCOON);
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Whether the program was started with this signal ignored (Linux tells; elsewhere no).

@@ -48,6 +48,8 @@ struct Record {
     frozen: Vec<String>,
     /// Columns of the history, in order.
     columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    owes_score: bool,
 }
 
 /// Write the whole state of a run.
@@ -91,6 +93,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         judged: run.beside.judged.clone(),
         frozen: names.iter().filter(frozen).cloned().collect(),
         columns: run.history.columns().iter().map(|(n, _)| n.clone()).collect(),
+        owes_score: run.owes_score,
     };
     let json = |e: serde_json::Error| Error::file(place.path(), e);
     let record = serde_json::to_value(&record).map_err(json)?;
@@ -175,6 +178,7 @@ impl Stored {
         run.changes = self.record.changes;
         run.status = self.record.status;
         run.step = self.record.step;
+        run.owes_score = self.record.owes_score;
         Ok(())
     }
 }
@@ -268,6 +272,7 @@ pub(super) fn load(
         changes: Vec::new(),
         status: Status::Paused,
         step: 0,
+        owes_score: false,
         name: match &home {
             Some(_) => record.name.clone(),
             None => folder::claim_name(session, &record.name),

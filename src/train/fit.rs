@@ -28,7 +28,7 @@ const STEP: u64 = 0x57E9;
 
 /// Make the steps from `run.step` up to `until`.
 pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
-    if run.step >= until {
+    if run.step >= until && !run.owes_score {
         return Ok(());
     }
     let mode = run.model.borrow().training();
@@ -89,6 +89,10 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         true => Some(EventFile::of(run)?),
         false => None,
     };
+    if run.owes_score && evaluate(run, &mut scores)? {
+        run.status = Status::Stopped;
+        return Ok(());
+    }
     while run.step < until {
         if run.session.cancelled() {
             return Ok(());
@@ -108,39 +112,18 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         run.step += 1;
 
         let due = |every: Option<usize>| every.is_some_and(|every| run.step.is_multiple_of(every));
-        let evaluate = run.step == run.steps() || due(run.config.eval_every);
+        let score = run.scored();
         let save = (due(run.config.checkpoint_every) || overdue(run, saved)) && run.step < until;
         let epoch = run.step.is_multiple_of(per_epoch) && hooks.listener.is_some();
-        if ledger.full() || evaluate || save || epoch || flow == Flow::Stop || run.step == until {
+        if ledger.full() || score || save || epoch || flow == Flow::Stop || run.step == until {
             settle(run, ledger)?;
         }
-        if evaluate {
-            scores = match run.validate() {
-                // Ctrl-C during an evaluation: this step is done, its score is missing.
-                Err(Error::Interrupted) => Vec::new(),
-                Ok(scores) => scores,
-                Err(error) => return Err(faulty_file(run, error)),
-            };
-            for (name, value) in &scores {
-                run.history.amend(name, *value);
-            }
-            let (model, course) = (run.model.clone(), &run.config.course);
-            if run.beside.judge(&scores, &model.borrow(), course, run.step)? && run.step < run.steps() {
-                let text = format!(
-                    "{}: stopped at step {} after {} evaluations without a better val mIoU than {:.4} of step {}",
-                    run.name,
-                    run.step,
-                    run.beside.judged.since,
-                    run.beside.judged.best.unwrap_or(f64::NAN),
-                    run.beside.judged.step
-                );
-                run.session.print(&text);
-                flow = Flow::Stop;
-            }
+        if score && evaluate(run, &mut scores)? {
+            flow = Flow::Stop;
         }
         if let Some(events) = &mut events {
             events.update(&run.history)?;
-            if let (true, Some(val)) = (evaluate, &run.val) {
+            if let (true, Some(val)) = (score, &run.val) {
                 events.example(run, val)?;
             }
         }
@@ -163,7 +146,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         let known = known.map(|f| format!("loss {:.4}{} lr {:.2e}{score}", f.loss, named(run, f), f.lr));
         progress.at(run.step as u64, &known.unwrap_or_default());
     }
-    if run.step >= run.steps() {
+    if run.step >= run.steps() && !run.owes_score {
         run.status = Status::Done;
         for (warning, times) in std::mem::take(&mut run.warned) {
             if times > 1 {
@@ -173,6 +156,35 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
         }
     }
     Ok(())
+}
+
+/// Score the validation set, write that into the newest row of the history and judge it; true where the run's patience is over.
+fn evaluate(run: &mut Run, scores: &mut Vec<(String, f64)>) -> Result<bool> {
+    // The step is done, whatever happens; its score can be measured when the run goes on.
+    run.owes_score = true;
+    match run.validate() {
+        Ok(found) => *scores = found,
+        Err(Error::Interrupted) => return Ok(false),
+        Err(error) => return Err(faulty_file(run, error)),
+    }
+    run.owes_score = false;
+    for (name, value) in scores.iter() {
+        run.history.amend(name, *value);
+    }
+    let (model, course) = (run.model.clone(), &run.config.course);
+    let over = run.beside.judge(scores, &model.borrow(), course, run.step)? && run.step < run.steps();
+    if over {
+        let text = format!(
+            "{}: stopped at step {} after {} evaluations without a better val mIoU than {:.4} of step {}",
+            run.name,
+            run.step,
+            run.beside.judged.since,
+            run.beside.judged.best.unwrap_or(f64::NAN),
+            run.beside.judged.step
+        );
+        run.session.print(&text);
+    }
+    Ok(over)
 }
 
 /// Whether a checkpoint must be written because the last one is too old.

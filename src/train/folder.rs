@@ -202,9 +202,12 @@ pub(super) fn write(run: &Run) -> Result<()> {
     write_record(run)
 }
 
-/// Write `config.json` and `history.csv`.
+/// Write `config.json` and, once there is one, `history.csv`.
 pub(super) fn write_record(run: &Run) -> Result<()> {
     write_config(run)?;
+    if run.history.is_empty() {
+        return Ok(());
+    }
     path(run, HISTORY)?.write(run.history.csv())
 }
 

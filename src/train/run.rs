@@ -107,6 +107,8 @@ pub struct Run {
     pub(super) changes: Vec<Change>,
     pub(super) status: Status,
     pub(super) step: usize,
+    /// Whether the evaluation after the newest step was interrupted and must be made up for.
+    pub(super) owes_score: bool,
     pub(super) name: String,
     /// The folder it was read from and goes on in; none for a run that has one of its own name below the session's.
     pub(super) home: Option<std::path::PathBuf>,
@@ -190,6 +192,7 @@ impl Run {
             changes: Vec::new(),
             status: Status::Paused,
             step: 0,
+            owes_score: false,
             home: None,
             model_seed: origin.seed,
             parent: origin.parent,
@@ -393,6 +396,15 @@ impl Run {
     /// A copy of the network with the best val mIoU, where the run keeps it.
     pub fn best(&self) -> Option<&Rc<RefCell<Segmenter>>> {
         self.beside.best.as_ref()
+    }
+
+    /// Whether the validation set is scored after the steps made so far.
+    pub(super) fn scored(&self) -> bool {
+        let due = self
+            .config
+            .eval_every
+            .is_some_and(|every| self.step.is_multiple_of(every));
+        self.val.is_some() && self.step > 0 && (self.step == self.steps() || due)
     }
 
     /// The temperature as it stands, if it is learnt.

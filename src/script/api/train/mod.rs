@@ -301,7 +301,8 @@ fn constructors() -> Vec<Entry> {
 
         /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
         ///
-        /// To go on it needs its data set again (the same images), and whatever closures it had.
+        /// To go on it needs its data set again (the same images), and whatever closures it had. From the `last.safetensors` of a run
+        /// folder it goes on in that folder; from any other file it gets a folder of its own.
         /// ```
         /// let text = "";
         /// try { train::load("no/such/file.safetensors"); } catch (e) { text = e; }
