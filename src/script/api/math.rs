@@ -106,14 +106,14 @@ pub fn declare(table: &mut Table) {
                 let values = some(&numbers)?;
                 Ok(values.iter().sum::<f64>() / values.len() as f64)
             }
-            /// The smallest of the numbers.
+            /// The smallest of the numbers; NaN if there is one among them.
             /// ```
             /// assert_eq([3, 1.5].min(), 1.5);
             /// ```
             fn min(ctx, numbers: Array) -> Dynamic {
                 extreme(&numbers, |a, b| a < b)
             }
-            /// The largest of the numbers.
+            /// The largest of the numbers; NaN if there is one among them.
             /// ```
             /// assert_eq([3, 1.5].max(), 3);
             /// ```
@@ -172,6 +172,9 @@ fn integers(items: &Array) -> Option<Vec<i64>> {
 
 fn extreme(items: &Array, better: fn(f64, f64) -> bool) -> Result<Dynamic> {
     let values = some(items)?;
-    let best = (1..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best });
+    // the first NaN, if there is one
+    let best = values.iter().position(|x| x.is_nan());
+    let best = best
+        .unwrap_or_else(|| (1..values.len()).fold(0, |best, i| if better(values[i], values[best]) { i } else { best }));
     Ok(items[best].clone())
 }
