@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// A package and the only modules whose code may name it.
-const BRACKETS: [(&str, &[&str]); 10] = [
+const BRACKETS: [(&str, &[&str]); 11] = [
     ("libmimalloc_sys", &["allocator"]),
     ("rand_chacha", &["random"]),
     ("indicatif", &["session"]),
@@ -29,6 +29,7 @@ const BRACKETS: [(&str, &[&str]); 10] = [
     ("image", &["data"]),
     ("resvg", &["plot"]),
     ("krilla", &["plot"]),
+    ("plotters", &["plot"]),
     ("rhai", &["script", "repl", "main"]),
     ("rustyline", &["repl"]),
     ("clap", &["main"]),

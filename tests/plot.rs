@@ -3,7 +3,17 @@
 
 use std::fs;
 
-use seglab::plot::{BarOptions, Figure, FigureOptions, HeatmapOptions, LineOptions, Log, Picture, Preset, Spread};
+use seglab::plot::{
+    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, LineOptions, Log, Look, Palette, Picture, Preset,
+    Spread,
+};
+
+fn labelled(label: &str) -> Look {
+    Look {
+        label: label.into(),
+        ..Look::default()
+    }
+}
 
 fn lines() -> Figure {
     let options = FigureOptions {
@@ -17,7 +27,7 @@ fn lines() -> Figure {
         let y = [30.0 + shift, 40.0 + shift, f64::NAN, 45.0 + shift, 46.0 + shift];
         let band = Some(Spread::Around(vec![1.0; 5]));
         let options = LineOptions {
-            label: label.into(),
+            look: labelled(label),
             band,
             ..LineOptions::default()
         };
@@ -40,9 +50,18 @@ fn svg_holds_the_texts_and_one_piece_of_line_per_stretch() {
     ] {
         assert!(svg.contains(text), "{text} is missing");
     }
-    // two lines, each cut in two by its NaN, and a band for each piece
-    assert_eq!(svg.matches("<polyline ").count(), 4);
-    assert_eq!(svg.matches("<polygon ").count(), 4);
+    // two lines, each cut in two by its NaN, their legends, and a band for each piece
+    let lines = |colour: &str| {
+        let drawn = svg
+            .lines()
+            .filter(|l| l.starts_with("<line ") || l.starts_with("<polyline "));
+        drawn.filter(|l| l.contains(colour)).count()
+    };
+    assert_eq!([lines("#4477aa"), lines("#ee6677")], [3, 3]);
+    let bands = svg
+        .lines()
+        .filter(|l| l.starts_with("<polygon ") && l.contains("fill-opacity"));
+    assert_eq!(bands.count(), 4);
     // the markers differ: discs for the first line (and its legend), squares for the second
     assert_eq!(svg.matches("<circle ").count(), 5);
 }
@@ -51,7 +70,7 @@ fn svg_holds_the_texts_and_one_piece_of_line_per_stretch() {
 fn png_has_the_size_the_resolution_and_the_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.png");
-    let written = lines().save(&path, Some(200.0), None).unwrap();
+    let written = lines().save(&path, Some(200.0), None, false).unwrap();
     assert_eq!(written.len(), 2);
     let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(&path).unwrap()))
         .read_info()
@@ -110,7 +129,7 @@ fn pdf_embeds_the_font_and_its_metadata() {
 #[test]
 fn data_stand_beside_the_figure_and_not_beside_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    lines().save(folder.path().join("a.svg"), None, None).unwrap();
+    lines().save(folder.path().join("a.svg"), None, None, false).unwrap();
     let csv = fs::read_to_string(folder.path().join("a.data.csv")).unwrap();
     assert!(
         csv.starts_with("panel,kind,series,x,y,low,high\n\"L_{NCE}\",")
@@ -120,7 +139,13 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
     assert_eq!(csv.lines().count(), 11);
     let mut figure = Figure::new(FigureOptions::default()).unwrap();
     figure.image(Picture::new(4, 3, vec![7; 36]).unwrap()).unwrap();
-    assert_eq!(figure.save(folder.path().join("b.pdf"), None, None).unwrap().len(), 1);
+    assert_eq!(
+        figure
+            .save(folder.path().join("b.pdf"), None, None, false)
+            .unwrap()
+            .len(),
+        1
+    );
     assert!(!folder.path().join("b.data.csv").exists());
 }
 
@@ -221,10 +246,10 @@ fn wrong_input_is_named() {
             .contains("no value is positive")
     );
 
-    let text = lines().save("figure.jpg", None, None).unwrap_err().to_string();
+    let text = lines().save("figure.jpg", None, None, false).unwrap_err().to_string();
     assert!(text.contains("\"png\", \"svg\", \"pdf\""), "{text}");
     let text = lines()
-        .save("no/such/folder/f.svg", None, None)
+        .save("no/such/folder/f.svg", None, None, false)
         .unwrap_err()
         .to_string();
     assert!(text.contains("no/such/folder/f.svg"), "{text}");
@@ -247,7 +272,7 @@ fn wrong_input_is_named() {
             &[1e5, 2e5],
             &[0.12345, 0.12346],
             LineOptions {
-                label: "a".into(),
+                look: labelled("a"),
                 ..LineOptions::default()
             },
         )
@@ -267,19 +292,18 @@ fn spreads_that_cannot_be_are_refused_with_their_series_and_point() {
         (between(3.0, 1.0), "from 3 to 1 at point 1; expected [low, high]"),
         (between(1.0, f64::INFINITY), "is inf at point 1"),
     ] {
-        let label = || "ours".to_string();
         let line = LineOptions {
-            label: label(),
+            look: labelled("ours"),
             error: Some(wrong.clone()),
             ..LineOptions::default()
         };
         let band = LineOptions {
-            label: label(),
+            look: labelled("ours"),
             band: Some(wrong.clone()),
             ..LineOptions::default()
         };
         let bars = BarOptions {
-            label: label(),
+            look: labelled("ours"),
             error: Some(wrong),
             ..BarOptions::default()
         };
@@ -395,4 +419,276 @@ fn long_names_and_titles_are_whole_and_missing_letters_are_named() {
         assert!(text.contains(c), "{text}");
     }
     assert!(!text.contains('µ') && !text.contains('≤'));
+}
+
+fn svg(draw: impl FnOnce(&mut Figure) -> seglab::error::Result<()>) -> String {
+    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    draw(&mut figure).unwrap();
+    figure.svg(None).unwrap()
+}
+
+#[test]
+fn a_label_has_one_colour_in_all_panels() {
+    let mut figure = Figure::new(FigureOptions {
+        columns: 2,
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    let line = |label: &str| LineOptions {
+        look: labelled(label),
+        ..LineOptions::default()
+    };
+    figure
+        .line(&[1.0, 2.0], &[1.0, 2.0], line("a"))
+        .unwrap()
+        .line(&[1.0, 2.0], &[2.0, 1.0], line("b"))
+        .unwrap();
+    figure.panel(0, 1, "", "", "", None).unwrap();
+    figure.line(&[1.0, 2.0], &[1.0, 2.0], line("b")).unwrap();
+    let text = figure.svg(None).unwrap();
+    // the second colour of the palette: b in both panels, and in the one legend; markers of b are squares
+    assert_eq!(text.matches("stroke=\"#ee6677\"").count(), 3);
+    assert_eq!(text.matches(">b</text>").count(), 1);
+    let mut own = Figure::new(FigureOptions {
+        palette: Palette::OkabeIto,
+        dark: true,
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    own.line(&[1.0, 2.0], &[1.0, 2.0], LineOptions::default()).unwrap();
+    assert!(own.svg(None).unwrap().contains("#16181d"));
+    assert_eq!(own.colour("C1").unwrap(), [0xE6, 0x9F, 0x00]);
+}
+
+#[test]
+fn limits_cut_what_lies_outside() {
+    let text = svg(|f| {
+        f.line(&[0.0, 10.0], &[0.0, 10.0], LineOptions::default())?
+            .limits(Some([2.0, 4.0]), Some([0.0, 3.0]))
+            .map(drop)
+    });
+    let points: Vec<f64> = text
+        .split("<line ")
+        .chain(text.split("<polyline "))
+        .filter(|l| l.contains("#4477aa"))
+        .flat_map(|l| l.split('"').filter_map(|v| v.parse::<f64>().ok()).collect::<Vec<_>>())
+        .collect();
+    assert!(
+        !points.is_empty() && points.iter().all(|v| (0.0..252.1).contains(v)),
+        "{points:?}"
+    );
+    let mut f = Figure::new(FigureOptions {
+        log: Log::Y,
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    for (x, y, said) in [
+        (None, None, "expected `x` or `y`"),
+        (
+            Some([2.0, 1.0]),
+            None,
+            "x: [2, 1] is the wrong way round, expected [1, 2]",
+        ),
+        (Some([1.0, 1.0]), None, "is not a range"),
+        (Some([f64::NAN, 1.0]), None, "is not a range"),
+        (None, Some([0.0, 1.0]), "y: 0 cannot be shown on a logarithmic axis"),
+    ] {
+        let text = f.limits(x, y).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn every_kind_of_layer_is_drawn_and_written_as_data() {
+    let values: Vec<f64> = (0..60).map(|i| f64::from(i * 37 % 60) / 10.0).collect();
+    let names = ["a".to_string(), "b".to_string()];
+    let groups = [values.clone(), values[..20].to_vec()];
+    let folder = tempfile::tempdir().unwrap();
+    type Draw<'a> = Box<dyn Fn(&mut Figure) -> seglab::error::Result<()> + 'a>;
+    let kinds: Vec<(&str, usize, Draw)> = vec![
+        (
+            "histogram",
+            6,
+            Box::new(|f| f.histogram(&values, Some(6), &[], false, labelled("h")).map(drop)),
+        ),
+        (
+            "area",
+            200,
+            Box::new(|f| f.density(&values, None, labelled("d")).map(drop)),
+        ),
+        (
+            "box",
+            80,
+            Box::new(|f| {
+                f.groups(&names, &groups, GroupKind::Box, false, Look::default())
+                    .map(drop)
+            }),
+        ),
+        (
+            "violin",
+            80,
+            Box::new(|f| {
+                f.groups(&names, &groups, GroupKind::Violin, true, Look::default())
+                    .map(drop)
+            }),
+        ),
+        (
+            "step",
+            60,
+            Box::new(|f| f.step(&values, &values, LineOptions::default()).map(drop)),
+        ),
+        (
+            "bars",
+            2,
+            Box::new(|f| {
+                let options = BarOptions {
+                    horizontal: true,
+                    values: true,
+                    ..BarOptions::default()
+                };
+                f.bars(&names, &[1.0, -2.0], options).map(drop)
+            }),
+        ),
+        (
+            "scatter",
+            60,
+            Box::new(|f| {
+                let (values, sizes) = (Some(values.clone()), Some(values.clone()));
+                f.scatter(
+                    &groups[0],
+                    &groups[0],
+                    LineOptions {
+                        values,
+                        sizes,
+                        bar: "v".into(),
+                        ..LineOptions::default()
+                    },
+                )
+                .map(drop)
+            }),
+        ),
+    ];
+    for (kind, rows, draw) in kinds {
+        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        draw(&mut figure).unwrap();
+        figure
+            .hline(1.0, labelled("limit"))
+            .unwrap()
+            .vline(0.5, Look::default())
+            .unwrap();
+        figure.span(Some([0.2, 0.4]), None, Look::default()).unwrap();
+        figure
+            .text([0.5, 1.0], "here", Some([0.3, 0.5]), Look::default())
+            .unwrap();
+        let files = figure
+            .save(folder.path().join(format!("{kind}.svg")), None, None, false)
+            .unwrap();
+        let csv = fs::read_to_string(files[1].path()).unwrap();
+        assert_eq!(
+            csv.lines().filter(|l| l.starts_with(&format!("1,{kind},"))).count(),
+            rows,
+            "{kind}: {csv}"
+        );
+        assert!(fs::read_to_string(files[0].path()).unwrap().contains(">here<"));
+        assert!(figure.png(Some(60.0)).is_ok() && figure.pdf(None).is_ok());
+    }
+}
+
+#[test]
+fn samples_are_checked() {
+    let mut f = Figure::new(FigureOptions::default()).unwrap();
+    f.histogram(&[1.0, f64::NAN, 2.0], None, &[], false, labelled("h"))
+        .unwrap();
+    assert!(f.warnings()[0].contains("histogram \"h\": 1 of 3 values are NaN and left out"));
+    let names = ["full".to_string(), "none".to_string()];
+    let wrong = |samples: &[Vec<f64>]| {
+        let mut f = Figure::new(FigureOptions::default()).unwrap();
+        f.groups(&names, samples, GroupKind::Box, false, Look::default())
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default()
+    };
+    assert!(wrong(&[vec![1.0], vec![]]).contains("group \"none\": there is no number in it"));
+    assert!(wrong(&[vec![1.0], vec![f64::INFINITY]]).contains("value 0 is inf"));
+    assert!(wrong(&[vec![1.0]]).contains("2 names and 1 groups"));
+    let bad = Look {
+        alpha: Some(2.0),
+        ..labelled("x")
+    };
+    let text = f
+        .line(
+            &[1.0],
+            &[1.0],
+            LineOptions {
+                look: bad,
+                ..LineOptions::default()
+            },
+        )
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("line \"x\": alpha 2 is not between 0 and 1"), "{text}");
+}
+
+#[test]
+fn tex_fonts_and_colours_that_are_not_known_are_named() {
+    let new = |options: FigureOptions| Figure::new(options).err().map(|e| e.to_string()).unwrap_or_default();
+    let text = new(FigureOptions {
+        title: "a $\\foo$".into(),
+        ..FigureOptions::default()
+    });
+    assert!(
+        text.contains("figure: title") && text.contains("\\foo is not known at character 4"),
+        "{text}"
+    );
+    let text = new(FigureOptions {
+        font: "No Such Font".into(),
+        ..FigureOptions::default()
+    });
+    assert!(
+        text.contains("is not installed, expected \"sans\", \"serif\""),
+        "{text}"
+    );
+    let mut f = Figure::new(FigureOptions::default()).unwrap();
+    let text = f
+        .line(
+            &[1.0],
+            &[1.0],
+            LineOptions {
+                look: labelled("$x^$"),
+                ..LineOptions::default()
+            },
+        )
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("something must follow"), "{text}");
+    assert!(
+        f.colour("reed")
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean \"red\"")
+    );
+}
+
+#[test]
+fn many_points_stay_small_and_pdf_is_15() {
+    let x: Vec<f64> = (0..100_000).map(|i| f64::from(i % 317)).collect();
+    let y: Vec<f64> = (0..100_000).map(|i| f64::from(i % 211)).collect();
+    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    figure.scatter(&x, &y, LineOptions::default()).unwrap();
+    let pdf = figure.pdf(None).unwrap();
+    assert!(
+        pdf.starts_with(b"%PDF-1.5") && pdf.len() < 500_000,
+        "{} bytes",
+        pdf.len()
+    );
+    assert!(figure.svg(None).unwrap().len() < 700_000);
+    let line = lines().pdf(None).unwrap();
+    assert!(
+        line.len() < 30_000 && line == lines().pdf(None).unwrap(),
+        "{} bytes",
+        line.len()
+    );
+    assert_eq!(lines().png(None).unwrap(), lines().png(None).unwrap());
+    let outlines = lines().svg_outlines(None).unwrap();
+    assert!(!outlines.contains("<text") && outlines.contains("<path"));
 }

@@ -1,8 +1,12 @@
-//! Axes: from the range of the data to round ticks and their labels.
+//! Axes: from the range of the data to round ticks and their labels. To plotters an axis is a `Ranged` coordinate; its own ones
+//! overflow for ranges that are finite but wide.
 
-use super::text::{self, Font};
-use crate::ensure;
-use crate::error::Result;
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+use super::font::{CAP, Font};
+use super::text;
 
 /// How values are spread along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -14,7 +18,7 @@ pub(super) enum Scale {
 }
 
 /// One axis: limits, ticks, and the factor or offset that was taken out of the labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Axis {
     scale: Scale,
     low: f64,
@@ -44,12 +48,7 @@ pub(super) struct Request<'a> {
 }
 
 impl Axis {
-    pub(super) fn new(r: &Request, font: &Font) -> Result<Axis> {
-        let [min, max] = r.range;
-        ensure!(
-            min.is_finite() && max.is_finite(),
-            "figure: the values reach from {min} to {max}, expected finite limits"
-        );
+    pub(super) fn new(r: &Request, font: &Font) -> Axis {
         let mut axis = match r.scale {
             Scale::Linear => linear(r, font),
             Scale::Log10 | Scale::Log2 => logarithmic(r, font),
@@ -59,7 +58,21 @@ impl Axis {
             axis.minor = Vec::new();
             axis.ticks = thin(ticks, &axis, r, font);
         }
-        Ok(axis)
+        axis
+    }
+
+    /// The value at this place between the ends.
+    pub(super) fn value(&self, place: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => self.low * (1.0 - place) + self.high * place,
+            _ => (self.low.ln() * (1.0 - place) + self.high.ln() * place).exp(),
+        }
+    }
+
+    /// The label of a tick.
+    pub(super) fn label(&self, value: f64) -> String {
+        let near = self.ticks.iter().find(|t| t.0 == value);
+        near.map_or(String::new(), |t| t.1.clone())
     }
 
     /// Where `value` lies between the ends, 0..1; `None` for NaN, infinity and what a log scale cannot show.
@@ -72,16 +85,44 @@ impl Axis {
         (p.is_finite() && (self.scale == Scale::Linear || value > 0.0)).then_some(p)
     }
 
-    /// As [`Axis::place`], but what lies outside (or is not positive on a log scale) is moved to the end.
-    pub(super) fn clamped(&self, value: f64) -> Option<f64> {
-        if value.is_nan() {
-            return None;
+    /// Whether the axis shows this value.
+    pub(super) fn contains(&self, value: f64) -> bool {
+        self.place(value).is_some_and(|p| (-1e-9..=1.0 + 1e-9).contains(&p))
+    }
+
+    /// The value, or the end of the axis beyond which it lies; `None` for NaN.
+    pub(super) fn bound(&self, value: f64) -> Option<f64> {
+        (!value.is_nan()).then(|| value.clamp(self.low, self.high))
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    /// What cannot be placed is drawn at the lower end, where plotters cuts what lies outside.
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let place = self.place(*value).unwrap_or(0.0).clamp(-10.0, 10.0);
+        let length = f64::from(limit.1) - f64::from(limit.0);
+        (f64::from(limit.0) + place * length).round() as i32
+    }
+
+    /// The labelled ticks; plotters' lighter ones are not used.
+    fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => Vec::new(),
+            false => self.ticks.iter().map(|t| t.0).collect(),
         }
-        if self.scale != Scale::Linear && value <= 0.0 {
-            return Some(0.0);
-        }
-        let clipped = value.clamp(self.low, self.high);
-        self.place(clipped).map(|p| p.clamp(0.0, 1.0))
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        self.label(*value)
     }
 }
 
@@ -104,9 +145,7 @@ fn linear(r: &Request, font: &Font) -> Axis {
         scale: Scale::Linear,
         low,
         high,
-        ticks: vec![],
-        minor: vec![],
-        note: String::new(),
+        ..Axis::default()
     };
     let most = if r.horizontal {
         r.length / (2.4 * r.font_size)
@@ -210,9 +249,7 @@ fn logarithmic(r: &Request, font: &Font) -> Axis {
         scale: r.scale,
         low,
         high,
-        ticks: vec![],
-        minor: vec![],
-        note: String::new(),
+        ..Axis::default()
     };
     let (first, last) = (
         (low.ln() / base.ln() - 1e-9).ceil() as i32,
@@ -295,7 +332,9 @@ fn thin(ticks: &[(f64, String)], axis: &Axis, r: &Request, font: &Font) -> Vec<(
     let mut end = f64::NEG_INFINITY;
     let mut out = Vec::new();
     for (value, label) in ticks {
-        let Some(p) = axis.place(*value) else { continue };
+        let Some(p) = axis.place(*value).filter(|_| axis.contains(*value)) else {
+            continue;
+        };
         let half = extent(label, r, font) / 2.0;
         let free = p * r.length - half >= end;
         if free {
@@ -310,7 +349,7 @@ fn extent(label: &str, r: &Request, font: &Font) -> f64 {
     if r.horizontal {
         font.width(label, r.font_size)
     } else {
-        r.font_size * text::CAP
+        r.font_size * CAP
     }
 }
 
@@ -329,7 +368,7 @@ mod tests {
             horizontal: true,
             font_size: 7.0,
         };
-        Axis::new(&r, &Font::load().unwrap()).unwrap()
+        Axis::new(&r, &Font::load("sans").unwrap())
     }
 
     fn labels(a: &Axis) -> Vec<&str> {
@@ -392,8 +431,11 @@ mod tests {
             for whole in [false, true] {
                 let a = axis(scale, range, whole);
                 assert!(a.ticks.len() < 20, "{range:?}: {a:?}");
-                let ends = range.map(|v| a.clamped(v).unwrap());
-                assert!(ends.iter().all(|p| (0.0..=1.0).contains(p)), "{range:?}: {ends:?}");
+                let ends = range.map(|v| a.place(a.bound(v).unwrap()).unwrap());
+                assert!(
+                    ends.iter().all(|p| (-1e-9..=1.0 + 1e-9).contains(p)),
+                    "{range:?}: {ends:?}"
+                );
             }
         }
         let a = axis(Scale::Log10, [1.0, 1e300], false);
@@ -407,7 +449,7 @@ mod tests {
 
     #[test]
     fn labels_never_touch() {
-        let font = Font::load().unwrap();
+        let font = Font::load("sans").unwrap();
         for (low, high) in [
             (0.0, 1.0),
             (-1e5, 1e5),
@@ -426,7 +468,7 @@ mod tests {
                     horizontal: true,
                     font_size: 8.0,
                 };
-                let a = Axis::new(&r, &font).unwrap();
+                let a = Axis::new(&r, &font);
                 assert!(
                     a.ticks.len() <= 2 || fits(&a, &r, &font),
                     "{low} {high} {length}: {a:?}"
@@ -439,7 +481,8 @@ mod tests {
     fn what_cannot_be_placed_is_none_or_at_the_end() {
         let a = axis(Scale::Log10, [1.0, 100.0], false);
         assert_eq!(a.place(0.0), None);
-        assert_eq!(a.clamped(-1.0), Some(0.0));
+        assert_eq!(a.bound(-1.0), Some(1.0));
+        assert!((a.value(0.5) - 10.0).abs() < 1e-9);
         assert_eq!(axis(Scale::Linear, [0.0, 1.0], false).place(f64::NAN), None);
     }
 }

@@ -1,9 +1,9 @@
-//! Names under an axis: upright where there is room (in several lines, if that helps), else oblique, else standing.
+//! Names under an axis: upright where there is room (in several lines, if that helps), else oblique, else standing; smaller
+//! before anything is cut.
 
-use super::palette::INK;
+use super::font::{CAP, Font};
 use super::style::Style;
 use super::svg::{Anchor, Canvas};
-use super::text::{CAP, Font};
 
 /// Distance of two lines of one name, in units of the font size.
 const LEADING: f64 = 1.15;
@@ -23,47 +23,44 @@ pub(super) struct Categories {
 }
 
 impl Categories {
-    /// Names in slots of this width; none longer than `limit`.
+    /// Names in slots of this width, turned ones at best no longer than `limit`.
     pub(super) fn new(names: &[String], slot: f64, limit: f64, style: &Style, font: &Font) -> Categories {
-        let size = style.small;
-        let every = ((size * 0.95) / slot.max(0.01)).ceil().max(1.0) as usize;
-        let slots = slot * every as f64;
-        let shown = |i: usize| i.is_multiple_of(every);
-        let width = |text: &str| font.width(text, size);
+        let width = |text: &str, size: f64| font.width(text, size);
+        let small = style.small;
         let slope = std::f64::consts::FRAC_1_SQRT_2;
-
         let upright = (1..=MOST_LINES).find_map(|lines| {
-            let wrapped = names.iter().enumerate().map(|(i, name)| {
-                let cut = if shown(i) { wrap(name, lines, width) } else { Vec::new() };
-                cut.iter().all(|line| width(line) + size * 0.5 <= slots).then_some(cut)
+            let wrapped = names.iter().map(|name| {
+                let cut = wrap(name, lines, |text| width(text, small));
+                cut.iter()
+                    .all(|line| width(line, small) + small * 0.5 <= slot)
+                    .then_some(cut)
             });
             wrapped.collect::<Option<Vec<_>>>()
         });
         if let Some(texts) = upright {
             let lines = texts.iter().map(Vec::len).max().unwrap_or(1).max(1);
-            let height = size * (CAP + LEADING * (lines - 1) as f64);
+            let height = small * (CAP + LEADING * (lines - 1) as f64);
             return Categories {
                 texts,
                 turn: 0.0,
-                size,
+                size: small,
                 height,
                 overhang: 0.0,
             };
         }
-        let oblique = size * 1.1 <= slots * slope;
+        let longest = names.iter().map(|name| width(name, small)).fold(0.0, f64::max);
+        // standing names are as small as their slots want, and where they are long a little smaller
+        let size = small * (slot / (small * 1.05)).clamp(0.55, 1.0) * (limit / longest).clamp(0.75, 1.0);
+        let oblique = size * 1.1 <= slot * slope;
         // two lines of an oblique name stand side by side along the axis
-        let room = if oblique { slots * slope } else { slots };
+        let room = if oblique { slot * slope } else { slot };
         let most = if 2.0 * LEADING * size <= room { 2 } else { 1 };
-        let cut = |(i, name): (usize, &String)| {
-            let lines = match (shown(i), width(name) > limit) {
-                (false, _) => Vec::new(),
-                (true, true) => wrap(name, most, width),
-                (true, false) => vec![name.clone()],
-            };
-            lines.iter().map(|line| font.shorten(line, size, limit)).collect()
+        let lines = |name: &String| match width(name, size) > limit {
+            true => wrap(name, most, |text| width(text, size)),
+            false => vec![name.clone()],
         };
-        let texts: Vec<Vec<String>> = names.iter().enumerate().map(cut).collect();
-        let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line)).fold(0.0, f64::max);
+        let texts: Vec<Vec<String>> = names.iter().map(lines).collect();
+        let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line, size)).fold(0.0, f64::max);
         let widths: Vec<f64> = texts.iter().map(longest).collect();
         let widest = widths.iter().copied().fold(0.0, f64::max);
         let reach = |(i, w): (usize, &f64)| {
@@ -109,7 +106,8 @@ impl Categories {
                     }
                     _ => ([x(i) + cap * 0.5 + aside * leading, y], Anchor::End),
                 };
-                canvas.text(at, text, self.size, anchor, self.turn, INK);
+                let ink = canvas.style.ink;
+                canvas.text(at, text, self.size, anchor, self.turn, ink);
             }
         }
     }
@@ -117,11 +115,12 @@ impl Categories {
 
 /// `name` in at most `lines` lines, broken behind spaces, underscores, hyphens and slashes so that the longest is as short as
 /// possible; a name with markup such as `L_{NCE}` is left whole.
-fn wrap(name: &str, lines: usize, width: impl Fn(&str) -> f64) -> Vec<String> {
-    if name.contains('{') {
+pub(super) fn wrap(name: &str, lines: usize, width: impl Fn(&str) -> f64) -> Vec<String> {
+    let pieces: Vec<&str> = name.split_inclusive([' ', '_', '-', '/']).collect();
+    // more pieces than names have would take long to try
+    if name.contains(['{', '$']) || pieces.len() > 16 {
         return vec![name.to_string()];
     }
-    let pieces: Vec<&str> = name.split_inclusive([' ', '_', '-', '/']).collect();
     let join = |cut: &[usize]| pieces[cut[0]..cut[1]].concat().trim_end().to_string();
     let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line)).fold(0.0, f64::max);
     (1..=lines.min(pieces.len()))
@@ -149,7 +148,7 @@ fn partitions(pieces: usize, lines: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::figure::Preset;
+    use crate::plot::FigureOptions;
 
     fn lines(name: &str, n: usize) -> Vec<String> {
         wrap(name, n, |line| line.chars().count() as f64)
@@ -160,24 +159,20 @@ mod tests {
         assert_eq!(lines("released_within_image", 2), ["released_", "within_image"]);
         assert_eq!(lines("released_within_image", 3), ["released_", "within_", "image"]);
         assert_eq!(lines("label fraction 1/8", 2), ["label", "fraction 1/8"]);
-        assert_eq!(lines("supcon", 3), ["supcon"]);
         assert_eq!(lines("L_{NCE} of x", 3), ["L_{NCE} of x"]);
     }
 
     #[test]
-    fn long_names_are_not_cut_where_two_lines_have_room() {
-        let style = Style::of(Preset::Paper);
-        let font = Font::load().unwrap();
-        let names: Vec<String> = ["none", "released_within_image", "released_cross_image"]
+    fn names_are_never_cut() {
+        let style = Style::of(&FigureOptions::default());
+        let font = Font::load("sans").unwrap();
+        let names: Vec<String> = ["none", "released_within_image", "released_cross_image_of_everything"]
             .map(String::from)
             .into();
-        let limit = font.width("released_within", style.small);
-        for slot in [style.small * 3.5, style.small * 30.0] {
-            let set = Categories::new(&names, slot, limit, &style, &font);
+        for slot in [1.2, 3.5, 30.0] {
+            let set = Categories::new(&names, style.small * slot, 40.0, &style, &font);
             let text: Vec<String> = set.texts.iter().map(|lines| lines.concat()).collect();
             assert_eq!(text, names);
         }
-        let narrow = Categories::new(&names, style.small * 1.2, limit, &style, &font);
-        assert!(narrow.turn == -90.0 && narrow.texts[1][0].ends_with('…') && narrow.height <= limit);
     }
 }

@@ -2,26 +2,27 @@
 
 use std::fmt::Write;
 
-use super::figure::{Figure, Layer, Spread};
+use super::figure::Figure;
+use super::layers::{GroupKind, Joint, Layer, Note};
+use super::options::Spread;
 
 /// The session knows figures' data by how this starts, so that it may replace them.
 const HEADER: &str = "panel,kind,series,x,y,low,high";
+
 /// A heat map of more numbers is a picture: its data would be many times as large as its drawing.
 const LARGE: usize = 10_000;
 
 /// Whether the figure holds a heat map too large to be written as text unless somebody wants it.
 pub(super) fn is_large(figure: &Figure) -> bool {
-    let layers = figure.panels.iter().flat_map(|panel| &panel.layers);
-    layers
-        .into_iter()
-        .any(|layer| matches!(layer, Layer::Heatmap { values, .. } if values.len() > LARGE))
+    let mut layers = figure.panels.iter().flat_map(|panel| &panel.layers);
+    layers.any(|(layer, _)| matches!(layer, Layer::Heatmap { values, .. } if values.len() > LARGE))
 }
 
 /// The figure's data; `None` where there are only pictures.
 ///
-/// Columns: `panel` (its title or number), `kind` (line, scatter, bars, heatmap), `series` (label, or the row of a heat
-/// map), `x` (value, category or column), `y`, `low` and `high` (ends of a band or error bar, else empty). Missing
-/// values are `NaN`.
+/// Columns: `panel` (its title or number), `kind` (line, scatter, bars, heatmap and so on), `series` (label, group, or the row of
+/// a heat map), `x` (value, category or column), `y`, `low` and `high` (ends of a band, an error bar or a bin; for points
+/// with colours `low` is their number). Missing values are `NaN`.
 pub(super) fn table(figure: &Figure) -> Option<String> {
     let mut out = format!("{HEADER}\n");
     for (i, panel) in figure.panels.iter().enumerate() {
@@ -30,35 +31,69 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
         } else {
             panel.title.clone()
         };
-        for layer in &panel.layers {
-            let mut row = |kind: &str, series: &str, x: &str, y: f64, spread: Option<&Spread>, at: usize| {
-                let ends = spread.map_or(String::from(","), |s| {
-                    let [low, high] = s.ends(at, y);
-                    format!("{low},{high}")
-                });
+        for (layer, _) in &panel.layers {
+            let mut row = |kind: &str, series: &str, x: &str, y: f64, ends: Option<[f64; 2]>| {
+                let ends = ends.map_or(String::from(","), |[low, high]| format!("{low},{high}"));
                 let (name, series, x) = (quoted(&name), quoted(series), quoted(x));
                 let _ = writeln!(out, "{name},{kind},{series},{x},{y},{ends}");
             };
             match layer {
-                Layer::Line {
-                    x, y, joined, options, ..
-                } => {
-                    let kind = if *joined { "line" } else { "scatter" };
+                Layer::Curve { x, y, joint, options } => {
+                    let kind = match joint {
+                        Joint::Line => "line",
+                        Joint::Nothing => "scatter",
+                        Joint::Step => "step",
+                        Joint::Area => "area",
+                    };
                     let spread = options.band.as_ref().or(options.error.as_ref());
                     for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                        row(kind, &options.label, &x.to_string(), *y, spread, i);
+                        let values = options.values.as_ref().map(|v| [v[i], f64::NAN]);
+                        row(
+                            kind,
+                            &options.look.label,
+                            &x.to_string(),
+                            *y,
+                            spread.map(|s: &Spread| s.ends(i, *y)).or(values),
+                        );
                     }
                 }
-                Layer::Bars {
-                    labels,
-                    values,
-                    options,
-                    ..
+                Layer::Bars { names, values, options } => {
+                    for (i, (name, value)) in names.iter().zip(values).enumerate() {
+                        row(
+                            "bars",
+                            &options.look.label,
+                            name,
+                            *value,
+                            options.error.as_ref().map(|s| s.ends(i, *value)),
+                        );
+                    }
+                }
+                Layer::Bins { edges, heights, look } => {
+                    for (w, height) in edges.windows(2).zip(heights) {
+                        row(
+                            "histogram",
+                            &look.label,
+                            &((w[0] + w[1]) / 2.0).to_string(),
+                            *height,
+                            Some([w[0], w[1]]),
+                        );
+                    }
+                }
+                Layer::Groups {
+                    names, samples, kind, ..
                 } => {
-                    for (i, (label, value)) in labels.iter().zip(values).enumerate() {
-                        row("bars", &options.label, label, *value, options.error.as_ref(), i);
+                    let kind = if *kind == GroupKind::Box { "box" } else { "violin" };
+                    for (name, values) in names.iter().zip(samples) {
+                        values
+                            .iter()
+                            .enumerate()
+                            .for_each(|(i, v)| row(kind, name, &i.to_string(), *v, None));
                     }
                 }
+                Layer::Note {
+                    note: Note::HLine(y),
+                    look,
+                } => row("hline", &look.label, "", *y, None),
                 Layer::Heatmap {
                     values,
                     columns,
@@ -68,10 +103,10 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
                     let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or_else(|| i.to_string());
                     for (i, value) in values.iter().enumerate() {
                         let (r, c) = (name(&options.rows, i / columns), name(&options.columns, i % columns));
-                        row("heatmap", &r, &c, *value, None, i);
+                        row("heatmap", &r, &c, *value, None);
                     }
                 }
-                Layer::Picture { .. } => {}
+                Layer::Note { .. } | Layer::Picture { .. } => {}
             }
         }
     }
@@ -89,14 +124,18 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{FigureOptions, LineOptions, Picture};
+    use crate::plot::{FigureOptions, LineOptions, Look, Picture};
 
     #[test]
     fn values_and_ends_are_written() {
         let mut figure = Figure::new(FigureOptions::default()).unwrap();
         let band = Some(Spread::Around(vec![0.5, 0.5]));
-        let options = LineOptions {
+        let look = Look {
             label: "a, b".into(),
+            ..Look::default()
+        };
+        let options = LineOptions {
+            look,
             band,
             ..LineOptions::default()
         };

@@ -1,14 +1,16 @@
 //! Figures as files: SVG as written, PNG through resvg, PDF through krilla, the data as CSV beside them.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use krilla::SerializeSettings;
+use krilla::configure::{ConfigurationBuilder, PdfVersion};
 use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::{tiny_skia, usvg};
 
 use super::figure::Figure;
+use super::font::Font;
 use super::picture::Picture;
-use super::text::{FAMILY, font_data};
-use super::{csv, layout, png, text};
+use super::{csv, layout, png};
 use crate::ensure;
 use crate::error::{Error, Result, choose};
 use crate::session::Place;
@@ -28,11 +30,17 @@ impl Figure {
     /// Write the figure in the format of its name's ending (`.png`, `.svg`, `.pdf`) and its data beside it, to the same name with
     /// `.data.csv`. `dpi` is the resolution of a PNG (the preset's by default) and of the pictures inside the others (300 by
     /// default). `data` says whether the data is written; by default it is unless there are only pictures, or a heat map of more
-    /// than 10,000 numbers. Returns the files written.
+    /// than 10,000 numbers. `outlines` makes the letters of an SVG shapes. Returns the files written.
     ///
     /// # Errors
     /// The ending is another one; a file cannot be written; a file of the data's name is there that seglab did not write.
-    pub fn save(&self, place: impl Into<Place>, dpi: Option<f64>, data: Option<bool>) -> Result<Vec<Place>> {
+    pub fn save(
+        &self,
+        place: impl Into<Place>,
+        dpi: Option<f64>,
+        data: Option<bool>,
+        outlines: bool,
+    ) -> Result<Vec<Place>> {
         let place = place.into();
         let formats = [("png", Format::Png), ("svg", Format::Svg), ("pdf", Format::Pdf)];
         let format = choose("save: the ending of the file name", &place.ending(), &formats)?;
@@ -50,6 +58,7 @@ impl Figure {
         }
         let bytes = match format {
             Format::Png => self.png(dpi)?,
+            Format::Svg if outlines => self.svg_outlines(dpi)?.into_bytes(),
             Format::Svg => self.svg(dpi)?.into_bytes(),
             Format::Pdf => self.pdf(dpi)?,
         };
@@ -62,58 +71,91 @@ impl Figure {
         Ok(written)
     }
 
-    /// The figure as an SVG document; text stays text, in DejaVu Sans.
+    /// The figure as an SVG document; text stays text.
     pub fn svg(&self, dpi: Option<f64>) -> Result<String> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
         Ok(layout::render(self, dpi)?.0)
     }
 
+    /// The figure as an SVG document without text: letters are shapes, which look the same where the font is not installed.
+    pub fn svg_outlines(&self, dpi: Option<f64>) -> Result<String> {
+        let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
+        let (svg, _, font) = layout::render(self, dpi)?;
+        let options = usvg::WriteOptions {
+            preserve_text: false,
+            ..usvg::WriteOptions::default()
+        };
+        Ok(parse(&svg, &font)?.to_string(&options))
+    }
+
     /// The figure as a PNG file with its resolution and metadata.
     pub fn png(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
-        let dpi = check_dpi(dpi.unwrap_or(self.options.preset.dpi()))?;
-        let (svg, size) = layout::render(self, dpi)?;
-        png::encode(&raster(&svg, size, dpi)?, Some(dpi), &self.metadata)
+        let dpi = dpi.unwrap_or(self.options.preset.dpi());
+        png::encode(&self.picture(dpi)?, Some(dpi), &self.metadata)
     }
 
     /// The figure as pixels.
     pub fn picture(&self, dpi: f64) -> Result<Picture> {
         let dpi = check_dpi(dpi)?;
-        let (svg, size) = layout::render(self, dpi)?;
-        raster(&svg, size, dpi)
+        let (svg, size, font) = layout::render(self, dpi)?;
+        self.waited(move || raster(&svg, &font, size, dpi))
     }
 
-    /// The figure as a PDF of one page; the font is embedded, text can be selected.
+    /// The figure as a PDF of one page, version 1.5, which pdflatex takes; the fonts are embedded, text can be selected.
     pub fn pdf(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, [width, height]) = layout::render(self, dpi)?;
-        let tree = parse(&svg)?;
-        let failed = |what: &str| Error::usage(format!("figure: the PDF cannot be written ({what})"));
-        let settings = krilla::page::PageSettings::from_wh(width as f32, height as f32);
-        let size = krilla::geom::Size::from_wh(width as f32, height as f32);
-        let (Some(settings), Some(size)) = (settings, size) else {
-            return Err(failed("its page has no size"));
-        };
-        let mut document = krilla::Document::new();
-        let mut page = document.start_page_with(settings);
-        let mut surface = page.surface();
-        surface
-            .draw_svg(&tree, size, SvgSettings::default())
-            .ok_or_else(|| failed("a part cannot be drawn"))?;
-        surface.finish();
-        page.finish();
+        let (svg, size, font) = layout::render(self, dpi)?;
+        let title = font.plain(&self.options.title);
         let facts: Vec<String> = self
             .metadata
             .iter()
             .map(|(key, value)| format!("{key}: {value}"))
             .collect();
-        let metadata = krilla::metadata::Metadata::new()
-            .title(text::plain(&self.options.title))
-            .description(facts.join("\n"))
-            .keywords(facts)
-            .creator(format!("seglab {}", env!("CARGO_PKG_VERSION")));
-        document.set_metadata(metadata);
-        document.finish().map_err(|e| failed(&format!("{e:?}")))
+        self.waited(move || page(&svg, &font, size, title, facts))
     }
+
+    /// What `work` gives, unless the user interrupts: then it is left to end by itself.
+    fn waited<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let worker = std::thread::spawn(work);
+        while !worker.is_finished() {
+            self.check_cancel()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        worker
+            .join()
+            .unwrap_or_else(|_| Err(Error::usage("figure: the drawing cannot be turned into a file")))
+    }
+}
+
+/// The document as a PDF of one page.
+fn page(svg: &str, font: &Font, [width, height]: [f64; 2], title: String, facts: Vec<String>) -> Result<Vec<u8>> {
+    let tree = parse(svg, font)?;
+    let failed = |what: &str| Error::usage(format!("figure: the PDF cannot be written ({what})"));
+    let settings = krilla::page::PageSettings::from_wh(width as f32, height as f32);
+    let size = krilla::geom::Size::from_wh(width as f32, height as f32);
+    let (Some(settings), Some(size)) = (settings, size) else {
+        return Err(failed("its page has no size"));
+    };
+    let version = ConfigurationBuilder::new().with_version(PdfVersion::Pdf15);
+    let configuration = version.finish().map_err(|e| failed(&format!("{e:?}")))?;
+    let mut document = krilla::Document::new_with(SerializeSettings {
+        configuration,
+        ..SerializeSettings::default()
+    });
+    let mut page = document.start_page_with(settings);
+    let mut surface = page.surface();
+    surface
+        .draw_svg(&tree, size, SvgSettings::default())
+        .ok_or_else(|| failed("a part cannot be drawn"))?;
+    surface.finish();
+    page.finish();
+    let metadata = krilla::metadata::Metadata::new()
+        .title(title)
+        .description(facts.join("\n"))
+        .keywords(facts)
+        .creator(format!("seglab {}", env!("CARGO_PKG_VERSION")));
+    document.set_metadata(metadata);
+    document.finish().map_err(|e| failed(&format!("{e:?}")))
 }
 
 fn check_dpi(dpi: f64) -> Result<f64> {
@@ -124,21 +166,19 @@ fn check_dpi(dpi: f64) -> Result<f64> {
     Ok(dpi)
 }
 
-/// The document with its text laid out; the only font it knows is the embedded one.
-fn parse(svg: &str) -> Result<usvg::Tree> {
-    let mut options = usvg::Options {
-        font_family: FAMILY.to_string(),
+/// The document with its text laid out; the only fonts it knows are those of the figure.
+fn parse(svg: &str, font: &Font) -> Result<usvg::Tree> {
+    let options = usvg::Options {
+        font_family: font.faces[0].family.clone(),
+        fontdb: font.db.clone(),
         ..usvg::Options::default()
     };
-    options
-        .fontdb_mut()
-        .load_font_source(usvg::fontdb::Source::Binary(Arc::new(font_data())));
     usvg::Tree::from_str(svg, &options).map_err(|e| Error::usage(format!("figure: the drawing is not valid ({e})")))
 }
 
 /// The document of this size (in points) as pixels on white.
-fn raster(svg: &str, size: [f64; 2], dpi: f64) -> Result<Picture> {
-    let tree = parse(svg)?;
+fn raster(svg: &str, font: &Font, size: [f64; 2], dpi: f64) -> Result<Picture> {
+    let tree = parse(svg, font)?;
     let [width, height] = size.map(|s| (s / 72.0 * dpi).round().max(1.0) as u32);
     ensure!(
         u64::from(width) * u64::from(height) <= 200_000_000,

@@ -1,9 +1,10 @@
 //! Legends: as many columns as fit, as wide as their text.
 
-use super::palette::{Colour, Dash, INK, Marker};
+use super::font::CAP;
+use super::font::Font;
+use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
 use super::svg::{Anchor, Area, Canvas, Stroke};
-use super::text::{CAP, Font};
 
 /// What stands before a name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +22,7 @@ pub(super) enum Symbol {
     Bar {
         colour: Colour,
         turn: usize,
+        opacity: f64,
     },
     Class(Colour),
 }
@@ -33,6 +35,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// A class of a label image.
+    pub(super) fn class(name: &str, colour: Colour) -> Entry {
+        Entry {
+            label: name.to_string(),
+            symbol: Symbol::Class(colour),
+        }
+    }
+
     /// Same name, colour and dashes: one entry can stand for both.
     pub(super) fn agrees(&self, other: &Entry) -> bool {
         use Symbol::Line;
@@ -76,29 +86,29 @@ impl Legend {
             let columns: Vec<f64> = (0..used).map(widest).collect();
             let total = columns.iter().sum::<f64>() + style.small * 1.2 * (used - 1) as f64;
             if total <= width || most == 1 {
-                let height = line * rows as f64;
                 return Legend {
                     columns,
                     rows,
                     line,
-                    size: [total.min(width), height],
+                    size: [total.min(width), line * rows as f64],
                 };
             }
             most = used.min(most) - 1;
         }
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2], entries: &[Entry], style: &Style) {
-        let wide = symbol_width(entries, style);
+    pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2], entries: &[Entry]) {
+        let style = canvas.style.clone();
+        let wide = symbol_width(entries, &style);
         let mut x = at[0];
         for (column, width) in self.columns.iter().enumerate() {
             for (row, entry) in entries.iter().skip(column * self.rows).take(self.rows).enumerate() {
                 let y = at[1] + self.line * (row as f64 + 0.5);
-                symbol(canvas, &entry.symbol, [x, y], wide, style);
+                symbol(canvas, &entry.symbol, [x, y], wide, &style);
                 let room = (self.size[0] - (x - at[0]) - wide - style.small * 0.5).max(style.small);
                 let text = canvas.font.shorten(&entry.label, style.small, room + 0.01);
                 let place = [x + wide + style.small * 0.5, y + style.small * CAP / 2.0];
-                canvas.text(place, &text, style.small, Anchor::Start, 0.0, INK);
+                canvas.text(place, &text, style.small, Anchor::Start, 0.0, style.ink);
             }
             x += width + style.small * 1.2;
         }
@@ -113,12 +123,7 @@ fn symbol_width(entries: &[Entry], style: &Style) -> f64 {
 fn symbol(canvas: &mut Canvas, symbol: &Symbol, at: [f64; 2], wide: f64, style: &Style) {
     let [x, y] = at;
     let tall = style.small * 0.8;
-    let patch = Area {
-        x,
-        y: y - tall / 2.0,
-        w: wide,
-        h: tall,
-    };
+    let patch = Area::new(x, y - tall / 2.0, wide, tall);
     match *symbol {
         Symbol::Line {
             colour,
@@ -137,7 +142,11 @@ fn symbol(canvas: &mut Canvas, symbol: &Symbol, at: [f64; 2], wide: f64, style: 
             canvas.marker(marker, [x + wide / 2.0, y], style.marker, colour, 1.0);
         }
         Symbol::Point { colour, marker } => canvas.marker(marker, [x + wide / 2.0, y], style.marker * 1.1, colour, 1.0),
-        Symbol::Bar { colour, turn } => canvas.bar(patch, colour, turn),
+        Symbol::Bar { colour, turn, opacity } => {
+            canvas.hatch = turn;
+            canvas.rect(patch, colour, opacity);
+            canvas.hatch = 0;
+        }
         Symbol::Class(colour) => {
             canvas.rect(patch, colour, 1.0);
             canvas.frame(patch, Stroke::solid(style.edge, style.thin));

@@ -3,35 +3,53 @@
 //! A [`Figure`] is filled layer by layer and saved as PNG, SVG or PDF with its data as CSV beside it; [`kinds`] holds
 //! the figures that are made in one call. Nothing here knows tensors, models or data sets.
 //!
-//! How a figure becomes a file: `layout` measures all texts in the embedded font (DejaVu Sans) until axes and margins
-//! fit one another, `cartesian`/`series` and `matrix` draw their panels, `svg` writes the one document from which
-//! `export` makes every format, so that all formats look the same.
+//! How a figure becomes a file: `layout` measures all texts in the fonts of the figure until axes and margins fit one
+//! another; panels with axes (`chart`, `series`, `notes`) are drawn by plotters through `backend`, heat maps (`matrix`) and
+//! pictures (`photos`) directly; `svg` writes the one document from which `export` makes every format, so that all formats
+//! look the same.
 //!
 //! | to add | write |
 //! |---|---|
 //! | a figure of one call | a file in `kinds/` that fills a [`Figure`] |
-//! | a kind of layer | a variant of `Layer` in `figure`; the exhaustive matches ask for the rest |
+//! | a kind of layer | a variant of `Layer` in `layers`; the exhaustive matches ask for the rest |
 //! | a marker, dash, colour map | a variant in `palette` |
+//! | a TeX command | a pair in `SYMBOLS` of `tex`; one with arguments a line in `command` there |
 
 mod axis;
-mod cartesian;
+mod backend;
 mod categories;
+mod chart;
+mod clip;
+mod colourbar;
 mod csv;
 mod export;
 mod figure;
+mod font;
+mod identity;
 pub mod kinds;
+mod layers;
 mod layout;
 mod legend;
 mod matrix;
+mod notes;
+mod options;
 mod palette;
+mod photos;
 mod picture;
 mod png;
+mod ranges;
+mod raster;
 mod series;
+mod stats;
 mod style;
 mod svg;
 mod terminal;
+mod tex;
 mod text;
 
-pub use figure::{BarOptions, Figure, FigureOptions, HeatmapOptions, LineOptions, Log, Preset, Spread};
-pub use palette::{ColourMap, Dash, Marker};
+pub use figure::Figure;
+pub use layers::GroupKind;
+pub use options::{BarOptions, FigureOptions, HeatmapOptions, LegendPlace, LineOptions, Log, Look, Preset, Spread};
+pub use palette::{ColourMap, Dash, Marker, Palette, colour};
 pub use picture::{IGNORED, Picture};
+pub use svg::TextBox;

@@ -1,31 +1,85 @@
 //! Colours, dashes and markers: safe for colour-blind readers, and different in shape so that they print in grey.
 
 use crate::error::{Result, choose};
+use crate::{ensure, fail};
 
 /// Red, green, blue.
 pub(super) type Colour = [u8; 3];
 
-/// Text and axes.
-pub(super) const INK: Colour = [0x1A, 0x1A, 0x1A];
-/// Grid lines.
-pub(super) const GRID: Colour = [0xE6, 0xE6, 0xE6];
 /// Where a label image says "ignored", and cells without a value.
 pub(super) const NOTHING: Colour = [0xF2, 0xF2, 0xF2];
 
-/// Paul Tol's "bright" scheme, the strongest first (personal.sron.nl/~pault).
-const SERIES: [Colour; 7] = [
-    [0x44, 0x77, 0xAA],
-    [0xEE, 0x66, 0x77],
-    [0x22, 0x88, 0x33],
-    [0xCC, 0xBB, 0x44],
-    [0xAA, 0x33, 0x77],
-    [0x66, 0xCC, 0xEE],
-    [0xBB, 0xBB, 0xBB],
+/// Names of colours.
+const NAMES: [(&str, u32); 16] = [
+    ("black", 0x000000),
+    ("white", 0xFFFFFF),
+    ("gray", 0x808080),
+    ("grey", 0x808080),
+    ("red", 0xD62728),
+    ("green", 0x228833),
+    ("blue", 0x1F77B4),
+    ("orange", 0xE69F00),
+    ("purple", 0xAA3377),
+    ("brown", 0x8C564B),
+    ("pink", 0xE377C2),
+    ("yellow", 0xF0E442),
+    ("cyan", 0x66CCEE),
+    ("magenta", 0xCC3399),
+    ("navy", 0x08306B),
+    ("teal", 0x21918C),
 ];
 
-/// Colour of the n-th series.
-pub(super) fn series(n: usize) -> Colour {
-    SERIES[n % SERIES.len()]
+/// The colour of a name (`"red"`), of six hexadecimal digits (`"#4477AA"`) or of a place in the palette (`"C0"`).
+pub fn colour(text: &str, palette: &Palette) -> Result<Colour> {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(rgb(u32::from_str_radix(digits, 16).unwrap_or(0)));
+    }
+    if let Some(Ok(place)) = text.strip_prefix('C').map(str::parse::<usize>) {
+        let colours = palette.colours();
+        return Ok(colours[place % colours.len()]);
+    }
+    match choose("color", text, &NAMES) {
+        Ok(hex) => Ok(rgb(hex)),
+        Err(e) => fail!("{e}, or \"#RRGGBB\", \"C0\", \"C1\", .. or [red, green, blue]"),
+    }
+}
+
+/// The colours that series take in turn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Palette {
+    /// Paul Tol's "bright" scheme, the strongest first (personal.sron.nl/~pault).
+    #[default]
+    Tol,
+    /// Okabe and Ito's colours; on paper without colours their lightness differs.
+    OkabeIto,
+    /// The caller's.
+    Own(Vec<[u8; 3]>),
+}
+
+impl Palette {
+    /// Parse `tol` or `okabe_ito`.
+    pub fn parse(name: &str) -> Result<Self> {
+        let okabe = choose("palette", name, &[("tol", false), ("okabe_ito", true)])?;
+        Ok(if okabe { Palette::OkabeIto } else { Palette::Tol })
+    }
+
+    pub(super) fn colours(&self) -> Vec<Colour> {
+        let list: &[u32] = match self {
+            Palette::Tol => &[0x4477AA, 0xEE6677, 0x228833, 0xCCBB44, 0xAA3377, 0x66CCEE, 0xBBBBBB],
+            Palette::OkabeIto => &[0x000000, 0xE69F00, 0x56B4E9, 0x009E73, 0xD55E00, 0x0072B2, 0xCC79A7],
+            Palette::Own(colours) => return colours.clone(),
+        };
+        list.iter().map(|hex| rgb(*hex)).collect()
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            *self != Palette::Own(Vec::new()),
+            "figure: palette: there is no colour in it"
+        );
+        Ok(())
+    }
 }
 
 /// How a line is interrupted.
@@ -115,12 +169,45 @@ impl Marker {
         use Marker::*;
         [Circle, Square, Triangle, Diamond, Down, Plus, Cross][n % 7]
     }
+
+    /// The corners for a disc of radius 1 in its place, about as large; none for a disc.
+    pub(super) fn corners(self) -> Vec<[f64; 2]> {
+        // half the width of a stroke, and half its length
+        const PLUS: [f64; 2] = [0.32, 1.25];
+        let turn = std::f64::consts::FRAC_1_SQRT_2;
+        let turned = |p: &[f64; 2]| [(p[0] - p[1]) * turn, (p[0] + p[1]) * turn];
+        let [b, l] = PLUS;
+        let plus = [
+            [-b, -l],
+            [b, -l],
+            [b, -b],
+            [l, -b],
+            [l, b],
+            [b, b],
+            [b, l],
+            [-b, l],
+            [-b, b],
+            [-l, b],
+            [-l, -b],
+            [-b, -b],
+        ];
+        match self {
+            Marker::None | Marker::Circle => Vec::new(),
+            Marker::Square => vec![[-0.89, -0.89], [0.89, -0.89], [0.89, 0.89], [-0.89, 0.89]],
+            Marker::Triangle => vec![[0.0, -1.3], [1.18, 0.78], [-1.18, 0.78]],
+            Marker::Down => vec![[0.0, 1.3], [1.18, -0.78], [-1.18, -0.78]],
+            Marker::Diamond => vec![[0.0, -1.3], [1.1, 0.0], [0.0, 1.3], [-1.1, 0.0]],
+            Marker::Plus => plus.to_vec(),
+            Marker::Cross => plus.iter().map(turned).collect(),
+        }
+    }
 }
 
 /// A map from numbers to colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColourMap {
     /// Dark violet to yellow, even steps of lightness.
+    #[default]
     Viridis,
     /// White to dark blue: shares and counts.
     Blues,
@@ -139,7 +226,7 @@ impl ColourMap {
         choose("colors", name, &all)
     }
 
-    /// The colour at `t` in 0..1, between the nearest stops.
+    /// The colour at `t` in 0..1, between the nearest stops; that of nothing for NaN.
     pub(super) fn at(self, t: f64) -> Colour {
         let stops: &[u32] = match self {
             ColourMap::Viridis => &[
@@ -152,11 +239,27 @@ impl ColourMap {
                 0x2166AC, 0x4393C3, 0x92C5DE, 0xD1E5F0, 0xF7F7F7, 0xFDDBC7, 0xF4A582, 0xD6604D, 0xB2182B,
             ],
         };
+        if t.is_nan() {
+            return NOTHING;
+        }
         let place = t.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
         let low = (place.floor() as usize).min(stops.len() - 2);
         let part = place - low as f64;
         let [a, b] = [rgb(stops[low]), rgb(stops[low + 1])];
         std::array::from_fn(|i| (f64::from(a[i]) + part * (f64::from(b[i]) - f64::from(a[i]))).round() as u8)
+    }
+
+    /// Values of the first and last colour: the smallest and largest finite one, for `Diverging` as far below zero as above.
+    pub(super) fn limits(self, values: &[f64]) -> [f64; 2] {
+        let finite = values.iter().copied().filter(|v| v.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let most = low.abs().max(high.abs());
+        match self {
+            ColourMap::Diverging if most > 0.0 => [-most, most],
+            _ if high > low => [low, high],
+            _ if low == 0.0 => [0.0, 1.0],
+            _ => [low - low.abs() * 0.5, low + low.abs() * 0.5],
+        }
     }
 }
 
@@ -168,7 +271,7 @@ fn rgb(hex: u32) -> Colour {
 /// Black or white, whichever is read better on `ground`.
 pub(super) fn ink_on(ground: Colour) -> Colour {
     let light = 0.299 * f64::from(ground[0]) + 0.587 * f64::from(ground[1]) + 0.114 * f64::from(ground[2]);
-    if light > 140.0 { INK } else { [255; 3] }
+    if light > 140.0 { [0x1A; 3] } else { [255; 3] }
 }
 
 #[cfg(test)]
@@ -178,15 +281,24 @@ mod tests {
     #[test]
     fn colour_maps_hit_their_ends_and_read_well() {
         assert_eq!(ColourMap::Blues.at(0.0), [0xF7, 0xFB, 0xFF]);
-        assert_eq!(ColourMap::Viridis.at(1.0), [0xFD, 0xE7, 0x25]);
         assert_eq!(ColourMap::Diverging.at(0.5), [0xF7; 3]);
-        assert_eq!(ink_on(ColourMap::Blues.at(1.0)), [255; 3]);
-        assert_eq!(ink_on([255; 3]), INK);
+        assert_eq!(ColourMap::Viridis.at(f64::NAN), NOTHING);
+        assert_eq!(
+            (ink_on(ColourMap::Blues.at(1.0)), ink_on([255; 3])),
+            ([255; 3], [0x1A; 3])
+        );
+        assert_eq!(ColourMap::Diverging.limits(&[-1.0, 3.0, f64::NAN]), [-3.0, 3.0]);
+        assert_eq!(ColourMap::Blues.limits(&[2.0, 2.0]), [1.0, 3.0]);
     }
 
     #[test]
     fn names_are_a_closed_set() {
-        assert_eq!(Dash::parse("dotted").unwrap(), Dash::Dotted);
+        let of = |text| colour(text, &Palette::Tol);
+        assert_eq!(of("#4477aa").unwrap(), of("C0").unwrap());
+        for wrong in ["rde", "#4477", "#44zz66", "C"] {
+            let text = of(wrong).unwrap_err().to_string();
+            assert!(text.contains("is not known") && text.contains("#RRGGBB"), "{text}");
+        }
         let text = Marker::parse("sqare").unwrap_err().to_string();
         assert!(text.contains("did you mean \"square\""), "{text}");
     }

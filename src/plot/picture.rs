@@ -68,6 +68,36 @@ impl Picture {
         Ok(out)
     }
 
+    /// A map of colours of any size laid over this picture, between its cells smoothed; cells without a colour leave it as it is.
+    pub(super) fn blend(&mut self, cells: &[Option<Colour>], rows: usize, columns: usize, opacity: f64) {
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let place = |i: usize, n: usize, size: usize| {
+                    let at = ((i as f64 + 0.5) * n as f64 / size as f64 - 0.5).clamp(0.0, (n - 1) as f64);
+                    (at.floor() as usize, (at.ceil() as usize).min(n - 1), at.fract())
+                };
+                let ((r0, r1, v), (c0, c1, u)) = (place(y, rows, self.height), place(x, columns, self.width));
+                let shares = [
+                    (r0, c0, (1.0 - v) * (1.0 - u)),
+                    (r0, c1, (1.0 - v) * u),
+                    (r1, c0, v * (1.0 - u)),
+                    (r1, c1, v * u),
+                ];
+                let at = 3 * (y * self.width + x);
+                for (k, p) in self.pixels[at..at + 3].iter_mut().enumerate() {
+                    let below = f64::from(*p);
+                    let over =
+                        |cell: Option<Colour>| cell.map_or(below, |c| below + opacity * (f64::from(c[k]) - below));
+                    *p = shares
+                        .iter()
+                        .map(|(r, c, w)| w * over(cells[r * columns + c]))
+                        .sum::<f64>()
+                        .round() as u8;
+                }
+            }
+        }
+    }
+
     /// Height over width.
     pub(super) fn aspect(&self) -> f64 {
         self.height as f64 / self.width as f64

@@ -1,5 +1,7 @@
 //! PNG: RGB, eight bits, with the resolution and the metadata in their own chunks.
 
+use resvg::tiny_skia::Pixmap;
+
 use super::picture::Picture;
 use crate::error::{Error, Result};
 
@@ -37,6 +39,20 @@ pub(super) fn encode(picture: &Picture, dpi: Option<f64>, metadata: &[(String, S
     }
     let mut writer = encoder.write_header().map_err(failed)?;
     writer.write_image_data(&picture.pixels).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(out)
+}
+
+/// Pixels of which some let the ground shine through, as the bytes of a PNG file.
+pub(super) fn encode_transparent(pixels: &Pixmap) -> Result<Vec<u8>> {
+    let failed = |e: png::EncodingError| Error::usage(format!("figure: the PNG cannot be written ({e})"));
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, pixels.width(), pixels.height());
+    encoder.set_color(png::ColorType::Rgba);
+    let plain = pixels.pixels().iter().map(|p| p.demultiply());
+    let bytes: Vec<u8> = plain.flat_map(|p| [p.red(), p.green(), p.blue(), p.alpha()]).collect();
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&bytes).map_err(failed)?;
     writer.finish().map_err(failed)?;
     Ok(out)
 }

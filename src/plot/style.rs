@@ -1,10 +1,10 @@
-//! Lengths of a figure's parts, all following from the letter size.
+//! Lengths and colours of a figure's parts; the lengths follow from the letter size.
 
-use super::figure::Preset;
+use super::options::FigureOptions;
 use super::palette::Colour;
 
 /// Lengths in points.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Style {
     /// Letters of labels and titles.
     pub(super) size: f64,
@@ -24,14 +24,26 @@ pub(super) struct Style {
     pub(super) gap: f64,
     /// Opacity of bands.
     pub(super) band: f64,
+    /// Text and axes.
+    pub(super) ink: Colour,
+    /// Behind everything.
+    pub(super) ground: Colour,
+    /// Grid lines.
+    pub(super) grid: Colour,
     /// Outlines of patches and pictures.
     pub(super) edge: Colour,
+    /// One colour per series.
+    series: Vec<Colour>,
 }
 
 impl Style {
-    pub(super) fn of(preset: Preset) -> Style {
-        let size = preset.font_size();
+    pub(super) fn of(options: &FigureOptions) -> Style {
+        let size = options.font_size.unwrap_or(options.preset.font_size());
         let unit = size / 8.0;
+        let [ink, ground, grid] = match options.dark {
+            true => [[0xE6; 3], [0x16, 0x18, 0x1D], [0x35, 0x38, 0x40]],
+            false => [[0x1A; 3], [0xFF; 3], [0xE6; 3]],
+        };
         Style {
             size,
             small: size * 0.875,
@@ -39,10 +51,19 @@ impl Style {
             axis: 0.6 * unit,
             thin: 0.4 * unit,
             marker: 2.2 * unit,
-            tick: 2.6 * unit,
+            tick: 2.4 * unit,
             gap: 3.0 * unit,
-            band: 0.2,
+            band: if options.dark { 0.3 } else { 0.2 },
+            ink,
+            ground,
+            grid,
             edge: [0x80; 3],
+            series: options.palette.colours(),
         }
+    }
+
+    /// Colour of the n-th series.
+    pub(super) fn series(&self, n: usize) -> Colour {
+        self.series[n % self.series.len()]
     }
 }

@@ -1,96 +1,14 @@
-//! Text of a figure: how wide it is in the embedded font, `^{superscripts}` and `_{subscripts}`, numbers as words.
+//! Texts that have to fit: cut, wrapped or made smaller; numbers as words.
 
-use crate::error::{Error, Result};
-
-/// The font of all figures, embedded in the program.
-pub(super) const FAMILY: &str = "DejaVu Sans";
-/// Height of capitals and digits, in units of the font size.
-pub(super) const CAP: f64 = 0.73;
-/// Depth of the letters that go below the line, in units of the font size.
-pub(super) const DEPTH: f64 = 0.24;
-/// Size of sub- and superscripts relative to the text around them.
-pub(super) const SCRIPT: f64 = 0.7;
-
-/// The bytes of the font file.
-pub(super) fn font_data() -> &'static [u8] {
-    dejavu::sans::regular()
-}
-
-/// Measures text.
-pub(super) struct Font {
-    face: ttf_parser::Face<'static>,
-}
-
-/// A piece of text on the line, above it or below it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Level {
-    Line,
-    Above,
-    Below,
-}
+use super::font::Font;
 
 impl Font {
-    pub(super) fn load() -> Result<Self> {
-        let face = ttf_parser::Face::parse(font_data(), 0)
-            .map_err(|e| Error::usage(format!("the embedded font cannot be read ({e})")))?;
-        Ok(Font { face })
-    }
-
-    /// Width of `text` at `size`, in the unit of `size`; markup is understood.
-    pub(super) fn width(&self, text: &str, size: f64) -> f64 {
-        pieces(text)
-            .iter()
-            .map(|(level, piece)| {
-                let scale = if *level == Level::Line { size } else { size * SCRIPT };
-                let units: f64 = piece.chars().map(|c| self.advance(c)).sum();
-                units * scale / f64::from(self.face.units_per_em())
-            })
-            .sum()
-    }
-
-    fn advance(&self, c: char) -> f64 {
-        self.face
-            .glyph_index(c)
-            .and_then(|g| self.face.glyph_hor_advance(g))
-            .map_or(f64::from(self.face.units_per_em()) * 0.6, f64::from)
-    }
-
-    /// The characters that no letter of the font stands for, each once.
-    pub(super) fn missing(&self, text: &str) -> Vec<char> {
-        let mut out: Vec<char> = Vec::new();
-        for c in text
-            .chars()
-            .filter(|c| !c.is_control() && self.face.glyph_index(*c).is_none())
-        {
-            if !out.contains(&c) {
-                out.push(c);
-            }
-        }
-        out
-    }
-
-    /// `text` in as many lines as it needs to stay within `width`, broken at spaces; what is left after `most` lines is
-    /// shortened.
-    pub(super) fn lines(&self, text: &str, size: f64, width: f64, most: usize) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        for word in text.split(' ') {
-            let full = lines.len() == most;
-            match lines.last_mut() {
-                Some(line) if full || self.width(&format!("{line} {word}"), size) <= width => {
-                    *line = format!("{line} {word}")
-                }
-                _ => lines.push(word.to_string()),
-            }
-        }
-        lines.iter().map(|line| self.shorten(line, size, width)).collect()
-    }
-
     /// `text` cut to `width` with an ellipsis where it is longer.
     pub(super) fn shorten(&self, text: &str, size: f64, width: f64) -> String {
         if self.width(text, size) <= width {
             return text.to_string();
         }
-        let chars: Vec<char> = text.chars().collect();
+        let chars: Vec<char> = self.plain(text).chars().collect();
         for keep in (1..chars.len()).rev() {
             let cut: String = chars[..keep].iter().collect::<String>().trim_end().to_string() + "…";
             if self.width(&cut, size) <= width {
@@ -99,42 +17,41 @@ impl Font {
         }
         "…".to_string()
     }
-}
 
-/// `text` cut at its markup: `L_{NCE}` is `L` on the line and `NCE` below it. A brace that is never closed is plain text.
-pub(super) fn pieces(text: &str) -> Vec<(Level, String)> {
-    let mut out: Vec<(Level, String)> = Vec::new();
-    let mut rest = text;
-    let push = |out: &mut Vec<(Level, String)>, level, piece: &str| {
-        if !piece.is_empty() {
-            out.push((level, piece.to_string()));
+    /// `text` in as few lines as stay within `width`, broken at spaces outside of formulas, and the size of its letters,
+    /// which is smaller where a single word is too long.
+    pub(super) fn wrapped(&self, text: &str, size: f64, width: f64) -> (Vec<String>, f64) {
+        let mut words: Vec<String> = Vec::new();
+        for word in text.split(' ').filter(|w| !w.is_empty()) {
+            match words
+                .last_mut()
+                .filter(|last| last.matches('$').count() % 2 == 1 || unclosed(last))
+            {
+                Some(open) => *open = format!("{open} {word}"),
+                None => words.push(word.to_string()),
+            }
         }
-    };
-    loop {
-        let start = match (rest.find("^{"), rest.find("_{")) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => break,
-        };
-        let Some(length) = rest[start + 2..].find('}') else {
-            break;
-        };
-        push(&mut out, Level::Line, &rest[..start]);
-        let level = if rest.as_bytes()[start] == b'^' {
-            Level::Above
-        } else {
-            Level::Below
-        };
-        push(&mut out, level, &rest[start + 2..start + 2 + length]);
-        rest = &rest[start + 3 + length..];
+        let widest = words.iter().map(|w| self.width(w, size)).fold(0.0, f64::max);
+        let size = size * (width / widest.max(1e-9)).clamp(0.5, 1.0);
+        let mut lines: Vec<String> = Vec::new();
+        for word in words {
+            match lines.last_mut() {
+                Some(line) if self.width(&format!("{line} {word}"), size) <= width => *line = format!("{line} {word}"),
+                _ => lines.push(word),
+            }
+        }
+        (
+            lines
+                .iter()
+                .map(|line| self.shorten(line, size, width + 0.01))
+                .collect(),
+            size,
+        )
     }
-    push(&mut out, Level::Line, rest);
-    out
 }
 
-/// `text` without its markup.
-pub(super) fn plain(text: &str) -> String {
-    pieces(text).into_iter().map(|(_, piece)| piece).collect()
+fn unclosed(text: &str) -> bool {
+    text.matches('{').count() > text.matches('}').count()
 }
 
 /// A number with at most `decimals` decimals, without trailing zeros, with a true minus sign.
@@ -149,6 +66,27 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
 /// A number with exactly `decimals` decimals and a true minus sign; never "−0".
 pub(super) fn fixed(value: f64, decimals: usize) -> String {
     minus(format!("{value:.decimals$}"))
+}
+
+/// How many decimals tell these values apart: as many as they have, at most those of three or four significant digits.
+pub(super) fn decimals(values: &[f64]) -> usize {
+    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let whole = |d: &usize| {
+        finite().all(|v| {
+            (v * 10f64.powi(*d as i32))
+                .fract()
+                .abs()
+                .min(1.0 - (v * 10f64.powi(*d as i32)).fract().abs())
+                < 1e-6
+        })
+    };
+    let most = match finite().fold(0.0, |m: f64, v| m.max(v.abs())) {
+        m if m >= 100.0 => 0,
+        m if m >= 10.0 => 1,
+        m if m >= 1.0 => 2,
+        _ => 3,
+    };
+    (0..=most).find(whole).unwrap_or(most)
 }
 
 /// A number for a cell or a label: three significant digits, `1.2×10^{5}` where it is huge or tiny.
@@ -190,42 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_is_cut_into_levels() {
-        let cut = pieces("L_{NCE} in 10^{−3}");
-        assert_eq!(cut.len(), 4);
-        assert_eq!(cut[1], (Level::Below, "NCE".to_string()));
-        assert_eq!(cut[3], (Level::Above, "−3".to_string()));
-        assert_eq!(
-            pieces("within_image ^{open"),
-            vec![(Level::Line, "within_image ^{open".to_string())]
-        );
-        assert!(pieces("").is_empty());
-    }
-
-    #[test]
-    fn width_follows_the_font() {
-        let font = Font::load().unwrap();
-        // every digit of DejaVu Sans is 1303 of 2048 units wide
-        assert!((font.width("00", 10.0) - 2.0 * 10.0 * 1303.0 / 2048.0).abs() < 1e-9);
-        assert!((font.width("0^{0}", 10.0) - 1.7 * 10.0 * 1303.0 / 2048.0).abs() < 1e-9);
-        assert_eq!(font.shorten("road", 10.0, 100.0), "road");
+    fn long_texts_are_wrapped_cut_or_smaller() {
+        let font = Font::load("sans").unwrap();
+        assert_eq!(font.wrapped("one two three", 10.0, 50.0).0, ["one two", "three"]);
+        assert_eq!(font.wrapped("at $a = b$ now", 10.0, 38.0).0, ["at", "$a = b$", "now"]);
+        let (lines, size) = font.wrapped("unbreakable", 10.0, 40.0);
+        assert!(lines == ["unbreakable"] && size < 8.0 && font.width(&lines[0], size) < 40.1);
         assert!(font.shorten("a long name of a class", 10.0, 40.0).ends_with('…'));
     }
 
     #[test]
-    fn long_titles_break_at_spaces_and_strange_letters_are_named() {
-        let font = Font::load().unwrap();
-        assert_eq!(font.lines("one two three", 10.0, 50.0, 3), ["one two", "three"]);
-        assert_eq!(font.lines("one two", 10.0, 500.0, 3), ["one two"]);
-        assert!(font.lines("one two three four five", 10.0, 30.0, 2)[1].ends_with('…'));
-        assert_eq!(font.missing("mIoU µ 分割 分 🚗"), ['分', '割', '🚗']);
-    }
-
-    #[test]
     fn numbers_are_short_and_have_a_true_minus() {
-        assert_eq!(number(0.500, 3), "0.5");
-        assert_eq!(number(-2.0, 2), "−2");
-        assert_eq!(fixed(-0.0, 1), "0.0");
+        assert_eq!(
+            [number(0.500, 3), number(-2.0, 2), fixed(-0.0, 1)],
+            ["0.5", "−2", "0.0"]
+        );
         assert_eq!(short(0.12345), "0.123");
         assert_eq!(short(123456.0), "1.2×10^{5}");
         assert_eq!(short(-0.00001), "−1×10^{−5}");

@@ -17,8 +17,8 @@ pub struct ConfusionData {
 }
 
 /// Each row in percent of the true pixels of its class, which are written beside the name; a class that does not occur
-/// has an empty row. Wider for more than eight classes, at most about two columns.
-pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
+/// has an empty row. Wider for more than eight classes, at most about two columns, unless the frame has a size.
+pub fn confusion(data: &ConfusionData, frame: &FigureOptions) -> Result<Figure> {
     let n = data.class_names.len();
     check_names("confusion", &data.class_names)?;
     ensure!(
@@ -39,39 +39,41 @@ pub fn confusion(data: &ConfusionData, preset: Preset) -> Result<Figure> {
         .iter()
         .zip(&totals)
         .map(|(name, total)| format!("{name} ({})", pixels(*total)));
-    let wider = if preset == Preset::Slides {
+    let wider = if frame.preset == Preset::Slides {
         1.0
     } else {
         (1.0 + 0.08 * (n as f64 - 8.0)).clamp(1.0, 2.05)
     };
     let mut figure = Figure::new(FigureOptions {
-        preset,
         title: data.title.clone(),
         x: "prediction".to_string(),
         y: "truth (pixels)".to_string(),
-        ..FigureOptions::default()
+        ..frame.clone()
     })?;
-    figure.width = Some(preset.size()[0] * wider);
+    figure.width = Some(frame.preset.size()[0] * wider);
     let options = HeatmapOptions {
         rows: rows.collect(),
         columns: data.class_names.clone(),
-        texts: Some(shares.iter().map(|s| percent(*s)).collect()),
+        numbers: Some(true),
+        texts: [1, 0]
+            .map(|decimals| shares.iter().map(|s| percent(*s, decimals)).collect())
+            .into(),
         colours: ColourMap::Blues,
         range: Some([0.0, 100.0]),
         label: "% of the true pixels".to_string(),
         square: true,
-        ..HeatmapOptions::default()
     };
     figure.heatmap(&shares, n, n, options)?;
     Ok(figure)
 }
 
-/// A share for a cell: nothing where nothing was counted, one decimal only below ten.
-fn percent(share: f64) -> String {
+/// A share for a cell: nothing where nothing was counted, a decimal only below ten.
+fn percent(share: f64, decimals: usize) -> String {
     match share {
         s if s.is_nan() || s == 0.0 => String::new(),
-        s if s < 0.05 => "<.1".to_string(),
-        s if s < 9.95 => format!("{s:.1}"),
+        s if s < 0.05 && decimals > 0 => "<.1".to_string(),
+        s if s < 0.5 && decimals == 0 => "<1".to_string(),
+        s if s < 9.95 => format!("{s:.decimals$}"),
         s => format!("{s:.0}"),
     }
 }
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn rows_are_percentages_of_the_truth() {
-        let svg = confusion(&data(vec![900, 100, 0, 50_000]), Preset::Paper)
+        let svg = confusion(&data(vec![900, 100, 0, 50_000]), &FigureOptions::default())
             .unwrap()
             .svg(None)
             .unwrap();
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_class_that_does_not_occur_has_an_empty_row() {
-        let svg = confusion(&data(vec![5, 0, 0, 0]), Preset::Paper)
+        let svg = confusion(&data(vec![5, 0, 0, 0]), &FigureOptions::default())
             .unwrap()
             .svg(None)
             .unwrap();
@@ -126,14 +128,19 @@ mod tests {
 
     #[test]
     fn wrong_counts_are_refused_with_both_numbers() {
-        let text = confusion(&data(vec![1; 3]), Preset::Paper).unwrap_err().to_string();
+        let text = confusion(&data(vec![1; 3]), &FigureOptions::default())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("2 class names need 4 counts, found 3"), "{text}");
-        assert!(confusion(&data(vec![0; 4]), Preset::Paper).is_err());
+        assert!(confusion(&data(vec![0; 4]), &FigureOptions::default()).is_err());
     }
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([percent(0.01), percent(3.21), percent(99.6)], ["<.1", "3.2", "100"]);
+        assert_eq!(
+            [percent(0.01, 1), percent(3.21, 1), percent(3.21, 0), percent(99.6, 1)],
+            ["<.1", "3.2", "3", "100"]
+        );
         assert_eq!([pixels(950), pixels(12_300), pixels(3_400_000)], ["950", "12k", "3.4M"]);
     }
 }

@@ -1,8 +1,10 @@
 //! The course of training runs.
 
+use std::collections::BTreeMap;
+
+use super::mean_sd;
 use crate::error::Result;
-use crate::plot::palette;
-use crate::plot::{Figure, FigureOptions, LineOptions, Log, Preset};
+use crate::plot::{Dash, Figure, FigureOptions, LineOptions, Log, Look, Marker, Spread};
 use crate::{ensure, fail};
 
 /// The history of one run.
@@ -49,25 +51,59 @@ impl CurveData {
     }
 }
 
-/// Loss (as measured, pale, and smoothed), below it validation mIoU and learning rate where a run has them.
-///
-/// The loss axis is logarithmic where the smoothed loss falls to less than a twentieth. Smoothing is the mean over a
-/// window centred on each step, a fiftieth of the run wide.
-pub fn curves(runs: &[CurveData], preset: Preset) -> Result<Figure> {
+/// What [`curves`] shows of the runs.
+#[derive(Clone, Debug, Default)]
+pub struct CurvesOptions {
+    /// Size and letters.
+    pub frame: FigureOptions,
+    /// One line for all runs of the same label: their mean, with a band of one standard deviation (n - 1).
+    pub mean: bool,
+    /// The axes of the loss; by default logarithmic where the smoothed loss falls to less than a twentieth.
+    pub log: Option<Log>,
+}
+
+/// One line of a panel.
+struct Course {
+    label: String,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// Raw values behind the line.
+    raw: Option<Vec<f64>>,
+    band: Option<Spread>,
+}
+
+/// Loss (as measured, pale, and smoothed), below it validation mIoU and learning rate where a run has them. Smoothing is
+/// the mean over a window centred on each step, a fiftieth of the run wide.
+pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
     ensure!(!runs.is_empty(), "curves: there is no run to show");
     let mut panels = Vec::new();
-    for (name, label) in [("loss", "loss"), ("val_miou", "val mIoU (%)"), ("lr", "learning rate")] {
-        let lines: Vec<_> = runs.iter().map(|r| r.measured(name)).collect::<Result<_>>()?;
-        if let Some(v) = lines
-            .iter()
-            .flatten()
-            .flat_map(|l| &l.1)
-            .find(|v| name == "val_miou" && !(0.0..=1.0).contains(*v))
-        {
-            fail!("curves: val_miou is {v} somewhere, which is not between 0 and 1");
+    for (name, title) in [("loss", "loss"), ("val_miou", "val mIoU (%)"), ("lr", "learning rate")] {
+        let mut all = Vec::new();
+        for run in runs {
+            let Some((x, mut y)) = run.measured(name)? else {
+                continue;
+            };
+            if let Some(v) = y.iter().find(|v| name == "val_miou" && !(0.0..=1.0).contains(*v)) {
+                fail!(
+                    "curves: val_miou of run \"{}\" is {v} somewhere, which is not between 0 and 1",
+                    run.label
+                );
+            }
+            if name == "val_miou" {
+                y.iter_mut().for_each(|v| *v *= 100.0);
+            }
+            let raw = (name == "loss").then(|| y.clone());
+            let y = if name == "loss" { smoothed(&y) } else { y };
+            all.push(Course {
+                label: run.label.clone(),
+                x,
+                y,
+                raw,
+                band: None,
+            });
         }
-        if lines.iter().any(Option::is_some) {
-            panels.push((name, label, lines));
+        if !all.is_empty() {
+            panels.push((name, title, if options.mean { averaged(all) } else { all }));
         }
     }
     ensure!(
@@ -75,72 +111,86 @@ pub fn curves(runs: &[CurveData], preset: Preset) -> Result<Figure> {
         "curves: no run has a finite value in a column named loss"
     );
     let mut figure = Figure::new(FigureOptions {
-        preset,
         x: "step".to_string(),
         rows: panels.len(),
-        ..FigureOptions::default()
+        heights: panels.iter().map(|p| if p.0 == "loss" { 1.0 } else { 0.6 }).collect(),
+        share_x: true,
+        ..options.frame.clone()
     })?;
-    figure.heights = panels.iter().map(|p| if p.0 == "loss" { 1.0 } else { 0.6 }).collect();
-    figure.shared_x = true;
-    for (row, (name, label, lines)) in panels.into_iter().enumerate() {
-        let smooth: Vec<_> = lines.iter().map(|l| l.as_ref().map(|(_, y)| smoothed(y))).collect();
-        let log = if name == "loss" && falls_far(&smooth) {
-            Log::Y
+    for (row, (name, title, lines)) in panels.into_iter().enumerate() {
+        let own = if falls_far(&lines) { Log::Y } else { Log::None };
+        let log = if name == "loss" {
+            options.log.unwrap_or(own)
         } else {
             Log::None
         };
-        figure.panel(row, 0, "", "", label, Some(log))?;
-        for (i, run) in runs.iter().enumerate() {
-            let (Some((x, y)), Some(smooth)) = (&lines[i], &smooth[i]) else {
-                continue;
-            };
-            let colour = Some(palette::series(i));
-            let dash = Some(palette::Dash::of_series(i));
-            let label = if runs.len() > 1 {
-                run.label.clone()
-            } else {
-                String::new()
-            };
-            let options = LineOptions {
-                label,
-                colour,
-                dash,
-                ..LineOptions::default()
-            };
-            let y: Vec<f64> = if name == "val_miou" {
-                y.iter().map(|v| 100.0 * v).collect()
-            } else {
-                y.clone()
-            };
-            if name != "loss" {
-                let marker = Some(if name == "lr" {
-                    palette::Marker::None
-                } else {
-                    palette::Marker::of_series(i)
-                });
-                figure.line(x, &y, LineOptions { marker, ..options })?;
-                continue;
-            }
-            figure.line(
-                x,
-                &y,
-                LineOptions {
-                    colour,
+        figure.panel(row, 0, "", "", title, Some(log))?;
+        for line in lines {
+            // one run needs no name
+            let label = if runs.len() > 1 { line.label } else { String::new() };
+            if let Some(raw) = &line.raw {
+                let look = Look {
+                    label: label.clone(),
                     faint: true,
-                    ..LineOptions::default()
-                },
-            )?;
+                    dash: Some(Dash::Solid),
+                    ..Look::default()
+                };
+                figure.line(
+                    &line.x,
+                    raw,
+                    LineOptions {
+                        look,
+                        ..LineOptions::default()
+                    },
+                )?;
+            }
+            let marker = (name != "val_miou").then_some(Marker::None);
+            let look = Look {
+                label,
+                marker,
+                ..Look::default()
+            };
             figure.line(
-                x,
-                smooth,
+                &line.x,
+                &line.y,
                 LineOptions {
-                    marker: Some(palette::Marker::None),
-                    ..options
+                    look,
+                    band: line.band,
+                    ..LineOptions::default()
                 },
             )?;
         }
     }
     Ok(figure)
+}
+
+/// One line per label: at each step the mean of the runs that have a value there, and where there are several a band.
+fn averaged(runs: Vec<Course>) -> Vec<Course> {
+    let mut labels: Vec<&str> = Vec::new();
+    for run in &runs {
+        if !labels.contains(&run.label.as_str()) {
+            labels.push(&run.label);
+        }
+    }
+    let one = |label: &str| {
+        let of: Vec<&Course> = runs.iter().filter(|r| r.label == label).collect();
+        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (x, y) in of.iter().flat_map(|r| r.x.iter().zip(&r.y)) {
+            // positive numbers are in the order of their bits
+            at.entry(x.max(0.0).to_bits()).or_default().push(*y);
+        }
+        let x = at.keys().map(|bits| f64::from_bits(*bits)).collect();
+        let (y, sd) = at.values().map(|values| mean_sd(values)).unzip();
+        let band = (of.len() > 1).then_some(Spread::Around(sd));
+        Course {
+            label: format!("{label} (n = {})", of.len()),
+            x,
+            y,
+            raw: None,
+            band,
+        }
+    };
+    labels.into_iter().map(one).collect()
 }
 
 /// The mean over a centred window of a fiftieth of the values, cut off at the ends.
@@ -157,8 +207,8 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
     (0..values.len()).map(mean).collect()
 }
 
-fn falls_far(lines: &[Option<Vec<f64>>]) -> bool {
-    let all = || lines.iter().flatten().flatten().copied();
+fn falls_far(lines: &[Course]) -> bool {
+    let all = || lines.iter().flat_map(|l| &l.y).copied();
     let low = all().fold(f64::INFINITY, f64::min);
     low > 0.0 && all().fold(0.0, f64::max) > 20.0 * low
 }
@@ -182,7 +232,7 @@ mod tests {
 
     #[test]
     fn panels_follow_the_columns() {
-        let svg = curves(&[run("a", 50), run("b", 40)], Preset::Paper)
+        let svg = curves(&[run("a", 50), run("b", 40)], &CurvesOptions::default())
             .unwrap()
             .svg(None)
             .unwrap();
@@ -198,14 +248,35 @@ mod tests {
     fn what_is_missing_is_said() {
         let mut bad = run("a", 20);
         bad.columns[1].1.pop();
-        let text = curves(&[bad], Preset::Paper).unwrap_err().to_string();
+        let text = curves(&[bad], &CurvesOptions::default()).unwrap_err().to_string();
         assert!(text.contains("20 steps but 19 values of loss"), "{text}");
-        assert!(curves(&[], Preset::Paper).is_err());
+        assert!(curves(&[], &CurvesOptions::default()).is_err());
         let empty = CurveData {
             label: String::new(),
             columns: vec![("loss".into(), vec![f64::NAN])],
         };
-        assert!(curves(&[empty], Preset::Paper).is_err());
+        assert!(curves(&[empty], &CurvesOptions::default()).is_err());
+    }
+
+    #[test]
+    fn runs_of_one_label_are_averaged() {
+        let course = |x: &[f64], y: &[f64]| Course {
+            label: "a".into(),
+            x: x.to_vec(),
+            y: y.to_vec(),
+            raw: None,
+            band: None,
+        };
+        let mean = averaged(vec![
+            course(&[1.0, 2.0], &[2.0, 4.0]),
+            course(&[1.0, 2.0, 3.0], &[4.0, 8.0, 1.0]),
+        ]);
+        assert_eq!(
+            (mean.len(), mean[0].label.as_str(), &mean[0].y),
+            (1, "a (n = 2)", &vec![3.0, 6.0, 1.0])
+        );
+        // the standard deviation of 2 and 4 is sqrt(2), of 4 and 8 twice that
+        assert_eq!(mean[0].band, Some(Spread::Around(vec![2f64.sqrt(), 8f64.sqrt(), 0.0])));
     }
 
     #[test]

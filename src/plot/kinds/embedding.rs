@@ -3,7 +3,7 @@
 use super::check_names;
 use crate::ensure;
 use crate::error::Result;
-use crate::plot::{Figure, FigureOptions, LineOptions, Preset};
+use crate::plot::{Figure, FigureOptions, LineOptions, Look};
 
 /// Points in the plane with the class of each.
 #[derive(Clone, Debug)]
@@ -22,52 +22,64 @@ pub struct EmbeddingData {
     pub axes: [String; 2],
 }
 
-/// A scatter of the classes that occur, each with its colour and marker; the axes have no numbers, since they mean nothing.
-pub fn embedding(data: &EmbeddingData, preset: Preset) -> Result<Figure> {
-    ensure!(
-        data.points.len() == data.labels.len(),
-        "embedding: there are {} points and {} labels; they must be as many",
-        data.points.len(),
-        data.labels.len()
-    );
-    check_names("embedding", &data.class_names)?;
-    let classes = data.class_names.len();
-    if let Some(label) = data.labels.iter().find(|l| **l >= classes) {
-        crate::fail!(
-            "embedding: label {label} has no name; there are {classes} classes (0 to {})",
-            classes - 1
-        );
-    }
-    ensure!(
-        data.palette.is_empty() || data.palette.len() >= classes,
-        "embedding: {} colours for {classes} classes",
-        data.palette.len()
-    );
-    let [x, y] = data.axes.clone();
+/// One scatter per data set, side by side: the classes that occur, each with its colour and marker, in one legend; the axes
+/// have no numbers, since they mean nothing.
+pub fn embedding(sets: &[EmbeddingData], frame: &FigureOptions) -> Result<Figure> {
+    ensure!(!sets.is_empty(), "embedding: there are no points to show");
+    let [title, x, y] = match sets {
+        [one] => [one.title.clone(), one.axes[0].clone(), one.axes[1].clone()],
+        _ => Default::default(),
+    };
+    let columns = sets.len();
     let mut figure = Figure::new(FigureOptions {
-        preset,
-        title: data.title.clone(),
+        title,
         x,
         y,
-        ..FigureOptions::default()
+        columns,
+        ..frame.clone()
     })?;
-    figure.panels[0].bare = true;
-    for (class, name) in data.class_names.iter().enumerate() {
-        let of_class = data.points.iter().zip(&data.labels).filter(|(_, l)| **l == class);
-        let (x, y): (Vec<f64>, Vec<f64>) = of_class.map(|(p, _)| (p[0], p[1])).unzip();
-        if x.is_empty() {
-            continue;
+    for (i, data) in sets.iter().enumerate() {
+        ensure!(
+            data.points.len() == data.labels.len(),
+            "embedding: there are {} points and {} labels; they must be as many",
+            data.points.len(),
+            data.labels.len()
+        );
+        check_names("embedding", &data.class_names)?;
+        let classes = data.class_names.len();
+        if let Some(label) = data.labels.iter().find(|l| **l >= classes) {
+            crate::fail!(
+                "embedding: label {label} has no name; there are {classes} classes (0 to {})",
+                classes - 1
+            );
         }
-        let colour = data.palette.get(class).copied();
-        figure.scatter(
-            &x,
-            &y,
-            LineOptions {
+        ensure!(
+            data.palette.is_empty() || data.palette.len() >= classes,
+            "embedding: {} colours for {classes} classes",
+            data.palette.len()
+        );
+        figure.panel(0, i, &data.title, &data.axes[0], &data.axes[1], None)?;
+        figure.here().bare = true;
+        for (class, name) in data.class_names.iter().enumerate() {
+            let of_class = data.points.iter().zip(&data.labels).filter(|(_, l)| **l == class);
+            let (x, y): (Vec<f64>, Vec<f64>) = of_class.map(|(p, _)| (p[0], p[1])).unzip();
+            if x.is_empty() {
+                continue;
+            }
+            let look = Look {
                 label: name.clone(),
-                colour,
-                ..LineOptions::default()
-            },
-        )?;
+                colour: data.palette.get(class).copied(),
+                ..Look::default()
+            };
+            figure.scatter(
+                &x,
+                &y,
+                LineOptions {
+                    look,
+                    ..LineOptions::default()
+                },
+            )?;
+        }
     }
     Ok(figure)
 }
@@ -86,11 +98,23 @@ mod tests {
             title: String::new(),
             axes: ["PC 1".into(), "PC 2".into()],
         };
-        let svg = embedding(&data, Preset::Paper).unwrap().svg(None).unwrap();
+        let svg = embedding(std::slice::from_ref(&data), &FigureOptions::default())
+            .unwrap()
+            .svg(None)
+            .unwrap();
         assert!(svg.contains(">sky<") && svg.contains(">tree<") && !svg.contains(">car<"));
+        let two = [
+            data.clone(),
+            EmbeddingData {
+                title: "after".into(),
+                ..data.clone()
+            },
+        ];
+        let svg = embedding(&two, &FigureOptions::default()).unwrap().svg(None).unwrap();
+        assert_eq!(svg.matches(">sky<").count(), 1);
         data.labels[0] = 3;
         assert!(
-            embedding(&data, Preset::Paper)
+            embedding(std::slice::from_ref(&data), &FigureOptions::default())
                 .unwrap_err()
                 .to_string()
                 .contains("label 3 has no name")

@@ -2,9 +2,9 @@
 
 use crate::ensure;
 use crate::error::Result;
-use crate::plot::legend::{Entry, Symbol};
+use crate::plot::legend::Entry;
 use crate::plot::palette::NOTHING;
-use crate::plot::{Figure, FigureOptions, IGNORED, Picture, Preset};
+use crate::plot::{Figure, FigureOptions, IGNORED, Picture};
 
 /// One row of the figure.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Example {
 #[derive(Clone, Debug, Default)]
 pub struct ExamplesOptions {
     /// Size and letters.
-    pub preset: Preset,
+    pub frame: FigureOptions,
     /// Above the figure; may be empty.
     pub title: String,
     /// A fourth column: the prediction laid over the image.
@@ -50,11 +50,10 @@ pub fn examples(
     );
     let columns = if options.overlay { 4 } else { 3 };
     let mut figure = Figure::new(FigureOptions {
-        preset: options.preset,
         title: options.title.clone(),
         rows: rows.len(),
         columns,
-        ..FigureOptions::default()
+        ..options.frame.clone()
     })?;
     let mut seen = [false; 256];
     for (r, row) in rows.iter().enumerate() {
@@ -79,17 +78,9 @@ pub fn examples(
         }
     }
     let present = class_names.iter().zip(palette).enumerate().filter(|(i, _)| seen[*i]);
-    figure.legend = present
-        .map(|(_, (name, colour))| Entry {
-            label: name.clone(),
-            symbol: Symbol::Class(*colour),
-        })
-        .collect();
+    figure.legend = present.map(|(_, (name, colour))| Entry::class(name, *colour)).collect();
     if seen[usize::from(IGNORED)] {
-        figure.legend.push(Entry {
-            label: "ignored".to_string(),
-            symbol: Symbol::Class(NOTHING),
-        });
+        figure.legend.push(Entry::class("ignored", NOTHING));
     }
     Ok(figure)
 }

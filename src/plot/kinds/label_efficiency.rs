@@ -1,9 +1,10 @@
 //! mIoU against the share or the number of labelled images.
 
+use super::mean_sd;
 use crate::ensure;
 use crate::error::Result;
 use crate::plot::text;
-use crate::plot::{Figure, FigureOptions, LineOptions, Preset, Spread};
+use crate::plot::{Figure, FigureOptions, LineOptions, Look, Spread};
 
 /// How much was labelled; one figure shows either shares or numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +41,7 @@ pub struct EfficiencyRow {
 /// One line per method: the mean over the runs (seeds) of an amount of labels, a band of one standard deviation (n - 1) around
 /// it where there are several; the amounts of labels on a log2 axis. The legend says over how many runs each mean is; runs
 /// without a result (NaN) are left out, which is said there and in the figure's warnings.
-pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure> {
+pub fn label_efficiency(rows: &[EfficiencyRow], frame: &FigureOptions) -> Result<Figure> {
     ensure!(
         !rows.is_empty(),
         "label_efficiency: the table is empty; it needs method, fraction and miou of each run"
@@ -81,7 +82,6 @@ pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure
     }
     amounts.sort_by(f64::total_cmp);
     let mut figure = Figure::new(FigureOptions {
-        preset,
         x: if shares {
             "share of labelled images"
         } else {
@@ -89,10 +89,10 @@ pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure
         }
         .to_string(),
         y: "mIoU (%)".to_string(),
-        ..FigureOptions::default()
+        ..frame.clone()
     })?;
-    figure.panels[0].log2 = true;
-    figure.panels[0].ticks = Some(if shares {
+    figure.here().log2 = true;
+    figure.here().ticks[0] = Some(if shares {
         ticks(&amounts)
     } else {
         amounts.iter().map(|n| (*n, text::number(*n, 6))).collect()
@@ -135,11 +135,15 @@ pub fn label_efficiency(rows: &[EfficiencyRow], preset: Preset) -> Result<Figure
             String::new()
         };
         let band = sd.iter().any(|s| *s > 0.0).then_some(Spread::Around(sd));
+        let look = Look {
+            label: format!("{method} (n = {runs}{left_out})"),
+            ..Look::default()
+        };
         figure.line(
             &x,
             &y,
             LineOptions {
-                label: format!("{method} (n = {runs}{left_out})"),
+                look,
                 band,
                 ..LineOptions::default()
             },
@@ -162,20 +166,6 @@ fn ticks(fractions: &[f64]) -> Vec<(f64, String)> {
     fractions.iter().map(|f| (*f, label(*f))).collect()
 }
 
-fn mean_sd(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (
-        mean,
-        if values.len() > 1 {
-            (squares / (n - 1.0)).sqrt()
-        } else {
-            0.0
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +183,16 @@ mod tests {
             row("ours", 1.0, 0.7),
             row("scratch", 1.0, 0.6),
         ];
-        let figure = label_efficiency(&rows, Preset::Paper).unwrap();
+        let figure = label_efficiency(&rows, &FigureOptions::default()).unwrap();
         let svg = figure.svg(None).unwrap();
         assert!(svg.contains(">1/8<") && svg.contains(">1<") && svg.contains(">scratch (n = 1)<"));
         assert!(svg.contains(">ours (n = 1–2)<") && figure.warnings.is_empty());
-        assert_eq!(svg.matches("<polygon ").count(), 1);
-        let text = label_efficiency(&[row("ours", 0.0, 0.4)], Preset::Paper)
+        // a band is a polygon that is not opaque, as markers are
+        let bands = svg
+            .lines()
+            .filter(|l| l.starts_with("<polygon ") && l.contains("fill-opacity"));
+        assert_eq!(bands.count(), 1);
+        let text = label_efficiency(&[row("ours", 0.0, 0.4)], &FigureOptions::default())
             .unwrap_err()
             .to_string();
         assert!(text.contains("fraction 0 of \"ours\""), "{text}");
@@ -217,7 +211,7 @@ mod tests {
             row("ours", 8.0, 0.5),
             row("ours", 16.0, 0.5),
         ];
-        let figure = label_efficiency(&rows, Preset::Paper).unwrap();
+        let figure = label_efficiency(&rows, &FigureOptions::default()).unwrap();
         assert!(figure.svg(None).unwrap().contains(">ours (n = 1–2, 1 left out)<"));
         assert!(
             figure.warnings.len() == 1
@@ -227,10 +221,12 @@ mod tests {
         );
         for wrong in [45.3, -0.1, f64::INFINITY] {
             rows[0].miou = wrong;
-            let text = label_efficiency(&rows, Preset::Paper).unwrap_err().to_string();
+            let text = label_efficiency(&rows, &FigureOptions::default())
+                .unwrap_err()
+                .to_string();
             assert!(text.contains("of \"ours\" is not between 0 and 1"), "{text}");
         }
-        let text = label_efficiency(&[row("b", 8.0, f64::NAN)], Preset::Paper)
+        let text = label_efficiency(&[row("b", 8.0, f64::NAN)], &FigureOptions::default())
             .unwrap_err()
             .to_string();
         assert!(text.contains("no run of \"b\""), "{text}");
@@ -244,10 +240,13 @@ mod tests {
             miou,
         };
         let rows = [row(Labels::Images(18.0), 0.4), row(Labels::Images(72.0), 0.5)];
-        let svg = label_efficiency(&rows, Preset::Paper).unwrap().svg(None).unwrap();
+        let svg = label_efficiency(&rows, &FigureOptions::default())
+            .unwrap()
+            .svg(None)
+            .unwrap();
         assert!(svg.contains(">18<") && svg.contains(">72<") && svg.contains(">labelled images<"));
         let mixed = [rows[0].clone(), row(Labels::Share(0.5), 0.4)];
-        assert!(label_efficiency(&mixed, Preset::Paper).is_err());
+        assert!(label_efficiency(&mixed, &FigureOptions::default()).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod examples;
 mod label_efficiency;
 
 pub use confusion::{ConfusionData, confusion};
-pub use curves::{CurveData, curves};
+pub use curves::{CurveData, CurvesOptions, curves};
 pub use embedding::{EmbeddingData, embedding};
 pub use examples::{Example, ExamplesOptions, examples};
 pub use label_efficiency::{EfficiencyRow, Labels, label_efficiency};
@@ -27,4 +27,19 @@ fn check_names(what: &str, names: &[String]) -> Result<()> {
         "{what}: a class has an empty name"
     );
     Ok(())
+}
+
+/// Mean and standard deviation (n - 1; 0 for a single value).
+fn mean_sd(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (
+        mean,
+        if values.len() > 1 {
+            (squares / (n - 1.0)).sqrt()
+        } else {
+            0.0
+        },
+    )
 }

@@ -1,9 +1,9 @@
 //! `eval::embedding`, `plot::embedding`: what the projection head has learnt.
 
 use super::plot::Figure;
+use super::plot::arguments::{Frame, Matrix, Numbers, Palette};
 use super::{Data, Model};
 use crate::metrics::embedding::{EmbeddingDiagnostics, Projection, project};
-use crate::plot::Preset;
 use crate::plot::kinds::{self, EmbeddingData};
 use crate::script::prelude::*;
 use crate::train::embedding::embedded_pixels;
@@ -37,8 +37,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             seed: u64 = 0,
             /// Above the figure.
             title: String = String::new(),
-            /// As for `plot::figure`.
-            preset: String = "paper".into(),
+            ..frame: Frame
         ) -> Figure {
             let projection = Projection::parse(&method)?;
             let set = data.set();
@@ -55,9 +54,72 @@ fn pictures() -> Vec<crate::script::table::Entry> {
                 title,
                 axes: axes.map(String::from),
             };
-            Ok(Figure::new(kinds::embedding(&shown, Preset::parse(&preset)?)?))
+            Ok(Figure::new(kinds::embedding(&[shown], &frame.options()?)?))
+        }
+
+        /// Show several sets of points in the plane side by side, coloured by class, with one legend.
+        /// ```
+        /// let before = #{ points: [[0.0, 0.1], [1.0, 0.9]], labels: [0, 1] };
+        /// let after = #{ points: tensor::randn([2, 2]), labels: tensor::from([0, 1]) };
+        /// let f = plot::embeddings([before, after], #{ titles: ["before", "after"], class_names: ["sky", "car"] });
+        /// assert(f.save("embeddings.svg").ends_with(".svg"));
+        /// ```
+        fn embeddings(
+            ctx,
+            /// `#{ points, labels }` each: two numbers a point, and the class of each.
+            sets: Vec<Map>,
+            /// Above the panels.
+            titles: Vec<String> = Vec::new(),
+            /// Names of the classes; by default their numbers.
+            class_names: Vec<String> = Vec::new(),
+            /// Their colours (data.palette is one); by default those of series.
+            class_colors: Option<Palette> = None,
+            ..frame: Frame
+        ) -> Figure {
+            ensure!(
+                titles.is_empty() || titles.len() == sets.len(),
+                "plot::embeddings: {} titles for {} sets of points",
+                titles.len(),
+                sets.len()
+            );
+            let palette = class_colors.map_or(Vec::new(), |p| p.0);
+            let mut shown = Vec::new();
+            for (i, set) in sets.into_iter().enumerate() {
+                let (points, labels) = points_of(i, set)?;
+                let classes = labels.iter().copied().max().map_or(1, |most| most + 1);
+                let numbered = || (0..classes).map(|c| c.to_string()).collect();
+                shown.push(EmbeddingData {
+                    points,
+                    labels,
+                    class_names: if class_names.is_empty() { numbered() } else { class_names.clone() },
+                    palette: palette.clone(),
+                    title: titles.get(i).cloned().unwrap_or_default(),
+                    axes: Default::default(),
+                });
+            }
+            Ok(Figure::new(kinds::embedding(&shown, &frame.options()?)?))
         }
     }
+}
+
+/// The points of one set and the class of each.
+fn points_of(i: usize, set: Map) -> Result<(Vec<[f64; 2]>, Vec<usize>)> {
+    let path = format!("plot::embeddings: set {i}");
+    let mut set = Options::new(set);
+    let wanted = |name: &str| Error::usage(format!("{path}: `{name}` is missing, expected #{{ points, labels }}"));
+    let points: Matrix = set.take(&path, "points")?.ok_or_else(|| wanted("points"))?;
+    let labels: Numbers = set.take(&path, "labels")?.ok_or_else(|| wanted("labels"))?;
+    ensure!(
+        points.columns == 2,
+        "{path}: points have {} numbers each, expected 2",
+        points.columns
+    );
+    let label = |v: f64| {
+        ensure!(v >= 0.0 && v.fract() == 0.0, "{path}: label {v} is not a class number");
+        Ok(v as usize)
+    };
+    let labels = labels.0.into_iter().map(label).collect::<Result<_>>()?;
+    Ok((points.values.chunks(2).map(|p| [p[0], p[1]]).collect(), labels))
 }
 
 fn diagnostics() -> Vec<crate::script::table::Entry> {

@@ -3,7 +3,7 @@
 use candle_core::DType;
 use rhai::Array;
 
-use crate::plot::{Picture, Spread};
+use crate::plot::{self, FigureOptions, Picture, Preset, Spread};
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
@@ -70,6 +70,198 @@ impl Arg for Ends {
     }
 }
 
+/// One number or as many as there are points.
+pub struct Base(pub Vec<f64>);
+
+impl Arg for Base {
+    fn kind() -> String {
+        "float or [float]".into()
+    }
+    fn wanted() -> String {
+        "a number, or an array of numbers".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let one = f64::convert(value).map(|v| vec![v]);
+        one.or_else(|| Numbers::convert(value).map(|n| n.0)).map(Base)
+    }
+}
+
+/// A number of bins, or their edges.
+pub enum Bins {
+    /// So many of the same width.
+    Count(usize),
+    /// Between these.
+    Edges(Vec<f64>),
+}
+
+impl Arg for Bins {
+    fn kind() -> String {
+        "int or [float]".into()
+    }
+    fn wanted() -> String {
+        "a number of bins, or an array with their edges".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let count = usize::convert(value).map(Bins::Count);
+        count.or_else(|| Numbers::convert(value).map(|n| Bins::Edges(n.0)))
+    }
+}
+
+/// Samples by name: a map of arrays, or an array of arrays.
+pub struct Groups {
+    /// Empty for an array.
+    pub names: Vec<String>,
+    /// The numbers of each group.
+    pub samples: Vec<Vec<f64>>,
+}
+
+impl Arg for Groups {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        "map of [float] or [[float]]".into()
+    }
+    fn wanted() -> String {
+        "a map from names to arrays of numbers, or an array of arrays".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let numbers = |v: &Dynamic| Numbers::convert(v).map(|n| n.0);
+        if let Some(map) = value.read_lock::<Map>() {
+            let names = map.keys().map(|k| k.to_string()).collect();
+            return Some(Groups {
+                names,
+                samples: map.values().map(numbers).collect::<Option<_>>()?,
+            });
+        }
+        let samples = value.read_lock::<Array>()?.iter().map(numbers).collect::<Option<_>>()?;
+        Some(Groups {
+            names: Vec::new(),
+            samples,
+        })
+    }
+}
+
+/// A colour: its name, `"#4477AA"`, `"C0"` (the first of the palette) or `[red, green, blue]`.
+#[derive(Clone)]
+pub enum Ink {
+    /// Still to be looked up.
+    Name(String),
+    /// As it is.
+    Rgb([u8; 3]),
+}
+
+impl Arg for Ink {
+    fn kind() -> String {
+        "string or [int; 3]".into()
+    }
+    fn wanted() -> String {
+        "a colour: its name, \"#4477AA\", \"C0\" or [red, green, blue]".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let name = String::convert(value).map(Ink::Name);
+        name.or_else(|| rgb(Vec::convert(value)?).map(Ink::Rgb))
+    }
+}
+
+/// The colours of the series: a name or a list.
+pub struct Colours(Vec<Ink>, Option<String>);
+
+impl Arg for Colours {
+    fn kind() -> String {
+        "string or [color]".into()
+    }
+    fn wanted() -> String {
+        "\"tol\", \"okabe_ito\" or an array of colours".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let name = String::convert(value).map(|name| Colours(Vec::new(), Some(name)));
+        name.or_else(|| Vec::convert(value).map(|inks| Colours(inks, None)))
+    }
+}
+
+shared_options! {
+    /// Options that every figure takes.
+    pub struct Frame {
+        /// `"paper"` (3.5 x 2.6 in, 8 pt), `"ieee"` (3.3 x 2.5 in, 8 pt serif, 600 dpi), `"nature"` (7 pt) or `"slides"` (8 x 4.5 in).
+        preset: String = "paper".into(),
+        /// Width and height in inches; by default the preset's, more for several panels, as high as pictures need.
+        size: Option<[f64; 2]> = None,
+        /// `"sans"`, `"serif"` or the name of an installed family; by default the preset's.
+        font: String = String::new(),
+        /// Letter size in points; by default the preset's.
+        font_size: Option<f64> = None,
+        /// Colours of the series: `"tol"`, `"okabe_ito"` or an array of colours.
+        palette: Option<Colours> = None,
+        /// Light on a dark ground.
+        dark: bool = false,
+    }
+}
+
+impl Frame {
+    /// The options of a figure, the rest as by default.
+    pub fn options(self) -> Result<FigureOptions> {
+        let named = |ink: Ink| match ink {
+            Ink::Rgb(colour) => Ok(colour),
+            Ink::Name(name) => plot::colour(&name, &plot::Palette::Tol),
+        };
+        let palette = match self.palette {
+            None => plot::Palette::Tol,
+            Some(Colours(_, Some(name))) => plot::Palette::parse(&name)?,
+            Some(Colours(inks, None)) => plot::Palette::Own(inks.into_iter().map(named).collect::<Result<_>>()?),
+        };
+        Ok(FigureOptions {
+            preset: Preset::parse(&self.preset)?,
+            size: self.size,
+            font: self.font,
+            font_size: self.font_size,
+            palette,
+            dark: self.dark,
+            ..FigureOptions::default()
+        })
+    }
+}
+
+shared_options! {
+    /// How a series looks.
+    pub struct Look {
+        /// Name in the legend; one label is one colour, dash and marker in the whole figure.
+        label: String = String::new(),
+        /// A name, `"#4477AA"`, `"C0"` (the palette's first) or `[red, green, blue]`; by default the next of the palette.
+        color: Option<Ink> = None,
+        /// Width of lines in points.
+        width: Option<f64> = None,
+        /// Opacity, 0 to 1.
+        alpha: Option<f64> = None,
+        /// Diameter of markers, height of letters, in points.
+        size: Option<f64> = None,
+        /// `"solid"`, `"dashed"`, `"dotted"`, `"dashdot"` or `"long"`; by default each line has its own.
+        dash: Option<String> = None,
+        /// `"none"`, `"circle"`, `"square"`, `"triangle"`, `"diamond"`, `"down"`, `"plus"` or `"cross"`; by default each
+        /// series has its own, shown where there are few points.
+        marker: Option<String> = None,
+    }
+}
+
+impl Look {
+    /// As the figure's layers take it.
+    pub fn of(self, figure: &super::Figure) -> Result<plot::Look> {
+        let colour = match self.color {
+            None => None,
+            Some(Ink::Rgb(colour)) => Some(colour),
+            Some(Ink::Name(name)) => Some(figure.colour(&name)?),
+        };
+        Ok(plot::Look {
+            label: self.label,
+            colour,
+            width: self.width,
+            alpha: self.alpha,
+            size: self.size,
+            dash: self.dash.map(|name| plot::Dash::parse(&name)).transpose()?,
+            marker: self.marker.map(|name| plot::Marker::parse(&name)).transpose()?,
+            faint: false,
+        })
+    }
+}
+
 /// A matrix: a tensor of two dimensions or an array of rows.
 pub struct Matrix {
     /// Row by row.
@@ -122,12 +314,13 @@ impl Arg for Palette {
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         let colours = Vec::<Vec<u32>>::convert(value)?;
-        let colour = |c: Vec<u32>| -> Option<[u8; 3]> {
-            let bytes: Vec<u8> = c.into_iter().map(|v| u8::try_from(v).ok()).collect::<Option<_>>()?;
-            bytes.try_into().ok()
-        };
-        colours.into_iter().map(colour).collect::<Option<_>>().map(Palette)
+        colours.into_iter().map(rgb).collect::<Option<_>>().map(Palette)
     }
+}
+
+fn rgb(parts: Vec<u32>) -> Option<[u8; 3]> {
+    let bytes: Vec<u8> = parts.into_iter().map(|v| u8::try_from(v).ok()).collect::<Option<_>>()?;
+    bytes.try_into().ok()
 }
 
 /// Every number of a tensor of any type, row-major.

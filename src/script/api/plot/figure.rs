@@ -1,28 +1,25 @@
-//! `plot::figure` and what can be added to a figure.
+//! `plot::figure`, its panels, axes and legend, and saving it.
 
 use super::Figure;
-use super::arguments::{Ends, Matrix, Name, Numbers, Palette, labels_from, picture_from};
-use crate::plot::{self, BarOptions, ColourMap, Dash, FigureOptions, HeatmapOptions, LineOptions, Log, Marker, Preset};
+use super::arguments::{Frame, Name, Numbers, Palette};
+use crate::plot::{self, FigureOptions, LegendPlace, Log};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
 pub(super) fn constructors() -> Vec<Entry> {
     entries! {
-        /// Begin a figure; add to it with `.line`, `.bars`, `.scatter`, `.heatmap`, `.image`, `.masks`, then `.save` it.
+        /// Begin a figure; add to it with `.line`, `.bars`, `.scatter`, `.heatmap`, `.image` and so on, then `.save` it.
         ///
-        /// In every text `_{..}` lowers and `^{..}` raises: `"L_{NCE}"`, `"10^{-3}"`.
+        /// Texts hold TeX between dollars: `"$\\tau$"`, `"$\\mathcal{L}_{NCE}^{pix}$"`, `"$10^{-3}$"`; `_{..}` and `^{..}` lower and
+        /// raise everywhere.
         /// ```
-        /// let f = plot::figure(#{ title: "Two lines", x: "step", y: "loss", log: "y" });
+        /// let f = plot::figure(#{ title: "Two lines", x: "step", y: "$\\mathcal{L}_{NCE}$", log: "y" });
         /// f.line([1, 2, 3], [1.0, 0.1, 0.01], #{ label: "ours", band: [0.1, 0.02, 0.001] })
         ///     .line([1, 2, 3], tensor::randn([3]).exp(), #{ label: "random" });
         /// assert(f.save("two_lines.svg").ends_with("two_lines.svg"));
         /// ```
         fn figure(
             ctx,
-            /// `"paper"` (3.5 x 2.6 in, 8 pt), `"ieee"` (3.3 x 2.5 in, 8 pt, 600 dpi), `"nature"` (7 pt) or `"slides"` (8 x 4.5 in).
-            preset: String = "paper".into(),
-            /// Width and height in inches; by default the preset's, more for several panels, as high as pictures need.
-            size: Option<[f64; 2]> = None,
             /// Above the figure.
             title: String = String::new(),
             /// Below the x axis.
@@ -35,9 +32,18 @@ pub(super) fn constructors() -> Vec<Entry> {
             columns: usize = 1,
             /// Logarithmic axes: `"none"`, `"x"`, `"y"` or `"xy"`.
             log: String = "none".into(),
+            /// The same x limits for all panels, numbers below the last row only.
+            share_x: bool = false,
+            /// The same y limits for all panels, numbers beside the first column only.
+            share_y: bool = false,
+            /// Relative widths of the columns.
+            widths: Vec<f64> = Vec::new(),
+            /// Relative heights of the rows.
+            heights: Vec<f64> = Vec::new(),
+            ..frame: Frame
         ) -> Figure {
-            let (preset, log) = (Preset::parse(&preset)?, Log::parse(&log)?);
-            let options = FigureOptions { preset, size, title, x, y, rows, columns, log };
+            let log = Log::parse(&log)?;
+            let options = FigureOptions { title, x, y, rows, columns, log, share_x, share_y, widths, heights, ..frame.options()? };
             Ok(Figure::new(plot::Figure::new(options)?))
         }
     }
@@ -47,10 +53,10 @@ pub(super) fn methods() -> Vec<Entry> {
     entries! {
         /// Go to a panel (counted from 0); what follows is drawn there.
         /// ```
-        /// let f = plot::figure(#{ columns: 2, x: "step" });
+        /// let f = plot::figure(#{ columns: 2, x: "step", widths: [2, 1] });
         /// f.panel(0, 0, #{ y: "loss" }).line([1, 2], [3, 2]);
         /// f.panel(0, 1, #{ y: "mIoU" }).line([1, 2], [0.1, 0.4]);
-        /// assert(f.save("panels.svg").ends_with("panels.svg"));
+        /// assert(f.save("panels.svg").ends_with(".svg"));
         /// ```
         fn panel(
             ctx,
@@ -70,173 +76,121 @@ pub(super) fn methods() -> Vec<Entry> {
             figure.with(|f| f.panel(row, column, &title, &x, &y, log).map(drop))
         }
 
-        /// Draw a line through the points; it is interrupted where a value is NaN, infinite or `()`.
+        /// Draw what follows in this panel against a second axis on the right; `.left()` goes back.
         /// ```
-        /// let f = plot::figure(#{ x: "step", y: "mIoU" });
-        /// f.line([0, 100, 200], [0.1, 0.3, 0.4], #{ label: "ours", error: [0.02, 0.02, 0.01] });
-        /// f.line([0, 100, 200], [0.1, (), 0.2], #{ label: "baseline", dash: "dotted", marker: "square" });
+        /// let f = plot::figure(#{ x: "step", y: "loss" }).line([0, 10], [2.0, 1.0], #{ label: "loss" });
+        /// f.right(#{ y: "learning rate" }).line([0, 10], [0.1, 0.0], #{ label: "lr" }).left();
+        /// assert(f.save("right.svg").ends_with(".svg"));
+        /// ```
+        fn right(
+            ctx,
+            figure: Figure,
+            /// Beside the right axis.
+            y: String = String::new(),
+            /// A logarithmic axis.
+            log: bool = false,
+        ) -> Figure {
+            figure.with(|f| f.right(&y, log).map(drop))
+        }
+
+        /// Draw what follows in this panel against the left axis again.
+        /// ```
+        /// let f = plot::figure(#{}).line([1, 2], [3, 4]).right(#{ y: "more" }).line([1, 2], [30, 50]).left();
+        /// assert(f.line([1, 2], [4, 3]).save("left.svg").ends_with(".svg"));
+        /// ```
+        fn left(ctx, figure: Figure) -> Figure {
+            figure.with(|f| { f.left(); Ok(()) })
+        }
+
+        /// Set the ends of the panel's axes; what lies outside is cut off.
+        /// ```
+        /// let f = plot::figure(#{}).bars(["a", "b"], [71.2, 73.9]).limits(#{ y: [70, 75] });
+        /// f.save("limits.svg");
         /// let text = "";
-        /// try { f.line([1, 2], [1]); } catch (e) { text = e; }
-        /// assert(text.contains("x has 2 values, y has 1"));
-        /// f.save("line.svg");
+        /// try { f.limits(#{ y: [75, 70] }); } catch (e) { text = `${e}`; }
+        /// assert(text.contains("wrong way round"));
         /// ```
-        fn line(
+        fn limits(
             ctx,
             figure: Figure,
-            x: Numbers,
-            y: Numbers,
-            /// Name in the legend.
-            label: String = String::new(),
-            /// A shaded band: half widths, or `[low, high]`.
-            band: Option<Ends> = None,
-            /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
-            /// `"solid"`, `"dashed"`, `"dotted"`, `"dashdot"` or `"long"`; by default each line has its own.
-            dash: Option<String> = None,
-            /// `"none"`, `"circle"`, `"square"`, `"triangle"`, `"diamond"`, `"down"`, `"plus"` or `"cross"`; by default each line
-            /// has its own, shown where there are few points.
-            marker: Option<String> = None,
+            /// `[lowest, highest]`.
+            x: Option<[f64; 2]> = None,
+            /// `[lowest, highest]`; after `.right` those of the right axis.
+            y: Option<[f64; 2]> = None,
         ) -> Figure {
-            let dash = dash.map(|name| Dash::parse(&name)).transpose()?;
-            let marker = marker.map(|name| Marker::parse(&name)).transpose()?;
-            let (band, error) = (band.map(|b| b.0), error.map(|e| e.0));
-            let options = LineOptions { label, band, error, dash, marker, ..LineOptions::default() };
-            figure.with(|f| f.line(&x.0, &y.0, options).map(drop))
+            figure.with(|f| f.limits(x, y).map(drop))
         }
 
-        /// Draw points without a line.
+        /// Put the ticks of the panel's axes at these values, with their names or their numbers.
         /// ```
-        /// let f = plot::figure(#{ x: "confidence", y: "accuracy" });
-        /// f.scatter(tensor::randn([50]), tensor::randn([50]), #{ label: "pixels", marker: "cross" });
-        /// assert(f.save("scatter.svg").ends_with("scatter.svg"));
+        /// let f = plot::figure(#{ log: "x" }).line([18, 46, 367], [0.3, 0.4, 0.6]);
+        /// f.ticks(#{ x: [18, 46, 367], x_names: ["1/20", "1/8", "1"] });
+        /// assert(f.save("ticks.svg").ends_with(".svg"));
         /// ```
-        fn scatter(
+        fn ticks(
             ctx,
             figure: Figure,
-            x: Numbers,
-            y: Numbers,
-            /// Name in the legend.
-            label: String = String::new(),
-            /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
-            /// As for `line`.
-            marker: Option<String> = None,
+            x: Option<Numbers> = None,
+            /// One for each tick of x.
+            x_names: Vec<Name> = Vec::new(),
+            /// After `.right` those of the right axis.
+            y: Option<Numbers> = None,
+            /// One for each tick of y.
+            y_names: Vec<Name> = Vec::new(),
         ) -> Figure {
-            let marker = marker.map(|name| Marker::parse(&name)).transpose()?;
-            let options = LineOptions { label, error: error.map(|e| e.0), marker, ..LineOptions::default() };
-            figure.with(|f| f.scatter(&x.0, &y.0, options).map(drop))
-        }
-
-        /// Draw bars over named categories; those of a second call stand beside those of the first.
-        /// ```
-        /// let f = plot::figure(#{ y: "IoU (%)" });
-        /// f.bars(["sky", "road"], [92, 88], #{ label: "scratch" });
-        /// f.bars(["sky", "road"], [94, 91], #{ label: "pretrained", error: [1, 2] });
-        /// assert(f.save("bars.svg").ends_with("bars.svg"));
-        /// ```
-        fn bars(
-            ctx,
-            figure: Figure,
-            /// The categories.
-            names: Vec<Name>,
-            values: Numbers,
-            /// Name in the legend.
-            label: String = String::new(),
-            /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
-        ) -> Figure {
-            let options = BarOptions { label, error: error.map(|e| e.0), colour: None };
-            let names: Vec<String> = names.into_iter().map(|name| name.0).collect();
-            figure.with(|f| f.bars(&names, &values.0, options).map(drop))
-        }
-
-        /// Draw a matrix in colours, the first row at the top.
-        /// ```
-        /// let f = plot::figure(#{ x: "prediction", y: "truth" });
-        /// f.heatmap([[0.9, 0.1], [0.2, 0.8]], #{ row_names: ["sky", "road"], column_names: ["sky", "road"], square: true });
-        /// assert(f.save("matrix.svg").ends_with("matrix.svg"));
-        /// ```
-        fn heatmap(
-            ctx,
-            figure: Figure,
-            /// A tensor `[rows, columns]` or an array of rows.
-            values: Matrix,
-            /// Beside the rows.
-            row_names: Vec<String> = Vec::new(),
-            /// Below the columns.
-            column_names: Vec<String> = Vec::new(),
-            /// Write the numbers into the cells where they fit.
-            numbers: bool = true,
-            /// `"viridis"`, `"blues"` or `"diverging"` (blue below zero, red above).
-            colors: String = "viridis".into(),
-            /// The values of the first and the last colour; by default those of the data.
-            range: Option<[f64; 2]> = None,
-            /// Beside the colour bar.
-            label: String = String::new(),
-            /// Make the cells square.
-            square: bool = false,
-        ) -> Figure {
-            let options = HeatmapOptions {
-                rows: row_names,
-                columns: column_names,
-                numbers,
-                texts: None,
-                colours: ColourMap::parse(&colors)?,
-                range,
-                label,
-                square,
-            };
-            figure.with(|f| f.heatmap(&values.values, values.rows, values.columns, options).map(drop))
-        }
-
-        /// Show an image; where the panel has something already, it takes the next free one.
-        /// ```
-        /// let f = plot::figure(#{ columns: 2 });
-        /// for i in 0..2 { f.image(data::scenes(#{ count: 2, size: [24, 32] }).get(i).image); }
-        /// assert(f.save("images.svg").ends_with("images.svg"));
-        /// ```
-        fn image(
-            ctx,
-            figure: Figure,
-            /// `[3, h, w]` with colours 0 to 1 (bytes 0 to 255 where the type is an integer one).
-            image: Tensor,
-        ) -> Figure {
-            let picture = picture_from(&image)?;
-            figure.with(|f| f.image(picture).map(drop))
-        }
-
-        /// Show a label map over an image, half transparent with outlines; without an image (`()`) the label map alone.
-        /// ```
-        /// let scenes = data::scenes(#{ count: 1, size: [24, 32] });
-        /// let sample = scenes.get(0);
-        /// let f = plot::figure(#{ columns: 2 });
-        /// f.masks(sample.image, sample.labels, scenes.palette).masks((), sample.labels, scenes.palette);
-        /// assert(f.save("masks.svg").ends_with("masks.svg"));
-        /// ```
-        fn masks(
-            ctx,
-            figure: Figure,
-            /// `[3, h, w]` with colours 0 to 1, or `()`.
-            image: Option<Tensor>,
-            /// `[h, w]`, integers; 255 is ignored.
-            labels: Tensor,
-            /// One colour `[red, green, blue]` per class.
-            palette: Palette,
-        ) -> Figure {
-            let (labels, [height, width]) = labels_from(&labels)?;
-            let picture = image.as_ref().map(picture_from).transpose()?;
-            figure.with(|f| match &picture {
-                Some(picture) => {
-                    ensure!(
-                        [picture.height, picture.width] == [height, width],
-                        "masks: the image is {} x {} pixels, the label map {height} x {width}",
-                        picture.height,
-                        picture.width
-                    );
-                    f.masks(picture, &labels, &palette.0).map(drop)
+            ensure!(x.is_some() || x_names.is_empty(), "ticks: `x_names` needs `x`, the places of the ticks");
+            ensure!(y.is_some() || y_names.is_empty(), "ticks: `y_names` needs `y`, the places of the ticks");
+            ensure!(x.is_some() || y.is_some(), "ticks: expected `x` or `y`, as in #{{ x: [1, 10, 100] }}");
+            figure.with(|f| {
+                for (axis, at, names) in [("x", x, x_names), ("y", y, y_names)] {
+                    let names: Vec<String> = names.into_iter().map(|n| n.0).collect();
+                    if let Some(at) = at {
+                        f.ticks(axis, &at.0, &names)?;
+                    }
                 }
-                None => f.labels(width, height, &labels, &palette.0).map(drop),
+                Ok(())
             })
+        }
+
+        /// LegendPlace the legend, or with `names` and `palette` put one of classes below the figure.
+        /// ```
+        /// let f = plot::figure(#{}).line([1, 2], [3, 4], #{ label: "ours" }).legend(#{ place: "bottom right" });
+        /// f.save("legend.svg");
+        /// let scenes = data::scenes(#{ count: 1, size: [24, 32] });
+        /// let g = plot::figure(#{}).masks((), scenes.get(0).labels, scenes.palette);
+        /// assert(g.legend(#{ names: scenes.class_names, palette: scenes.palette }).save("classes.svg").ends_with(".svg"));
+        /// ```
+        fn legend(
+            ctx,
+            figure: Figure,
+            /// Names of classes.
+            names: Vec<String> = Vec::new(),
+            /// Their colours.
+            palette: Option<Palette> = None,
+            /// `"best"`, `"below"`, `"top left"`, `"top right"`, `"bottom left"`, `"bottom right"` or `"none"`: of this panel's
+            /// legend, from the first panel of all.
+            place: String = "best".into(),
+        ) -> Figure {
+            let place = LegendPlace::parse(&place)?;
+            let colours = palette.map_or(Vec::new(), |p| p.0);
+            figure.with(|f| f.legend(&names, &colours, place).map(drop))
+        }
+
+        /// List the texts of the figure as it was last saved or shown, with the corners of each in points: to check that nothing overlaps.
+        /// ```
+        /// let f = plot::figure(#{ title: "Title" }).line([1, 2], [3, 4]);
+        /// f.save("texts.svg");
+        /// let title = f.texts().filter(|t| t.text == "Title")[0];
+        /// assert_eq(title.corners.len(), 4);
+        /// ```
+        fn texts(ctx, figure: Figure) -> Array {
+            let number = |v: f64| Dynamic::from_float(v);
+            let corner = |p: [f64; 2]| Dynamic::from_array(p.map(number).to_vec());
+            let map = |t: plot::TextBox| {
+                let corners = Dynamic::from_array(t.corners.map(corner).to_vec());
+                Dynamic::from_map(Map::from([("text".into(), t.text.into()), ("corners".into(), corners)]))
+            };
+            Ok(figure.0.borrow().text_boxes().into_iter().map(map).collect())
         }
 
         /// Write the figure below the run folder, as its name ends in `.png`, `.svg` or `.pdf`, and its data as `NAME.data.csv`.
@@ -245,9 +199,10 @@ pub(super) fn methods() -> Vec<Entry> {
         /// ```
         /// let f = plot::figure(#{ size: [2, 1.5] }).line([1, 2], [3, 4]);
         /// f.save("f.pdf");
-        /// f.save("f.png", #{ dpi: 100, data: false });
+        /// f.save("f.svg", #{ outlines: true });
+        /// f.save("f.png", #{ dpi: 100 });
         /// let text = "";
-        /// try { f.save("f.jpg"); } catch (e) { text = e; }
+        /// try { f.save("f.jpg"); } catch (e) { text = `${e}`; }
         /// assert(text.contains("png"));
         /// ```
         fn save(
@@ -256,10 +211,13 @@ pub(super) fn methods() -> Vec<Entry> {
             path: String,
             /// Dots per inch of a PNG and of pictures in the others; by default the preset's.
             dpi: Option<f64> = None,
-            /// Whether the data is written too; by default it is, but not for pictures nor for heat maps of more than 10,000 numbers.
+            /// Write the data: by default all but pictures and matrices of more than 10,000 numbers; `true` writes these matrices
+            /// too, `false` nothing.
             data: Option<bool> = None,
+            /// In an SVG, draw letters as shapes, which look the same where the font is not installed.
+            outlines: bool = false,
         ) -> String {
-            figure.save(ctx.session(), &path, dpi, data)
+            figure.save(ctx.session(), &path, dpi, data, outlines)
         }
     }
 }

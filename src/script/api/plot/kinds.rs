@@ -1,12 +1,12 @@
 //! The figures of one call.
 
 use super::Figure;
-use crate::plot::Picture;
-use crate::plot::Preset;
+use super::arguments::Frame;
 use crate::plot::kinds::{
-    ConfusionData, CurveData, EfficiencyRow, Example, ExamplesOptions, Labels, confusion, curves, examples,
-    label_efficiency,
+    ConfusionData, CurveData, CurvesOptions, EfficiencyRow, Example, ExamplesOptions, Labels, confusion, curves,
+    examples, label_efficiency,
 };
+use crate::plot::{Log, Picture};
 use crate::script::api::{Data, Model, ScriptRun, ScriptScore};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -43,8 +43,11 @@ pub(super) fn entries() -> Vec<Entry> {
             runs: Runs,
             /// Names in the legend; by default those of the runs.
             labels: Vec<String> = Vec::new(),
-            /// As for `plot::figure`.
-            preset: String = "paper".into(),
+            /// One line for all runs of the same label (of no labels: for all): their mean, with a band of one standard deviation.
+            mean: bool = false,
+            /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
+            log: Option<String> = None,
+            ..frame: Frame
         ) -> Figure {
             ensure!(
                 labels.is_empty() || labels.len() == runs.0.len(),
@@ -56,11 +59,13 @@ pub(super) fn entries() -> Vec<Entry> {
             let mut names = Vec::new();
             for (i, run) in runs.0.iter().enumerate() {
                 let run = run.get()?;
-                let label = labels.get(i).cloned().unwrap_or_else(|| run.name().to_string());
+                let own = if mean { "mean" } else { run.name() };
+                let label = labels.get(i).cloned().unwrap_or_else(|| own.to_string());
                 data.push(CurveData { label, columns: run.history().columns().to_vec() });
                 names.push(run.name().to_string());
             }
-            let mut figure = curves(&data, Preset::parse(&preset)?)?;
+            let log = log.map(|name| Log::parse(&name)).transpose()?;
+            let mut figure = curves(&data, &CurvesOptions { frame: frame.options()?, mean, log })?;
             figure.metadata.push(("runs".to_string(), names.join(", ")));
             Ok(Figure::new(figure))
         }
@@ -77,13 +82,12 @@ pub(super) fn entries() -> Vec<Entry> {
             score: ScriptScore,
             /// Above the figure.
             title: String = String::new(),
-            /// As for `plot::figure`.
-            preset: String = "paper".into(),
+            ..frame: Frame
         ) -> Figure {
             let matrix = &score.0.confusion;
             let class_names = (0..matrix.classes()).map(|c| score.0.class_name(c)).collect();
             let data = ConfusionData { counts: matrix.rows().concat(), class_names, title };
-            let mut figure = confusion(&data, Preset::parse(&preset)?)?;
+            let mut figure = confusion(&data, &frame.options()?)?;
             figure.metadata.push(("protocol".to_string(), score.0.protocol.to_string()));
             Ok(Figure::new(figure))
         }
@@ -105,8 +109,7 @@ pub(super) fn entries() -> Vec<Entry> {
             overlay: bool = false,
             /// Above the figure.
             title: String = String::new(),
-            /// As for `plot::figure`.
-            preset: String = "paper".into(),
+            ..frame: Frame
         ) -> Figure {
             let set = data.set();
             let mut rows = Vec::new();
@@ -122,13 +125,14 @@ pub(super) fn entries() -> Vec<Entry> {
                     prediction: predicted.flatten_all()?.to_vec1::<u8>()?,
                 });
             }
-            let options = ExamplesOptions { preset: Preset::parse(&preset)?, title, overlay };
+            let options = ExamplesOptions { frame: frame.options()?, title, overlay };
             Ok(Figure::new(examples(&rows, set.class_names(), set.palette(), &options)?))
         }
 
         /// Show mIoU against the share or the number of labelled images, one line per method.
         ///
-        /// Each point is the mean over the runs (seeds) with that many labels, with a band of one standard deviation.
+        /// Each point is the mean over the runs (seeds) with that many labels, with a band of one standard deviation. The
+        /// legend says over how many; runs whose `miou` is NaN are left out with a warning.
         /// ```
         /// let table = [];
         /// for seed in 0..3 {
@@ -144,8 +148,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// One map per run: `#{ method, fraction, miou }` or `#{ method, labelled, miou }` (a number of images); what else is in it
             /// is passed over.
             table: Vec<Map>,
-            /// As for `plot::figure`.
-            preset: String = "paper".into(),
+            ..frame: Frame
         ) -> Figure {
             let rows = table.into_iter().enumerate().map(|(i, row)| {
                 let mut row = Options::new(row);
@@ -163,7 +166,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 })
             });
             let rows: Vec<EfficiencyRow> = rows.collect::<Result<_>>()?;
-            Ok(Figure::new(label_efficiency(&rows, Preset::parse(&preset)?)?))
+            Ok(Figure::new(label_efficiency(&rows, &frame.options()?)?))
         }
     }
 }

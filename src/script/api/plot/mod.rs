@@ -1,10 +1,13 @@
 //! `plot::` and the methods of figures.
 //!
-//! `figure` holds the builder and its methods, `kinds` the figures of one call, `arguments` what both take.
+//! `figure` holds the builder, `series` and `pictures` what is drawn into it, `kinds` the figures of one call, `arguments` what they
+//! take.
 
 pub(super) mod arguments;
 mod figure;
 mod kinds;
+mod pictures;
+mod series;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -48,6 +51,11 @@ impl Figure {
         }
     }
 
+    /// The colour of a name in this figure's palette.
+    fn colour(&self, name: &str) -> Result<[u8; 3]> {
+        self.0.borrow().colour(name)
+    }
+
     /// Change the figure, then hand it on to the next method of the chain.
     fn with(self, change: impl FnOnce(&mut plot::Figure) -> Result<()>) -> Result<Self> {
         change(&mut self.0.borrow_mut())?;
@@ -55,7 +63,14 @@ impl Figure {
     }
 
     /// Save below the run folder; what made the figure goes into the file. Returns the path.
-    fn save(&self, session: &Session, name: &str, dpi: Option<f64>, data: Option<bool>) -> Result<String> {
+    fn save(
+        &self,
+        session: &Session,
+        name: &str,
+        dpi: Option<f64>,
+        data: Option<bool>,
+        outlines: bool,
+    ) -> Result<String> {
         let path = session.output_path(name)?;
         let mut figure = self.0.borrow_mut();
         let facts = facts(session);
@@ -64,7 +79,7 @@ impl Figure {
             .retain(|(key, _)| !facts.iter().any(|(name, _)| name == key));
         figure.metadata.extend(facts);
         figure.cancel = session.cancel_flag();
-        figure.save(&path, dpi, data)?;
+        figure.save(&path, dpi, data, outlines)?;
         drop(figure);
         self.warn(session);
         Ok(path.to_string())
@@ -111,4 +126,6 @@ pub fn declare(table: &mut Table) {
     );
     table.namespace("plot", "", kinds::entries());
     table.methods::<Figure>("Figure", figure::methods());
+    table.methods::<Figure>("Figure", series::methods());
+    table.methods::<Figure>("Figure", pictures::methods());
 }

@@ -1,0 +1,239 @@
+//! Plotters draws its charts through this: a `DrawingBackend` over the canvas in units of 1/20 point, since its coordinates are
+//! whole numbers. Its own texts are not used; ours are measured in the fonts of the figure.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use plotters::drawing::DrawingAreaErrorKind;
+use plotters::element::{Drawable, PointCollection};
+use plotters::style::{Color, RGBColor, ShapeStyle};
+use plotters_backend::text_anchor::{HPos, VPos};
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
+};
+
+use super::font::{CAP, DEPTH};
+use super::palette::{Colour, Marker};
+use super::svg::{Anchor, Area, Canvas, Stroke};
+use crate::error::Error;
+
+/// Units of plotters in a point.
+pub(super) const UNIT: f64 = 20.0;
+/// Distance of two lines of a text, in units of the font size.
+pub(super) const LEADING: f64 = 1.2;
+
+/// The canvas, shared with plotters while it draws.
+#[derive(Clone)]
+pub(super) struct Backend(pub(super) Rc<RefCell<Canvas>>);
+
+/// The only thing that can go wrong while drawing: the user interrupts it.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+impl From<DrawingAreaErrorKind<Stopped>> for Error {
+    fn from(error: DrawingAreaErrorKind<Stopped>) -> Self {
+        match error {
+            DrawingAreaErrorKind::BackendError(DrawingErrorKind::DrawingError(Stopped)) => Error::Interrupted,
+            other => Error::usage(format!("figure: a panel cannot be drawn ({other})")),
+        }
+    }
+}
+
+type Drawn = Result<(), DrawingErrorKind<Stopped>>;
+
+/// A length in points as plotters takes it.
+pub(super) fn units(points: f64) -> u32 {
+    (points * UNIT).round().clamp(0.0, 1e6) as u32
+}
+
+/// A colour of ours as plotters' style for lines this wide.
+pub(super) fn pen(colour: Colour, opacity: f64, width: f64) -> ShapeStyle {
+    let ink = RGBColor(colour[0], colour[1], colour[2]).mix(opacity);
+    Color::stroke_width(&ink, units(width))
+}
+
+fn point(p: BackendCoord) -> [f64; 2] {
+    [f64::from(p.0) / UNIT, f64::from(p.1) / UNIT]
+}
+
+fn colour(c: BackendColor) -> Colour {
+    [c.rgb.0, c.rgb.1, c.rgb.2]
+}
+
+fn stroke<S: BackendStyle>(style: &S, canvas: &Canvas) -> Stroke {
+    let width = f64::from(style.stroke_width()) / UNIT;
+    Stroke {
+        colour: colour(style.color()),
+        width,
+        dash: canvas.dash,
+        opacity: style.color().alpha,
+    }
+}
+
+impl DrawingBackend for Backend {
+    type ErrorType = Stopped;
+
+    fn get_size(&self) -> (u32, u32) {
+        // as large as any figure: areas are cut out of it
+        (units(50.0 * 72.0), units(50.0 * 72.0))
+    }
+
+    fn ensure_prepared(&mut self) -> Drawn {
+        match self.0.borrow().cancelled() {
+            true => Err(DrawingErrorKind::DrawingError(Stopped)),
+            false => Ok(()),
+        }
+    }
+
+    fn present(&mut self) -> Drawn {
+        Ok(())
+    }
+
+    fn draw_pixel(&mut self, at: BackendCoord, c: BackendColor) -> Drawn {
+        let [x, y] = point(at);
+        self.0
+            .borrow_mut()
+            .rect(Area::new(x, y, 1.0 / UNIT, 1.0 / UNIT), colour(c), c.alpha);
+        Ok(())
+    }
+
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+        self.draw_path([from, to], style)
+    }
+
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+        self.ensure_prepared()?;
+        let points: Vec<[f64; 2]> = path.into_iter().map(point).collect();
+        let mut canvas = self.0.borrow_mut();
+        let stroke = stroke(style, &canvas);
+        match points.as_slice() {
+            _ if stroke.opacity == 0.0 || stroke.width == 0.0 => {}
+            [from, to] => canvas.line(*from, *to, stroke),
+            points => canvas.polyline(points, stroke),
+        }
+        Ok(())
+    }
+
+    fn draw_rect<S: BackendStyle>(&mut self, a: BackendCoord, b: BackendCoord, style: &S, fill: bool) -> Drawn {
+        self.ensure_prepared()?;
+        let ([x, y], [right, bottom]) = (point(a), point(b));
+        let area = Area::new(x, y, right - x, bottom - y);
+        let mut canvas = self.0.borrow_mut();
+        match fill {
+            true => canvas.rect(area, colour(style.color()), style.color().alpha),
+            false => {
+                let stroke = stroke(style, &canvas);
+                canvas.frame(area, stroke);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing: plotters' error bars have a disc in their middle, which would hide the marker that stands there.
+    fn draw_circle<S: BackendStyle>(&mut self, _: BackendCoord, _: u32, _: &S, _: bool) -> Drawn {
+        Ok(())
+    }
+
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, corners: I, style: &S) -> Drawn {
+        self.ensure_prepared()?;
+        let points: Vec<[f64; 2]> = corners.into_iter().map(point).collect();
+        self.0
+            .borrow_mut()
+            .polygon(&points, colour(style.color()), style.color().alpha);
+        Ok(())
+    }
+
+    /// Lines of a text stand below one another; the place in them is that of capitals, not of the letters' full height.
+    fn draw_text<T: BackendTextStyle>(&mut self, text: &str, style: &T, at: BackendCoord) -> Drawn {
+        let size = style.size() / UNIT;
+        let anchor = match style.anchor().h_pos {
+            HPos::Left => Anchor::Start,
+            HPos::Center => Anchor::Middle,
+            HPos::Right => Anchor::End,
+        };
+        let lines: Vec<&str> = text.split('\n').collect();
+        let below = LEADING * (lines.len() - 1) as f64;
+        let first = match style.anchor().v_pos {
+            // scripts rise above capitals
+            VPos::Top if lines[0].contains(['^', '$']) => CAP + 0.22,
+            VPos::Top => CAP,
+            VPos::Center => (CAP - below) / 2.0,
+            VPos::Bottom => -below - DEPTH,
+        };
+        let (turn, down) = match style.transform() {
+            FontTransform::None => (0.0, [0.0, 1.0]),
+            FontTransform::Rotate90 => (90.0, [-1.0, 0.0]),
+            FontTransform::Rotate180 => (180.0, [0.0, -1.0]),
+            FontTransform::Rotate270 => (-90.0, [1.0, 0.0]),
+        };
+        for (i, line) in lines.iter().enumerate() {
+            let shift = size * (first + LEADING * i as f64);
+            let [x, y] = point(at);
+            let base = [x + down[0] * shift, y + down[1] * shift];
+            self.0
+                .borrow_mut()
+                .text(base, line, size, anchor, turn, colour(style.color()));
+        }
+        Ok(())
+    }
+
+    fn estimate_text_size<T: BackendTextStyle>(
+        &self,
+        text: &str,
+        style: &T,
+    ) -> Result<(u32, u32), DrawingErrorKind<Stopped>> {
+        let size = style.size() / UNIT;
+        Ok((units(self.0.borrow().font.width(text, size)), units(size)))
+    }
+
+    fn blit_bitmap(&mut self, at: BackendCoord, (w, h): (u32, u32), rgb: &[u8]) -> Drawn {
+        let [x, y] = point(at);
+        let area = Area::new(x, y, f64::from(w) / UNIT, f64::from(h) / UNIT);
+        let picture = super::Picture {
+            width: w as usize,
+            height: h as usize,
+            pixels: rgb.to_vec(),
+        };
+        // a picture of this size has been checked before
+        let _ = self.0.borrow_mut().picture(area, &picture, false);
+        Ok(())
+    }
+}
+
+/// A marker of ours as an element of plotters.
+pub(super) struct Dot {
+    pub(super) at: (f64, f64),
+    pub(super) shape: Marker,
+    pub(super) radius: f64,
+    pub(super) colour: Colour,
+    pub(super) opacity: f64,
+}
+
+impl<'a> PointCollection<'a, (f64, f64)> for &'a Dot {
+    type Point = &'a (f64, f64);
+    type IntoIter = std::iter::Once<Self::Point>;
+    fn point_iter(self) -> Self::IntoIter {
+        std::iter::once(&self.at)
+    }
+}
+
+impl Drawable<Backend> for Dot {
+    fn draw<I: Iterator<Item = BackendCoord>>(&self, mut at: I, backend: &mut Backend, _: (u32, u32)) -> Drawn {
+        backend.ensure_prepared()?;
+        if let Some(at) = at.next() {
+            backend
+                .0
+                .borrow_mut()
+                .marker(self.shape, point(at), self.radius, self.colour, self.opacity);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! How the layers of a figure look where their options leave it open, and what a legend says of them.
+
+use super::figure::{Figure, Panel};
+use super::layers::{Joint, Layer, Note};
+use super::legend::{Entry, Symbol};
+use super::options::Look;
+use super::palette::{Colour, Dash, Marker};
+use super::style::Style;
+
+/// Lines of more points than this show no markers.
+const MARKED: usize = 24;
+
+/// How a layer looks: what its options leave open follows from its turn among the series of the figure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) turn: usize,
+    pub(super) colour: Colour,
+    pub(super) dash: Dash,
+    pub(super) marker: Marker,
+}
+
+/// The looks of all layers, panel by panel. One label has one turn, colour, dash and marker in the whole figure; a series
+/// without a label takes the first turn that is free in its panel.
+pub(super) fn identities(figure: &Figure, style: &Style) -> Vec<Vec<Identity>> {
+    let looks = || {
+        figure
+            .panels
+            .iter()
+            .flat_map(|p| &p.layers)
+            .filter_map(|(l, _)| l.look())
+    };
+    let given =
+        |label: &str, of: &dyn Fn(&Look) -> bool| looks().find(|l| !label.is_empty() && l.label == label && of(l));
+    let mut known: Vec<(&str, usize)> = Vec::new();
+    let mut all = Vec::new();
+    for panel in &figure.panels {
+        let mut used: Vec<usize> = Vec::new();
+        let mut out = Vec::new();
+        for (layer, _) in &panel.layers {
+            let look = layer.look().cloned().unwrap_or_default();
+            let label = layer.look().map_or("", |l| l.label.as_str());
+            let free = || {
+                (0..)
+                    .find(|t| !used.contains(t) && !known.iter().any(|k| k.1 == *t))
+                    .unwrap_or(0)
+            };
+            let turn = known.iter().find(|k| k.0 == label).map_or_else(free, |k| k.1);
+            let counts = !look.faint
+                && !matches!(
+                    layer,
+                    Layer::Note { .. } | Layer::Heatmap { .. } | Layer::Picture { .. }
+                );
+            if counts {
+                used.push(turn);
+                if !label.is_empty() && !known.iter().any(|k| k.0 == label) {
+                    known.push((label, turn));
+                }
+            }
+            let note = matches!(layer, Layer::Note { .. });
+            let own = if note { style.ink } else { style.series(turn) };
+            let colour = look
+                .colour
+                .or_else(|| given(label, &|l| l.colour.is_some()).and_then(|l| l.colour));
+            let dash = look
+                .dash
+                .or_else(|| given(label, &|l| l.dash.is_some()).and_then(|l| l.dash));
+            let marker = look
+                .marker
+                .or_else(|| given(label, &|l| l.marker.is_some()).and_then(|l| l.marker));
+            let usual = match (note, look.faint) {
+                (true, _) => Dash::Dashed,
+                (_, true) => Dash::Solid,
+                _ => Dash::of_series(turn),
+            };
+            out.push(Identity {
+                turn,
+                colour: colour.unwrap_or(own),
+                dash: dash.unwrap_or(usual),
+                marker: marker.unwrap_or(Marker::of_series(turn)),
+            });
+        }
+        all.push(out);
+    }
+    all
+}
+
+/// The marker of a curve: where there are few points or no line, or where it was asked for.
+pub(super) fn shown_marker(y: &[f64], joint: Joint, look: &Look, identity: &Identity) -> Marker {
+    let few = y.iter().filter(|v| v.is_finite()).count() <= MARKED;
+    match (look.marker, joint) {
+        (Some(marker), _) => marker,
+        (None, Joint::Nothing) => identity.marker,
+        (None, Joint::Line) if few && !look.faint => identity.marker,
+        _ => Marker::None,
+    }
+}
+
+/// The legend's entry for this layer, if it has a label.
+pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
+    let look = layer.look().filter(|l| !l.label.is_empty() && !l.faint)?;
+    let Identity { turn, colour, dash, .. } = *identity;
+    let line = |marker, band| Symbol::Line {
+        colour,
+        dash,
+        marker,
+        band,
+    };
+    let patch = |turn, opacity: f64| Symbol::Bar {
+        colour,
+        turn,
+        opacity: look.alpha.unwrap_or(opacity),
+    };
+    let symbol = match layer {
+        Layer::Curve { y, joint, options, .. } => {
+            let marker = shown_marker(y, *joint, look, identity);
+            match joint {
+                Joint::Nothing => Symbol::Point { colour, marker },
+                Joint::Area => patch(0, 0.3),
+                _ => line(marker, options.band.is_some()),
+            }
+        }
+        Layer::Bars { .. } => patch(turn, 1.0),
+        Layer::Bins { .. } => patch(0, 0.5),
+        Layer::Groups { .. } => patch(0, 0.45),
+        Layer::Note {
+            note: Note::Span { .. },
+            ..
+        } => patch(0, 0.12),
+        Layer::Note { .. } => line(Marker::None, false),
+        Layer::Heatmap { .. } | Layer::Picture { .. } => return None,
+    };
+    Some(Entry {
+        label: look.label.clone(),
+        symbol,
+    })
+}
+
+/// Legend entries of the panel's layers that have a label, each once.
+pub(super) fn entries(panel: &Panel, looks: &[Identity]) -> Vec<Entry> {
+    let mut out: Vec<Entry> = Vec::new();
+    for entry in panel
+        .layers
+        .iter()
+        .zip(looks)
+        .filter_map(|((layer, _), look)| entry(layer, look))
+    {
+        match out.iter_mut().find(|e| e.agrees(&entry)) {
+            Some(same) if same.detail() < entry.detail() => *same = entry,
+            Some(_) => {}
+            None => out.push(entry),
+        }
+    }
+    out
+}

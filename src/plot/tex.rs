@@ -1,0 +1,449 @@
+//! Texts with mathematics: `$..$` holds TeX, and everywhere `^{..}` raises and `_{..}` lowers. A text is read into a tree and
+//! laid out as runs of letters, each with its place, size and face.
+
+use super::font::{Font, Shape};
+use crate::error::Result;
+use crate::fail;
+
+/// Size of sub- and superscripts relative to the text around them.
+const SCRIPT: f64 = 0.7;
+/// What stands between its neighbours with a little space.
+const RELATIONS: &str = "=<>≤≥≈≠≡∼≃∈∉∝≪≫⊂⊆→←↔↦⇒⇐±∓×+−·∗∪∩∧∨⊕⊗";
+/// Functions that are written upright.
+const FUNCTIONS: [&str; 17] = [
+    "log", "ln", "exp", "sin", "cos", "tan", "tanh", "min", "max", "arg", "argmin", "argmax", "lim", "sup", "inf",
+    "det", "Pr",
+];
+
+/// Letters in one face at one size, their base line at `at`.
+pub(super) struct Run {
+    pub(super) text: String,
+    pub(super) face: usize,
+    pub(super) at: [f64; 2],
+    pub(super) size: f64,
+}
+
+/// A text laid out from the origin to the right.
+#[derive(Default)]
+pub(super) struct Laid {
+    pub(super) runs: Vec<Run>,
+    pub(super) width: f64,
+}
+
+enum Node {
+    Letters(String, Shape),
+    Space(f64),
+    Scripts { above: Vec<Node>, below: Vec<Node> },
+}
+
+/// What cannot be read, and where.
+struct Wrong {
+    at: usize,
+    what: String,
+}
+
+impl Font {
+    /// Where the letters of `text` go at `size`.
+    pub(super) fn lay(&self, text: &str, size: f64) -> Laid {
+        let mut laid = Laid::default();
+        let nodes = match text.contains(['$', '{']) {
+            true => self
+                .read(text)
+                .unwrap_or_else(|_| vec![Node::Letters(text.into(), Shape::Upright)]),
+            false => vec![Node::Letters(text.into(), Shape::Upright)],
+        };
+        laid.width = self.place(&nodes, size, [0.0; 2], &mut laid.runs);
+        laid
+    }
+
+    /// Width of `text` at `size`, in the unit of `size`.
+    pub(super) fn width(&self, text: &str, size: f64) -> f64 {
+        self.lay(text, size).width
+    }
+
+    /// Fails for TeX that is not understood; `what` names the text.
+    pub(super) fn check(&self, what: &str, text: &str) -> Result<()> {
+        if let Err(Wrong { at, what: wrong }) = self.read(text) {
+            fail!("{what}: \"{text}\": {wrong} at character {}", at + 1);
+        }
+        Ok(())
+    }
+
+    /// `text` without its markup.
+    pub(super) fn plain(&self, text: &str) -> String {
+        self.lay(text, 1.0).runs.into_iter().map(|run| run.text).collect()
+    }
+
+    /// LegendPlace the nodes from `at` on; gives the width.
+    fn place(&self, nodes: &[Node], size: f64, at: [f64; 2], runs: &mut Vec<Run>) -> f64 {
+        let mut x = at[0];
+        for node in nodes {
+            match node {
+                Node::Letters(text, shape) => {
+                    for (face, text, width) in self.cut(text, *shape) {
+                        runs.push(Run {
+                            text,
+                            face,
+                            at: [x, at[1]],
+                            size,
+                        });
+                        x += width * size;
+                    }
+                }
+                Node::Space(width) => x += width * size,
+                Node::Scripts { above, below } => {
+                    let small = (size * SCRIPT).max(size.min(3.0));
+                    let up = self.place(above, small, [x, at[1] - 0.4 * size], runs);
+                    let down = self.place(below, small, [x, at[1] + 0.18 * size], runs);
+                    x += up.max(down) + 0.03 * size;
+                }
+            }
+        }
+        x - at[0]
+    }
+
+    fn read(&self, text: &str) -> std::result::Result<Vec<Node>, Wrong> {
+        let mut reader = Reader {
+            text: text.chars().collect(),
+            at: 0,
+            math: false,
+        };
+        reader.nodes(None, false)
+    }
+}
+
+/// TeX commands and their characters.
+const SYMBOLS: &str = "alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ \
+    lambda λ mu μ nu ν xi ξ pi π rho ρ varrho ϱ sigma σ tau τ upsilon υ phi ϕ varphi φ chi χ psi ψ omega ω Gamma Γ Delta Δ \
+    Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω pm ± mp ∓ times × div ÷ cdot · ast ∗ star ⋆ circ ∘ \
+    bullet ∙ oplus ⊕ otimes ⊗ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ sim ∼ simeq ≃ equiv ≡ propto ∝ ll ≪ gg ≫ in ∈ \
+    notin ∉ ni ∋ subset ⊂ supset ⊃ subseteq ⊆ supseteq ⊇ cup ∪ cap ∩ setminus ∖ emptyset ∅ varnothing ∅ forall ∀ exists ∃ \
+    neg ¬ land ∧ wedge ∧ lor ∨ vee ∨ nabla ∇ partial ∂ infty ∞ sum ∑ prod ∏ int ∫ to → rightarrow → leftarrow ← \
+    leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔ mapsto ↦ uparrow ↑ downarrow ↓ ldots … dots … cdots ⋯ vdots ⋮ \
+    ell ℓ hbar ℏ Re ℜ Im ℑ aleph ℵ prime ′ dagger † ddagger ‡ top ⊤ bot ⊥ perp ⊥ parallel ∥ mid ∣ vert | Vert ‖ | ‖ \
+    langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ lbrace { rbrace } angle ∠ degree ° checkmark ✓ triangle △ square □ \
+    models ⊨ vdash ⊢ backslash \\";
+
+/// The character of a TeX command such as `tau`.
+fn symbol_of(name: &str) -> Option<char> {
+    let mut words = SYMBOLS.split_whitespace();
+    while let (Some(command), Some(letter)) = (words.next(), words.next()) {
+        if command == name {
+            return letter.chars().next();
+        }
+    }
+    None
+}
+
+/// The letter of another alphabet: calligraphic, with double strokes, of black letter.
+fn letter_of(alphabet: &str, c: char) -> char {
+    // letters that Unicode had before it had these alphabets
+    let old = match alphabet {
+        "mathbb" => "CℂHℍNℕPℙQℚRℝZℤ",
+        "mathfrak" => "CℭHℌIℑRℜZℨ",
+        _ => "BℬEℰFℱHℋIℐLℒMℳRℛeℯgℊoℴ",
+    };
+    let pairs: Vec<char> = old.chars().collect();
+    if let Some(pair) = pairs.chunks(2).find(|p| p[0] == c) {
+        return pair[1];
+    }
+    let first = match alphabet {
+        "mathbb" => 0x1D538,
+        "mathfrak" => 0x1D504,
+        _ => 0x1D49C,
+    };
+    let place = match c {
+        'A'..='Z' => c as u32 - 'A' as u32,
+        'a'..='z' => c as u32 - 'a' as u32 + 26,
+        _ => return c,
+    };
+    char::from_u32(first + place).unwrap_or(c)
+}
+
+struct Reader {
+    text: Vec<char>,
+    at: usize,
+    math: bool,
+}
+
+impl Reader {
+    fn wrong<T>(&self, at: usize, what: impl Into<String>) -> std::result::Result<T, Wrong> {
+        Err(Wrong { at, what: what.into() })
+    }
+
+    /// Everything up to the end of the group, formula or text; `shape` is that of all letters, else that of mathematics.
+    fn nodes(&mut self, shape: Option<Shape>, group: bool) -> std::result::Result<Vec<Node>, Wrong> {
+        let mut out = Vec::new();
+        while let Some(&c) = self.text.get(self.at) {
+            let rest = &self.text[self.at + 1..];
+            match c {
+                '}' if group => break,
+                '$' if self.math => break,
+                '}' if self.math => return self.wrong(self.at, "a } without its {"),
+                '\\' if !self.math && rest.first() == Some(&'$') => {
+                    self.at += 2;
+                    letters(&mut out, "$", Shape::Upright);
+                }
+                '$' if rest.contains(&'$') => {
+                    self.at += 1;
+                    self.math = true;
+                    out.extend(self.nodes(None, false)?);
+                    self.math = false;
+                    self.at += 1;
+                }
+                '^' | '_' if self.math || (rest.first() == Some(&'{') && rest.contains(&'}')) => {
+                    self.at += 1;
+                    let inner = self.argument(shape)?;
+                    script(&mut out, c == '^', inner);
+                }
+                _ if self.math => {
+                    let first = out.is_empty();
+                    join(&mut out, self.atom(shape, first)?);
+                }
+                _ => {
+                    self.at += 1;
+                    letters(&mut out, &c.to_string(), shape.unwrap_or(Shape::Upright));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// One argument: a group in braces, a command, or one character.
+    fn argument(&mut self, shape: Option<Shape>) -> std::result::Result<Vec<Node>, Wrong> {
+        while self.math && self.text.get(self.at) == Some(&' ') {
+            self.at += 1;
+        }
+        match self.text.get(self.at) {
+            Some('{') => {
+                let start = self.at;
+                self.at += 1;
+                let inner = self.nodes(shape, true)?;
+                if self.text.get(self.at) != Some(&'}') {
+                    return self.wrong(start, "a { without its }");
+                }
+                self.at += 1;
+                Ok(inner)
+            }
+            Some('$') | None => self.wrong(self.at.saturating_sub(1), "something must follow"),
+            Some(_) => self.atom(shape, true),
+        }
+    }
+
+    /// The letters of an argument as they are written.
+    fn raw(&mut self) -> std::result::Result<String, Wrong> {
+        let start = self.at;
+        let rest = &self.text[self.at..];
+        let end = rest
+            .iter()
+            .position(|c| *c == '}')
+            .filter(|_| rest.first() == Some(&'{'));
+        let Some(end) = end else {
+            return self.wrong(start, "expected letters in braces { }");
+        };
+        self.at += end + 1;
+        Ok(rest[1..end].iter().collect())
+    }
+
+    fn atom(&mut self, shape: Option<Shape>, first: bool) -> std::result::Result<Vec<Node>, Wrong> {
+        let c = self.text[self.at];
+        if c == '{' {
+            return self.argument(shape);
+        }
+        self.at += 1;
+        let mut out = Vec::new();
+        match c {
+            '\\' => return self.command(shape),
+            ' ' if shape != Some(Shape::Upright) => {}
+            '~' => out.push(Node::Space(0.33)),
+            _ => {
+                let c = match c {
+                    '-' => '−',
+                    '*' => '∗',
+                    '\'' => '′',
+                    c => c,
+                };
+                symbol(&mut out, c, shape, first);
+            }
+        }
+        Ok(out)
+    }
+
+    fn command(&mut self, shape: Option<Shape>) -> std::result::Result<Vec<Node>, Wrong> {
+        let start = self.at - 1;
+        let length = self.text[self.at..]
+            .iter()
+            .take_while(|c| c.is_ascii_alphabetic())
+            .count()
+            .max(1);
+        let name: String = self.text[self.at..].iter().take(length).collect();
+        self.at = (self.at + length).min(self.text.len());
+        let mut out = Vec::new();
+        match name.as_str() {
+            "," | ":" | "thinspace" => out.push(Node::Space(0.17)),
+            ";" | " " => out.push(Node::Space(0.28)),
+            "quad" => out.push(Node::Space(1.0)),
+            "qquad" => out.push(Node::Space(2.0)),
+            "!" => out.push(Node::Space(-0.17)),
+            "%" | "#" | "&" | "_" | "{" | "}" => letters(&mut out, &name, Shape::Upright),
+            "left" | "right" | "big" | "Big" | "displaystyle" => {}
+            "mathbf" | "textbf" | "boldsymbol" | "bm" => return self.argument(Some(Shape::Bold)),
+            "mathit" | "textit" => return self.argument(Some(Shape::Italic)),
+            "mathrm" | "text" | "textrm" | "operatorname" | "mathsf" => return self.argument(Some(Shape::Upright)),
+            "mathcal" | "mathbb" | "mathscr" | "mathfrak" => {
+                for c in self.raw()?.chars() {
+                    letters(&mut out, &letter_of(&name, c).to_string(), Shape::Upright);
+                }
+            }
+            "frac" | "tfrac" | "dfrac" => {
+                let (above, below) = (self.argument(shape)?, self.argument(shape)?);
+                out.push(Node::Scripts {
+                    above,
+                    below: Vec::new(),
+                });
+                letters(&mut out, "⁄", Shape::Upright);
+                out.push(Node::Scripts {
+                    above: Vec::new(),
+                    below,
+                });
+            }
+            "sqrt" => {
+                let inner = self.argument(shape)?;
+                let one = matches!(inner.as_slice(), [Node::Letters(text, _)] if text.chars().count() == 1);
+                letters(&mut out, if one { "√" } else { "√(" }, Shape::Upright);
+                out.extend(inner);
+                letters(&mut out, if one { "" } else { ")" }, Shape::Upright);
+            }
+            "hat" | "bar" | "tilde" | "vec" | "dot" => {
+                let marks = [
+                    ("hat", '\u{302}'),
+                    ("bar", '\u{304}'),
+                    ("tilde", '\u{303}'),
+                    ("vec", '\u{20D7}'),
+                ];
+                let mark = marks.iter().find(|m| m.0 == name).map_or('\u{307}', |m| m.1);
+                out = self.argument(shape)?;
+                if let Some(Node::Letters(text, _)) = out.last_mut() {
+                    text.push(mark);
+                }
+            }
+            name if FUNCTIONS.contains(&name) => {
+                letters(&mut out, name, Shape::Upright);
+                if self
+                    .text
+                    .get(self.at)
+                    .is_some_and(|c| c.is_alphanumeric() || *c == ' ' || *c == '\\')
+                {
+                    out.push(Node::Space(0.17));
+                }
+            }
+            name => match symbol_of(name) {
+                Some(c) => symbol(&mut out, c, shape, false),
+                None => return self.wrong(start, format!("the TeX command \\{name} is not known")),
+            },
+        }
+        Ok(out)
+    }
+}
+
+/// A character of a formula: variables in italics, relations with space around them unless they come first.
+fn symbol(out: &mut Vec<Node>, c: char, shape: Option<Shape>, first: bool) {
+    if RELATIONS.contains(c) && shape.is_none() && !first {
+        out.extend([
+            Node::Space(0.2),
+            Node::Letters(c.into(), Shape::Upright),
+            Node::Space(0.2),
+        ]);
+        return;
+    }
+    let variable = c.is_ascii_alphabetic() || ('α'..='ω').contains(&c) || "ϵϑϕϱ".contains(c);
+    let own = if variable { Shape::Italic } else { Shape::Upright };
+    letters(out, &c.to_string(), shape.unwrap_or(own));
+}
+
+fn letters(out: &mut Vec<Node>, text: &str, shape: Shape) {
+    match out.last_mut() {
+        Some(Node::Letters(last, same)) if *same == shape => last.push_str(text),
+        _ if text.is_empty() => {}
+        _ => out.push(Node::Letters(text.into(), shape)),
+    }
+}
+
+/// Nodes behind others; letters in the same face are one run.
+fn join(out: &mut Vec<Node>, nodes: Vec<Node>) {
+    for node in nodes {
+        match node {
+            Node::Letters(text, shape) => letters(out, &text, shape),
+            node => out.push(node),
+        }
+    }
+}
+
+/// A script beside the last thing; a subscript and a superscript of the same thing stand above one another.
+fn script(out: &mut Vec<Node>, raised: bool, inner: Vec<Node>) {
+    if let Some(Node::Scripts { above, below }) = out.last_mut() {
+        let free = if raised { above } else { below };
+        if free.is_empty() {
+            *free = inner;
+            return;
+        }
+    }
+    let (above, below) = if raised {
+        (inner, Vec::new())
+    } else {
+        (Vec::new(), inner)
+    };
+    out.push(Node::Scripts { above, below });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(text: &str) -> Vec<(String, f64, f64)> {
+        let laid = Font::load("sans").unwrap().lay(text, 10.0);
+        laid.runs.into_iter().map(|r| (r.text, r.at[1], r.size)).collect()
+    }
+
+    fn wrong(text: &str) -> String {
+        Font::load("sans")
+            .unwrap()
+            .check("title", text)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn formulas_are_laid_out() {
+        // calligraphic L, NCE below and pix above at the same place
+        let laid = Font::load("sans").unwrap().lay(r"$\mathcal{L}_{NCE}^{pix}$", 10.0);
+        let texts: Vec<&str> = laid.runs.iter().map(|r| r.text.as_str()).collect();
+        assert_eq!(texts, ["ℒ", "pix", "NCE"]);
+        assert!(laid.runs[1].at[0] == laid.runs[2].at[0] && laid.runs[1].at[1] < 0.0 && laid.runs[2].at[1] > 0.0);
+        assert_eq!(runs("$10^{-3}$")[1], ("−3".into(), -4.0, 7.0));
+        // nested scripts get smaller
+        assert!((runs("$x^{y^z}$")[2].2 - 4.9).abs() < 1e-9);
+        assert_eq!(runs(r"$\tau \leq \frac{1}{2} \pm \nabla$").len(), 7);
+        assert_eq!(runs(r"a 100\$ 5 %"), [("a 100$ 5 %".into(), 0.0, 10.0)]);
+        assert_eq!(runs("within_image ^{open"), [("within_image ^{open".into(), 0.0, 10.0)]);
+        assert_eq!(runs("L_{NCE} in 10^{−3}").len(), 4);
+        assert_eq!(Font::load("sans").unwrap().plain("$\\alpha$ L_{x}"), "α Lx");
+    }
+
+    #[test]
+    fn what_is_not_tex_is_said_with_its_place() {
+        assert!(
+            wrong(r"loss $\foo$").contains(r"\foo is not known at character 7"),
+            "{}",
+            wrong(r"loss $\foo$")
+        );
+        assert!(wrong("$x^$").contains("something must follow"));
+        assert!(
+            wrong("$x_{a$").contains("a { without its } at character 4"),
+            "{}",
+            wrong("$x_{a$")
+        );
+        assert!(wrong("$a}$").contains("a } without its {"));
+        assert!(wrong(r"$\infx$").contains(r"\infx is not known"));
+    }
+}
