@@ -145,6 +145,7 @@ impl Place {
 
     /// Make this folder and those above it.
     pub fn make_folder(&self) -> Result<()> {
+        self.check()?;
         let missing: Vec<&Path> = self
             .path
             .ancestors()
@@ -153,7 +154,6 @@ impl Place {
         if missing.is_empty() && self.path.is_dir() {
             return Ok(());
         }
-        self.check()?;
         for folder in missing.into_iter().rev() {
             if let Some(sandbox) = &self.sandbox {
                 sandbox.count_entry().map_err(|e| Error::file(folder, e))?;
