@@ -184,3 +184,59 @@ fn an_endless_stream_can_be_dropped_at_any_time() {
         }
     }
 }
+
+/// Samples that only the consumer's thread can make, with views and weights: the same batches, and the same from the middle on.
+#[test]
+fn samples_made_by_the_consumer_give_the_same_batches() {
+    let names = (0..7).map(|i| format!("c{i}")).collect();
+    let here = std::rc::Rc::new(Seven {
+        corrupt: false,
+        uneven: false,
+    });
+    let here = Dataset::new("seven", names, vec![[0; 3]; 7], here).unwrap();
+    assert!(here.shared().is_none() && seven(false, false).shared().is_some());
+    for weights in [None, Some([1.0, 0.0, 2.0, 1.0, 1.0, 3.0, 1.0].into())] {
+        let options = BatchOptions {
+            views: vec![Distort::default(); 2],
+            weights,
+            ..options()
+        };
+        let all = run(&options, 2);
+        for (workers, start) in [(1, 0), (3, 0), (2, 3)] {
+            let options = BatchOptions {
+                start,
+                ..options.clone()
+            };
+            let made = Batches::new(here.clone(), options, Device::Cpu, workers).unwrap();
+            let made: Vec<Batch> = made.collect::<Result<_>>().unwrap();
+            assert_eq!(made.len(), 6 - start);
+            for (a, b) in all[start..].iter().zip(&made) {
+                assert!(same(a, b) && a.views.len() == 2);
+                assert!(a.views.iter().zip(&b.views).all(|(a, b)| values(a) == values(b)));
+                assert_ne!(values(&a.views[0]), values(&a.views[1]));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_consumer_is_one_batch() {
+    let names = (0..7).map(|i| format!("c{i}")).collect();
+    let here = std::rc::Rc::new(Seven {
+        corrupt: true,
+        uneven: false,
+    });
+    let here = Dataset::new("seven", names, vec![[0; 3]; 7], here).unwrap();
+    let options = BatchOptions {
+        shuffle: false,
+        drop_last: false,
+        epochs: Some(1),
+        size: 2,
+        ..options()
+    };
+    let found: Vec<bool> = Batches::new(here, options, Device::Cpu, 2)
+        .unwrap()
+        .map(|b| b.is_ok())
+        .collect();
+    assert_eq!(found, [true, false, true, true]); // images 2 and 3 are the second batch
+}
