@@ -92,7 +92,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
-        /// assert_eq(train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 }).name, "finetune");
+        /// assert(train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 }).name.starts_with("finetune"));
         /// ```
         get name(ctx, run: ScriptRun) -> String {
             Ok(run.get()?.name().to_string())
