@@ -19,6 +19,7 @@ let gradients = weight.sum().backward();
 let score = eval::compare(tensor::from([0, 1]).to_dtype("i64"), tensor::from([0, 1]).to_dtype("i64"), 2);
 let figure = plot::figure();
 let memory = loss::memory();
+let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
 "#;
 
 /// Numbers that no option takes, and how a message shows them.
@@ -32,13 +33,20 @@ const INFINITE: [&str; 2] = ["Tensor.clamp.min", "Tensor.clamp.max"];
 
 /// An argument of this kind.
 fn sample(kind: &str, name: &str) -> &'static str {
-    match kind.split(" or ").next().unwrap_or(kind) {
+    let first = kind.split(" or ").next().unwrap_or(kind);
+    let first = if first.starts_with('[') {
+        first
+    } else {
+        first.split([',', ' ']).next().unwrap_or(first)
+    };
+    match first {
         "Tensor" => "logits",
         "Model" => "net",
         "Dataset" => "data",
         "Optimizer" => "optimizer",
         "Gradients" => "gradients",
         "Score" => "score",
+        "Run" => "run",
         "Figure" => "figure",
         "Memory" => "memory",
         "Parameters" => "net.parameters()",
