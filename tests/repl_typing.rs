@@ -62,7 +62,6 @@ fn what_is_typed_ahead_is_drawn_once() {
     let folder = folder();
     let mut t = start_with(folder.path(), &[], &[("TERM", "xterm-256color")]);
     t.send_line("sleep(1)").unwrap();
-    t.expect("sleep(1)").unwrap();
     t.expect(READ).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let commands = [

@@ -271,7 +271,12 @@ fn time(repl: &mut Repl, text: &str) -> Result<(), String> {
         Ok(_) => {}
         Err(report) => repl.complain(&report),
     }
-    repl.say(&span(start.elapsed().as_secs_f64()));
+    let seconds = start.elapsed().as_secs_f64();
+    repl.say(&if seconds < 1.0 {
+        format!("{:.3} ms", seconds * 1e3)
+    } else {
+        span(seconds)
+    });
     Ok(())
 }
 

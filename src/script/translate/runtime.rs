@@ -40,6 +40,7 @@ pub fn explain(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
         EvalAltResult::ErrorIndexingType(text, _) => indexing(table, text),
         EvalAltResult::ErrorMismatchDataType(wanted, found, _)
         | EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
+            let captured = found.starts_with("alloc::rc::Rc");
             let plain = |name: &str| table.type_name(&plain_types(table, name)).to_string();
             let (wanted, found) = (plain(wanted), plain(found));
             if wanted == "int" && found == "range" {
@@ -49,7 +50,7 @@ pub fn explain(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
             let hint = (wanted == "bool" && found == "Tensor").then(|| {
                 "mask.max().item() == 1 asks whether any element is true, mask.min().item() == 1 whether all are".into()
             });
-            if found.starts_with("alloc::rc::Rc") {
+            if captured {
                 // a variable that a closure has captured; Rhai does not tell what is in it
                 (format!("expected {wanted}, found something else"), hint)
             } else if wanted.is_empty() {
