@@ -17,6 +17,6 @@ pub use grid::{Arguments, points};
 pub use local::{Jobs, run_here, run_point};
 pub use record::{Outcome, Record};
 pub use replay::{Difference, replay};
-pub use rows::{Cell, Row, rows};
+pub use rows::{Cell, Row, histories, rows};
 pub use slurm::{Array, jobs, requeue, submit};
 pub use sweep::{Shared, State, Sweep};

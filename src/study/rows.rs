@@ -8,8 +8,9 @@ use super::point::State;
 use super::record::{Outcome, Record};
 use super::sweep::Sweep;
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::session::Place;
+use crate::train::History;
 
 /// A value in a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +76,43 @@ pub fn rows(folder: &Path) -> Result<Vec<Row>> {
         folder.display()
     );
     Ok(rows)
+}
+
+/// The histories of the training runs in the folders of `rows`, each called by the arguments of its row and, where a script made several, its own
+/// name; only those called `run` where that is given. Runs without a history are left out.
+///
+/// # Errors
+/// A history cannot be read.
+pub fn histories(rows: &[Row], run: Option<&str>) -> Result<Vec<(String, History)>> {
+    let mut found = Vec::new();
+    for row in rows {
+        let mut own = Vec::new();
+        for place in Place::from(&row.folder).list().unwrap_or_default() {
+            let name = place
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let history = place.join("history.csv");
+            if run.is_none_or(|run| run == name) && history.exists()? {
+                let read = History::from_csv(&history.text("the history")?);
+                own.push((name, read.map_err(|e| Error::file(history.path(), e))?));
+            }
+        }
+        let words = row.cells.iter().filter_map(|(name, cell)| match cell {
+            Cell::Text(text) => Some(format!("{name}={text}")),
+            Cell::Value(_) => None,
+        });
+        let words = words.collect::<Vec<_>>().join(" ");
+        let several = own.len() > 1;
+        found.extend(own.into_iter().map(|(name, history)| match (several, words.as_str()) {
+            (_, "") => (name, history),
+            (true, words) => (format!("{words} {name}"), history),
+            (false, words) => (words.to_string(), history),
+        }));
+    }
+    Ok(found)
 }
 
 fn cells(arguments: &[(String, String)], record: Option<&Record>) -> Vec<(String, Cell)> {

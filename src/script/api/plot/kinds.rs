@@ -70,6 +70,40 @@ pub(super) fn entries() -> Vec<Entry> {
             Ok(Figure::new(figure))
         }
 
+        /// Show the curves of all runs below a folder: that of a sweep (`seglab sweep`), or one with run folders that hold a `result.json`.
+        /// ```
+        /// let scenes = data::scenes(#{ count: 2, size: [32, 32] });
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: scenes.classes, decoder_channels: 16 });
+        /// let run = train::finetune(net, scenes, #{ steps: 3, batch_size: 2 });
+        /// result(#{ loss: run.loss });
+        /// assert(plot::runs(run_folder(), #{ run: run.name }).save("runs.svg").ends_with("runs.svg"));
+        /// ```
+        fn runs(
+            ctx,
+            folder: String,
+            /// Only the training runs of this name, such as `"finetune"`.
+            run: Option<String> = None,
+            /// One line for all: their mean, with a band of one standard deviation.
+            mean: bool = false,
+            /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
+            log: Option<String> = None,
+            ..frame: Frame
+        ) -> Figure {
+            let place = ctx.session().input_path(&folder)?;
+            let found = crate::study::histories(&crate::study::rows(place.path())?, run.as_deref())?;
+            ensure!(!found.is_empty(), "plot::runs: no training run{} below {folder} has a history yet", match &run {
+                Some(name) => format!(" called {name}"),
+                None => String::new(),
+            });
+            let curve = |(label, history): (String, crate::train::History)| CurveData {
+                label: if mean { "mean".into() } else { label },
+                columns: history.columns().to_vec(),
+            };
+            let data: Vec<CurveData> = found.into_iter().map(curve).collect();
+            let log = log.map(|name| Log::parse(&name)).transpose()?;
+            Ok(Figure::new(curves(&data, &CurvesOptions { frame: frame.options()?, mean, log })?))
+        }
+
         /// Show a score's confusion matrix: each row in percent of the true pixels of its class.
         /// ```
         /// let truth = tensor::from([0, 0, 1, 1]).to_dtype("i64");
