@@ -258,7 +258,8 @@ impl Session {
         self.0.goes_on.get()
     }
 
-    /// Let training runs go on from what an earlier process, which ran the same script, left at their place.
+    /// Let training runs go on from what an earlier process, which ran the same script, left at their place; the files that it wrote
+    /// are written again.
     pub fn set_goes_on(&self, goes_on: bool) {
         self.0.goes_on.set(goes_on);
     }

@@ -109,7 +109,7 @@ fn every_script_that_takes_a_size_explains_how_to_write_one() {
             );
         }
     }
-    assert_eq!(sized, 4);
+    assert_eq!(sized, 5);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 )]
 
 use std::cell::RefCell;
+use std::sync::{PoisonError, RwLock};
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
@@ -17,6 +18,9 @@ use seglab::script::{Interpreter, Scope};
 use seglab::session::Session;
 
 /// Run a script on a thread with a large stack, as the program does; its last value must be true.
+/// Who measures the memory of the process wants it for itself.
+static MEMORY: RwLock<()> = RwLock::new(());
+
 fn script(text: &'static str) {
     let work = move || {
         let folder = tempfile::tempdir().unwrap();
@@ -40,6 +44,7 @@ fn script(text: &'static str) {
 
 #[test]
 fn the_three_loops_compute_the_same_losses_bit_for_bit() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let data = data::scenes(#{ count: 6, size: [32, 48], seed: 3 });
@@ -71,6 +76,7 @@ fn the_three_loops_compute_the_same_losses_bit_for_bit() {
 
 #[test]
 fn a_closure_that_fails_and_losses_that_are_dropped_leave_nothing() {
+    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let data = data::scenes(#{ count: 4, size: [32, 32] });
@@ -92,6 +98,7 @@ fn a_closure_that_fails_and_losses_that_are_dropped_leave_nothing() {
 
 #[test]
 fn forwards_without_backward_keep_no_memory() {
+    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("relu"), nn::conv2d(8, 4)]);
@@ -116,6 +123,7 @@ fn resident() -> usize {
 
 #[test]
 fn memory_does_not_grow_over_two_thousand_steps() {
+    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
     let work = || {
         let folder = tempfile::tempdir().unwrap();
         let interpreter = Interpreter::new(Session::quiet(folder.path()));
@@ -146,6 +154,7 @@ fn memory_does_not_grow_over_two_thousand_steps() {
 
 #[test]
 fn gradients_reach_images_and_both_networks() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let make = || model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16, dropout: 0.0 });
@@ -180,6 +189,7 @@ fn gradients_reach_images_and_both_networks() {
 
 #[test]
 fn maps_added_by_hand_are_residual_layers_and_plain_graphs_stay() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let layers = [];
@@ -227,6 +237,7 @@ fn loss(nets: &[Segmenter; 2], images: &Tensor, tape: Option<&Tape>, precision: 
 
 #[test]
 fn the_tape_and_candles_graph_give_the_same_gradients() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     for precision in [Precision::F32, Precision::Bf16] {
         let images = Var::randn(0f32, 1.0, (2, 3, 32, 32), &Device::Cpu).unwrap();
         let nets = || [model(1), model(2)];

@@ -215,11 +215,7 @@ fn wrong_input_is_named() {
 
     let mut mixed = figure();
     mixed.line(&[1.0], &[1.0], LineOptions::default()).unwrap();
-    let text = mixed
-        .bars(&["a".into()], &[1.0], BarOptions::default())
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("cannot share its axes"), "{text}");
+    mixed.bars(&["a".into()], &[1.0], BarOptions::default()).unwrap();
     let text = mixed
         .image(Picture::new(1, 1, vec![0; 3]).unwrap())
         .unwrap_err()

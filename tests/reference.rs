@@ -49,6 +49,7 @@ fn every_example_runs() {
     for entry in &table().entries {
         for (i, example) in entry.examples().iter().enumerate() {
             let session = Session::quiet(folder.path());
+            session.set_overwrite(true); // several examples write the same file, each in a session of its own
             let interpreter = Interpreter::new(session);
             let name = format!("example {i} of {}", entry.signature());
             if let Err(report) = interpreter.run(&name, example, &mut Scope::new()) {

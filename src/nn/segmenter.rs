@@ -432,7 +432,9 @@ impl Segmenter {
             "the decay is {momentum}, expected 0 to 1 (0.99 is usual)"
         );
         let pairs = self.slots().iter().zip(model.slots());
+        // A part that both networks share is its own average.
         let pairs: Vec<_> = pairs
+            .filter(|(own, other)| !Arc::ptr_eq(own, other))
             .map(|(own, other)| (&own.var, other.var.as_detached_tensor()))
             .collect();
         average_all(&pairs, momentum)

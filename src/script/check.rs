@@ -326,7 +326,7 @@ mod tests {
             [
                 "s:1:11: 5 / 8 is 0, as both are integers (write 5.0 / 8)",
                 "s:2:12: 2 ^ 10 is 8, the exclusive or of their bits (powers are written 2 ** 10)",
-                "s:2:22: 1 / 3 is 0, as both are integers (write 1.0 / 3)",
+                "s:2:21: 1 / 3 is 0, as both are integers (write 1.0 / 3)",
             ]
         );
         let silent = "let a = 8 / 4 + 5.0 / 8 + 5 / 8.0; let n = 8; let b = n / 3; let c = n ^ 1; [a, b, c]";

@@ -118,7 +118,7 @@ impl Session {
             write::sweep(&folder);
         }
         if !self.0.written.borrow().contains(place.path()) {
-            let replaceable = self.0.overwrite.get() || place.is_replaceable()?;
+            let replaceable = self.0.overwrite.get() || self.goes_on() || place.is_replaceable()?;
             if !replaceable {
                 return Err(Error::file(
                     place.path(),

@@ -113,7 +113,10 @@ mod tests {
         };
         assert_eq!(name(&[("t", "0.1"), ("seed", "-1")]), "t=0.1,seed=-1");
         let (a, b) = (name(&[("data", "../a/b")]), name(&[("data", "../a_b")]));
-        assert!(a.starts_with("data=.._a_b-") && b == "data=.._a_b", "{a} {b}");
+        assert!(
+            a.starts_with("data=.._a_b-") && b.starts_with("data=.._a_b-") && a != b,
+            "{a} {b}"
+        );
         assert!(name(&[("x", &"y".repeat(500))]).len() < 120);
         assert!(!name(&[]).is_empty());
     }

@@ -118,7 +118,7 @@ fn numbers_read_later_are_those_of_the_processor() {
         let (folder, mut half) = run(&config, true);
         half.advance(4, &mut Hooks::default()).unwrap();
         assert_eq!((half.history().len(), half.status()), (4, Status::Paused));
-        let session = Session::quiet(folder.path());
+        let session = half.session().clone(); // its process holds the folder
         let path = folder.path().join(format!("{}/last.safetensors", half.name()));
         let val = Some(data().take(1, 0).unwrap());
         let mut rest = Run::load(&session, &path, Some(data()), val).unwrap();

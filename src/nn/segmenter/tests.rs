@@ -186,3 +186,17 @@ fn real_imagenet_weights_fill_the_first_half_of_a_resnet50() {
     let (_, bn) = model.state().unwrap().swap_remove(1);
     assert_eq!(numbers(&bn), numbers(&file.tensors["bn1.weight"]));
 }
+
+#[test]
+fn a_network_that_follows_itself_stays() {
+    let model = model(4);
+    let before = model.state().unwrap();
+    model.follow(&model, 0.5).unwrap();
+    let after = model.state().unwrap();
+    assert!(
+        before
+            .iter()
+            .zip(&after)
+            .all(|((_, a), (_, b))| numbers(a) == numbers(b))
+    );
+}

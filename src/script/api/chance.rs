@@ -5,7 +5,7 @@ use crate::script::prelude::*;
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
     table.global(entries! {
-        /// `n` evenly spaced numbers from `from` to `to`, both included.
+        /// Make `n` evenly spaced numbers from `from` to `to`, both included.
         /// ```
         /// assert_eq(linspace(0, 1, 5), [0, 0.25, 0.5, 0.75, 1]);
         /// ```

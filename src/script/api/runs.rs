@@ -62,7 +62,7 @@ pub fn declare(table: &mut Table) {
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
         /// let run = train::finetune(net, data, #{ steps: 2, batch_size: 2 });
-        /// assert_eq(runs::history(run_folder()).loss, run.history.loss);
+        /// assert_eq(runs::history(run_folder() + "/" + run.name).loss, run.history.loss);
         /// ```
         fn history(ctx, folder: String) -> Map {
             let place = ctx.session().input_path(&folder)?;

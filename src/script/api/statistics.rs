@@ -113,8 +113,10 @@ pub fn declare(table: &mut Table) {
             }
             Ok(out)
         }
-        /// Compare two methods by pairs of results (the same seeds): `difference` of the means, `low` and `high` of its 95 % bootstrap
-        /// interval, and `p`, how often chance alone gives a difference as large, of either sign.
+        /// Compare two methods by pairs of results, such as those of the same seeds.
+        ///
+        /// The map has the `difference` of the means, `low` and `high` of its 95 % bootstrap interval, and `p`, how often chance alone
+        /// gives a difference as large, of either sign.
         /// ```
         /// let c = stats::paired([0.5, 0.6, 0.55, 0.58], [0.4, 0.5, 0.44, 0.5]);
         /// assert_close(c.difference, 0.0975);

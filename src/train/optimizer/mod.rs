@@ -406,7 +406,7 @@ mod tests {
                 .unwrap_or_default()
         };
         assert!(text(r#"{"groups": {"head": 2}}"#).contains("\"head\""));
-        assert!(text(r#"{"momentum": 1.5}"#).contains("momentum is 1.5"));
+        assert!(text(r#"{"momentum": 1.5}"#).contains("momentum 1.5, expected a number from 0 to below 1"));
         assert!(text(r#"{"nesterov": true}"#).contains("nesterov needs"));
         assert!(
             parse(r#"{"lr_rate": 1}"#)
