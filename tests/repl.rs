@@ -76,7 +76,7 @@ fn tab_completes_and_hints_show_the_signature() {
     t.send("1 }).shape\r").unwrap();
     t.expect("\n[2]").unwrap();
     t.send("tensor::full(").unwrap();
-    t.expect("value: float").unwrap();
+    t.expect("value: Tensor or float").unwrap();
 }
 
 /// What stands on the screen after Ctrl-C on a half-typed call is what was typed, without the hint behind it.
@@ -85,7 +85,7 @@ fn an_interrupted_line_keeps_no_hint() {
     let folder = folder();
     let mut t = start(folder.path());
     t.send("tensor::full(").unwrap();
-    t.expect("value: float").unwrap();
+    t.expect("value: Tensor or float").unwrap();
     t.send("\x03").unwrap();
     // the line is drawn anew, to its end and nothing behind it
     let seen = t.expect(READ).unwrap();

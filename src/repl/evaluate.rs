@@ -119,7 +119,8 @@ impl Evaluator {
         let ast = self.interpreter.compile("%timeit", text, &self.scope)?;
         let mut times = Vec::new();
         let mut result = Ok(Dynamic::UNIT);
-        while result.is_ok() && times.iter().sum::<f64>() < seconds {
+        let begun = Instant::now();
+        while result.is_ok() && begun.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
             result = self.interpreter.run_ast("%timeit", &ast, &mut self.scope);
             times.push(start.elapsed().as_secs_f64());
