@@ -138,8 +138,8 @@ impl Session {
         for name in names {
             let place = self.0.folder.borrow().join(&name);
             let own = self.0.claimed.borrow().contains(&absolute(&place));
-            let free = self.0.overwrite.get() || self.goes_on() || !taken(&place);
-            if !own && free && self.claim(&place) {
+            let free = || self.0.overwrite.get() || self.goes_on() || !taken(&place);
+            if !own && free() && self.claim(&place) {
                 return name;
             }
         }
