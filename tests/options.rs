@@ -30,7 +30,7 @@ const DATA: &str = ".arg.default";
 
 /// Options that are no numbers (names, colours), and lists whose message says "not finite" without naming one; they are tested where
 /// they are read.
-const OTHERS: [&str; 4] = ["latex", "stats::summary", "save", "batches"];
+const OTHERS: [&str; 5] = ["latex", "stats::summary", "save", "show", "batches"];
 
 /// Bounds that need not bind: these may be infinite, though not NaN.
 const INFINITE: [&str; 2] = ["Tensor.clamp.min", "Tensor.clamp.max"];
