@@ -80,7 +80,7 @@ fn what_is_typed_ahead_is_drawn_once() {
     t.expect("[5]>").unwrap();
     // afterwards hints and colours are there again
     t.send("tensor::full(").unwrap();
-    t.expect("value: float").unwrap();
+    t.expect("value: Tensor or float").unwrap();
 }
 
 #[test]
