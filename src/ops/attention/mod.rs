@@ -16,8 +16,8 @@ operation! {
 /// cut into `heads` groups of d, for each group `sum_j softmax_j(q_i . k_j / sqrt d) v_j`.
 ///
 /// Shapes: query `[n, c, h, w]`, key and value `[n, c, h', w']`, result as the query. Cost: `4 n c hw h'w'` operations forward;
-/// the `n heads hw h'w'` weights are kept for the backward pass. The products are f32 at every precision; on a GPU maps of bf16 are
-/// multiplied in bf16 with sums in f32.
+/// on the processor the `n heads hw h'w'` weights are computed again for the backward pass, block by block, on a GPU they are kept.
+/// The products are f32 at every precision; on a GPU maps of bf16 are multiplied in bf16 with sums in f32.
 ///
 /// # Errors
 /// Shapes that do not fit; channels that `heads` does not divide.
@@ -42,29 +42,40 @@ pub fn attention(graph, query: &Tensor, key: &Tensor, value: &Tensor, heads: usi
         arguments: 3,
         result: false,
     };
+    let sizes = Sizes {
+        heads: q[0] * heads,
+        channels: q[1] / heads,
+        queries: q[2] * q[3],
+        keys,
+    };
     Ok(by_dtype!(query, "attention", T => {
-        let scores = split(&query, heads)?.t()?.matmul(&split(&key, heads)?)?;
-        let weights = plain(cpu::softmax::<T>(&View::<T>::of(&scores)?, keys, scale), scores.shape());
-        let result = split(&value, heads)?.matmul(&weights.t()?)?;
-        let output = output(View::<T>::of(&result)?.to_vec(), query.shape());
+        let (result, sums) = {
+            let (q, k, v) = (View::<T>::of(&query)?, View::<T>::of(&key)?, View::<T>::of(&value)?);
+            cpu::forward::<T>(sizes, [&*q, &*k, &*v], scale)
+        };
+        let output = output(result, query.shape());
         let arguments = [&query, &key, &value];
         graph.record_what("attention", &arguments, needs, output, move |arguments, _, gradient| {
             let (query, key, value) = (arguments[0], arguments[1], arguments[2]);
-            let dy = split(gradient, heads)?;
-            let by_weights = dy.t()?.matmul(&split(value, heads)?)?;
-            let by_scores = {
-                let (p, dp) = (View::<T>::of(&weights)?, View::<T>::of(&by_weights)?);
-                plain(cpu::softmax_backward::<T>(&p, &dp, keys, scale), weights.shape())
-            };
-            let each = [
-                split(key, heads)?.matmul(&by_scores.t()?)?.reshape(query.shape())?,
-                split(query, heads)?.matmul(&by_scores)?.reshape(key.shape())?,
-                dy.matmul(&weights)?.reshape(value.shape())?,
-            ];
-            Ok(each.into_iter().map(Some).collect())
+            let (q, k, v) = (View::<T>::of(query)?, View::<T>::of(key)?, View::<T>::of(value)?);
+            let dy = View::<T>::of(gradient)?;
+            let gradients = cpu::backward::<T>(sizes, [&*q, &*k, &*v], &sums, &dy, scale);
+            let each = gradients.into_iter().zip([query, key, value]);
+            Ok(each.map(|(gradient, map)| Some(plain(gradient, map.shape()))).collect())
         })
     })?)
 }
+}
+
+/// Sizes of an attention on the processor.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Heads of all images together.
+    heads: usize,
+    /// Channels of a head.
+    channels: usize,
+    queries: usize,
+    keys: usize,
 }
 
 /// A map [n, heads d, h, w] as matrices [n heads, d, hw], outside any graph.
