@@ -19,16 +19,22 @@ pub enum Architecture {
     Unet,
     /// SegFormer (Xie et al. 2021) with the names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`.
     Segformer,
+    /// A linear classifier of patches (Oquab et al. 2023) with the names and the arithmetic of DINOv2's own.
+    Linear,
+    /// DPT (Ranftl et al. 2021) with the names and the arithmetic of UniMatch V2's (Yang et al. 2025).
+    Dpt,
 }
 
 impl Architecture {
     /// Every architecture with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, Architecture); 5] = [
+    pub const ALL: [(&'static str, Architecture); 7] = [
         ("deeplabv3plus", Architecture::DeepLabV3Plus),
         ("deeplabv3", Architecture::DeepLabV3),
         ("fcn", Architecture::Fcn),
         ("unet", Architecture::Unet),
         ("segformer", Architecture::Segformer),
+        ("linear", Architecture::Linear),
+        ("dpt", Architecture::Dpt),
     ];
 
     /// The architecture of this name; the error lists the valid names.
@@ -44,20 +50,35 @@ impl Architecture {
             Architecture::Fcn => "fcn",
             Architecture::Unet => "unet",
             Architecture::Segformer => "segformer",
+            Architecture::Linear => "linear",
+            Architecture::Dpt => "dpt",
         }
     }
 
     /// The encoders it can have, with their names.
     pub fn encoders(self) -> &'static [(&'static str, EncoderKind)] {
-        let (resnets, mits) = EncoderKind::ALL.split_at(4);
+        let (resnets, others) = EncoderKind::ALL.split_at(4);
+        let (mits, vits) = others.split_at(6);
         match self {
             Architecture::Segformer => mits,
+            Architecture::Linear | Architecture::Dpt => vits,
             _ => resnets,
         }
     }
 }
 
-/// The encoders: ResNet (7x7 stem, torchvision's parameter names) and Mix Transformer (Hugging Face's).
+/// The kinds of encoders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Residual networks with a 7x7 stem.
+    ResNet,
+    /// Mix Transformers, SegFormer's.
+    Mit,
+    /// Vision Transformers, DINOv2's.
+    Vit,
+}
+
+/// The encoders: ResNet (7x7 stem, torchvision's parameter names), Mix Transformer and DINOv2 (Hugging Face's).
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderKind {
@@ -87,11 +108,29 @@ pub enum EncoderKind {
     /// 3, 6, 40, 3 blocks.
     #[serde(rename = "mit_b5")]
     MitB5,
+    /// 12 blocks of 384 channels; 22.1 million parameters.
+    #[serde(rename = "dinov2_vits14")]
+    DinoV2S,
+    /// 12 blocks of 768 channels; 86.6 million parameters.
+    #[serde(rename = "dinov2_vitb14")]
+    DinoV2B,
+    /// 24 blocks of 1024 channels; 304 million parameters.
+    #[serde(rename = "dinov2_vitl14")]
+    DinoV2L,
+    /// The small one with four registers.
+    #[serde(rename = "dinov2_vits14_reg")]
+    DinoV2SReg,
+    /// The base one with four registers.
+    #[serde(rename = "dinov2_vitb14_reg")]
+    DinoV2BReg,
+    /// The large one with four registers.
+    #[serde(rename = "dinov2_vitl14_reg")]
+    DinoV2LReg,
 }
 
 impl EncoderKind {
     /// Every encoder with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, EncoderKind); 10] = [
+    pub const ALL: [(&'static str, EncoderKind); 16] = [
         ("resnet18", EncoderKind::Resnet18),
         ("resnet34", EncoderKind::Resnet34),
         ("resnet50", EncoderKind::Resnet50),
@@ -102,6 +141,12 @@ impl EncoderKind {
         ("mit_b3", EncoderKind::MitB3),
         ("mit_b4", EncoderKind::MitB4),
         ("mit_b5", EncoderKind::MitB5),
+        ("dinov2_vits14", EncoderKind::DinoV2S),
+        ("dinov2_vitb14", EncoderKind::DinoV2B),
+        ("dinov2_vitl14", EncoderKind::DinoV2L),
+        ("dinov2_vits14_reg", EncoderKind::DinoV2SReg),
+        ("dinov2_vitb14_reg", EncoderKind::DinoV2BReg),
+        ("dinov2_vitl14_reg", EncoderKind::DinoV2LReg),
     ];
 
     /// The encoder of this name for this architecture; the error lists the valid names.
@@ -122,10 +167,45 @@ impl EncoderKind {
             EncoderKind::MitB3 => "mit_b3",
             EncoderKind::MitB4 => "mit_b4",
             EncoderKind::MitB5 => "mit_b5",
+            EncoderKind::DinoV2S => "dinov2_vits14",
+            EncoderKind::DinoV2B => "dinov2_vitb14",
+            EncoderKind::DinoV2L => "dinov2_vitl14",
+            EncoderKind::DinoV2SReg => "dinov2_vits14_reg",
+            EncoderKind::DinoV2BReg => "dinov2_vitb14_reg",
+            EncoderKind::DinoV2LReg => "dinov2_vitl14_reg",
         }
     }
 
-    /// Blocks in each of the four stages.
+    /// What kind of encoder it is.
+    pub fn family(self) -> Family {
+        match self {
+            EncoderKind::Resnet18 | EncoderKind::Resnet34 | EncoderKind::Resnet50 | EncoderKind::Resnet101 => {
+                Family::ResNet
+            }
+            EncoderKind::MitB0
+            | EncoderKind::MitB1
+            | EncoderKind::MitB2
+            | EncoderKind::MitB3
+            | EncoderKind::MitB4
+            | EncoderKind::MitB5 => Family::Mit,
+            EncoderKind::DinoV2S
+            | EncoderKind::DinoV2B
+            | EncoderKind::DinoV2L
+            | EncoderKind::DinoV2SReg
+            | EncoderKind::DinoV2BReg
+            | EncoderKind::DinoV2LReg => Family::Vit,
+        }
+    }
+
+    /// Of what the sides of the images must be multiples.
+    pub fn multiple(self) -> usize {
+        match self.family() {
+            Family::Vit => super::vit::PATCH,
+            Family::ResNet | Family::Mit => 1,
+        }
+    }
+
+    /// Blocks in each of the four stages; of a Vision Transformer those from one map to the next.
     pub fn blocks(self) -> [usize; 4] {
         match self {
             EncoderKind::Resnet18 | EncoderKind::MitB0 | EncoderKind::MitB1 => [2, 2, 2, 2],
@@ -134,6 +214,10 @@ impl EncoderKind {
             EncoderKind::MitB3 => [3, 4, 18, 3],
             EncoderKind::MitB4 => [3, 8, 27, 3],
             EncoderKind::MitB5 => [3, 6, 40, 3],
+            EncoderKind::DinoV2S | EncoderKind::DinoV2B | EncoderKind::DinoV2SReg | EncoderKind::DinoV2BReg => {
+                [3, 3, 3, 3]
+            }
+            EncoderKind::DinoV2L | EncoderKind::DinoV2LReg => [5, 7, 6, 6],
         }
     }
 
@@ -142,12 +226,15 @@ impl EncoderKind {
         matches!(self, EncoderKind::Resnet50 | EncoderKind::Resnet101)
     }
 
-    /// Channels of what the first stage takes (the stem's map; the image for a Mix Transformer) and of the four stages.
+    /// Channels of what the first stage takes (the stem's map; the image for a transformer) and of the four stages.
     pub fn channels(self) -> [usize; 5] {
         match self {
             EncoderKind::Resnet18 | EncoderKind::Resnet34 => [64, 64, 128, 256, 512],
             EncoderKind::Resnet50 | EncoderKind::Resnet101 => [64, 256, 512, 1024, 2048],
             EncoderKind::MitB0 => [3, 32, 64, 160, 256],
+            EncoderKind::DinoV2S | EncoderKind::DinoV2SReg => [3, 384, 384, 384, 384],
+            EncoderKind::DinoV2B | EncoderKind::DinoV2BReg => [3, 768, 768, 768, 768],
+            EncoderKind::DinoV2L | EncoderKind::DinoV2LReg => [3, 1024, 1024, 1024, 1024],
             _ => [3, 64, 128, 320, 512],
         }
     }
@@ -187,6 +274,9 @@ impl Default for ProjectionConfig {
 /// | `separable` | yes | no | not used | not used | not used |
 /// | `dropout` | 0.5 | 0.5 | 0.1 | not used | 0.1 |
 /// | `drop_path` | not used | not used | not used | not used | 0.1 |
+///
+/// Of `linear` and `dpt` the output stride is 14, the only one; `decoder_channels` is that of the encoder (`linear`, the only one) or 64,
+/// 128, 256 for the three sizes (`dpt`); `drop_path` is 0, `dropout` is not used.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
@@ -196,7 +286,7 @@ pub struct ModelConfig {
     pub encoder: EncoderKind,
     /// Number of classes: the channels of the logits.
     pub classes: usize,
-    /// Stride of the encoder's last map: 8, 16 or 32. Below 32 the last stages use dilation instead of stride.
+    /// Stride of the encoder's last map: 8, 16 or 32; below 32 the last stages use dilation instead of stride. 14 for a Vision Transformer.
     pub output_stride: usize,
     /// Channels of the decoder.
     pub decoder_channels: usize,
@@ -206,10 +296,13 @@ pub struct ModelConfig {
     pub separable: bool,
     /// Dropout probability in the decoder while training.
     pub dropout: f64,
-    /// Stochastic depth while training (Mix Transformer): the probability that a branch of the last block is left out; it
+    /// Stochastic depth while training (transformers): the probability that a branch of the last block is left out; it
     /// rises in even steps from 0 in the first block.
     #[serde(default)]
     pub drop_path: f64,
+    /// The encoder stays as it is: its parameters are frozen, and it runs as in evaluation.
+    #[serde(default)]
+    pub frozen: bool,
     /// The projection head.
     pub projection: ProjectionConfig,
 }
@@ -227,6 +320,12 @@ impl ModelConfig {
                 EncoderKind::MitB0 | EncoderKind::MitB1 => (32, 256, 0.1),
                 _ => (32, 768, 0.1),
             },
+            Architecture::Linear => (14, last, 0.0),
+            Architecture::Dpt => match last {
+                384 => (14, 64, 0.0),
+                768 => (14, 128, 0.0),
+                _ => (14, 256, 0.0),
+            },
         };
         ModelConfig {
             architecture,
@@ -242,6 +341,7 @@ impl ModelConfig {
             } else {
                 0.0
             },
+            frozen: false,
             projection: ProjectionConfig::default(),
         }
     }
@@ -250,11 +350,6 @@ impl ModelConfig {
     pub fn check(&self) -> Result<()> {
         let name = self.architecture.name();
         EncoderKind::from_name(self.architecture, self.encoder.name())?;
-        ensure!(
-            self.architecture != Architecture::Segformer || self.output_stride == 32,
-            "{name}: output_stride is {}, expected 32",
-            self.output_stride
-        );
         ensure!(
             (0.0..1.0).contains(&self.drop_path),
             "{name}: drop_path is {}, expected a probability from 0 up to but not including 1",
@@ -265,10 +360,28 @@ impl ModelConfig {
             "{name}: classes is {}, expected 1 to 65536",
             self.classes
         );
+        let (possible, strides): (&[usize], _) = match self.encoder.family() {
+            Family::ResNet => (&[8, 16, 32], "8, 16 or 32"),
+            Family::Mit => (&[32], "32"),
+            Family::Vit => (&[14], "14"),
+        };
         ensure!(
-            matches!(self.output_stride, 8 | 16 | 32),
-            "{name}: output_stride is {}, expected 8, 16 or 32",
+            possible.contains(&self.output_stride),
+            "{name}: output_stride is {}, expected {strides}",
             self.output_stride
+        );
+        ensure!(
+            !self.frozen || self.encoder.family() == Family::Vit,
+            "{name}: frozen is for encoders without batch norm, such as dinov2_vits14; of {} freeze(prefix) keeps the parameters, and \
+             frozen_norm of the loops the statistics",
+            self.encoder.name()
+        );
+        let [.., last] = self.encoder.channels();
+        ensure!(
+            self.architecture != Architecture::Linear || self.decoder_channels == last,
+            "{name}: decoder_channels is {}, expected {last}, the channels of {}",
+            self.decoder_channels,
+            self.encoder.name()
         );
         let least = if self.architecture == Architecture::Unet { 16 } else { 1 };
         ensure!(

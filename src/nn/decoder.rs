@@ -5,8 +5,10 @@ use candle_core::Tensor;
 use super::config::{Architecture, ModelConfig};
 use super::deeplabv3::DeepLabV3;
 use super::deeplabv3plus::DeepLabV3Plus;
+use super::dpt::Dpt;
 use super::fcn::Fcn;
 use super::init::ConvInit;
+use super::linear_head::LinearHead;
 use super::param::Builder;
 use super::pass::Pass;
 use super::resnet::{Dilation, Pyramid};
@@ -21,6 +23,8 @@ pub(super) enum Decoder {
     Fcn(Fcn),
     Unet(Unet),
     Segformer(Segformer),
+    Linear(LinearHead),
+    Dpt(Box<Dpt>),
 }
 
 /// What an architecture calls its parts and how its classifier works.
@@ -66,7 +70,21 @@ impl Conventions {
                 stage: "segformer.encoder.block.0",
                 decoder: "decode_head",
                 classifier: "decode_head.classifier",
-                init: ConvInit::Segformer,
+                init: ConvInit::Transformer,
+                ..Self::of(Architecture::Fcn)
+            },
+            Architecture::Linear => Conventions {
+                stage: "backbone.encoder.layer.0",
+                decoder: "decode_head",
+                classifier: "decode_head.conv_seg",
+                init: ConvInit::Classifier,
+                ..Self::of(Architecture::Fcn)
+            },
+            Architecture::Dpt => Conventions {
+                stage: "backbone.encoder.layer.0",
+                decoder: "head",
+                classifier: "head.scratch.output_conv.2",
+                align_corners: true,
                 ..Self::of(Architecture::Fcn)
             },
             Architecture::DeepLabV3 | Architecture::Fcn => Conventions {
@@ -91,6 +109,8 @@ impl Decoder {
             Architecture::Fcn => Decoder::Fcn(Fcn::new(builder, config)?),
             Architecture::Unet => Decoder::Unet(Unet::new(builder, config)?),
             Architecture::Segformer => Decoder::Segformer(Segformer::new(builder, config)?),
+            Architecture::Linear => Decoder::Linear(LinearHead::new(builder, config)?),
+            Architecture::Dpt => Decoder::Dpt(Box::new(Dpt::new(builder, config)?)),
         })
     }
 
@@ -102,17 +122,22 @@ impl Decoder {
             Decoder::Fcn(decoder) => decoder.forward(pyramid, pass),
             Decoder::Unet(decoder) => decoder.forward(pyramid, size, pass),
             Decoder::Segformer(decoder) => decoder.forward(pyramid, pass),
+            Decoder::Linear(decoder) => decoder.forward(pyramid, pass),
+            Decoder::Dpt(decoder) => decoder.forward(pyramid, pass),
         }
     }
 
     /// Channels and stride of the decoder's map.
-    pub(super) fn output(config: &ModelConfig) -> (usize, usize) {
+    pub(super) fn output(config: &ModelConfig) -> (usize, f64) {
         match config.architecture {
-            Architecture::DeepLabV3Plus | Architecture::Segformer => (config.decoder_channels, 4),
-            Architecture::DeepLabV3 | Architecture::Fcn => (config.decoder_channels, config.output_stride),
+            Architecture::DeepLabV3Plus | Architecture::Segformer => (config.decoder_channels, 4.0),
+            Architecture::DeepLabV3 | Architecture::Fcn | Architecture::Linear => {
+                (config.decoder_channels, config.output_stride as f64)
+            }
+            Architecture::Dpt => (config.decoder_channels, config.output_stride as f64 / 8.0),
             Architecture::Unet => {
                 let [.., last] = Unet::channels(config);
-                (last, 1)
+                (last, 1.0)
             }
         }
     }

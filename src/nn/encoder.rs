@@ -1,11 +1,12 @@
 //! The encoders behind one face.
 
-use super::config::{Architecture, EncoderKind, ModelConfig};
+use super::config::{EncoderKind, Family, ModelConfig};
 use super::decoder::Conventions;
 use super::mit::Mit;
 use super::param::Builder;
 use super::pass::Pass;
-use super::resnet::{Pyramid, ResNet};
+use super::resnet::{Dilation, Pyramid, ResNet};
+use super::vit::{PATCH, Vit, VitConfig};
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -13,6 +14,7 @@ use candle_core::Tensor;
 pub(super) enum Encoder {
     ResNet(ResNet),
     Mit(Mit),
+    Vit(Vit),
 }
 
 /// One line of the summary's table.
@@ -27,15 +29,22 @@ pub(super) struct Part {
 impl Encoder {
     pub(super) fn new(builder: &mut Builder, config: &ModelConfig) -> Result<Self> {
         let conventions = Conventions::of(config.architecture);
-        let name = conventions.encoder;
-        Ok(match config.architecture {
-            Architecture::Segformer => Encoder::Mit(Mit::new(builder, name, config)?),
+        Self::named(builder, conventions.encoder, config, conventions.dilation)
+    }
+
+    /// The encoder of `config`, the names of whose tensors begin with `name`.
+    pub(super) fn named(builder: &mut Builder, name: &str, config: &ModelConfig, dilation: Dilation) -> Result<Self> {
+        if let Some(vit) = VitConfig::of(config.encoder, config.drop_path) {
+            return Ok(Encoder::Vit(Vit::new(builder, name, &vit)?));
+        }
+        Ok(match config.encoder.family() {
+            Family::Mit => Encoder::Mit(Mit::new(builder, name, config)?),
             _ => Encoder::ResNet(ResNet::new(
                 builder,
                 name,
                 config.encoder,
                 config.output_stride,
-                conventions.dilation,
+                dilation,
             )?),
         })
     }
@@ -44,6 +53,7 @@ impl Encoder {
         match self {
             Encoder::ResNet(encoder) => encoder.forward(images, pass),
             Encoder::Mit(encoder) => encoder.forward(images, pass),
+            Encoder::Vit(encoder) => encoder.forward(images, pass),
         }
     }
 
@@ -54,17 +64,20 @@ impl Encoder {
         } else {
             format!("{name}.")
         };
-        let stage = |i: usize| match self {
-            Encoder::ResNet(_) => vec![format!("{dotted}layer{}", i + 1)],
-            Encoder::Mit(_) => ["block", "patch_embeddings", "layer_norm"]
-                .map(|part| format!("{dotted}{part}.{i}"))
-                .to_vec(),
-        };
-        let stem = match self {
-            Encoder::ResNet(_) => Some(vec![format!("{dotted}conv1"), format!("{dotted}bn1")]),
-            Encoder::Mit(_) => None,
-        };
-        stem.into_iter().chain((0..kind.blocks().len()).map(stage)).collect()
+        let stages = 0..kind.blocks().len();
+        match self {
+            Encoder::ResNet(_) => {
+                let stem = vec![format!("{dotted}conv1"), format!("{dotted}bn1")];
+                let stages = stages.map(|i| vec![format!("{dotted}layer{}", i + 1)]);
+                std::iter::once(stem).chain(stages).collect()
+            }
+            Encoder::Mit(_) => {
+                let parts = ["block", "patch_embeddings", "layer_norm"];
+                let stage = |i: usize| parts.map(|part| format!("{dotted}{part}.{i}")).to_vec();
+                stages.map(stage).collect()
+            }
+            Encoder::Vit(encoder) => encoder.stage_names(&dotted),
+        }
     }
 
     /// The parts from fine to coarse.
@@ -72,17 +85,55 @@ impl Encoder {
         let name = Conventions::of(config.architecture).encoder;
         let [stem, stages @ ..] = config.encoder.channels();
         let names = self.stage_names(name, config.encoder);
-        let (channels, strides): (Vec<usize>, Vec<usize>) = match self {
-            Encoder::ResNet(encoder) => (std::iter::once(stem).chain(stages).collect(), encoder.strides.to_vec()),
-            Encoder::Mit(_) => (stages.to_vec(), (0..4).map(|i| 4 << i).collect()),
-        };
-        let parts = names.into_iter().zip(channels.into_iter().zip(strides));
-        let part = |(prefixes, (channels, stride)): (Vec<String>, (usize, usize))| Part {
+        let part = |prefixes: Vec<String>, channels: usize, stride: usize| Part {
             name: prefixes[0].clone(),
             prefixes,
             channels,
             stride,
         };
-        parts.map(part).collect()
+        match self {
+            Encoder::ResNet(encoder) => {
+                let channels = std::iter::once(stem).chain(stages).zip(encoder.strides);
+                names
+                    .into_iter()
+                    .zip(channels)
+                    .map(|(n, (c, s))| part(n, c, s))
+                    .collect()
+            }
+            Encoder::Mit(_) => {
+                let strides = (0..4).map(|i| 4 << i);
+                let channels = stages.into_iter().zip(strides);
+                names
+                    .into_iter()
+                    .zip(channels)
+                    .map(|(n, (c, s))| part(n, c, s))
+                    .collect()
+            }
+            // the blocks up to the next map; the embeddings go with the first
+            Encoder::Vit(_) => {
+                let mut names = names.into_iter();
+                let mut first = names.next().unwrap_or_default();
+                let mut block = 0;
+                let mut group = |count: usize| {
+                    let range = format!("{name}.encoder.layer.{block}-{}", block + count - 1);
+                    block += count;
+                    let mut prefixes = std::mem::take(&mut first);
+                    prefixes.extend(names.by_ref().take(count).flatten());
+                    Part {
+                        name: range,
+                        prefixes,
+                        channels: stem,
+                        stride: PATCH,
+                    }
+                };
+                let blocks = config.encoder.blocks().into_iter();
+                let parts = blocks.map(&mut group).collect::<Vec<_>>();
+                parts
+                    .into_iter()
+                    .zip(stages)
+                    .map(|(part, channels)| Part { channels, ..part })
+                    .collect()
+            }
+        }
     }
 }

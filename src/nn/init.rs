@@ -39,8 +39,10 @@ pub(super) enum ConvInit {
     Decoder,
     /// `initialize_head` of segmentation_models_pytorch: uniform in +-sqrt(6 / ((in + out) k)), bias 0.
     Head,
-    /// Hugging Face's SegFormer: normal, sd 0.02, bias 0.
-    Segformer,
+    /// Hugging Face's transformers: normal, sd 0.02, bias 0.
+    Transformer,
+    /// `cls_seg` of OpenMMLab's heads: normal, sd 0.01, bias 0.
+    Classifier,
 }
 
 impl ConvInit {
@@ -55,7 +57,8 @@ impl ConvInit {
             }
             ConvInit::ResNet => (Init::Normal((2.0 / fan_out).sqrt()), Init::Zero),
             ConvInit::Decoder => (Init::Uniform((6.0 / fan_in).sqrt()), Init::Zero),
-            ConvInit::Segformer => (Init::Normal(0.02), Init::Zero),
+            ConvInit::Transformer => (Init::Normal(0.02), Init::Zero),
+            ConvInit::Classifier => (Init::Normal(0.01), Init::Zero),
             ConvInit::Head => (Init::Uniform((6.0 / (fan_in + fan_out)).sqrt()), Init::Zero),
         }
     }

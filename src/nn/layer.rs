@@ -125,7 +125,7 @@ pub(super) struct Linear {
 
 impl Linear {
     pub(super) fn new(builder: &mut Builder, name: &str, input: usize, output: usize) -> Result<Self> {
-        let (weight, bias) = ConvInit::Segformer.rules([output, input, 1, 1]);
+        let (weight, bias) = ConvInit::Transformer.rules([output, input, 1, 1]);
         Ok(Linear {
             weight: builder.parameter(format!("{name}.weight"), &[output, input], weight)?,
             bias: builder.parameter(format!("{name}.bias"), &[output], bias)?,
@@ -137,25 +137,42 @@ impl Linear {
         pass.graph()
             .linear(x, &self.weight.tensor(pass), &self.bias.tensor(pass))
     }
+
+    /// The layer with each channel of its result multiplied by `scale` [out]: a product with the parameters, which are fewer numbers
+    /// than a map.
+    pub(super) fn forward_scaled(&self, x: &Tensor, scale: &Tensor, pass: &Pass) -> Result<Tensor> {
+        pass.go_on()?;
+        let weight = self.weight.tensor(pass).broadcast_mul(&scale.unsqueeze(1)?)?;
+        let bias = (self.bias.tensor(pass) * scale)?;
+        pass.graph().linear(x, &weight, &bias)
+    }
 }
 
-/// Layer norm over the channels of [n, c, h, w] with eps 1e-5 (PyTorch's default): `NAME.weight` and `NAME.bias`, each [c].
+/// Layer norm over the channels of [n, c, h, w]: `NAME.weight` and `NAME.bias`, each [c].
 pub(super) struct LayerNorm {
     weight: Arc<Slot>,
     bias: Arc<Slot>,
+    eps: f64,
 }
 
 impl LayerNorm {
+    /// With eps 1e-5, PyTorch's default.
     pub(super) fn new(builder: &mut Builder, name: &str, channels: usize) -> Result<Self> {
         Ok(LayerNorm {
             weight: builder.parameter(format!("{name}.weight"), &[channels], Init::One)?,
             bias: builder.parameter(format!("{name}.bias"), &[channels], Init::Zero)?,
+            eps: 1e-5,
         })
+    }
+
+    /// The same norm with another eps.
+    pub(super) fn with_eps(self, eps: f64) -> Self {
+        LayerNorm { eps, ..self }
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
-        pass.graph().layer_norm(x, &weight, &bias, 1e-5)
+        pass.graph().layer_norm(x, &weight, &bias, self.eps)
     }
 }
 
@@ -231,4 +248,17 @@ pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
         Some(random) => pass.graph().dropout(&x, p, &mut random.borrow_mut()),
         None => fail!("forward: dropout {p} in training mode needs a random state; pass one, or set dropout to 0"),
     }
+}
+
+/// What a branch that is left out with probability `p` while training counts in each image: 0, or so much that its mean is 1.
+pub(super) fn drop_path(p: f64, images: usize, pass: &Pass) -> Result<Vec<f64>> {
+    if !pass.training || p == 0.0 {
+        return Ok(vec![1.0; images]);
+    }
+    let Some(random) = pass.random else {
+        fail!("forward: drop_path {p} in training mode needs a random state; pass one, or set drop_path to 0")
+    };
+    let mut random = random.borrow_mut();
+    let factor = |_| if random.unit() < p { 0.0 } else { 1.0 / (1.0 - p) };
+    Ok((0..images).map(factor).collect())
 }

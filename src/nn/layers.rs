@@ -5,14 +5,13 @@ use std::rc::Rc;
 use candle_core::{DType, Tensor, Var};
 use candle_nn::{Activation as CandleActivation, Module as _};
 
-use super::config::{Architecture, EncoderKind, ModelConfig};
+use super::config::{Architecture, EncoderKind, Family, ModelConfig};
 use super::encoder::Encoder;
 use super::init::{ConvInit, Init};
-use super::mit::Mit;
 use super::module::Network;
 use super::param::{Builder, Slot};
 use super::pass::Pass;
-use super::resnet::{Dilation, ResNet};
+use super::resnet::Dilation;
 use crate::error::{Result, choose};
 use crate::ops::{BatchNormOptions, BatchNormState, Conv2dOptions};
 use crate::{ensure, fail};
@@ -74,8 +73,8 @@ pub enum Layer {
     Sequential,
     /// The input plus what a layer makes of it.
     Residual,
-    /// The encoder of a segmentation network; gives its maps from fine to coarse.
-    Encoder(EncoderKind, usize),
+    /// The encoder of a segmentation network, perhaps of another output stride; gives its maps from fine to coarse.
+    Encoder(EncoderKind, Option<usize>),
     /// Whatever its author computes from its parts.
     Block(Rc<dyn Network>),
 }
@@ -202,19 +201,17 @@ impl Layer {
                 "upsample: the scale is {scale}, expected a number above 0, up to 64"
             ),
             Layer::Encoder(kind, output_stride) => {
-                let mit = Architecture::Segformer.encoders().iter().any(|(_, k)| k == kind);
-                let architecture = if mit {
-                    Architecture::Segformer
-                } else {
-                    Architecture::Unet
+                let architecture = match kind.family() {
+                    Family::ResNet => Architecture::Unet,
+                    Family::Mit => Architecture::Segformer,
+                    Family::Vit => Architecture::Linear,
                 };
                 let mut config = ModelConfig::new(architecture, *kind, 1);
-                config.output_stride = *output_stride;
+                if let Some(stride) = output_stride {
+                    config.output_stride = *stride;
+                }
                 config.check()?;
-                return Ok(Some(match mit {
-                    true => Encoder::Mit(Mit::new(builder, "", &config)?),
-                    false => Encoder::ResNet(ResNet::new(builder, "", *kind, *output_stride, Dilation::WholeStage)?),
-                }));
+                return Ok(Some(Encoder::named(builder, "", &config, Dilation::WholeStage)?));
             }
             Layer::Activation(_)
             | Layer::MaxPool(_)

@@ -8,6 +8,7 @@ use candle_core::Tensor;
 
 use super::decoder::Conventions;
 use super::param::Slot;
+use super::vit::published;
 use crate::error::Result;
 use crate::{fail, ops};
 
@@ -124,7 +125,12 @@ pub(super) fn load(
     let ours: HashMap<&str, &Arc<Slot>> = slots.iter().map(|s| (s.name.as_str(), s)).collect();
     check_given(slots, map, options)?;
     let named = |change: &Change| -> BTreeMap<String, &Tensor> {
-        let name = |n: &str| change.apply(n, &options.rename);
+        let name = |n: &str| {
+            let name = change.apply(n, &options.rename);
+            published(&name)
+                .filter(|n| ours.contains_key(n.as_str()))
+                .unwrap_or(name)
+        };
         map.iter().map(|(n, t)| (name(n), t)).collect()
     };
     let mut theirs = BTreeMap::new();

@@ -6,12 +6,11 @@ use candle_core::Tensor;
 
 use super::config::ModelConfig;
 use super::init::ConvInit;
-use super::layer::{Conv2d, ConvSpec, LayerNorm, Linear};
+use super::layer::{Conv2d, ConvSpec, LayerNorm, Linear, drop_path};
 use super::param::{Builder, Slot};
 use super::pass::Pass;
 use super::resnet::Pyramid;
 use crate::error::Result;
-use crate::fail;
 use crate::ops::Conv2dOptions;
 
 /// Heads of the attention in each stage.
@@ -26,7 +25,7 @@ fn conv(input: usize, output: usize, kernel: usize, stride: usize, groups: usize
         stride,
         groups,
         bias: true,
-        init: ConvInit::Segformer,
+        init: ConvInit::Transformer,
         ..ConvSpec::new(input, output, kernel)
     }
 }
@@ -42,7 +41,7 @@ struct Reduction {
 impl Reduction {
     fn new(builder: &mut Builder, name: &str, channels: usize, ratio: usize) -> Result<Self> {
         let shape = [channels, channels, ratio, ratio];
-        let (weight, bias) = ConvInit::Segformer.rules(shape);
+        let (weight, bias) = ConvInit::Transformer.rules(shape);
         Ok(Reduction {
             weight: builder.parameter(format!("{name}.sr.weight"), &shape, weight)?,
             bias: builder.parameter(format!("{name}.sr.bias"), &[channels], bias)?,
@@ -113,28 +112,6 @@ impl Block {
         })
     }
 
-    /// What the branch counts in each image.
-    fn factors(&self, images: usize, pass: &Pass) -> Result<Vec<f64>> {
-        if !pass.training || self.drop == 0.0 {
-            return Ok(vec![1.0; images]);
-        }
-        let Some(random) = pass.random else {
-            fail!(
-                "forward: drop_path {} in training mode needs a random state; pass one, or set drop_path to 0",
-                self.drop
-            )
-        };
-        let mut random = random.borrow_mut();
-        let factor = |_| {
-            if random.unit() < self.drop {
-                0.0
-            } else {
-                1.0 / (1.0 - self.drop)
-            }
-        };
-        Ok((0..images).map(factor).collect())
-    }
-
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (graph, images) = (pass.graph(), x.dims()[0]);
         let y = graph.rounded(&self.norm1.forward(x, pass)?)?;
@@ -146,12 +123,12 @@ impl Block {
         let (key, value) = (self.key.forward(&small, pass)?, self.value.forward(&small, pass)?);
         let y = graph.attention(&query, &key, &value, self.heads)?;
         let y = graph.widened(&self.output.forward(&y, pass)?)?;
-        let x = graph.residual(x, &y, &self.factors(images, pass)?)?;
+        let x = graph.residual(x, &y, &drop_path(self.drop, images, pass)?)?;
         let y = graph.rounded(&self.norm2.forward(&x, pass)?)?;
         let y = self.widen.forward(&y, pass)?;
         let y = graph.gelu(&self.depthwise.forward(&y, pass)?)?;
         let y = graph.widened(&self.narrow.forward(&y, pass)?)?;
-        graph.residual(&x, &y, &self.factors(images, pass)?)
+        graph.residual(&x, &y, &drop_path(self.drop, images, pass)?)
     }
 }
 

@@ -12,8 +12,8 @@
 //! | `config` | [`ModelConfig`]: everything that determines a model except its numbers |
 //! | `pass` | [`Pass`]: how one forward pass runs (training, gradients, random state) |
 //! | `param`, `init`, `layer` | named tensors, their random initialisation, convolution, linear layer, norms |
-//! | `resnet`, `mit` | the encoders; `encoder` is the enum over them |
-//! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer` | the decoders; `decoder` is the enum over them |
+//! | `resnet`, `mit`, `vit` | the encoders; `encoder` is the enum over them |
+//! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer`, `linear_head`, `dpt` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
 //! | `layers`, `module` | networks of one's own: the layers of `nn::`, and [`Module`], a layer with its tensors and parts |
 //! | `parts` | encoder, decoder and heads one by one |
@@ -22,19 +22,21 @@
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
 //! the rest. An encoder likewise: its file, its names in `EncoderKind`, its variant in `encoder::Encoder`. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+
-//! and U-Net; torchvision's DeepLabV3 and FCN; Hugging Face's SegFormer), so that weights load without conversion.
+//! and U-Net; torchvision's DeepLabV3 and FCN; Hugging Face's SegFormer and DINOv2; UniMatch V2's DPT), so that weights load without conversion.
 
 mod aspp;
 mod config;
 mod decoder;
 mod deeplabv3;
 mod deeplabv3plus;
+mod dpt;
 mod encoder;
 mod fcn;
 mod head;
 mod init;
 mod layer;
 mod layers;
+mod linear_head;
 mod load;
 mod mit;
 mod module;
@@ -49,9 +51,10 @@ mod segformer;
 mod segmenter;
 mod summary;
 mod unet;
+mod vit;
 pub mod weights;
 
-pub use config::{Architecture, EncoderKind, ModelConfig, ProjectionConfig};
+pub use config::{Architecture, EncoderKind, Family, ModelConfig, ProjectionConfig};
 pub use layers::{Activation, Layer, Window};
 pub use load::{LoadOptions, LoadReport, WrongShape};
 pub use module::{Given, Module, Network, Value};

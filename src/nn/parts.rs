@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use candle_core::{Device, Tensor};
 
-use super::decoder::Decoder;
+use super::decoder::{Conventions, Decoder};
 use super::layers::DTYPE;
 use super::module::{Given, Module, Value};
 use super::pass::Pass;
@@ -53,6 +53,17 @@ pub(super) fn own(function: &str) -> Error {
         "{function}: this network is one of your own (nn::, model::from), only model::deeplabv3plus(..) and its like have this part; \
          call its layers inside its block, and return what you want to see: #{{ logits, features, embeddings }}"
     ))
+}
+
+impl Parts {
+    /// The encoder's maps; one that is frozen runs as in evaluation.
+    fn encoded(&self, images: &Tensor, pass: &Pass) -> Result<Pyramid> {
+        let pass = &Pass {
+            training: pass.training && !self.config.frozen,
+            ..*pass
+        };
+        self.encoder.forward(images, pass)
+    }
 }
 
 impl Segmenter {
@@ -130,8 +141,8 @@ impl Segmenter {
     pub fn stages(&self) -> Option<Vec<Vec<String>>> {
         match &self.kind {
             Kind::Parts(parts) => {
-                let stages = parts.encoder.parts(&parts.config).into_iter();
-                Some(stages.map(|part| part.prefixes).collect())
+                let name = Conventions::of(parts.config.architecture).encoder;
+                Some(parts.encoder.stage_names(name, parts.config.encoder))
             }
             Kind::Own(module, _) => module.stages(""),
         }
@@ -145,13 +156,16 @@ impl Segmenter {
     }
 
     /// The encoder's maps from fine to coarse: of a ResNet those after the stem (stride 2) and the four stages, of a Mix Transformer
-    /// those of the four stages (strides 4 to 32). Each side is that of the images divided by the stride, rounded up.
+    /// those of the four stages (strides 4 to 32), each side that of the images divided by the stride, rounded up; of DINOv2 the normed
+    /// patches (stride 14) behind four blocks.
     pub fn encode(&self, images: &Tensor, pass: &Pass) -> Result<Vec<Tensor>> {
         let parts = self.of_parts("encode")?;
         self.check_images(images)?;
         let pass = self.laid(pass);
-        let pyramid = parts.encoder.forward(&pass.graph().enter(images)?, &pass)?;
-        let maps = pyramid.into_maps().into_iter();
+        let maps = parts
+            .encoded(&pass.graph().enter(images)?, &pass)?
+            .into_maps()
+            .into_iter();
         maps.map(|map| pass.graph().leave(&map, self.dtype)).collect()
     }
 
@@ -194,7 +208,7 @@ impl Segmenter {
     }
 
     /// The decoder's map, [n, decoder channels, h / stride, w / stride] with the sides rounded up; the stride is 4
-    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn) or 1 (unet).
+    /// (deeplabv3plus, segformer), the output stride (deeplabv3, fcn, linear), 14 / 8 (dpt) or 1 (unet).
     pub fn features(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         self.features_of(&self.maps(images, pass)?, pass)
     }
@@ -206,7 +220,7 @@ impl Segmenter {
     }
 
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
-    /// (deeplabv3plus, unet), without as the others do (deeplabv3, fcn, segformer).
+    /// (deeplabv3plus, unet) and UniMatch V2 (dpt), without as the others do (deeplabv3, fcn, segformer, linear).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
         self.check_features("classify", features)?;
         let features = features.to_dtype(self.dtype)?;
@@ -230,7 +244,7 @@ impl Segmenter {
             Kind::Own(module, classes) => return Ok(Inside::Given(self.given(module, *classes, images, pass)?)),
         };
         let pass = self.laid(pass);
-        let pyramid = parts.encoder.forward(&pass.graph().enter(images)?, &pass)?;
+        let pyramid = parts.encoded(&pass.graph().enter(images)?, &pass)?;
         Ok(Inside::Map(parts.decoder.forward(&pyramid, size, &pass)?))
     }
 
@@ -322,7 +336,9 @@ mod tests {
     fn model(architecture: Architecture) -> Segmenter {
         let (_, encoder) = architecture.encoders()[0];
         let mut config = ModelConfig::new(architecture, encoder, 5);
-        config.decoder_channels = 16;
+        if architecture != Architecture::Linear {
+            config.decoder_channels = 16;
+        }
         config.projection.channels = 8;
         Segmenter::new(&config, 3, &Device::Cpu).unwrap()
     }
@@ -340,7 +356,11 @@ mod tests {
     #[test]
     fn parts_in_a_row_are_the_whole() {
         for (name, architecture) in Architecture::ALL {
-            for (training, [h, w]) in [(false, [33, 17]), (true, [32, 48]), (true, [35, 34])] {
+            let sizes = match architecture.encoders()[0].1.multiple() {
+                1 => vec![(false, [33, 17]), (true, [32, 48]), (true, [35, 34])],
+                m => vec![(true, [m, 2 * m])],
+            };
+            for (training, [h, w]) in sizes {
                 let (whole, parts) = (model(architecture), model(architecture));
                 let (tape, random) = (Tape::new(), || RefCell::new(Random::new(5)));
                 let (first, second) = (random(), random());

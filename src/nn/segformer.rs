@@ -31,7 +31,7 @@ impl Segformer {
             )?);
         }
         let spec = ConvSpec {
-            init: ConvInit::Segformer,
+            init: ConvInit::Transformer,
             ..ConvSpec::new(4 * width, width, 1)
         };
         Ok(Segformer {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{Architecture, ModelConfig};
+use super::config::{Family, ModelConfig};
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
@@ -98,6 +98,9 @@ impl Segmenter {
         let slots = owned.finish()?;
         let mut model = Self::with(Kind::Parts(Box::new(parts)), slots.into(), dtype, device);
         model.origin.seed = seed;
+        if config.frozen {
+            model.freeze(conventions.encoder);
+        }
         Ok(model)
     }
 
@@ -172,7 +175,7 @@ impl Segmenter {
     /// compute (bf16, TF32), which want them so.
     pub(super) fn laid<'a>(&self, pass: &Pass<'a>) -> Pass<'a> {
         let cores = pass.precision == Precision::Bf16 || crate::device::tf32();
-        let convolutions = self.config().is_some_and(|c| c.architecture != Architecture::Segformer);
+        let convolutions = self.config().is_some_and(|c| c.encoder.family() == Family::ResNet);
         let last = on_gpu(&self.device) && self.dtype == DType::F32 && convolutions && cores;
         let last = last || pass.layout == Layout::ChannelsLast;
         Pass {
@@ -340,8 +343,14 @@ impl Segmenter {
     /// What determines the model except its numbers, for files: its configuration, or the layers of a network of the user's own.
     pub fn record(&self) -> Result<serde_json::Value> {
         match &self.kind {
-            Kind::Parts(parts) => serde_json::to_value(&parts.config)
-                .map_err(|e| Error::usage(format!("internal: the configuration: {e}"))),
+            Kind::Parts(parts) => {
+                let encoder = Conventions::of(parts.config.architecture).encoder;
+                let config = ModelConfig {
+                    frozen: parts.config.frozen && self.parameters(encoder).is_empty(), // it may have been thawed since
+                    ..parts.config.clone()
+                };
+                serde_json::to_value(config).map_err(|e| Error::usage(format!("internal: the configuration: {e}")))
+            }
             Kind::Own(_, classes) => Ok(serde_json::json!({ (OWN): { "classes": classes, "layers": self.summary() } })),
         }
     }

@@ -12,8 +12,8 @@ use super::param::Slot;
 /// One line per part: its name, the shape of its map for an image of h x w, its parameters.
 pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -> String {
     let conventions = Conventions::of(config.architecture);
-    let shape = |channels: usize, stride: usize| match stride {
-        1 => format!("{channels} x h x w"),
+    let shape = |channels: usize, stride: f64| match stride {
+        1.0 => format!("{channels} x h x w"),
         s => format!("{channels} x h/{s} x w/{s}"),
     };
     let mut rows = vec![["part", "output", "parameters", "frozen"].map(String::from)];
@@ -27,7 +27,7 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
     };
 
     for part in parts {
-        row(&part.name, shape(part.channels, part.stride), &|s| {
+        row(&part.name, shape(part.channels, part.stride as f64), &|s| {
             part.prefixes.iter().any(|p| s.below(p))
         });
     }
@@ -36,7 +36,7 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
     row(conventions.decoder, shape(width, stride), &|s| {
         s.below(conventions.decoder) && !s.below(classifier)
     });
-    row(classifier, shape(config.classes, 1), &|s| s.below(classifier));
+    row(classifier, shape(config.classes, 1.0), &|s| s.below(classifier));
     row("projection", shape(config.projection.channels, stride), &|s| {
         s.below("projection")
     });

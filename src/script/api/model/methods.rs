@@ -102,7 +102,8 @@ pub(super) fn entries() -> Vec<Entry> {
 
         /// Compute the encoder's maps of normalised images, from fine to coarse.
         ///
-        /// Of a ResNet the maps after the stem (stride 2) and the four stages, of a Mix Transformer those of the four stages.
+        /// Of a ResNet the maps after the stem (stride 2) and the four stages, of a Mix Transformer those of the four stages, of DINOv2 the
+        /// normed patches (stride 14) behind the blocks at a quarter, a half, three quarters and the end of its depth.
         /// `decode`, then `classify` or `project` go on with them: in a row they compute what `forward` and `embed` do.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });

@@ -304,6 +304,79 @@ fn constructors() -> Vec<Entry> {
             make(ctx, &config, seed)
         }
 
+        /// Make a linear classifier of the patches of a DINOv2 encoder, with random parameters.
+        ///
+        /// Batch norm and one linear layer on the encoder's last map (Oquab et al. 2023), enlarged to the images, with the names of DINOv2's own
+        /// linear heads (`decode_head.bn`, `decode_head.conv_seg`). The encoder is called `backbone`; the file of Hugging Face's
+        /// `facebook/dinov2-small` (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of
+        /// the images must be multiples of 14.
+        /// ```
+        /// let net = model::linear(#{ encoder: "dinov2_vits14", classes: 3, frozen: true });
+        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
+        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 384, 2, 3]);
+        /// assert_eq(net.parameters("backbone").len, 0);
+        /// ```
+        fn linear(ctx,
+            /// `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, or with registers `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"`,
+            /// `"dinov2_vitl14_reg"`.
+            encoder: String = "dinov2_vits14".to_string(),
+            /// Number of classes.
+            classes: usize,
+            /// Keep the encoder as it is: nothing goes back through it, and it runs as in evaluation.
+            frozen: bool = false,
+            /// Probability that a branch of the encoder's last block is left out, in training; less in those before it.
+            drop_path: f64 = 0.0,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Nested<ProjectionConfig> = Nested::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let config = ModelConfig {
+                frozen,
+                drop_path,
+                ..config(Architecture::Linear, &encoder, classes, projection)?
+            };
+            make(ctx, &config, seed)
+        }
+
+        /// Make a DPT network on a DINOv2 encoder, with random parameters.
+        ///
+        /// The four maps of the encoder at strides 14/4 to 28, joined from coarse to fine (Ranftl et al. 2021), with the arithmetic and the
+        /// names of the head of UniMatch V2 (`head`). The encoder is called `backbone`; the file of Hugging Face's `facebook/dinov2-small`
+        /// (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of the images must be
+        /// multiples of 14.
+        /// ```
+        /// let net = model::dpt(#{ encoder: "dinov2_vits14", classes: 3, decoder_channels: 16, frozen: true });
+        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
+        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 16, 16, 24]);
+        /// ```
+        fn dpt(ctx,
+            /// `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, or with registers `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"`,
+            /// `"dinov2_vitl14_reg"`.
+            encoder: String = "dinov2_vits14".to_string(),
+            /// Number of classes.
+            classes: usize,
+            /// Channels of the decoder; 64, 128 or 256 for the three sizes of encoders if absent.
+            decoder_channels: Option<usize> = None,
+            /// Keep the encoder as it is: nothing goes back through it, and it runs as in evaluation.
+            frozen: bool = false,
+            /// Probability that a branch of the encoder's last block is left out, in training; less in those before it.
+            drop_path: f64 = 0.0,
+            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+            projection: Nested<ProjectionConfig> = Nested::default(),
+            /// Seed of the random parameters; the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            let base = config(Architecture::Dpt, &encoder, classes, projection)?;
+            let config = ModelConfig {
+                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
+                frozen,
+                drop_path,
+                ..base
+            };
+            make(ctx, &config, seed)
+        }
+
         /// Make a network for training and evaluation of a layer of one's own: what it gives for images is logits.
         ///
         /// Logits of any size; they are brought to that of the images, bilinear. A block may give `#{ logits, features, embeddings }`:

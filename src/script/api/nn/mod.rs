@@ -181,17 +181,19 @@ fn shapes() -> Vec<Entry> {
 
         /// Make the encoder of a segmentation network as a layer: `forward` gives its maps from fine to coarse.
         ///
-        /// The names are torchvision's (ResNet) and Hugging Face's (Mix Transformer), whose weights load.
+        /// The names are torchvision's (ResNet) and Hugging Face's (Mix Transformer, DINOv2), whose weights load. DINOv2 gives the normed
+        /// patches behind four of its blocks, of images whose sides are multiples of 14.
         /// ```
         /// let maps = nn::encoder("resnet18").forward(tensor::randn([2, 3, 32, 32]));
         /// assert_eq(maps[4].shape, [2, 512, 1, 1]);
         /// ```
         fn encoder(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"mit_b0"`, `"mit_b1"`, `"mit_b2"`, `"mit_b3"`, `"mit_b4"` or
-            /// `"mit_b5"`.
+            /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"mit_b0"`, `"mit_b1"`, `"mit_b2"`, `"mit_b3"`, `"mit_b4"`,
+            /// `"mit_b5"`, `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"` or
+            /// `"dinov2_vitl14_reg"`.
             name: String,
-            /// Stride of the last map of a ResNet: 8, 16 or 32.
-            output_stride: usize = 32,
+            /// Stride of the last map of a ResNet: 8, 16 or 32, which it is if absent.
+            output_stride: Option<usize> = None,
             /// Seed of the random parameters; drawn from the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
