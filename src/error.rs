@@ -115,7 +115,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let known: Vec<&str> = known.into_iter().filter(|k| *k != name).collect();
     let near = known
         .iter()
-        .map(|k| (edit_distance(&lower, &k.to_lowercase()), *k))
+        .map(|k| (strsim::osa_distance(&lower, &k.to_lowercase()), *k))
         .filter(|(d, _)| *d <= limit && *d < length)
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k);
@@ -131,39 +131,19 @@ pub fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> Result<
     if let Some((_, value)) = choices.iter().find(|(n, _)| *n == name) {
         return Ok(*value);
     }
-    let names: Vec<&str> = choices.iter().map(|(n, _)| *n).collect();
+    fail!("{what}: {}", not_known(name, choices.iter().map(|(n, _)| *n)))
+}
+
+/// What is said of a name that a closed set of names lacks.
+pub fn not_known<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = known.collect();
     let hint = nearest(name, names.iter().copied())
         .map(|n| format!("; did you mean \"{n}\"?"))
         .unwrap_or_default();
-    fail!(
-        "{what}: \"{name}\" is not known, expected one of \"{}\"{hint}",
+    format!(
+        "\"{name}\" is not known, expected one of \"{}\"{hint}",
         names.join("\", \"")
     )
-}
-
-/// Damerau-Levenshtein distance (insertions, deletions, substitutions, swaps of neighbours).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for (j, cell) in rows[0].iter_mut().enumerate() {
-        *cell = j;
-    }
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1)
-                .min(rows[i][j - 1] + 1)
-                .min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! seglab: a research sandbox for label-efficient semantic segmentation.
 //!
-//! Layers, each importing only from those above it: [`allocator`], [`error`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
+//! Layers, each importing only from those above it: [`allocator`], [`error`], [`options`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
 //! [`data`], [`metrics`], [`plot`] (which do not import one another), [`train`], [`script`], [`repl`].
 #![cfg_attr(
     test,
@@ -20,6 +20,7 @@ pub mod loss;
 pub mod metrics;
 pub mod nn;
 pub mod ops;
+pub mod options;
 pub mod plot;
 pub mod random;
 pub mod repl;

@@ -4,6 +4,7 @@
 //! warnings go through the session's [`Sink`], and every long loop asks [`Session::check_cancel`].
 
 pub mod clock;
+pub mod digest;
 pub mod ending;
 mod files;
 mod lock;
@@ -71,6 +72,8 @@ struct State {
     numbered: Cell<bool>,
     sink: Sink,
     script: RefCell<(PathBuf, String)>,
+    /// SHA-256 of the program's file, once it was asked for.
+    program: OnceCell<String>,
     /// What the script said that came of it.
     results: RefCell<serde_json::Map<String, serde_json::Value>>,
     first_seed: u64,
@@ -102,6 +105,7 @@ impl Session {
             numbered: Cell::new(false),
             sink,
             script: RefCell::default(),
+            program: OnceCell::new(),
             results: RefCell::default(),
             first_seed: seed,
             goes_on: Cell::new(false),
@@ -211,6 +215,14 @@ impl Session {
     /// The file of the script being run; empty where there is none.
     pub fn script_path(&self) -> PathBuf {
         self.0.script.borrow().0.clone()
+    }
+
+    /// SHA-256 of the program's file; the file is read once in a session.
+    pub fn program_sha256(&self) -> &str {
+        self.0.program.get_or_init(|| {
+            let program = Place::from(std::env::current_exe().unwrap_or_default());
+            digest::sha256([program.bytes("the program", u64::MAX - 1).unwrap_or_default()])
+        })
     }
 
     /// Remember the text of the script being run.

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest; a module may import only from lower ones.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["allocator"],
     &["error"],
+    &["options"],
     &["random"],
     &["device"],
     &["session"],
@@ -102,26 +103,41 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// The names that follow `crate::` in a line, those in braces included.
-fn imports(line: &str) -> Vec<String> {
+/// The names that follow `crate::` in lines of code, each with the number of its line; those in braces too, which may go on over lines.
+fn imports<'t>(lines: impl Iterator<Item = (usize, &'t str)>) -> Vec<(usize, String)> {
+    let word = |text: &str| -> String {
+        let letters = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_');
+        letters.collect()
+    };
     let mut names = Vec::new();
-    for after in line.split("crate::").skip(1) {
-        let list = after
-            .strip_prefix('{')
-            .and_then(|l| l.split('}').next())
-            .unwrap_or(after);
-        let parts: Vec<&str> = if after.starts_with('{') {
-            list.split(',').collect()
-        } else {
-            vec![list]
-        };
-        for part in parts {
-            let name: String = part
-                .trim()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            names.push(name);
+    let mut open = 0; // braces since `crate::{`
+    let mut wanted = false; // behind the first brace or a comma stands a name
+    for (number, line) in lines {
+        let mut rest = line;
+        while let Some(next) = rest.chars().next() {
+            if open == 0 {
+                let Some((_, after)) = rest.split_once("crate::") else {
+                    break;
+                };
+                rest = after;
+                match after.strip_prefix('{') {
+                    Some(inside) => (open, wanted, rest) = (1, true, inside),
+                    None => names.push((number, word(after))),
+                }
+                continue;
+            }
+            let name = word(rest);
+            match next {
+                '{' => open += 1,
+                '}' => open -= 1,
+                ',' => wanted = open == 1,
+                _ if wanted && !name.is_empty() => {
+                    names.push((number, name.clone()));
+                    wanted = false;
+                }
+                _ => {}
+            }
+            rest = &rest[name.len().max(next.len_utf8())..];
         }
     }
     names
@@ -154,17 +170,17 @@ fn the_layout_is_kept() {
             findings.push(format!("{shown}: module `{own}` stands in no layer"));
             continue;
         };
-        for (number, line) in code(&text) {
-            for name in imports(line) {
-                if let Some(other) = layer(&name)
-                    && name != own
-                    && other >= own_layer
-                {
-                    findings.push(format!(
-                        "{shown}:{number}: `{own}` imports from `{name}`, which is not below it"
-                    ));
-                }
+        for (number, name) in imports(code(&text)) {
+            if let Some(other) = layer(&name)
+                && name != own
+                && other >= own_layer
+            {
+                findings.push(format!(
+                    "{shown}:{number}: `{own}` imports from `{name}`, which is not below it"
+                ));
             }
+        }
+        for (number, line) in code(&text) {
             for (package, allowed) in BRACKETS {
                 if names_package(line, package) && !allowed.contains(&own.as_str()) {
                     findings.push(format!(
@@ -254,8 +270,14 @@ fn the_checks_can_fail() {
     assert!(reads_an_error("if e.to_string().contains(\"x\") {"));
     assert!(reads_an_error("Some(d) if problem.ends_with(\"found ()\") => Ok(d()),"));
     assert!(!reads_an_error("if name.contains(\"x\") {"));
-    assert_eq!(imports("use crate::{nn::Segmenter, train};"), ["nn", "train"]);
-    assert_eq!(imports("let x = crate::ops::conv2d(a);"), ["ops"]);
+    let found = |text: &str| -> Vec<String> {
+        let all = imports(code(text)).into_iter();
+        all.map(|(number, name)| format!("{number} {name}")).collect()
+    };
+    assert_eq!(found("use crate::{nn::Segmenter, train};"), ["1 nn", "1 train"]);
+    assert_eq!(found("let x = crate::ops::conv2d(a, crate::nn::B);"), ["1 ops", "1 nn"]);
+    let several = "use crate::{\n    data::{Dataset, Splits},\n    // crate::script\n    train,\n};\nuse crate::script::{\n    table,\n};";
+    assert_eq!(found(several), ["2 data", "4 train", "6 script"]);
     assert!(names_package("use rhai::Engine;", "rhai") && !names_package("use crate::rhai::x;", "rhai"));
     assert!(layer("train") > layer("nn") && layer("nowhere").is_none());
 }

@@ -9,7 +9,8 @@ use seglab::session::signals::{self, INTERRUPTED};
 use seglab::session::{Session, Sink};
 use seglab::study::{self, Array, Jobs, Shared, State, Sweep};
 
-use super::{Common, DONE, FAILED, USAGE, complain, cores, say};
+use super::cli::{Common, cores};
+use super::{DONE, FAILED, USAGE, complain, say};
 
 /// What `seglab sweep` is told.
 #[derive(Args, Clone)]

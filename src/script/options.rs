@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::translate;
 use super::values::{self, Arg, describe, finite};
-use crate::error::{Error, Result, nearest};
-use crate::fail;
+use crate::error::{Error, Result};
+use crate::{fail, options};
 
 /// A map of options as the script wrote it.
 ///
@@ -98,21 +98,7 @@ impl Options {
 /// The error for a name that is not among the `valid` ones.
 pub fn unknown<'a>(path: &str, name: &str, valid: impl Iterator<Item = &'a str>) -> Error {
     let valid: Vec<&str> = valid.collect();
-    let meant = super::habits::option(name, &valid).or_else(|| nearest(name, valid.iter().copied()));
-    unknown_but(path, name, &valid, meant.map(|n| format!("`{n}`")))
-}
-
-/// The same where it is known what was meant, if anything.
-pub(super) fn unknown_but(path: &str, name: &str, valid: &[&str], meant: Option<String>) -> Error {
-    let hint = meant
-        .map(|meant| format!("; did you mean {meant}?"))
-        .unwrap_or_default();
-    let list = if valid.is_empty() {
-        "it takes no options".to_string()
-    } else {
-        format!("valid options: {}", valid.join(", "))
-    };
-    Error::Usage(format!("{path}: unknown option `{name}`; {list}{hint}"))
+    Error::Usage(format!("{path}: {}", options::unknown(name, &valid)))
 }
 
 /// Put the script's options over the JSON of a struct.

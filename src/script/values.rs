@@ -163,7 +163,10 @@ pub(super) fn unknown_option(function: &str, name: &str, params: &[Param]) -> Er
     match params.iter().find(inside) {
         Some(map) => {
             let meant = format!("{}: #{{ {name}: .. }}", map.name);
-            super::options::unknown_but(function, name, &valid, Some(meant))
+            Error::Usage(format!(
+                "{function}: {}",
+                crate::options::unknown_but(name, &valid, Some(meant))
+            ))
         }
         None => super::options::unknown(function, name, valid.into_iter()),
     }
@@ -587,9 +590,4 @@ fn plural(wanted: &str) -> String {
         Some((noun, rest)) => format!("{noun}s {rest}"),
         None => format!("{word}s"),
     }
-}
-
-/// The error of a name that a closed set of names lacks, as a [`Error::Usage`].
-pub fn usage(text: String) -> Error {
-    Error::Usage(text)
 }

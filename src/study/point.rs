@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Arguments;
-use super::record::{Outcome, Record, sha256};
+use super::record::{Outcome, Record};
 use crate::error::Result;
 use crate::session::FolderLock;
+use crate::session::digest::sha256;
 
 /// A folder's name is cut behind so many bytes; a hash keeps it unlike others.
 const LONGEST_NAME: usize = 100;
@@ -32,10 +33,10 @@ impl State {
     pub fn name(&self) -> &'static str {
         match self {
             State::Missing => "missing",
-            State::Running => "running",
-            State::Interrupted => "interrupted",
-            State::Failed(_) => "failed",
-            State::Done => "done",
+            State::Running => Outcome::Running.name(),
+            State::Interrupted => Outcome::Interrupted.name(),
+            State::Failed(_) => Outcome::Failed.name(),
+            State::Done => Outcome::Done.name(),
         }
     }
 }
@@ -98,7 +99,7 @@ fn folder_name(arguments: &Arguments) -> String {
         return name;
     }
     let kept = &name[..name.len().min(LONGEST_NAME)];
-    format!("{kept}-{}", &sha256(text.as_bytes())[..8])
+    format!("{kept}-{}", &sha256([&text])[..8])
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
+use crate::session::digest::sha256;
 use crate::session::{Place, Session};
 
 /// The file's name in the run folder.
@@ -26,6 +26,18 @@ pub enum Outcome {
     Failed,
     /// A signal ended it.
     Interrupted,
+}
+
+impl Outcome {
+    /// The word in tables and in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Running => "running",
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// The record of one run of a script.
@@ -81,16 +93,12 @@ impl Record {
     /// The record of what `session` runs, as things stand.
     pub fn of(session: &Session, status: Outcome, error: Option<String>) -> Result<Self> {
         let script = session.script();
-        let program = std::env::current_exe().unwrap_or_default();
-        let program = Place::from(program)
-            .bytes("the program", u64::MAX - 1)
-            .unwrap_or_default();
         Ok(Record {
             status,
             error,
             result: session.results(),
             script: session.script_path().display().to_string(),
-            script_sha256: sha256(script.as_bytes()),
+            script_sha256: sha256([&script]),
             text: script,
             arguments: session.arguments(),
             seed: session.first_seed(),
@@ -98,7 +106,7 @@ impl Record {
             tf32: session.device().is_cuda() && tf32(),
             threads: rayon::current_num_threads(),
             program: format!("seglab {}", env!("CARGO_PKG_VERSION")),
-            program_sha256: sha256(&program),
+            program_sha256: session.program_sha256().to_string(),
             runs: runs(&session.folder()?),
             seconds: session.seconds(),
         })
@@ -109,11 +117,6 @@ impl Record {
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::usage(e.to_string()))?;
         session.output_path(FILE)?.write(text + "\n")
     }
-}
-
-/// SHA-256 in hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What the `config.json` of each training run below `folder` says of its data and its parent.

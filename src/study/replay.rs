@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::record::{Outcome, Record, sha256};
+use super::record::{Outcome, Record};
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::session::Place;
+use crate::session::digest::sha256;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +98,7 @@ fn free_name(folder: &Path) -> PathBuf {
 fn script(record: &Record, again: &Path, changed: &mut Vec<String>) -> Result<PathBuf> {
     let file = PathBuf::from(&record.script);
     let text = Place::from(file.as_path()).bytes("the script", u64::MAX - 1);
-    if text.is_ok_and(|text| sha256(&text) == record.script_sha256) {
+    if text.is_ok_and(|text| sha256([&text]) == record.script_sha256) {
         return Ok(file);
     }
     changed.push(format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::point::State;
-use super::record::{Outcome, Record};
+use super::record::Record;
 use super::sweep::Sweep;
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -61,12 +61,7 @@ pub fn rows(folder: &Path) -> Result<Vec<Row>> {
         let arguments: Vec<(String, String)> = record.arguments.clone().into_iter().collect();
         rows.push(Row {
             cells: cells(&arguments, Some(&record)),
-            status: match record.status {
-                Outcome::Running => "running",
-                Outcome::Done => "done",
-                Outcome::Failed => "failed",
-                Outcome::Interrupted => "interrupted",
-            },
+            status: record.status.name(),
             folder,
         });
     }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::grid::Arguments;
 use super::point::Point;
 pub use super::point::State;
-use super::record::{Record, sha256};
+use super::record::Record;
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::fail;
+use crate::session::digest::sha256;
 use crate::session::{FolderLock, Place};
 
 /// The file in the sweep's folder that says what it is a sweep of.
@@ -56,7 +57,7 @@ impl Sweep {
     /// The folder holds something else, a sweep of another script or over other arguments, or another process works in it.
     pub fn open(folder: &Path, script: &Path, points: &[Arguments], shared: Shared) -> Result<Self> {
         let text = Place::from(script).bytes("the script", u64::MAX - 1)?;
-        let hash = sha256(&text);
+        let hash = sha256([&text]);
         let absolute = |path: &Path| std::path::absolute(path).map_err(|e| Error::file(path, e));
         let script = absolute(script)?;
         let folder = absolute(folder)?;

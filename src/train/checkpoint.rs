@@ -27,8 +27,6 @@ const MEMORY: &str = "run.memory.";
 const AVERAGE: &str = "run.average.";
 const OPTIMIZER: &str = "run.optimizer.";
 const HISTORY: &str = "run.history.";
-/// The record's floating-point numbers in order: reading their decimal text may miss the last bit.
-const NUMBERS: &str = "run.numbers";
 const TEMPERATURE: &str = "run.temperature";
 
 /// The part of a run's state that is not tensors.
@@ -63,7 +61,6 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
             .into_iter()
             .map(|(n, t)| (format!("{OPTIMIZER}{n}"), t)),
     );
-    // As tensors, because decimal text would not give the same bits back.
     for (name, values) in run.history.columns() {
         let column = Tensor::from_vec(values.clone(), values.len(), &Device::Cpu)?;
         tensors.push((format!("{HISTORY}{name}"), column));
@@ -96,14 +93,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         owes_score: run.owes_score,
     };
     let json = |e: serde_json::Error| Error::file(place.path(), e);
-    let record = serde_json::to_value(&record).map_err(json)?;
-    let mut numbers = Vec::new();
-    each_float(&mut record.clone(), &mut |n| numbers.extend(n.as_f64()));
-    tensors.push((
-        NUMBERS.into(),
-        Tensor::from_vec(numbers.clone(), numbers.len(), &Device::Cpu)?,
-    ));
-    let record = record.to_string();
+    let record = serde_json::to_string(&record).map_err(json)?;
     let config = model.record()?.to_string();
     weights::write(place, &tensors, &[(CONFIG_KEY, &config), (RUN_KEY, &record)])
 }
@@ -124,18 +114,9 @@ impl Stored {
         };
         let unreadable =
             |e: serde_json::Error| Error::file(path, format!("the record of the run cannot be read ({e})"));
-        let mut record: serde_json::Value = serde_json::from_str(record).map_err(unreadable)?;
-        let numbers = file.tensors.get(NUMBERS).ok_or_else(|| missing(path, NUMBERS))?;
-        let mut numbers = numbers.to_vec1::<f64>()?.into_iter();
-        each_float(&mut record, &mut |n| {
-            *n = numbers
-                .next()
-                .and_then(serde_json::Number::from_f64)
-                .unwrap_or(n.clone())
-        });
         Ok(Stored {
             path: path.to_path_buf(),
-            record: serde_json::from_value(record).map_err(unreadable)?,
+            record: serde_json::from_str(record).map_err(unreadable)?,
             tensors: file.tensors,
         })
     }
@@ -327,14 +308,4 @@ pub(super) fn take_up(run: &mut Run) -> Result<()> {
 fn parent(checkpoint: &Path, step: usize) -> Option<Parent> {
     let path = checkpoint.display().to_string();
     Some(Parent { path, step: Some(step) })
-}
-
-/// Visit every floating-point number of a JSON value in a fixed order.
-fn each_float(value: &mut serde_json::Value, visit: &mut dyn FnMut(&mut serde_json::Number)) {
-    match value {
-        serde_json::Value::Number(n) if n.is_f64() => visit(n),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|v| each_float(v, visit)),
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(|v| each_float(v, visit)),
-        _ => {}
-    }
 }

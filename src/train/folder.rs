@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::checkpoint;
 use super::config::TrainConfig;
@@ -18,6 +17,7 @@ use super::run::{Change, DataIdentity, Run, Status};
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
 use crate::nn::Parent;
+use crate::session::digest::sha256;
 use crate::session::{Place, Session};
 
 const CHECKPOINT: &str = "last.safetensors";
@@ -180,7 +180,7 @@ fn write_files(run: &Run) -> Result<()> {
     let hash = |file: &PathBuf| match read_all {
         true => Place::from(file)
             .bytes("the file", MOST_HASHED)
-            .map_or(String::new(), |b| hex(&Sha256::digest(b))),
+            .map_or(String::new(), |bytes| sha256([bytes])),
         false => String::new(),
     };
     let hashes: Vec<String> = files.par_iter().map(hash).collect();
@@ -244,12 +244,8 @@ impl Sitting {
             threads: rayon::current_num_threads(),
             session_seed: session.seed(),
             arguments: session.arguments(),
-            script_sha256: hex(&Sha256::digest(script.as_bytes())),
+            script_sha256: sha256([&script]),
             script,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -6,7 +6,7 @@
 //! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
-//! | `fit`, `objective` | the loop; the losses of the two built-in tasks |
+//! | `fit`, `step`, `objective` | the loop; one step of it; the losses of the two built-in tasks |
 //! | `capacity` | batches that are larger than the data or the memory |
 //! | `failure` | the errors that end a run, with what was kept |
 //! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
@@ -37,6 +37,7 @@ pub mod optimizer;
 mod predict;
 pub mod run;
 pub mod schedule;
+mod step;
 
 pub use config::{Objective, Task, Temperature, TrainConfig};
 pub use course::{Course, Keep};

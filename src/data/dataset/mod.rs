@@ -19,12 +19,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 pub use self::loader::{Loader, Origin, Shared};
 use super::{Sample, Source};
 use crate::ensure;
 use crate::error::Result;
+use crate::session::digest::sha256;
 
 /// A list of samples with its classes; cloning and making views is cheap. Loaded samples stay in memory up to the source's
 /// budget ([`Source::cache_bytes`]), so that a small set is decoded once.
@@ -193,12 +193,7 @@ impl Dataset {
 
     /// SHA-256 (hexadecimal) of the samples' names in order, each followed by a line feed: the same hash means the same images.
     pub fn split_hash(&self) -> String {
-        let mut hash = Sha256::new();
-        for i in 0..self.len() {
-            hash.update(self.loader.name(i));
-            hash.update("\n");
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256((0..self.len()).map(|i| self.loader.name(i) + "\n"))
     }
 
     /// `i`, if there is such a sample.

@@ -9,12 +9,12 @@ use candle_core::cuda::cudarc::driver::{CudaFunction, CudaStream, DevicePtr, res
 use candle_core::cuda::cudarc::nvrtc::{Ptx, result as nvrtc, sys};
 use candle_core::cuda::{CudaDevice, CudaStorage, CudaStorageSlice, DeviceId, WrapErr};
 use candle_core::{DType, Error, Result, Shape, Storage, Tensor};
-use sha2::{Digest, Sha256};
 
 use super::backend::Backend;
 use super::product::{Matrix, on_gpu};
 use super::{Convolution, Geometry, PRELUDE, Product, Source, cudnn};
 use crate::session::Place;
+use crate::session::digest::sha256;
 
 impl Backend for CudaDevice {
     fn room(&self, len: usize, dtype: DType) -> Result<Storage> {
@@ -134,16 +134,18 @@ fn machine_code(source: &Source, real: u32, capability: i32) -> Result<Vec<u8>> 
     let (mut major, mut minor) = (0, 0);
     // SAFETY: both places are valid for the call.
     check(unsafe { sys::nvrtcVersion(&mut major, &mut minor) }, "nvrtcVersion")?;
-    let mut digest = Sha256::new();
-    for part in [text.as_str(), &options.join(" "), &format!("{major}.{minor}")] {
-        digest.update(part.as_bytes());
-        digest.update([0]);
-    }
-    let hex: String = digest.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect();
+    let hash = sha256([
+        text.as_str(),
+        "\0",
+        &options.join(" "),
+        "\0",
+        &format!("{major}.{minor}"),
+        "\0",
+    ]);
     let folder = dirs::cache_dir().map(|folder| Place::from(folder.join("seglab/kernels")));
     let kept = folder
         .as_ref()
-        .map(|folder| folder.join(format!("{}-{hex}.cubin", source.name)));
+        .map(|folder| folder.join(format!("{}-{}.cubin", source.name, &hash[..24])));
     if let Some(code) = kept
         .as_ref()
         .and_then(|file| file.bytes("the kernel", 1 << 30).ok())

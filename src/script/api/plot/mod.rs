@@ -12,11 +12,10 @@ mod series;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sha2::{Digest, Sha256};
-
 use crate::plot;
 use crate::script::prelude::*;
 use crate::session::Session;
+use crate::session::digest::sha256;
 
 /// A figure as scripts hold it: all handles of one figure draw into it.
 #[derive(Clone)]
@@ -94,11 +93,7 @@ fn facts(session: &Session) -> Vec<(String, String)> {
     ];
     let script = session.script();
     if !script.is_empty() {
-        let hash: String = Sha256::digest(script.as_bytes())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        facts.push(("script".to_string(), format!("sha256:{hash}")));
+        facts.push(("script".to_string(), format!("sha256:{}", sha256([&script]))));
     }
     facts
 }

@@ -1,0 +1,364 @@
+//! Options: what can be chosen, declared once, on the struct that owns it.
+//!
+//! [`options!`](crate::options!) makes a struct of options with names, types, defaults and texts, [`choices!`](crate::choices!) a closed set of
+//! names. What follows from a declaration: its `Default`, its record (serde), reading what a script gave ([`OptionValue::read`],
+//! [`OptionSet::put`]), and what help, hints, completion and the reference say ([`Field`]). The layers above name the struct and nothing more.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the traits, and what a script gave |
+//! | `declare` | the macros |
+//! | `values` | numbers, texts, lists as options |
+//! | `names` | names that are not known, and what was meant |
+
+mod declare;
+mod names;
+mod values;
+
+use std::fmt;
+
+pub use names::{unknown, unknown_but};
+pub use values::pick;
+
+use crate::error::Error;
+
+/// A value as a script gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// `()`.
+    Nothing,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number without fraction.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// A string.
+    Text(String),
+    /// An array.
+    List(Vec<Given>),
+    /// A map.
+    Map(Vec<(String, Given)>),
+    /// A closure: who reads it keeps it, an option only remembers that there is one.
+    Function,
+    /// What is no plain value, in words: `Tensor f32 [2, 3]`.
+    Other(String),
+}
+
+impl fmt::Display for Given {
+    /// What it is, for messages: `the string "abc"`, `the number 3`, `an array of 4 (first: ..)`.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Given::Nothing => write!(f, "()"),
+            Given::Bool(b) => write!(f, "{b}"),
+            Given::Int(i) => write!(f, "the number {i}"),
+            Given::Float(x) if x.fract() == 0.0 && x.abs() < 1e15 => write!(f, "the number {x:.1}"),
+            Given::Float(x) => write!(f, "the number {x}"),
+            Given::Text(text) => match text.char_indices().nth(40) {
+                Some((end, _)) => write!(f, "the string \"{}...\"", &text[..end]),
+                None => write!(f, "the string \"{text}\""),
+            },
+            Given::List(items) => match items.first() {
+                Some(first) if items.len() == 1 => write!(f, "an array holding {first}"),
+                Some(first) => write!(f, "an array of {} (first: {first})", items.len()),
+                None => write!(f, "an empty array"),
+            },
+            Given::Map(map) => {
+                let keys: Vec<&str> = map.iter().take(4).map(|(key, _)| key.as_str()).collect();
+                match map.len() {
+                    0 => write!(f, "an empty map"),
+                    1..=4 => write!(f, "a map of {}", keys.join(", ")),
+                    _ => write!(f, "a map of {}, ..", keys.join(", ")),
+                }
+            }
+            Given::Function => write!(f, "a closure"),
+            Given::Other(text) => write!(f, "{text}"),
+        }
+    }
+}
+
+/// Why a value cannot be an option.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// What it must be and was: `must be a number, found ()`.
+    Value(String),
+    /// What is wrong at a place inside it (an empty one is the value itself), as a sentence of its own.
+    Inside(String, String),
+}
+
+impl Problem {
+    /// The problem with the option `name` that holds the value, or with element `[i]` of a list.
+    pub fn of(self, name: &str) -> Self {
+        match self {
+            Problem::Value(text) => Problem::Inside(String::new(), format!("`{name}` {text}")),
+            Problem::Inside(at, text) => match at.as_str() {
+                "" => Problem::Inside(name.into(), text),
+                at if at.starts_with('[') => Problem::Inside(format!("{name}{at}"), text),
+                at => Problem::Inside(format!("{name}: {at}"), text),
+            },
+        }
+    }
+
+    /// As the error of `path`, the function or the map that the option belongs to.
+    pub fn error(self, path: &str) -> Error {
+        Error::Usage(match self {
+            Problem::Value(text) => format!("{path}: {text}"),
+            Problem::Inside(at, text) if at.is_empty() => format!("{path}: {text}"),
+            Problem::Inside(at, text) => format!("{path}: {at}: {text}"),
+        })
+    }
+}
+
+/// What reading an option gives.
+pub type Reading<T> = std::result::Result<T, Problem>;
+
+/// The type of an option.
+pub trait OptionValue: Sized {
+    /// Its name in signatures: `float`, `[int]`.
+    fn kind() -> String;
+    /// What is wanted, for messages: `a number`.
+    fn wanted() -> String;
+    /// The names that a string may have, where only some make sense.
+    fn choices() -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// The options of the map that may stand in its place (of each map, in a list).
+    fn inside() -> Vec<Field> {
+        Vec::new()
+    }
+    /// The value that a script gave.
+    fn read(given: &Given) -> Reading<Self>;
+    /// The value as a script writes it: `0.07`, `"all"`, `()`.
+    fn literal(&self) -> String;
+    /// The options that a field of this type adds to those of its struct: itself, under the field's name.
+    fn fields_as(&self, field: Field) -> Vec<Field> {
+        vec![Field {
+            kind: Self::kind(),
+            choices: Self::choices(),
+            inside: Self::inside,
+            default: field.default.or_else(|| Some(self.literal())),
+            ..field
+        }]
+    }
+    /// Take the value of the option `name` if it is one of those that the field `own` adds. `()` leaves what is there.
+    fn offer(&mut self, own: &str, name: &str, given: &Given) -> Option<Reading<()>> {
+        (own == name).then(|| {
+            if *given != Given::Nothing {
+                *self = Self::read(given).map_err(|problem| problem.of(name))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What is known of one option.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// The struct that declares it; empty for an argument of a script function.
+    pub owner: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// The name of its type in signatures.
+    pub kind: String,
+    /// The names that may be chosen from.
+    pub choices: Vec<&'static str>,
+    /// The options of the map in its place.
+    pub inside: fn() -> Vec<Field>,
+    /// Its default as a script writes it; one without must be given.
+    pub default: Option<String>,
+}
+
+/// A struct of options, made by [`options!`](crate::options!).
+pub trait OptionSet: Sized + Default {
+    /// The struct's name: where its options live.
+    const OWNER: &'static str;
+    /// Its options, with the values at hand as their defaults.
+    fn fields(&self) -> Vec<Field>;
+    /// Take the value of one option; nothing where there is no option of this name. `()` leaves what is there.
+    fn offer_all(&mut self, name: &str, given: &Given) -> Option<Reading<()>>;
+
+    /// Take the value of one option.
+    fn put(&mut self, name: &str, given: &Given) -> Reading<()> {
+        match self.offer_all(name, given) {
+            Some(done) => done,
+            None => {
+                let fields = self.fields();
+                let valid: Vec<&str> = fields.iter().map(|f| f.name).collect();
+                Err(Problem::Inside(String::new(), unknown(name, &valid)))
+            }
+        }
+    }
+
+    /// These options, with what a map holds put over them.
+    fn over(mut self, given: &Given) -> Reading<Self> {
+        match given {
+            Given::Map(map) => map.iter().try_for_each(|(name, value)| self.put(name, value))?,
+            other => return Err(wrong("a map #{ .. }", other)),
+        }
+        Ok(self)
+    }
+}
+
+/// A value of the wrong kind.
+pub fn wrong(wanted: &str, given: &Given) -> Problem {
+    Problem::Value(format!("must be {wanted}, found {given}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{choices, options};
+
+    choices! {
+        /// How.
+        pub enum Way {
+            /// So.
+            Plain = "plain",
+            /// Or so.
+            Other = "other",
+        }
+    }
+
+    options! {
+        /// Inside.
+        #[derive(PartialEq)]
+        pub struct Inner {
+            /// How many.
+            layers: usize = 3,
+            /// Whether.
+            norm: bool = false,
+        }
+    }
+
+    options! {
+        /// Beside.
+        #[derive(PartialEq)]
+        pub struct Joined {
+            /// Decay.
+            decay: Option<f64> = None,
+        }
+        flat
+    }
+
+    options! {
+        /// Outside.
+        #[derive(PartialEq)]
+        pub struct Outer {
+            /// The rate.
+            lr: f64 = 0.1,
+            /// Which.
+            way: Way = Way::Plain,
+            /// Its own options.
+            inner: Inner = Inner::default(),
+            /// A list of maps.
+            views: Vec<Inner> = Vec::new(),
+            /// Smallest and largest.
+            scale: Option<[f64; 2]> = None,
+            /// Further ones.
+            joined: Joined = Joined::default(),
+            /// The session's if not given.
+            seed: u64 = 7 => "()",
+        }
+        beside {
+            /// No option.
+            task: String = String::new(),
+        }
+    }
+
+    fn map(pairs: &[(&str, Given)]) -> Given {
+        Given::Map(pairs.iter().map(|(n, v)| (n.to_string(), v.clone())).collect())
+    }
+
+    fn error(pairs: &[(&str, Given)]) -> String {
+        Outer::default().over(&map(pairs)).unwrap_err().error("f").to_string()
+    }
+
+    #[test]
+    fn an_empty_map_is_the_default_and_what_is_given_goes_over_it() {
+        assert_eq!(Outer::read(&map(&[])).unwrap(), Outer::default());
+        let given = map(&[
+            ("lr", Given::Int(1)),
+            ("way", Given::Text("other".into())),
+            ("inner", map(&[("layers", Given::Float(2.0))])),
+            ("views", Given::List(vec![map(&[("norm", Given::Bool(true))])])),
+            ("scale", Given::List(vec![Given::Int(1), Given::Float(2.5)])),
+            ("decay", Given::Float(0.5)),
+            ("seed", Given::Nothing),
+        ]);
+        let expected = Outer {
+            lr: 1.0,
+            way: Way::Other,
+            inner: Inner { layers: 2, norm: false },
+            views: vec![Inner { layers: 3, norm: true }],
+            scale: Some([1.0, 2.5]),
+            joined: Joined { decay: Some(0.5) },
+            ..Outer::default()
+        };
+        assert_eq!(Outer::read(&given).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_record_reads_back_with_and_without_all_fields() {
+        let text = serde_json::to_string(&Outer::default()).unwrap();
+        assert!(text.starts_with(r#"{"task":"","lr":0.1,"way":"plain","#), "{text}");
+        assert_eq!(serde_json::from_str::<Outer>(&text).unwrap(), Outer::default());
+        assert_eq!(serde_json::from_str::<Outer>("{}").unwrap(), Outer::default());
+        assert!(serde_json::from_str::<Outer>(r#"{"rl": 1}"#).is_err());
+    }
+
+    #[test]
+    fn errors_name_the_place_what_was_found_and_what_is_expected() {
+        let text = |t: &str| Given::Text(t.into());
+        assert_eq!(
+            error(&[("lr", text("x"))]),
+            "f: `lr` must be a number, found the string \"x\""
+        );
+        assert_eq!(
+            error(&[("lr", Given::Float(f64::NAN))]),
+            "f: `lr` must be finite, found the number NaN"
+        );
+        assert_eq!(
+            error(&[("way", text("othr"))]),
+            "f: way: \"othr\" is not known, expected one of \"plain\", \"other\"; did you mean \"other\"?"
+        );
+        assert_eq!(
+            error(&[("inner", map(&[("layer", Given::Int(3))]))]),
+            "f: inner: unknown option `layer`; valid options: layers, norm; did you mean `layers`?"
+        );
+        assert_eq!(
+            error(&[("views", Given::List(vec![map(&[]), map(&[("norm", Given::Int(3))])]))]),
+            "f: views[1]: `norm` must be true or false, found the number 3"
+        );
+        assert_eq!(
+            error(&[("scale", Given::List(vec![Given::Int(3)]))]),
+            "f: `scale` must be an array of 2 (numbers), found an array holding the number 3"
+        );
+        assert!(error(&[("task", text("x"))]).contains("unknown option `task`"));
+    }
+
+    #[test]
+    fn help_knows_names_types_defaults_texts_and_where_an_option_lives() {
+        let shown: Vec<String> = Outer::default()
+            .fields()
+            .iter()
+            .map(|f| format!("{} {} {} {}", f.owner, f.name, f.kind, f.default.clone().unwrap()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Outer lr float 0.1",
+                "Outer way string \"plain\"",
+                "Outer inner map #{}",
+                "Outer views [map] []",
+                "Outer scale [float, float] ()",
+                "Joined decay float ()",
+                "Outer seed int ()",
+            ]
+        );
+        let fields = Outer::default().fields();
+        assert_eq!(fields[1].choices, ["plain", "other"]);
+        assert_eq!((fields[3].inside)()[0].name, "layers");
+    }
+}
