@@ -1,7 +1,7 @@
 //! seglab: a research sandbox for label-efficient semantic segmentation.
 //!
 //! Layers, each importing only from those above it: [`allocator`], [`error`], [`options`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
-//! [`data`], [`metrics`], [`plot`] (which do not import one another), [`train`], [`script`], [`repl`].
+//! [`data`], [`metrics`], [`plot`] (which do not import one another), [`train`] and [`teacher`], [`script`], [`repl`].
 #![cfg_attr(
     test,
     allow(
@@ -27,4 +27,5 @@ pub mod repl;
 pub mod script;
 pub mod session;
 pub mod study;
+pub mod teacher;
 pub mod train;

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 13] = [
     &["session"],
     &["ops"],
     &["nn", "loss", "data", "metrics", "plot"],
-    &["train"],
+    &["train", "teacher"],
     &["study"],
     &["script"],
     &["repl"],
@@ -22,12 +22,14 @@ const LAYERS: [&[&str]; 13] = [
 ];
 
 /// A package and the only modules whose code may name it.
-const BRACKETS: [(&str, &[&str]); 11] = [
+const BRACKETS: [(&str, &[&str]); 13] = [
     ("libmimalloc_sys", &["allocator"]),
     ("rand_chacha", &["random"]),
     ("indicatif", &["session"]),
     ("gemm", &["ops"]),
     ("image", &["data"]),
+    ("candle_transformers", &["teacher"]),
+    ("tokenizers", &["teacher"]),
     ("resvg", &["plot"]),
     ("krilla", &["plot"]),
     ("plotters", &["plot"]),

@@ -13,7 +13,8 @@ fn rust_in(text: &str) -> Option<&str> {
         "alloc::",
         "std::",
         "rhai::",
-        "candle",
+        "candle_",
+        "candle-core",
         "seglab::",
         "Dynamic",
         "ImmutableString",
@@ -72,6 +73,8 @@ fn wrong_values_are_told_in_the_words_of_scripts() {
     let script = "
         let tensor = tensor::ones([2]); let dataset = data::scenes(#{ count: 1, size: [16, 16] });
         let model = model::fcn(#{ encoder: \"resnet18\", classes: 2 }); let figure = plot::figure(); let memory = loss::memory();
+        let clipteacher = teacher::clip(\"random\"); let samteacher = teacher::segment_anything(\"random\");
+        let segformerteacher = teacher::segformer(\"random\");
     ";
     let _ = interpreter.run("test", script, &mut receivers).unwrap();
     for entry in &seglab::script::api::table().entries {

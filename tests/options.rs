@@ -20,6 +20,9 @@ let score = eval::compare(tensor::from([0, 1]).to_dtype("i64"), tensor::from([0,
 let figure = plot::figure();
 let memory = loss::memory();
 let run = train::finetune(net, data, #{ steps: 1, batch_size: 2, checkpoint_every: 0 });
+let clip = teacher::clip("random");
+let sam = teacher::segment_anything("random");
+let segformer = teacher::segformer("random");
 "#;
 
 /// Numbers that no option takes, and how a message shows them.
@@ -53,6 +56,9 @@ fn sample(kind: &str, name: &str) -> &'static str {
         "Run" => "run",
         "Figure" => "figure",
         "Memory" => "memory",
+        "ClipTeacher" => "clip",
+        "SamTeacher" => "sam",
+        "SegformerTeacher" => "segformer",
         "Parameters" => "net.parameters()",
         "closure" => "|x| x",
         "string" if name == "encoder" => "\"resnet18\"",

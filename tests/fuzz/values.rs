@@ -21,6 +21,11 @@ pub(crate) const VARIABLES: &str = r##"
     let gradients = (w * w).sum().backward();
     let figure = plot::figure().line([1, 2], [3, 4]);
     let report = { net.save("fuzz.safetensors"); net.load_weights("fuzz.safetensors") };
+    let clip = teacher::clip("random");
+    let siglip = teacher::siglip("random");
+    let sam = teacher::segment_anything("random");
+    let segformer = teacher::segformer("random");
+    let picture = tensor::rand([3, 16, 24]);
     let list = [3, 1.5, "x", t];
     let map = #{ size: [4, 4], lr: 0.1, a: t };
     let text = "seglab";
@@ -113,6 +118,11 @@ const ALL_VARIABLES: &[&str] = &[
     "gradients",
     "figure",
     "report",
+    "clip",
+    "siglip",
+    "sam",
+    "segformer",
+    "picture",
     "list",
     "map",
     "text",
@@ -129,6 +139,7 @@ pub(crate) const TENSORS: &[&str] = &[
     "feature_labels",
     "image",
     "feature",
+    "picture",
 ];
 
 pub(crate) fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
@@ -178,6 +189,9 @@ pub(crate) fn value(random: &mut Random, kind: &str, doc: &str, hostile: f64) ->
         "Gradients" => "gradients".into(),
         "Figure" => "figure".into(),
         "Parameters" => "parameters".into(),
+        "ClipTeacher" => pick(random, &["clip", "siglip"]).into(),
+        "SamTeacher" => "sam".into(),
+        "SegformerTeacher" => "segformer".into(),
         "string" => {
             let named: Vec<&str> = doc.split('"').skip(1).step_by(2).collect();
             let usual = [

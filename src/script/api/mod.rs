@@ -22,6 +22,7 @@ mod session;
 mod show;
 mod statistics;
 mod table;
+mod teacher;
 mod tensor;
 mod train;
 
@@ -58,6 +59,7 @@ pub fn table() -> Table {
         optim::declare,
         train::declare,
         eval::declare,
+        teacher::declare,
         plot::declare,
         show::declare,
         embedding::declare,
