@@ -1,10 +1,10 @@
 //! CLIP and SigLIP: images and texts in one space of features.
 //!
-//! `config` is what a `config.json` says, `tower` the transformer of both sides, `image` and `text` the sides, `tokens` the tokenizer.
+//! `config` is what a `config.json` says, `tower` the transformer of both sides, `images` and `texts` the sides, `tokens` the tokenizer.
 
 mod config;
-mod image;
-mod text;
+mod images;
+mod texts;
 mod tokens;
 mod tower;
 
@@ -18,8 +18,8 @@ use crate::ops::pieces::Check;
 use crate::session::Place;
 use crate::{ensure, ops};
 use config::Config;
-use image::ImageModel;
-use text::TextModel;
+use images::ImageModel;
+use texts::TextModel;
 use tokens::{BYTES, Words};
 use tower::unit_rows;
 
