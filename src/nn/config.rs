@@ -197,6 +197,14 @@ impl EncoderKind {
         }
     }
 
+    /// Refuse images of a size that it does not take; the error says which it does.
+    pub fn check_sides(self, size: [usize; 2]) -> Result<()> {
+        match self.family() {
+            Family::Vit => super::vit::check_sides(self.name(), size),
+            Family::ResNet | Family::Mit => Ok(()),
+        }
+    }
+
     /// Of what the sides of the images must be multiples.
     pub fn multiple(self) -> usize {
         match self.family() {

@@ -114,6 +114,14 @@ impl Decoder {
         })
     }
 
+    /// Which of `count` maps of the encoder is the first that the result depends on.
+    pub(super) fn looks_from(&self, count: usize) -> usize {
+        match self {
+            Decoder::Linear(_) | Decoder::Fcn(_) | Decoder::DeepLabV3(_) => count - 1,
+            Decoder::DeepLabV3Plus(_) | Decoder::Unet(_) | Decoder::Segformer(_) | Decoder::Dpt(_) => 0,
+        }
+    }
+
     /// The decoder's map for images of this size.
     pub(super) fn forward(&self, pyramid: &Pyramid, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
         match self {

@@ -168,17 +168,18 @@ pub(super) fn load(
     report.passed_over.sort_by_key(|name| is_counter(name));
 
     if options.strict {
-        refuse(&report, conventions)?;
+        refuse(&report, conventions, map)?;
     }
     if report.loaded.is_empty() {
         let mut names: Vec<&String> = map.keys().collect();
         names.sort();
         fail!(
             "load_weights: nothing was loaded: none of the {} tensors fits this model ({report}); the file's names begin with {}, \
-             the model's with {}; rename and prefix change names",
+             the model's with {}; rename and prefix change names{}",
             map.len(),
             names.first().map_or("nothing", |n| n.as_str()),
-            slots.first().map_or("nothing", |s| s.name.as_str())
+            slots.first().map_or("nothing", |s| s.name.as_str()),
+            other_names(map)
         );
     }
     report.not_finite = not_finite(fitting.iter().map(|(slot, t)| (&slot.name, (*t).clone())))?;
@@ -291,7 +292,7 @@ pub(super) fn not_finite<'a>(named: impl Iterator<Item = (&'a String, Tensor)>) 
 }
 
 /// An error that names the first misfit, if there is one.
-fn refuse(report: &LoadReport, conventions: Option<&Conventions>) -> Result<()> {
+fn refuse(report: &LoadReport, conventions: Option<&Conventions>, map: &HashMap<String, Tensor>) -> Result<()> {
     if let Some(wrong) = report.wrong_shape.first() {
         let WrongShape { name, model, file } = wrong;
         let advice = match (model.first(), file.first()) {
@@ -311,11 +312,22 @@ fn refuse(report: &LoadReport, conventions: Option<&Conventions>) -> Result<()> 
     }
     if !report.complete() {
         fail!(
-            "load_weights: nothing was loaded: {}; strict: false takes what fits, rename and prefix change names",
-            Refused(report)
+            "load_weights: nothing was loaded: {}; strict: false takes what fits, rename and prefix change names{}",
+            Refused(report),
+            other_names(map)
         );
     }
     Ok(())
+}
+
+/// Where to look for a file whose names fit, if these are names that some other program has for the same network.
+fn other_names(map: &HashMap<String, Tensor>) -> &'static str {
+    if map.keys().any(|name| name.contains(".attn.qkv.")) {
+        "; these are the names of timm and of DINOv2's own files: take model.safetensors of Hugging Face's facebook/dinov2-small (-base, \
+         -large, -with-registers-small, ..)"
+    } else {
+        ""
+    }
 }
 
 fn rename(name: &str, pairs: &[(String, String)]) -> String {

@@ -16,7 +16,7 @@
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer`, `linear_head`, `dpt` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
 //! | `layers`, `module` | networks of one's own: the layers of `nn::`, and [`Module`], a layer with its tensors and parts |
-//! | `parts` | encoder, decoder and heads one by one |
+//! | `parts`, `known` | encoder, decoder and heads one by one; maps of an encoder that were computed before |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
 //! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
@@ -34,6 +34,7 @@ mod encoder;
 mod fcn;
 mod head;
 mod init;
+mod known;
 mod layer;
 mod layers;
 mod linear_head;
@@ -55,6 +56,7 @@ mod vit;
 pub mod weights;
 
 pub use config::{Architecture, EncoderKind, Family, ModelConfig, ProjectionConfig};
+pub(crate) use known::Known;
 pub use layers::{Activation, Layer, Window};
 pub use load::{LoadOptions, LoadReport, WrongShape};
 pub use module::{Given, Module, Network, Value};

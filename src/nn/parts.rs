@@ -148,7 +148,7 @@ impl Segmenter {
         }
     }
 
-    fn of_parts(&self, function: &str) -> Result<&Parts> {
+    pub(super) fn of_parts(&self, function: &str) -> Result<&Parts> {
         match &self.kind {
             Kind::Parts(parts) => Ok(parts),
             Kind::Own(..) => Err(own(function)),
@@ -244,7 +244,10 @@ impl Segmenter {
             Kind::Own(module, classes) => return Ok(Inside::Given(self.given(module, *classes, images, pass)?)),
         };
         let pass = self.laid(pass);
-        let pyramid = parts.encoded(&pass.graph().enter(images)?, &pass)?;
+        let pyramid = match self.known_maps(images) {
+            Some(known) => known?,
+            None => parts.encoded(&pass.graph().enter(images)?, &pass)?,
+        };
         Ok(Inside::Map(parts.decoder.forward(&pyramid, size, &pass)?))
     }
 

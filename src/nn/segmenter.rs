@@ -2,7 +2,7 @@
 
 mod tests;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::config::{Family, ModelConfig};
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
+use super::known::Known;
 use super::load::{self, LoadOptions, LoadReport};
 use super::module::Module;
 use super::origin::Origin;
@@ -47,6 +48,8 @@ pub struct Segmenter {
     frozen_norm: AtomicBool,
     pub(super) dtype: DType,
     pub(super) device: Device,
+    /// What passes need not compute.
+    pub(super) known: RefCell<Vec<Known>>,
 }
 
 /// What computes.
@@ -114,6 +117,7 @@ impl Segmenter {
             frozen_norm: AtomicBool::new(false),
             dtype,
             device: device.clone(),
+            known: RefCell::default(),
         }
     }
 
@@ -155,6 +159,11 @@ impl Segmenter {
     /// The name below which the parameters of the encoder's first stage lie, such as `encoder.layer1` or `backbone.layer1`.
     pub fn stage_name(&self) -> Option<&'static str> {
         Some(self.conventions()?.stage)
+    }
+
+    /// The name below which the encoder's parameters lie.
+    pub(crate) fn encoder_name(&self) -> Option<&'static str> {
+        Some(self.conventions()?.encoder)
     }
 
     /// The name below which the classifier's parameters lie: `segmentation_head.0` or, with torchvision's names, `classifier.4`.

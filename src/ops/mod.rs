@@ -65,5 +65,5 @@ pub use power::{power, power_of};
 pub use precision::Precision;
 pub use relu::relu;
 pub use residual::residual;
-pub use resize::{resize_bilinear, resize_labels, resize_nearest};
+pub use resize::{nearest_multiple, resize_bilinear, resize_labels, resize_nearest};
 pub use tape::Graph;

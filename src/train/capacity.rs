@@ -1,9 +1,9 @@
-//! Batches that are larger than the data or the memory, or too small for the loss.
+//! Batches that are larger than the data or the memory, or too small for the loss; images of a size that the network does not take.
 
 use super::config::{Objective, Task, TrainConfig};
 use crate::data::Dataset;
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::Segmenter;
 use crate::session::Session;
 use crate::session::memory::available_memory;
@@ -14,12 +14,17 @@ const STEP: u64 = 300;
 /// Bytes of a pixel of a batch before any network sees it: three colours and a label, in the batch at work and the two prepared ahead.
 const PIXEL: u64 = 3 * (12 + 8);
 
-/// Say that images repeat within a batch or have no partner in it; refuse a batch that cannot be held.
+/// Say that images repeat within a batch or have no partner in it; refuse a batch that cannot be held or computed.
 pub(super) fn check(session: &Session, model: &Segmenter, data: &Dataset, config: &TrainConfig) -> Result<()> {
     let (name, batch, images) = (config.task.name(), config.batch_size, data.len());
     let crop = config.augment.as_ref().and_then(|a| a.crop);
     let own = || data.get(0).ok().map(|sample| [sample.height, sample.width]);
-    if let (Some([height, width]), Some(available)) = (crop.or(data.size()).or_else(own), available_memory()) {
+    let size = crop.or(data.size()).or_else(own);
+    if let (Some(size), Some(network)) = (size, model.config()) {
+        let sides = network.encoder.check_sides(size);
+        sides.map_err(|e| Error::usage(format!("{name}: {e}")))?;
+    }
+    if let (Some([height, width]), Some(available)) = (size, available_memory()) {
         // What is frozen, or left out of a loss of the caller's, keeps less.
         let whole = config.task != Task::Fit && model.device().is_cpu() && !model.has_frozen();
         let needed = needed(batch, [height, width], if whole { STEP } else { PIXEL });

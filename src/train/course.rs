@@ -7,6 +7,7 @@ use std::rc::Rc;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::features::Features;
 use super::run::{DataIdentity, Run};
 use crate::data::{Batch, BatchOptions, Batches, Dataset};
 use crate::error::{Error, Result};
@@ -45,6 +46,8 @@ pub struct Course {
     pub patience: Option<usize>,
     /// Batch norm uses its running statistics and leaves them as they are.
     pub frozen_norm: bool,
+    /// The maps of a frozen encoder are computed once per image.
+    pub cache_features: bool,
     /// Images per step of the sources after the first.
     pub more_batch_sizes: Vec<usize>,
 }
@@ -58,6 +61,7 @@ impl Default for Course {
             keep: Keep::Last,
             patience: None,
             frozen_norm: false,
+            cache_features: false,
             more_batch_sizes: Vec::new(),
         }
     }
@@ -119,6 +123,8 @@ pub(super) struct Beside {
     /// The best network so far.
     pub(super) best: Option<Rc<RefCell<Segmenter>>>,
     pub(super) judged: Judged,
+    /// What a frozen encoder made of the images; no part of the state, as it can be computed again.
+    pub(super) features: Option<Features>,
 }
 
 /// What the evaluations came to.
@@ -188,6 +194,7 @@ impl Beside {
             average: network(AVERAGE)?,
             best: network(BEST)?,
             judged,
+            features: None,
         })
     }
 

@@ -7,6 +7,7 @@ use super::course::Feed;
 use super::event::{Event, Flow, Hooks, Moment};
 use super::events::EventFile;
 use super::failure::{faulty_file, not_finite};
+use super::features;
 use super::folder;
 use super::ledger::{Facts, Ledger};
 use super::run::{Run, Status};
@@ -29,7 +30,10 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
         }
         Err(error) => Err(error),
     };
-    run.model.borrow().set_training(mode);
+    let model = run.model.borrow();
+    model.set_training(mode);
+    model.know(Vec::new());
+    drop(model);
     descend(run);
     match outcome {
         // A Ctrl-C inside a function of the caller's: the step was undone, the run stands before it.
@@ -63,6 +67,7 @@ fn descend(run: &Run) {
 
 fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) -> Result<()> {
     folder::begin(run)?;
+    features::begin(run)?;
     if run.step == 0 {
         warn_of_labels(run)?;
     }

@@ -141,6 +141,11 @@ fn path(run: &Run, file: &str) -> Result<Place> {
     }
 }
 
+/// Where the maps of a frozen encoder lie that do not fit into memory.
+pub(super) fn features_path(run: &Run) -> Result<Place> {
+    path(run, "features")
+}
+
 /// Take the folder before steps are made: held against other processes, with the script at work in the record.
 pub(super) fn begin(run: &mut Run) -> Result<()> {
     if let Some(above) = run.home.as_ref().and_then(|folder| folder.parent()) {

@@ -27,6 +27,7 @@ pub mod evaluate;
 pub mod event;
 pub mod events;
 mod failure;
+mod features;
 mod fit;
 mod folder;
 pub mod history;

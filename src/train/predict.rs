@@ -74,6 +74,11 @@ fn summed_probabilities(
     let mut count = 0;
     for &scale in &options.scales {
         let scaled = [height, width].map(|side| ((side as f64 * scale).round() as usize).max(1));
+        // the image as it is has the size that the caller chose
+        let scaled = match model.config() {
+            Some(config) if scale != 1.0 => ops::nearest_multiple(scaled, config.encoder.multiple()),
+            _ => scaled,
+        };
         let resized = if scaled == [height, width] {
             images.clone()
         } else {

@@ -14,7 +14,7 @@ use super::event::Hooks;
 use super::folder::{self, Sitting};
 use super::history::History;
 use super::optimizer::{Group, Optimizer};
-use super::{capacity, checkpoint, evaluate, fit};
+use super::{capacity, checkpoint, evaluate, features, fit};
 use crate::data::{BatchOptions, Dataset};
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -165,6 +165,7 @@ impl Run {
             check_classes(task, &model.borrow(), val)?;
         }
         capacity::check(session, &model.borrow(), &data, &config)?;
+        features::check(task, &model.borrow(), &config)?;
         let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
         let origin = model.borrow().origin.clone();
         let average = match averaging(&config) {

@@ -9,6 +9,7 @@ use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
 use super::event::{Flow, Hooks, Moment};
 use super::failure::not_finite;
+use super::features;
 use super::fit::tell;
 use super::ledger::{self, Facts, Ledger, Number, Row};
 use super::objective;
@@ -152,6 +153,7 @@ fn gradients<'a>(
     let mut whole: Option<Whole> = None;
     for (i, group) in groups.iter().enumerate() {
         let Some(batch) = group.first() else { continue };
+        features::provide(run, group)?;
         let pass = run.step * count + i;
         let random = RefCell::new(Random::derived(run.config.seed, &[STEP, pass as u64]));
         let computed = match (&mut hooks.loss, &run.config.objective) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::data::cache::Cache;
 use crate::data::{Sample, Source, resize};
 use crate::error::Result;
+use crate::ops::nearest_multiple;
 
 /// A source whose samples can be loaded on any thread.
 pub type Shared = Arc<dyn Source + Send + Sync>;
@@ -43,12 +44,23 @@ impl<S: Source + 'static> From<Rc<S>> for Origin {
     }
 }
 
+/// The size that samples are brought to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sizing {
+    /// Their own.
+    Own,
+    /// This one.
+    To([usize; 2]),
+    /// Sides that are the nearest multiples of this.
+    Multiple(usize),
+}
+
 /// Some samples of a source in some order, perhaps resized; a source itself. Loaded samples stay in memory within a budget.
 #[derive(Clone)]
 pub struct Loader<P> {
     from: P,
     positions: Arc<[usize]>,
-    size: Option<[usize; 2]>,
+    sizing: Sizing,
     cache: Arc<Cache>,
 }
 
@@ -57,7 +69,7 @@ impl<P: Deref<Target: Source> + Clone> Loader<P> {
     pub(super) fn new(from: P, budget: usize) -> Self {
         Loader {
             positions: (0..from.len()).collect(),
-            size: None,
+            sizing: Sizing::Own,
             cache: Arc::new(Cache::new(budget)),
             from,
         }
@@ -71,10 +83,10 @@ impl<P: Deref<Target: Source> + Clone> Loader<P> {
         }
     }
 
-    /// All samples at this size, from the originals.
-    pub(super) fn resized(&self, size: [usize; 2]) -> Self {
+    /// All samples of another size, from the originals.
+    pub(super) fn resized(&self, sizing: Sizing) -> Self {
         Loader {
-            size: Some(size),
+            sizing,
             cache: Arc::new(Cache::new(self.from.cache_bytes())),
             ..self.clone()
         }
@@ -82,7 +94,10 @@ impl<P: Deref<Target: Source> + Clone> Loader<P> {
 
     /// The size that all samples are brought to, if any.
     pub(super) fn size(&self) -> Option<[usize; 2]> {
-        self.size
+        match self.sizing {
+            Sizing::To(size) => Some(size),
+            Sizing::Own | Sizing::Multiple(_) => None,
+        }
     }
 }
 
@@ -94,7 +109,7 @@ impl Loader<Origin> {
             Origin::Anywhere(source) => Some(Loader {
                 from: source.clone(),
                 positions: self.positions.clone(),
-                size: self.size,
+                sizing: self.sizing,
                 cache: self.cache.clone(),
             }),
         }
@@ -136,7 +151,12 @@ impl<P: Deref<Target: Source>> Source for Loader<P> {
             return Ok(sample);
         }
         let mut sample = self.from.load(position)?;
-        if let Some(size) = self.size.filter(|&s| s != sample.size()) {
+        let size = match self.sizing {
+            Sizing::Own => sample.size(),
+            Sizing::To(size) => size,
+            Sizing::Multiple(multiple) => nearest_multiple(sample.size(), multiple),
+        };
+        if size != sample.size() {
             sample = Arc::new(Sample {
                 pixels: Arc::new(resize::bilinear_rgb(&sample.pixels, sample.size(), size)),
                 labels: resize::nearest(&sample.labels, sample.size(), size),

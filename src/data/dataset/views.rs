@@ -1,6 +1,7 @@
 //! Sets made by choosing samples of a set; they share its files and its memory.
 
 use super::Dataset;
+use super::loader::Sizing;
 use crate::data::Source;
 use crate::error::{Result, nearest};
 use crate::random::Random;
@@ -129,10 +130,23 @@ impl Dataset {
             size.iter().all(|s| (1..=16384).contains(s)),
             "resize: found size {size:?}, expected [height, width], each 1 to 16384"
         );
-        Ok(Dataset {
+        Ok(self.sized(Sizing::To(size)))
+    }
+
+    /// The set with the sides of every image and label map at their nearest multiples of this, as [`Dataset::resize`] does it.
+    pub fn resize_to_multiple(&self, multiple: usize) -> Result<Self> {
+        ensure!(
+            (1..=1024).contains(&multiple),
+            "resize: found multiple {multiple}, expected 1 to 1024"
+        );
+        Ok(self.sized(Sizing::Multiple(multiple)))
+    }
+
+    fn sized(&self, sizing: Sizing) -> Self {
+        Dataset {
             about: self.about.clone(),
-            loader: self.loader.resized(size),
-        })
+            loader: self.loader.resized(sizing),
+        }
     }
 
     /// The samples at these places of this set (which must exist), sharing source and cache.

@@ -16,9 +16,9 @@ use super::layer::{LayerNorm, Linear, drop_path};
 use super::param::{Builder, Slot};
 use super::pass::Pass;
 use super::resnet::Pyramid;
+use crate::ensure;
 use crate::error::Result;
-use crate::fail;
-use crate::ops::Conv2dOptions;
+use crate::ops::{Conv2dOptions, nearest_multiple};
 use position::Bicubic;
 
 /// Side of a patch, in pixels: the stride of the maps.
@@ -226,7 +226,8 @@ impl Vit {
     /// Sides that are no multiples of 14.
     pub(super) fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Pyramid> {
         let (n, _, height, width) = images.dims4()?;
-        let [rows, columns] = self.grid([height, width])?;
+        check_sides(self.config.name, [height, width])?;
+        let [rows, columns] = [height, width].map(|side| side / PATCH);
         let mut x = self.embeddings.forward(images, [rows, columns], pass)?;
         let mut blocks = self.blocks.iter();
         let mut map = |count: usize| -> Result<Tensor> {
@@ -247,22 +248,20 @@ impl Vit {
             layer4: map(fourth)?,
         })
     }
+}
 
-    /// How many patches fit into each side.
-    fn grid(&self, size: [usize; 2]) -> Result<[usize; 2]> {
-        if size.iter().all(|side| *side > 0 && side % PATCH == 0) {
-            return Ok(size.map(|side| side / PATCH));
-        }
-        let [h, w] = size.map(|side| ((side + PATCH / 2) / PATCH).max(1) * PATCH);
-        fail!(
-            "{} cuts images into patches of {PATCH} x {PATCH} pixels: found images of {} x {} (height x width), expected sides that are \
-             multiples of {PATCH}, such as {h} x {w}; data.resize([{h}, {w}]) brings a data set to one size, the readers' option \
-             `multiple: {PATCH}` each image to the nearest one, augment: #{{ crop: [{h}, {w}] }} cuts",
-            self.config.name,
-            size[0],
-            size[1]
-        )
-    }
+/// Refuse images whose sides the patches of the encoder `name` do not fill.
+pub(super) fn check_sides(name: &str, size: [usize; 2]) -> Result<()> {
+    let [h, w] = nearest_multiple(size, PATCH);
+    ensure!(
+        size == [h, w],
+        "{name} cuts images into patches of {PATCH} x {PATCH} pixels: found images of {} x {} (height x width), expected sides that are \
+         multiples of {PATCH}, such as {h} x {w}; data.resize(#{{ multiple: {PATCH} }}) brings each image of a data set to the nearest \
+         ones, data.resize([{h}, {w}]) all to one size, augment: #{{ crop: [{h}, {w}] }} cuts",
+        size[0],
+        size[1]
+    );
+    Ok(())
 }
 
 /// The name that published files have for a tensor that transformers, from version 5 on, calls otherwise.

@@ -43,6 +43,16 @@ fn nearest_places(from: usize, to: usize) -> Vec<usize> {
     (0..to).map(|at| ((at as f32 * scale) as usize).min(from - 1)).collect()
 }
 
+/// The sides that are the nearest multiples of `multiple`, at least one of them.
+pub fn nearest_multiple(size: [usize; 2], multiple: usize) -> [usize; 2] {
+    let multiple = multiple.max(1);
+    size.map(|side| {
+        (side.saturating_add(multiple / 2) / multiple)
+            .max(1)
+            .saturating_mul(multiple)
+    })
+}
+
 /// Check a resize of the last two dimensions and return `[planes, height, width]`.
 fn planes(name: &str, dims: &[usize], ranks: std::ops::RangeInclusive<usize>, size: [usize; 2]) -> Result<[usize; 3]> {
     let rank = dims.len();

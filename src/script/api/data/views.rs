@@ -8,6 +8,7 @@ use super::pictures::classes_from;
 use super::{Data, MISSING};
 use crate::data::Dataset;
 use crate::error::choose;
+use crate::ops::nearest_multiple;
 use crate::script::api::plot::arguments::Palette;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -205,14 +206,32 @@ pub(super) fn entries() -> Vec<Entry> {
             data.view(|set| set.subset(&list_file, missing))
         }
 
-        /// Bring every image and label map to `[height, width]`: images antialiased bilinearly, labels by nearest neighbour.
+        /// Bring every image and label map to `[height, width]`, or each to the nearest sides that an encoder takes: images antialiased
+        /// bilinearly, labels by nearest neighbour.
         /// ```
         /// let small = data::scenes(#{ count: 2 }).resize([24, 32]);
         /// assert_eq(small.get(0).image.shape, [3, 24, 32]);
         /// assert_eq(small.val.get(0).labels.shape, [24, 32]);
+        /// let fitting = data::scenes(#{ count: 2, size: [96, 128] }).resize(#{ multiple: 14 });
+        /// assert_eq(fitting.get(0).image.shape, [3, 98, 126]);
         /// ```
-        fn resize(ctx, data: Data, size: [usize; 2]) -> Data {
-            data.each_part(|set| set.resize(size))
+        fn resize(
+            ctx,
+            data: Data,
+            /// Height and width; those of each image if absent.
+            size: Option<[usize; 2]> = None,
+            /// Take the nearest multiples of this for the sides: 14 for the encoders of DINOv2.
+            multiple: Option<usize> = None,
+        ) -> Data {
+            ensure!(
+                size.is_some() || multiple.is_some(),
+                "resize: give the size, resize([96, 128]), or what the sides shall be multiples of, resize(#{{ multiple: 14 }})"
+            );
+            ensure!(multiple != Some(0), "resize: found multiple 0, expected 1 to 1024");
+            data.each_part(|set| match (size, multiple) {
+                (Some(size), multiple) => set.resize(nearest_multiple(size, multiple.unwrap_or(1))),
+                (None, multiple) => set.resize_to_multiple(multiple.unwrap_or(1)),
+            })
         }
     }
 }

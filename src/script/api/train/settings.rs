@@ -64,6 +64,9 @@ shared_options! {
         patience: Option<usize> = None,
         /// Batch norm uses its running statistics and leaves them as they are.
         frozen_norm: bool = false,
+        /// Compute the maps of a frozen encoder (`frozen: true`) once per image, without `augment`: kept in memory up to a quarter of what
+        /// is left, then in files in the run's folder until the run ends.
+        cache_features: bool = false,
         /// Seed of everything random in the run; the session's if absent.
         seed: Option<u64> = None,
         /// `"f32"`, or `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses,
@@ -108,6 +111,7 @@ impl Settings {
                 keep,
                 patience: self.patience,
                 frozen_norm: self.frozen_norm,
+                cache_features: self.cache_features,
                 more_batch_sizes: more_batch_sizes.to_vec(),
             },
             optimizer: optimizer(path, self.optimizer.options())?,
