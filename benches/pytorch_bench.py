@@ -2,7 +2,7 @@
 
     python pytorch_bench.py [--device cpu|cuda] [--dtype f32|bf16] [--only NAME_PREFIX] [--runs N] [--threads N]
 
-Needs: pip install torch segmentation-models-pytorch. Give both sides the same number of threads, and run them in turn
+Needs: pip install torch segmentation-models-pytorch transformers. Give both sides the same number of threads, and run them in turn
 (this, ours, this, ours, ...): these machines are noisy, so only the ratio of medians taken in one go means anything.
 cpu_ms is the processor time of one step over all threads (threads that spin while they wait count): with --threads 1 it can be compared
 even on a busy machine. peak_mib is the growth of the peak resident set (cpu) or the peak allocation (cuda) during the workload.
@@ -113,12 +113,30 @@ for images, n in [(2, 4096), (1, 16384)]:
         measure(f"pixel_contrast_obvious_{images}x{n}x256", o)
     measure(f"pixel_contrast_checkpointed_{images}x{n}x256", c)
 
-# --- a whole fine-tuning step: DeepLabV3+ of segmentation_models_pytorch, cross-entropy, SGD with momentum -------------------
-import segmentation_models_pytorch as smp
-for encoder, n, size in ([("resnet18", 8, 128), ("resnet50", 2, 256)] if dev.type == "cpu" else [("resnet18", 16, 512), ("resnet50", 16, 512)]):
+# --- a whole fine-tuning step: DeepLabV3+ of segmentation_models_pytorch, cross-entropy, SGD with momentum; DINOv2 of transformers with a
+#     linear head ---------------------------------------------------------------------------------------------------------
+def dinov2():
+    import transformers
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = transformers.Dinov2Model(transformers.Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518))
+            self.bn, self.conv_seg = torch.nn.BatchNorm2d(384), torch.nn.Conv2d(384, 19, 1)
+        def forward(self, x):
+            n, _, h, w = x.shape
+            patches = self.backbone(pixel_values=x).last_hidden_state[:, 1:]
+            return F.interpolate(self.conv_seg(self.bn(patches.transpose(1, 2).reshape(n, -1, h // 14, w // 14))), (h, w), mode="bilinear")
+    return Linear()
+
+networks = [("resnet18", 8, 128), ("resnet50", 2, 256), ("dinov2_vits14", 4, 224)] if dev.type == "cpu" else [("resnet18", 16, 512), ("resnet50", 16, 512), ("dinov2_vits14", 16, 518)]
+for encoder, n, size in networks:
     if not any(f"{kind}_{encoder}_{n}x3x{size}x{size}".startswith(a.only) for kind in ("train_step", "inference")):
         continue
-    net = smp.DeepLabV3Plus(encoder, encoder_weights=None, classes=19).to(dev).train()
+    if encoder.startswith("dinov2"):
+        net = dinov2().to(dev).train()
+    else:
+        import segmentation_models_pytorch as smp
+        net = smp.DeepLabV3Plus(encoder, encoder_weights=None, classes=19).to(dev).train()
     x = torch.randn(n, 3, size, size, device=dev); y = torch.randint(0, 19, (n, size, size), device=dev)
     if channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)

@@ -59,7 +59,7 @@ use candle_core::{Device, Tensor, Var};
 use seglab::allocator::{MiMalloc, keep_freed_memory};
 use seglab::device::{memory, open_device, reset_peak, set_tf32};
 use seglab::loss::{PixelContrastInput, PixelContrastOptions, pixel_contrast};
-use seglab::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
+use seglab::nn::{Architecture, EncoderKind, Family, ModelConfig, Pass, Segmenter};
 use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Precision, Tape};
 use seglab::random::Random;
 use seglab::train::{Optimizer, OptimizerConfig, Rule};
@@ -288,7 +288,11 @@ fn contrast(name: String, [images, dim, height, width]: [usize; 4]) -> Workload 
 }
 
 fn network(encoder: EncoderKind, n: usize, size: usize, device: &Device) -> (Segmenter, Tensor) {
-    let config = ModelConfig::new(Architecture::DeepLabV3Plus, encoder, 19);
+    let architecture = match encoder.family() {
+        Family::Vit => Architecture::Linear,
+        _ => Architecture::DeepLabV3Plus,
+    };
+    let config = ModelConfig::new(architecture, encoder, 19);
     let network = Segmenter::new(&config, 0, device).unwrap();
     (network, draw(&[n, 3, size, size], device).as_detached_tensor())
 }
@@ -296,9 +300,21 @@ fn network(encoder: EncoderKind, n: usize, size: usize, device: &Device) -> (Seg
 fn networks(precision: Precision, o: &Options) -> Vec<Workload> {
     let mut list = Vec::new();
     let sizes = match (o.small, o.device.as_str()) {
-        (true, _) => [(EncoderKind::Resnet18, 2, 64), (EncoderKind::Resnet50, 2, 64)],
-        (false, "cpu") => [(EncoderKind::Resnet18, 8, 128), (EncoderKind::Resnet50, 2, 256)],
-        (false, _) => [(EncoderKind::Resnet18, 16, 512), (EncoderKind::Resnet50, 16, 512)],
+        (true, _) => [
+            (EncoderKind::Resnet18, 2, 64),
+            (EncoderKind::Resnet50, 2, 64),
+            (EncoderKind::DinoV2S, 1, 56),
+        ],
+        (false, "cpu") => [
+            (EncoderKind::Resnet18, 8, 128),
+            (EncoderKind::Resnet50, 2, 256),
+            (EncoderKind::DinoV2S, 4, 224),
+        ],
+        (false, _) => [
+            (EncoderKind::Resnet18, 16, 512),
+            (EncoderKind::Resnet50, 16, 512),
+            (EncoderKind::DinoV2S, 16, 518),
+        ],
     };
     for (encoder, n, size) in sizes {
         let name = encoder.name();

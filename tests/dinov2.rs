@@ -6,7 +6,9 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use seglab::script::{Interpreter, Scope};
+use std::path::Path;
+
+use seglab::script::{Argument, Interpreter, Scope};
 use seglab::session::Session;
 
 fn script(text: &str) {
@@ -115,21 +117,21 @@ fn files_load_by_name_and_saved_networks_stay_frozen() {
         let renamed = #{};
         let original = #{};
         for name in state.keys() {
-            let new = name;
-            new.replace("attention.attention.query", "attention.q_proj");
-            new.replace("attention.attention.key", "attention.k_proj");
-            new.replace("attention.attention.value", "attention.v_proj");
-            new.replace("attention.output.dense", "attention.o_proj");
-            renamed["dinov2." + new] = state[name];
-            new.replace("attention.q_proj", "attn.qkv");
-            new.replace("encoder.layer", "blocks");
-            original["model." + new] = state[name];
+            let other = name;
+            other.replace("attention.attention.query", "attention.q_proj");
+            other.replace("attention.attention.key", "attention.k_proj");
+            other.replace("attention.attention.value", "attention.v_proj");
+            other.replace("attention.output.dense", "attention.o_proj");
+            renamed["dinov2." + other] = state[name];
+            other.replace("attention.q_proj", "attn.qkv");
+            other.replace("encoder.layer", "blocks");
+            original["model." + other] = state[name];
         }
         tensor::save("model.safetensors", state);
         tensor::save("renamed.safetensors", renamed);
         let report = net.load_weights("model.safetensors", #{ strict: false });
         assert_eq(report.unexpected, []);
-        assert(report.missing.all(|name| name.starts_with("decode_head")), report.missing);
+        assert(report.missing.all(|name| name.starts_with("decode_head")));
         assert_eq(net.state()["backbone.layernorm.bias"], state["layernorm.bias"]);
         for file in ["model.safetensors", "renamed.safetensors"] {
             let encoder = nn::encoder("dinov2_vits14", #{ seed: 7 });
@@ -144,4 +146,66 @@ fn files_load_by_name_and_saved_networks_stay_frozen() {
         assert(text.contains("nothing was loaded"), text);
         "#,
     );
+}
+
+/// Run a script of `scripts/methods/` at a tiny size with these arguments, then the check in its own variables; its error, if any.
+fn method(name: &str, arguments: &[&str], check: &str) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let interpreter = Interpreter::new(Session::quiet(folder.path()));
+    let tiny = [
+        "count=2",
+        "labelled=2",
+        "val=1",
+        "size=30x40",
+        "batch_size=2",
+        "steps=3",
+    ];
+    let given = tiny.iter().chain(arguments).filter_map(|a| a.split_once('='));
+    let given = given.map(|(name, text)| (name.to_string(), Argument::new(text)));
+    interpreter.context().set_arguments(given.collect());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scripts/methods/{name}.rhai"));
+    let text = std::fs::read_to_string(&path).unwrap() + check;
+    let outcome = interpreter.run(&path.display().to_string(), &text, &mut Scope::new());
+    outcome.err().map(|report| report.render(false))
+}
+
+#[test]
+fn the_linear_classifier_is_linear_in_patches_that_stay() {
+    let check = r#"
+        seed(seed);
+        let before = model::linear(#{ encoder: encoder, classes: all.classes }).state();
+        let after = net.state();
+        for name in after.keys() { if name.starts_with("backbone.") { assert_eq(after[name], before[name]); } }
+        assert(after["decode_head.conv_seg.weight"] != before["decode_head.conv_seg.weight"]);
+        assert_eq(few.get(0).image.shape, [3, 28, 42]);
+        let maps = net.encode(tensor::randn([2, 3, 28, 42]));
+        let part = |name| after["decode_head." + name].reshape([1, 384, 1, 1]);
+        let normed = (maps[3] - part.call("bn.running_mean")) / (part.call("bn.running_var") + 1e-5).sqrt() * part.call("bn.weight")
+            + part.call("bn.bias");
+        let logits = normed.conv2d(after["decode_head.conv_seg.weight"], #{ bias: after["decode_head.conv_seg.bias"] });
+        assert_close(net.classify(net.decode(maps), [2, 3]), logits, #{ tolerance: 1e-5 });
+        let written = runs::load(run_folder())[0];
+        assert_eq(written.miou, score.miou);
+    "#;
+    assert_eq!(method("dinov2_linear", &["weights=random"], check), None);
+    for name in ["dinov2_linear", "dinov2_contrast"] {
+        let text = method(name, &[], "").unwrap_or_default();
+        assert!(text.contains("facebook/dinov2-small"), "{text}");
+    }
+}
+
+#[test]
+fn the_contrast_moves_the_encoder_only_where_it_is_tuned() {
+    let check = r#"
+        let moved = |name| (runs[1].model.state()[name] - start.state()[name]).abs().mean().item();
+        let first = moved.call("backbone.encoder.layer.0.mlp.fc1.weight");
+        let last = moved.call("backbone.encoder.layer.11.mlp.fc1.weight");
+        if tune { assert(first > 0.0 && last > 2.0 * first, `${first} ${last}`); } else { assert_eq([first, last], [0.0, 0.0]); }
+        assert(moved.call("projection.conv1.weight") > 0.0 && moved.call("head.projects.0.weight") > 0.0);
+        assert_eq(runs[0].model.state()["projection.conv1.weight"], start.state()["projection.conv1.weight"]);
+        assert_eq([runs[0].step, runs[1].step], [steps, steps - steps / 3]);
+    "#;
+    for tune in ["tune=0", "tune=1"] {
+        assert_eq!(method("dinov2_contrast", &["weights=random", tune], check), None);
+    }
 }
