@@ -211,11 +211,33 @@ fn lengths_beyond_the_memory_are_refused() {
         "let a = []; a.pad(100000000000000, 1);",
         "let s = \"\"; s.pad(1000000000000000, 'x');",
         "let s = \"\"; s.pad(1000000000000000, \"xy\");",
+        "nn::conv2d(1048576, 1048576, #{ kernel: 4 })",
+        "nn::linear(4194304, 4194304)",
+        "nn::batch_norm(1099511627776)",
+        "nn::group_norm(1, 1099511627776)",
+        "nn::layer_norm(1099511627776)",
+        "nn::conv2d(3, 8, #{ padding: 1000000 }).forward(tensor::zeros([1, 3, 4, 4]))",
+        "nn::upsample(64).forward(tensor::zeros([1, 3, 1000, 1000]).broadcast([8, 3, 1000, 1000]))",
     ] {
         let caught = format!("let text = \"\"; try {{ {script} }} catch (e) {{ text = `${{e}}`; }} text");
         let text = interpreter.run("test", &caught, &mut Scope::new()).unwrap().to_string();
         assert!(text.contains("more than the memory that is free"), "{script}: {text}");
         assert!(rust_in(&text).is_none(), "{text}");
+    }
+    for script in [
+        "nn::conv2d(4611686018427387904, 1)",
+        "nn::conv2d(1, 4611686018427387904, #{ kernel: 3 })",
+        "nn::conv2d(3, 8, #{ padding: 4611686018427387904 }).forward(tensor::zeros([1, 3, 4, 4]))",
+        "nn::conv2d(3, 8, #{ dilation: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
+        "nn::conv2d(3, 8, #{ stride: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
+        "nn::max_pool(2, #{ padding: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
+    ] {
+        let caught = format!("let text = \"\"; try {{ {script}; }} catch (e) {{ text = `${{e}}`; }} text");
+        let text = interpreter.run("test", &caught, &mut Scope::new()).unwrap().to_string();
+        assert!(
+            !text.is_empty() && rust_in(&text).is_none() && !text.contains("internal"),
+            "{script}: {text}"
+        );
     }
     let small = "let b = blob(2, 257); b.pad(4, 3); assert_eq(b.len, 4); assert_eq(b[1], 1); assert_eq(b[3], 3);";
     let _ = interpreter.run("test", small, &mut Scope::new()).unwrap();

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::init::Init;
 use super::pass::Pass;
 use crate::error::Result;
+use crate::session::memory::affordable;
 
 /// A trainable tensor of a model and its name; the variable is shared with the model, so setting it trains the model.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub(super) struct Builder {
     dtype: DType,
     device: Device,
     slots: Vec<Arc<Slot>>,
+    /// Numbers in all slots so far.
+    numbers: usize,
     draws: Vec<(usize, Init)>,
 }
 
@@ -82,6 +85,7 @@ impl Builder {
             dtype,
             device: device.clone(),
             slots: Vec::new(),
+            numbers: 0,
             draws: Vec::new(),
         }
     }
@@ -97,6 +101,9 @@ impl Builder {
     }
 
     fn slot(&mut self, name: String, shape: &[usize], init: Init, buffer: bool) -> Result<Arc<Slot>> {
+        affordable(shape, self.dtype)?;
+        self.numbers = self.numbers.saturating_add(shape.iter().product());
+        affordable(&[self.numbers], self.dtype)?;
         let var = match init {
             Init::One => Var::ones(shape, self.dtype, &self.device)?,
             _ => Var::zeros(shape, self.dtype, &self.device)?,

@@ -1,13 +1,15 @@
 //! Ctrl-C, SIGTERM and SIGHUP. Ctrl-C interrupts what runs; the other two (a job that is ended, a connection that drops) do the same
 //! and then end the process with 128 + the signal's number. Both leave training a checkpoint.
 
-use std::io::{Stdin, Write};
+use std::io::{IsTerminal, Stdin, Write};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::termios::{FlowArg, FlushArg, SetArg, Termios, tcflow, tcflush, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{dup2_stderr, dup2_stdout};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGURG, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use super::ending::Ending;
@@ -23,6 +25,10 @@ pub const HUNG_UP: u8 = 128 + SIGHUP as u8;
 pub const HANG_UP: i32 = SIGHUP;
 /// So many Ctrl-C without an answer end the process.
 const PATIENCE: usize = 3;
+/// The signal that makes a waiting write begin anew; the system ignores it by default.
+const KICK: i32 = SIGURG;
+/// Between two looks at a terminal that may have stalled.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Answer signals from now on, from a thread of their own.
 pub fn handle(ending: &Ending) -> Result<()> {
@@ -30,6 +36,7 @@ pub fn handle(ending: &Ending) -> Result<()> {
     // A signal that nohup (or a parent) told the program to ignore stays ignored.
     let wanted = [SIGTERM, SIGHUP].into_iter().filter(|s| !ignored(*s)).chain([SIGINT]);
     let mut signals = Signals::new(wanted).map_err(failed)?;
+    signal_hook::flag::register(KICK, Arc::default()).map_err(failed)?;
     let ending = ending.clone();
     let terminal = Terminal::now();
     let answer = move || {
@@ -44,11 +51,11 @@ pub fn handle(ending: &Ending) -> Result<()> {
                 continue;
             }
             ending.signal(signal);
+            let _ = std::thread::Builder::new().spawn(free_the_terminal);
             if ending.is_idle() {
                 terminal.restore();
                 std::process::exit(128 + signal);
             }
-            let _ = std::thread::Builder::new().spawn(free_the_terminal);
         }
     };
     let thread = std::thread::Builder::new().name("signals".into()).spawn(answer);
@@ -81,15 +88,48 @@ pub fn time_limit(ending: &Ending) -> Result<TimeLimit> {
     thread.map(|_| TimeLimit(reached)).map_err(failed)
 }
 
-/// A terminal that nobody reads (a stalled connection, Ctrl-S) stops the program that writes to it. It must go on, to its end: what
-/// waits there after some time is thrown away.
+/// A terminal that nobody reads (a stalled connection, Ctrl-S) stops the program that writes to it. It must go on, to its end:
+/// where nothing moves after some time, what it writes goes nowhere, and the writes that wait begin anew.
 fn free_the_terminal() {
-    std::thread::sleep(Duration::from_secs(2));
-    let terminal = std::io::stderr();
-    while tcflush(&terminal, FlushArg::TCOFLUSH).is_ok() {
-        let _ = tcflow(&terminal, FlowArg::TCOON);
-        std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(PAUSE * 10);
+    while !stalled() {
+        std::thread::sleep(PAUSE);
     }
+    let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null") else {
+        return;
+    };
+    if std::io::stdout().is_terminal() {
+        let _ = dup2_stdout(&nowhere);
+    }
+    if std::io::stderr().is_terminal() {
+        let _ = dup2_stderr(&nowhere);
+    }
+    loop {
+        for thread in threads() {
+            // SAFETY: the call takes three numbers; this signal has a handler that does nothing.
+            unsafe { nix::libc::syscall(nix::libc::SYS_tgkill, std::process::id(), thread, KICK) };
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether standard error is a terminal that takes nothing.
+fn stalled() -> bool {
+    let mut terminal = nix::libc::pollfd {
+        fd: std::io::stderr().as_raw_fd(),
+        events: nix::libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one descriptor, which lives during the call; it does not wait.
+    std::io::stderr().is_terminal() && unsafe { nix::libc::poll(&raw mut terminal, 1, 0) } == 0
+}
+
+/// The threads of this process (Linux; elsewhere none).
+fn threads() -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| task.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Whether the program was started with this signal ignored (Linux tells; elsewhere no).

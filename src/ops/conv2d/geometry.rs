@@ -6,6 +6,9 @@ use super::Conv2dOptions;
 use crate::ensure;
 use crate::error::Result;
 
+/// The largest stride, padding and dilation: sizes worked out from them stay far from overflow.
+const FARTHEST: usize = 1 << 20;
+
 /// Every size of one convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Geometry {
@@ -66,6 +69,12 @@ impl Geometry {
             o.stride,
             o.dilation
         );
+        for (option, values) in [("stride", o.stride), ("padding", o.padding), ("dilation", o.dilation)] {
+            ensure!(
+                values.iter().all(|&v| v <= FARTHEST),
+                "conv2d: {option} {values:?} is too large, expected at most {FARTHEST}"
+            );
+        }
         let mut out_size = [0; 2];
         for axis in 0..2 {
             let padded = x[2 + axis] + 2 * o.padding[axis];

@@ -15,6 +15,7 @@ use super::taps::Taps;
 use super::winograd::Winograd;
 use crate::ensure;
 use crate::error::Result;
+use crate::session::memory::affordable;
 use cpu::Columns;
 pub(crate) use geometry::Geometry;
 
@@ -124,6 +125,8 @@ pub fn linear(graph, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<T
 
 impl Graph<'_> {
     fn convolve(self, geometry: Geometry, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let [height, width] = geometry.out_size;
+        affordable(&[geometry.images, geometry.outputs, height, width], input.dtype())?;
         let input = input.contiguous()?;
         let weight = weight.contiguous()?;
         let bias = bias.map(Tensor::contiguous).transpose()?;

@@ -36,7 +36,7 @@ impl Window {
                 "{name}: kernel {kernel:?} and stride {stride:?} must be at least 1"
             );
             ensure!(
-                2 * padding[axis] <= kernel[axis],
+                padding[axis] <= kernel[axis] / 2,
                 "{name}: padding {padding:?} must be at most half of kernel {kernel:?}"
             );
             let padded = dims[2 + axis] + 2 * padding[axis];

@@ -9,6 +9,7 @@ use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::operation;
 use crate::ensure;
 use crate::error::Result;
+use crate::session::memory::affordable;
 
 /// Where one output coordinate takes its value: `(1 - share) * v[low] + share * v[high]`.
 #[derive(Clone, Copy)]
@@ -54,7 +55,12 @@ pub fn nearest_multiple(size: [usize; 2], multiple: usize) -> [usize; 2] {
 }
 
 /// Check a resize of the last two dimensions and return `[planes, height, width]`.
-fn planes(name: &str, dims: &[usize], ranks: std::ops::RangeInclusive<usize>, size: [usize; 2]) -> Result<[usize; 3]> {
+fn planes(
+    name: &str,
+    (dims, dtype): (&[usize], DType),
+    ranks: std::ops::RangeInclusive<usize>,
+    size: [usize; 2],
+) -> Result<[usize; 3]> {
     let rank = dims.len();
     ensure!(
         ranks.contains(&rank) && dims[rank.saturating_sub(2)..].iter().all(|&d| d > 0),
@@ -69,7 +75,9 @@ fn planes(name: &str, dims: &[usize], ranks: std::ops::RangeInclusive<usize>, si
         size[0] > 0 && size[1] > 0,
         "{name}: size {size:?} must be at least [1, 1]; input {dims:?}"
     );
-    Ok([dims[..rank - 2].iter().product(), dims[rank - 2], dims[rank - 1]])
+    let count = dims[..rank - 2].iter().product();
+    affordable(&[count, size[0], size[1]], dtype)?;
+    Ok([count, dims[rank - 2], dims[rank - 1]])
 }
 
 fn resized(input: &Tensor, size: [usize; 2]) -> Vec<usize> {
@@ -89,7 +97,7 @@ operation! {
 /// A shape that is not 4-dimensional, an empty map, a size of 0.
 pub fn resize_bilinear(graph, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
     let dims = graph.dims("resize_bilinear", input)?;
-    let [count, height, width] = planes("resize_bilinear", &dims, 4..=4, size)?;
+    let [count, height, width] = planes("resize_bilinear", (&dims, input.dtype()), 4..=4, size)?;
     if [height, width] == size {
         return Ok(input.clone());
     }
@@ -129,7 +137,7 @@ operation! {
 /// As [`resize_bilinear`].
 pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     let dims = graph.dims("resize_nearest", input)?;
-    let [count, height, width] = planes("resize_nearest", &dims, 4..=4, size)?;
+    let [count, height, width] = planes("resize_nearest", (&dims, input.dtype()), 4..=4, size)?;
     let input = input.contiguous()?;
     if on_gpu(input.device()) {
         let sizes = cuda::Sizes {
@@ -161,7 +169,7 @@ pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor>
 /// # Errors
 /// Labels that are not integers, an empty map, a size of 0.
 pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    let [count, height, width] = planes("resize_labels", labels.dims(), 2..=3, size)?;
+    let [count, height, width] = planes("resize_labels", (labels.dims(), labels.dtype()), 2..=3, size)?;
     let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
     let labels = labels.contiguous()?;
     if on_gpu(labels.device()) && labels.dtype().is_int() {

@@ -8,12 +8,12 @@ use candle_core::DType;
 use super::Model;
 use super::parameters::{Loaded, Parameters};
 use crate::nn::{LoadOptions, Segmenter, Value, weights};
-use crate::script::api::tensor::affordable;
 use crate::script::context::count;
 use crate::script::options::dynamic_from;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::script::values::describe;
+use crate::session::memory::affordable;
 
 /// How the array that `encode` gives remembers, as its tag, that a side of the images was odd: a map of stride 2 does not tell.
 const ODD_HEIGHT: i32 = 1;

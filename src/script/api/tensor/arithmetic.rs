@@ -5,10 +5,11 @@
 
 use candle_core::DType;
 
-use super::{Operand, affordable, float};
+use super::{Operand, float};
 use crate::ops;
 use crate::ops::reduce::expand;
 use crate::script::prelude::*;
+use crate::session::memory::affordable;
 
 /// Same shape and values (any element types; NaN equals nothing).
 pub fn equal(a: &Tensor, b: &Tensor) -> Result<bool> {

@@ -4,6 +4,7 @@ use super::in_single;
 use crate::error::choose;
 use crate::ops::{self, Conv2dOptions};
 use crate::script::prelude::*;
+use crate::session::memory::affordable;
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -57,7 +58,7 @@ pub fn declare(table: &mut Table) {
             mode: String = "bilinear".into(),
             align_corners: bool = false,
         ) -> Tensor {
-            super::affordable(&[t.elem_count(), size[0], size[1]], candle_core::DType::U8)?;
+            affordable(&[t.elem_count(), size[0], size[1]], candle_core::DType::U8)?;
             if t.dtype().is_int() && t.rank() == 3 {
                 return ops::resize_labels(&t, size);
             }

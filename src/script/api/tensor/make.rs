@@ -3,10 +3,11 @@
 use candle_core::{DType, Device, Var};
 
 use super::arithmetic::{alike, select};
-use super::{Operand, affordable, axis, axis_of, dtype_named, room};
+use super::{Operand, axis, axis_of, dtype_named, room};
 use crate::random::Random;
 use crate::script::prelude::*;
 use crate::script::values::describe;
+use crate::session::memory::affordable;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {

@@ -18,6 +18,7 @@ use candle_core::DType;
 use crate::error::choose;
 use crate::ops;
 use crate::script::prelude::*;
+use crate::session::memory::affordable;
 
 pub use crate::device::device_name;
 pub use arithmetic::equal;
@@ -134,19 +135,6 @@ pub fn in_single(t: &Tensor, work: impl FnOnce(&Tensor) -> Result<Tensor>) -> Re
     ops::in_single(&float(t)?, work)
 }
 
-/// Refuse shapes that no memory holds, before an allocation ends the process.
-pub fn affordable(shape: &[usize], dtype: DType) -> Result<()> {
-    let bytes = shape.iter().try_fold(dtype.size_in_bytes(), |n, d| n.checked_mul(*d));
-    match bytes {
-        Some(bytes) if bytes <= 1 << 30 || bytes <= memory() => Ok(()),
-        Some(bytes) => fail!(
-            "a tensor of shape {shape:?} needs {:.1} GB, more than the memory that is free",
-            bytes as f64 / 1e9
-        ),
-        None => fail!("a tensor of shape {shape:?} is larger than any memory"),
-    }
-}
-
 /// [`affordable`], also to the sandbox.
 fn room(ctx: &Call, shape: &[usize], dtype: DType) -> Result<()> {
     affordable(shape, dtype)?;
@@ -154,12 +142,4 @@ fn room(ctx: &Call, shape: &[usize], dtype: DType) -> Result<()> {
         Some(sandbox) => sandbox.check_memory((shape.iter().product::<usize>() * dtype.size_in_bytes()) as u64),
         None => Ok(()),
     }
-}
-
-/// Bytes of free memory (Linux; elsewhere unknown and taken as 64 GB).
-fn memory() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
-    kib.map_or(64 << 30, |k| k << 10)
 }

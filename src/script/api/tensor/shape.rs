@@ -3,9 +3,10 @@
 use candle_core::DType;
 
 use super::arithmetic::broadcast_shape;
-use super::{affordable, axis, axis_of, device_name, float};
+use super::{axis, axis_of, device_name, float};
 use crate::ops;
 use crate::script::prelude::*;
+use crate::session::memory::affordable;
 
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
