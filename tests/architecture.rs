@@ -192,9 +192,10 @@ fn the_layout_is_kept() {
             }
             let kernel = ["ops", "device"].contains(&own.as_str())
                 && (shown.ends_with("cpu.rs") || shown.ends_with("cuda.rs") || shown.contains("kernel/cuda/"));
-            if line.contains("unsafe ") && !line.contains("unsafe_") && !kernel && own != "allocator" {
+            let system = own == "allocator" || shown == "session/signals.rs";
+            if line.contains("unsafe ") && !line.contains("unsafe_") && !kernel && !system {
                 findings.push(format!(
-                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs, ops/*/cuda.rs, ops/kernel/cuda/ and allocator.rs"
+                    "{shown}:{number}: `unsafe` outside ops/*/cpu.rs, ops/*/cuda.rs, ops/kernel/cuda/, allocator.rs and session/signals.rs"
                 ));
             }
             if line.contains("feature = \"cuda\"") && !kernel && own != "main" {
