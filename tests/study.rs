@@ -354,3 +354,75 @@ fn slurm_runs_the_points_with_the_results_of_this_machine() {
     }
     panic!("{}", text(&place.run(&["sweep", "--status", "there"])));
 }
+
+/// As above, with trouble: one job killed, the node drained and back, and one job that reaches its time limit (two minutes, so that
+/// Slurm's signal comes after half a minute).
+#[test]
+#[ignore = "takes about five minutes and drains the node: SLURM_CONF=.. cargo test --release --test study -- --ignored slurm"]
+fn slurm_with_trouble_ends_with_the_same_results() {
+    let point = SCRIPT.replace(
+        "let first =",
+        "let slow = arg(\"slow\", false) && lr == 0.05 && arg(\"seed\", 0) == 1;
+         let first =",
+    );
+    let hook = "checkpoint_every: 1, on_step: |run| { if slow { sleep(10.0); } }";
+    let point = point.replacen("checkpoint_every: 1", hook, 1);
+    let place = Place::new(&point);
+    let words = ["sweep", "point.rhai", "lr=0.05,0.1", "seed=0..4", "--threads", "1"];
+    let here = place.run(&[&words[..], &["slow=false", "--jobs", "2", "--out", "here"]].concat());
+    assert_eq!(here.status.code(), Some(0), "{}", text(&here));
+    let submit = [
+        &words[..],
+        &["slow=true", "--slurm", "--time=2", "--at-most", "2", "--out", "there"],
+    ]
+    .concat();
+    let submitted = text(&place.run(&submit));
+    assert!(submitted.contains("8 points are job array"), "{submitted}");
+    let node = String::from_utf8(Command::new("hostname").arg("-s").output().unwrap().stdout).unwrap();
+    let control = |state: &str| {
+        let node = format!("nodename={}", node.trim());
+        let done = Command::new("scontrol")
+            .args(["update", &node, state, "reason=test"])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    let status = || text(&place.run(&["sweep", "--status", "there"]));
+    let killed = || {
+        let there = place.path("there");
+        let pattern = format!("sweep --point 0 .*{}", there.display());
+        Command::new("pkill")
+            .args(["-KILL", "-f", &pattern])
+            .status()
+            .unwrap()
+            .success()
+    };
+    let started = std::time::Instant::now();
+    let patience = |state: &str| assert!(started.elapsed() < Duration::from_secs(540), "{state}");
+    while !killed() {
+        patience("point 0 never ran");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    control("state=drain");
+    std::thread::sleep(Duration::from_secs(10));
+    control("state=resume");
+    let mut logs = String::new();
+    loop {
+        let now = status();
+        patience(&now);
+        if now.contains("8 of 8 points are done") {
+            break;
+        }
+        if now.contains("7 of 8 points are done") {
+            // the killed one is handed in again by the same command
+            let _ = place.run(&submit);
+        }
+        logs = std::fs::read_to_string(place.path("there/slurm/1.txt")).unwrap_or_default();
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    eprintln!(
+        "{} s; the log of the job that reached its limit:\n{logs}",
+        started.elapsed().as_secs()
+    );
+    assert!(logs.contains("time limit"), "{logs}");
+    assert_eq!(place.results("there"), place.results("here"));
+}
