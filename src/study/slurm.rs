@@ -156,7 +156,8 @@ pub fn requeue() -> Result<()> {
         .args(["requeue", &format!("{array}_{task}")])
         .output();
     match asked {
-        Ok(answer) if answer.status.success() => Ok(()),
+        // Slurm ends the job as soon as it has been asked, and with it perhaps the one who asks
+        Ok(answer) if answer.status.success() || answer.status.code().is_none() => Ok(()),
         Ok(answer) => fail!(
             "sweep: the job cannot go back into the queue: {}",
             String::from_utf8_lossy(&answer.stderr).trim()
