@@ -83,6 +83,35 @@ def ce():
     F.cross_entropy(lo, la, ignore_index=255).backward()
 measure("cross_entropy_4x19x256x256", ce)
 
+# --- tensor functions that sort, choose and add up --------------------------------------------------------------------------
+maps = torch.randn(8, 64, 64, 64, device=dev, requires_grad=True)
+def over(reduction):
+    def run():
+        maps.grad = None
+        reduction(maps, (0, 2, 3)).sum().backward()
+    return run
+measure("mean_8x64x64x64_over_023", over(torch.mean)); measure("std_8x64x64x64_over_023", over(torch.std))
+long, square = torch.randn(1 << 20, device=dev), torch.randn(1024, 1024, device=dev)
+measure("sort_1m", lambda: long.sort()); measure("sort_1024x1024_last", lambda: square.sort(1)); measure("sort_1024x1024_first", lambda: square.sort(0, True))
+measure("topk_10_of_1m", lambda: long.topk(10)); measure("topk_5_of_1024x1024", lambda: square.topk(5, 1))
+lz = torch.randn(4, 19, 128, 128, device=dev, requires_grad=True); ly = torch.randint(0, 19, (4, 128, 128), device=dev)
+def lovasz():                           # Berman's code
+    lz.grad = None
+    p, y = F.softmax(lz, 1).permute(0, 2, 3, 1).reshape(-1, 19), ly.reshape(-1)
+    p, y = p[y != 255], y[y != 255]
+    losses = []
+    for c in range(19):
+        truth = (y == c).float()
+        if truth.sum() == 0:
+            continue
+        errors, order = ((truth - p[:, c]).abs()).sort(0, descending=True)
+        truth = truth[order]
+        jaccard = 1 - (truth.sum() - truth.cumsum(0)) / (truth.sum() + (1 - truth).cumsum(0))
+        jaccard[1:] = jaccard[1:] - jaccard[:-1].clone()
+        losses.append(errors @ jaccard)
+    (sum(losses) / len(losses)).backward()
+measure("lovasz_4x19x128x128", lovasz)
+
 # --- the pixel contrastive loss, within-image form, forward and backward ---------------------------------------------------
 def contrast(images, pixels, dim=256, classes=19, chunk=None):
     f = torch.randn(images, pixels, dim, device=dev, requires_grad=True); g = torch.randn(images, pixels, dim, device=dev, requires_grad=True)

@@ -51,6 +51,8 @@
     reason = "a program for the terminal, which may stop at the first surprise"
 )]
 
+mod tensors;
+
 use std::cell::RefCell;
 use std::process::Command;
 use std::time::Instant;
@@ -502,6 +504,7 @@ fn main() {
     ops::start_threads(o.threads).expect("the pool starts once");
     set_tf32(true);
     let mut list = operations(o.precision);
+    list.extend(tensors::workloads());
     list.extend(contrasts(&o));
     list.extend(networks(o.precision, &o));
     list.retain(|w| w.name.starts_with(&o.only));

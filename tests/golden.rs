@@ -11,7 +11,7 @@ mod devices;
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor, Var};
-use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions};
+use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Graph, Tape};
 use serde_json::Value;
 
 /// Largest difference to PyTorch's numbers, relative to the largest of them.
@@ -287,5 +287,59 @@ fn a_value_used_twice() {
         let part = resized.narrow(2, 0, 6).unwrap().narrow(3, 0, 8).unwrap();
         let out = (part + (input.as_tensor() * input.as_tensor()).unwrap()).unwrap();
         case.check(&out, &[("input", &input)]);
+    }
+}
+
+#[test]
+fn a_rectifier_behind_a_batch_norm_stops_no_nan() {
+    // x = [[[[1, nan]], [[2, -3]]], [[[-4, 5]], [[6, 0.5]]]], weight [2, 3], bias [0.5, -0.25], running mean [0.5, 1] and variance [4, 9];
+    // F.relu(F.batch_norm(..)) with the gradient 1, 2, .. 8
+    let nan = f32::NAN;
+    let cases = [
+        (
+            true,
+            [nan, nan, -0.012_538_55, 1.017_053, nan, nan, 0.650_641_1, -1.655_155_8],
+            [nan, 10.609_316],
+            [14.0, 10.0],
+        ),
+        (
+            false,
+            [1.0, 2.0, 3.0, 0.0, 0.0, 6.0, 7.0, 0.0],
+            [nan, 12.666_667],
+            [9.0, 10.0],
+        ),
+    ];
+    for (device, (training, dx, dw, db)) in devices::devices()
+        .iter()
+        .flat_map(|d| cases.iter().map(move |c| (d, c)))
+    {
+        let var = |values: &[f32], shape: &[usize]| Var::from_slice(values, shape, device).unwrap();
+        let x = var(&[1.0, nan, 2.0, -3.0, -4.0, 5.0, 6.0, 0.5], &[2, 2, 1, 2]);
+        let (weight, bias) = (var(&[2.0, 3.0], &[2]), var(&[0.5, -0.25], &[2]));
+        let upstream = Tensor::arange(1f32, 9.0, device)
+            .unwrap()
+            .reshape((2, 2, 1, 2))
+            .unwrap();
+        let o = BatchNormOptions {
+            training: *training,
+            relu: true,
+            ..Default::default()
+        };
+        let tape = Tape::new();
+        for graph in [Graph::default(), Graph::on(&tape)] {
+            let (mean, var) = (var(&[0.5, 1.0], &[2]), var(&[4.0, 9.0], &[2]));
+            let state = BatchNormState { mean: &mean, var: &var };
+            let y = graph.batch_norm(&x, &weight, &bias, state, None, &o).unwrap();
+            let gradients = tape.backward(&(y * &upstream).unwrap().sum_all().unwrap()).unwrap();
+            for (variable, wanted) in [(&x, &dx[..]), (&weight, &dw[..]), (&bias, &db[..])] {
+                let found = gradients.get(variable).unwrap().flatten_all().unwrap();
+                let found: Vec<f32> = found.to_vec1().unwrap();
+                let alike = |(a, b): (&f32, &f32)| a.is_nan() && b.is_nan() || (a - b).abs() < 1e-5 * b.abs().max(1.0);
+                assert!(
+                    found.iter().zip(wanted).all(alike),
+                    "training {training}: {found:?} {wanted:?}"
+                );
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
+use crate::loss::total;
 use crate::ops::reduce;
 
 /// The settings of [`dice`].
@@ -51,7 +52,7 @@ pub fn dice(logits: &Tensor, labels: &Tensor, options: &DiceOptions) -> Result<T
     let like =
         |data: Vec<f32>, shape: &[usize]| Tensor::from_vec(data, shape, logits.device())?.to_dtype(logits.dtype());
     if count == 0.0 {
-        return Ok(logits.zeros_like()?.mul(logits)?.sum_all()?);
+        return total(&logits.zeros_like()?.mul(logits)?, false);
     }
     present.iter_mut().for_each(|p| *p /= count);
     let truth = like(truth, &[n, c, h, w])?;
@@ -62,7 +63,7 @@ pub fn dice(logits: &Tensor, labels: &Tensor, options: &DiceOptions) -> Result<T
     let overlap = by_class(&(&p * &truth)?)?;
     let sizes = by_class(&(p.broadcast_mul(&valid)? + truth)?)?;
     let score = (overlap.affine(2.0, options.smooth)? / (sizes + options.smooth)?)?;
-    Ok((score * present)?.sum_all()?.affine(-1.0, 1.0)?)
+    Ok(total(&(score * present)?, false)?.affine(-1.0, 1.0)?)
 }
 
 /// Softmax over the channels.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
+use crate::loss::{log_softmax, total};
 use crate::ops::{Reduction, check_class_weights};
 
 /// The settings of [`focal`].
@@ -58,9 +59,8 @@ pub fn focal(logits: &Tensor, labels: &Tensor, options: &FocalOptions) -> Result
     let index = Tensor::from_vec(index, (n, 1, h, w), logits.device())?;
     let weights = Tensor::from_vec(weights, (n, 1, h, w), logits.device())?.to_dtype(logits.dtype())?;
 
-    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
-    let log_sum = shifted.exp()?.sum_keepdim(1)?.log()?;
-    let log_p = (shifted.gather(&index, 1)? - log_sum)?;
+    let (moved, log_sum) = log_softmax(logits)?;
+    let log_p = (moved.gather(&index, 1)? - log_sum)?;
     let loss = if options.gamma == 0.0 {
         log_p.neg()?
     } else {
@@ -72,7 +72,7 @@ pub fn focal(logits: &Tensor, labels: &Tensor, options: &FocalOptions) -> Result
     let loss = (loss * weights)?;
     Ok(match options.reduction {
         Reduction::None => loss.squeeze(1)?,
-        Reduction::Mean | Reduction::Sum => loss.sum_all()?,
+        Reduction::Mean | Reduction::Sum => total(&loss, false)?,
     })
 }
 

@@ -53,7 +53,7 @@ pub fn lovasz(logits: &Tensor, labels: &Tensor, ignore_label: i64) -> Result<Ten
         }
     }
     let slopes = Tensor::from_vec(slopes, (n, c, h, w), logits.device())?.to_dtype(logits.dtype())?;
-    super::with_slope(value, &(logits * slopes)?.sum_all()?)
+    super::with_slope(value, &super::total(&(logits * slopes)?, false)?)
 }
 
 /// The loss of one class, and its slope by the probability of each valid pixel.

@@ -18,6 +18,7 @@ pub mod regression;
 use candle_core::Tensor;
 
 use crate::error::Result;
+use crate::ops::reduce;
 
 pub use crate::ops::{CrossEntropyOptions, cross_entropy};
 pub use dice::{DiceOptions, dice};
@@ -29,6 +30,21 @@ pub use pixel_contrast::{
 };
 pub use pixels::{Hardest, ohem, weighted_cross_entropy};
 pub use regression::{bce, kl, mse};
+
+/// The sum of all elements, or their mean, as a scalar.
+fn total(t: &Tensor, mean: bool) -> Result<Tensor> {
+    let over = if mean { reduce::mean } else { reduce::sum };
+    Ok(over(t, &reduce::all(t))?.reshape(())?)
+}
+
+/// Logits moved so that the largest over dimension 1 is 0, and the logarithm of the sum of their exponentials over it: their difference
+/// is the logarithm of the softmax.
+fn log_softmax(logits: &Tensor) -> Result<(Tensor, Tensor)> {
+    let largest = reduce::largest(&logits.detach(), &[1])?;
+    let moved = (logits - reduce::expand(&largest, logits.dims())?)?;
+    let sum = reduce::sum(&moved.exp()?, &[1])?;
+    Ok((moved, sum.log()?))
+}
 
 /// The scalar `value`, whose gradient is that of the scalar `slope`.
 fn with_slope(value: f64, slope: &Tensor) -> Result<Tensor> {

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::ensure;
 use crate::error::{Result, in_range};
+use crate::loss::total;
 use crate::ops::{CrossEntropyOptions, Graph, Reduction};
 
 /// Cross-entropy with a weight for each pixel, `[n, h, w]`. The mean is the weighted one, as with class weights: the sum divided by
@@ -37,7 +38,7 @@ pub fn weighted_cross_entropy(
     let losses = (graph.cross_entropy(logits, labels, &each)? * weights)?;
     match options.reduction {
         Reduction::None => Ok(losses),
-        Reduction::Sum => Ok(losses.sum_all()?),
+        Reduction::Sum => total(&losses, false),
         Reduction::Mean => {
             let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
             let class = |label: i64| match &options.class_weights {
@@ -48,8 +49,8 @@ pub fn weighted_cross_entropy(
                 .iter()
                 .zip(&numbers)
                 .filter(|(label, _)| **label != options.ignore_label);
-            let total: f64 = counted.map(|(label, weight)| class(*label) * weight).sum();
-            Ok((losses.sum_all()? * if total > 0.0 { 1.0 / total } else { 0.0 })?)
+            let weight: f64 = counted.map(|(label, weight)| class(*label) * weight).sum();
+            Ok((total(&losses, false)? * if weight > 0.0 { 1.0 / weight } else { 0.0 })?)
         }
     }
 }
@@ -92,14 +93,16 @@ pub fn ohem(graph: Graph, logits: &Tensor, labels: &Tensor, kept: Hardest, ignor
     let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
     let numbers: Vec<f64> = losses.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
     let mut order: Vec<usize> = (0..labels.len()).filter(|i| labels[*i] != ignore_label).collect();
-    order.sort_unstable_by(|a, b| numbers[*b].total_cmp(&numbers[*a]).then(a.cmp(b)));
+    // what is not a number is no smaller loss than others
+    let loss = |i: usize| if numbers[i].is_nan() { f64::INFINITY } else { numbers[i] };
+    order.sort_unstable_by(|a, b| loss(*b).total_cmp(&loss(*a)).then(a.cmp(b)));
     let count = match kept {
         Hardest::Share(share) => (share * order.len() as f64).ceil() as usize,
-        Hardest::Below(p, least) => order.iter().filter(|i| numbers[**i] > -p.ln()).count().max(least),
+        Hardest::Below(p, least) => order.iter().filter(|i| loss(**i) > -p.ln()).count().max(least),
     };
     order.truncate(count);
     let mut weights = vec![0f64; labels.len()];
     order.iter().for_each(|i| weights[*i] = 1.0 / order.len() as f64);
     let weights = Tensor::from_vec(weights, losses.shape(), losses.device())?.to_dtype(losses.dtype())?;
-    Ok((losses * weights)?.sum_all()?)
+    total(&(losses * weights)?, false)
 }

@@ -4,7 +4,8 @@ use candle_core::Tensor;
 
 use crate::ensure;
 use crate::error::{POSITIVE, Result, in_range};
-use crate::ops::Reduction;
+use crate::loss::{log_softmax, total};
+use crate::ops::{Reduction, reduce};
 
 /// `(a - b)^2`, as PyTorch's `F.mse_loss`.
 ///
@@ -28,9 +29,12 @@ pub fn kl(logits: &Tensor, target: &Tensor, temperature: f64, reduction: Reducti
         "kl: the logits have shape {:?}, expected [n, classes, ..]",
         logits.dims()
     );
-    let log_p = log_softmax(logits, temperature)?;
-    let log_q = log_softmax(target, temperature)?;
-    let divergence = (log_q.exp()? * (&log_q - log_p)?)?.sum(1)?;
+    let logarithm = |logits: &Tensor| -> Result<Tensor> {
+        let (moved, log_sum) = log_softmax(&(logits * (1.0 / temperature))?)?;
+        Ok((moved - reduce::expand(&log_sum, logits.dims())?)?)
+    };
+    let (log_p, log_q) = (logarithm(logits)?, logarithm(target)?);
+    let divergence = reduce::sum(&(log_q.exp()? * (&log_q - log_p)?)?, &[1])?.squeeze(1)?;
     reduced(&(divergence * (temperature * temperature))?, reduction)
 }
 
@@ -48,17 +52,11 @@ pub fn bce(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Te
     reduced(&((&slope - slope.detach())? + value)?, reduction)
 }
 
-fn log_softmax(logits: &Tensor, temperature: f64) -> Result<Tensor> {
-    let scaled = (logits * (1.0 / temperature))?;
-    let shifted = scaled.broadcast_sub(&scaled.detach().max_keepdim(1)?)?;
-    Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)?)
-}
-
 fn reduced(losses: &Tensor, reduction: Reduction) -> Result<Tensor> {
     Ok(match reduction {
         Reduction::None => losses.clone(),
-        Reduction::Sum => losses.sum_all()?,
-        Reduction::Mean => losses.mean_all()?,
+        Reduction::Sum => total(losses, false)?,
+        Reduction::Mean => total(losses, true)?,
     })
 }
 

@@ -3,27 +3,32 @@
 //! One operation is one file, or one folder `ops/<op>/{mod,cpu}.rs` once it has kernels of its own: `mod.rs` holds the
 //! function, its documentation (formula, shapes) and its backward, `cpu.rs` the loops (the only place with `unsafe`).
 //! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop); `operation!` declares both. To add an operation: its file, a `mod` line, a `pub use` line, a golden
-//! case or an oracle in `tests/golden.rs`, a finite-difference case in `tests/gradients.rs`.
+//! case or an oracle in `tests/golden.rs`, a finite-difference case in `tests/gradients/`.
 //!
 //! All take tensors with any strides, f32 or f64.
 
+mod activation;
 mod argmax;
+mod arrange;
 mod attention;
 mod backward;
 mod batch_norm;
 mod concat;
 mod conv2d;
 mod cross_entropy;
+mod cumsum;
 mod depthwise;
 mod divide;
 mod dropout;
 mod gelu;
 pub(crate) mod graph;
 mod halves;
+mod histogram;
 pub(crate) mod kernel;
 mod layer_norm;
 mod layout;
 mod maximum;
+mod multinomial;
 mod normalize;
 mod operation;
 pub mod optimizer;
@@ -37,12 +42,15 @@ pub mod reduce;
 mod relu;
 mod residual;
 mod resize;
+mod sort;
 mod tape;
 mod taps;
 mod winograd;
 
+pub use activation::{leaky_relu, softplus};
 pub use argmax::upsampled_argmax;
 pub(crate) use argmax::{PairCounts, add_window};
+pub use arrange::{Border, flip, pad, roll, scatter_add};
 pub use attention::attention;
 pub use backward::{Tape, add_gradients};
 pub use batch_norm::{BatchNormOptions, BatchNormState, batch_norm};
@@ -50,14 +58,17 @@ pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d, linear};
 pub use cross_entropy::{CrossEntropyOptions, Reduction, cross_entropy};
 pub(crate) use cross_entropy::{check_class_weights, checked_labels};
+pub use cumsum::cumsum;
 pub use divide::{divide, divide_by};
 pub use dropout::dropout;
 pub use gelu::gelu;
 pub use halves::in_single;
+pub use histogram::{Bins, histogram};
 pub use kernel::cpu::start_threads;
 pub use layer_norm::layer_norm;
 pub(crate) use layout::Layout;
 pub use maximum::{maximum, minimum};
+pub use multinomial::multinomial;
 pub use normalize::normalize;
 pub(crate) use operation::operation;
 pub use pool::{avg_pool2d, max_pool2d};
@@ -66,4 +77,5 @@ pub use precision::Precision;
 pub use relu::relu;
 pub use residual::residual;
 pub use resize::{nearest_multiple, resize_bilinear, resize_labels, resize_nearest};
+pub use sort::{Between, median, median_of_all, quantile, sort, topk};
 pub use tape::Graph;

@@ -106,6 +106,18 @@ impl Memory {
             .collect()
     }
 
+    /// The keys of a label, `[n, d]` of unit norm, from the oldest to the newest; none if it holds none.
+    pub fn keys(&self, label: i64) -> Result<Tensor> {
+        let empty = Ring::default();
+        let ring = self.rings.get(&label).unwrap_or(&empty);
+        let mut rows = ring.rows.clone();
+        if rows.len() == self.options.per_class * self.dim {
+            rows.rotate_left(ring.next * self.dim);
+        }
+        let shape = (rows.len() / self.dim.max(1), self.dim);
+        Ok(Tensor::from_vec(rows, shape, &Device::Cpu)?)
+    }
+
     /// Store up to `per_batch` random pixels of each class: `features` `[n, d, h, w]` of any norm, `labels` `[n, h', w']`.
     ///
     /// # Errors
@@ -285,6 +297,9 @@ mod tests {
         }
         assert_eq!(memory.rings[&0].rows, [1.0, 0.0, -1.0, 0.0, 1.0, 0.0]); // the fourth replaced the first
         assert_eq!(memory.rings[&0].next, 1);
+        let keys: Vec<Vec<f32>> = memory.keys(0).unwrap().to_vec2().unwrap();
+        assert_eq!(keys, [[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]); // the oldest first
+        assert_eq!(memory.keys(7).unwrap().dims(), [0, 2]);
     }
 
     #[test]

@@ -116,7 +116,7 @@ KERNEL batch_norm_apply(const T *x, const A *factor, const A *shift, const T *re
 // Whether the rectifier let an element pass: by the result y, or (y null) by what it was made of, x factor + shift, which needs no map to be
 // read, or (both null) there was no rectifier.
 DEVICE bool passed_by(const T *y, T result, const A *factor, T x, A f, A s) {
-    return y ? get(result) > 0 : !factor || get(x) * f + s > 0;
+    return y ? !(get(result) <= 0) : !factor || !(get(x) * f + s <= 0); // NaN passes, as PyTorch's does
 }
 
 // With d = dy where the rectifier passed: sum d and sum d (x - mean) of a part of a channel.

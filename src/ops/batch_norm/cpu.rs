@@ -160,10 +160,16 @@ pub(super) fn again<T: Element>(sizes: Sizes, x: &[T], affine: [&[T]; 2], statis
 pub(super) enum Passed<'a, T> {
     /// Everywhere: there is none.
     All,
-    /// Where the result is above 0.
+    /// Where the result is above 0, or NaN.
     Result(&'a [T]),
-    /// Where the normalised input is above 0.
+    /// Where the normalised input is above 0, or NaN.
     Input,
+}
+
+/// `dy` where the rectifier of `y` lets it pass: NaN is stopped nowhere, as PyTorch's does not.
+#[inline(always)]
+fn through<T: Element>(y: T, dy: T) -> T {
+    if y <= T::zero() { T::zero() } else { dy }
 }
 
 #[inline(always)]
@@ -203,7 +209,7 @@ pub(super) fn backward<T: Element>(
     let mut residual = None;
     let input = buffer(x.len(), |dx| {
         let dx = Shared::fresh(dx);
-        let run = |through: Option<Shared<T>>| {
+        let run = |aside: Option<Shared<T>>| {
             for_ranges(channels, per_task(images * area), |range| {
                 for c in range {
                     let (mean, scale) = (statistics.mean[c], statistics.scale[c]);
@@ -216,9 +222,9 @@ pub(super) fn backward<T: Element>(
                             let part = from..(from + BLOCK).min(at + area);
                             let (x, dy) = (&x[part.clone()], &dy[part.clone()]);
                             let (s, p) = match passed {
-                                Passed::All => sums(x, x, dy, centre, |_| true),
-                                Passed::Result(y) => sums(x, &y[part], dy, centre, |y| y > T::zero()),
-                                Passed::Input => sums(x, x, dy, centre, |x| x * factor + shift > T::zero()),
+                                Passed::All => sums(x, x, dy, centre, |_, d| d),
+                                Passed::Result(y) => sums(x, &y[part], dy, centre, through),
+                                Passed::Input => sums(x, x, dy, centre, |x, d| through(x * factor + shift, d)),
                             };
                             sum += s;
                             product += p;
@@ -240,26 +246,24 @@ pub(super) fn backward<T: Element>(
                         let (map, d) = (&x[at..][..area], &dy[at..][..area]);
                         // SAFETY: this task alone writes the maps of channel `c`.
                         let to = unsafe { dx.new_part(at, area) };
-                        match (passed, through) {
+                        match (passed, aside) {
                             (Passed::All, _) => each2(to, map, d, |x, d| a * d + b * x + e),
                             (Passed::Input, _) => each2(to, map, d, |x, d| {
-                                let d = if x * factor + shift > T::zero() { d } else { T::zero() };
-                                a * d + b * x + e
+                                a * through(x * factor + shift, d) + b * x + e
                             }),
-                            (Passed::Result(y), Some(through)) => {
+                            (Passed::Result(y), Some(aside)) => {
                                 // SAFETY: as above.
-                                let through = unsafe { through.new_part(at, area) };
-                                let maps = to.iter_mut().zip(through).zip(map).zip(d).zip(&y[at..][..area]);
-                                for ((((t, through), x), d), y) in maps {
-                                    let d = if *y > T::zero() { *d } else { T::zero() };
-                                    through.write(d);
+                                let aside = unsafe { aside.new_part(at, area) };
+                                let maps = to.iter_mut().zip(aside).zip(map).zip(d).zip(&y[at..][..area]);
+                                for ((((t, aside), x), d), y) in maps {
+                                    let d = through(*y, *d);
+                                    aside.write(d);
                                     t.write(a * d + b * *x + e);
                                 }
                             }
                             (Passed::Result(y), None) => {
                                 for (((t, x), d), y) in to.iter_mut().zip(map).zip(d).zip(&y[at..][..area]) {
-                                    let d = if *y > T::zero() { *d } else { T::zero() };
-                                    t.write(a * d + b * *x + e);
+                                    t.write(a * through(*y, *d) + b * *x + e);
                                 }
                             }
                         }
@@ -268,7 +272,7 @@ pub(super) fn backward<T: Element>(
             });
         };
         if want_residual {
-            residual = Some(buffer(x.len(), |through| run(Some(Shared::fresh(through)))));
+            residual = Some(buffer(x.len(), |aside| run(Some(Shared::fresh(aside)))));
         } else {
             run(None);
         }
@@ -282,15 +286,15 @@ pub(super) fn backward<T: Element>(
 }
 }
 
-/// `sum d` and `sum d (x - centre)` over a block, `d` = `dy` where `passed(y)`.
+/// `sum d` and `sum d (x - centre)` over a block, `d` = `through(y, dy)`.
 #[inline(always)]
-fn sums<T: Element>(x: &[T], y: &[T], dy: &[T], centre: T, passed: impl Fn(T) -> bool) -> (f64, f64) {
+fn sums<T: Element>(x: &[T], y: &[T], dy: &[T], centre: T, through: impl Fn(T, T) -> T) -> (f64, f64) {
     let (mut sum, mut product) = ([T::zero(); LANES], [T::zero(); LANES]);
     let (xs, x_rest) = x.as_chunks::<LANES>();
     let (ds, d_rest) = dy.as_chunks::<LANES>();
     let (ys, y_rest) = y.as_chunks::<LANES>();
     let mut add = |i: usize, x: T, y: T, d: T| {
-        let d = if passed(y) { d } else { T::zero() };
+        let d = through(y, d);
         sum[i] += d;
         product[i] += d * (x - centre);
     };

@@ -185,8 +185,35 @@ fn found() -> Level {
 
 /// A function compiled twice, closures included: for AVX2 (used where the processor has it), and as it is. The results are the
 /// same to the bit, as multiplications and additions are not contracted. For AVX-512 the compiler's code is mostly slower than for AVX2;
-/// a `widest fn` is compiled for it as well.
+/// a `widest fn` is compiled for it as well. Of a function with other generics than an [`Element`](super::Element) these stand behind its
+/// name in brackets, as they are declared and as they are named.
 macro_rules! wide {
+    ($(#[$meta:meta])* widest $vis:vis fn $name:ident[$($generic:tt)*] as [$($called:tt)*]($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name<$($generic)*>($($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::ops::kernel::cpu::{Level, level};
+                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
+                fn widest<$($generic)*>($($arg: $type),*) $body
+                #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+                #[allow(clippy::too_many_arguments)]
+                fn wide<$($generic)*>($($arg: $type),*) $body
+                match level() {
+                    // SAFETY: the features were found on this processor.
+                    Level::Avx512 => return unsafe { widest::<$($called)*>($($arg),*) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { wide::<$($called)*>($($arg),*) },
+                    Level::Portable => {}
+                }
+            }
+            #[allow(clippy::too_many_arguments)]
+            fn narrow<$($generic)*>($($arg: $type),*) $body
+            narrow::<$($called)*>($($arg),*)
+        }
+    };
     ($(#[$meta:meta])* widest $vis:vis fn $name:ident<T: Element>($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name<T: Element>($($arg: $type),*) $(-> $result)? {

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::plan::Plan;
 use crate::ops::kernel::Element;
+use crate::ops::kernel::cpu::wide;
 
 /// Partial results side by side.
 const LANES: usize = 16;
@@ -250,8 +251,9 @@ where
     (0..results).into_par_iter().with_min_len(TASK).map(one).collect()
 }
 
+wide! {
 /// Rows `range` of the columns, at most `N`, from `start` on of a group of results.
-fn strip<T: Copy, R: Rule<T>, const N: usize>(
+widest fn strip[T: Copy, R: Rule<T>, const N: usize] as [T, R, N](
     plan: &Plan,
     rule: &R,
     x: &[T],
@@ -273,7 +275,7 @@ fn strip<T: Copy, R: Rule<T>, const N: usize>(
         let count = (rows - row).min(range.end - at);
         let first = from + plan.block(block) + row * width;
         if width <= FEW {
-            narrow::<T, R>(&x[first..first + count * width], known, at, sums);
+            few::<T, R>(&x[first..first + count * width], known, at, sums);
         } else {
             for i in 0..count {
                 let line = &x[first + i * width..][..sums.len()];
@@ -285,14 +287,15 @@ fn strip<T: Copy, R: Rule<T>, const N: usize>(
         at += count;
     }
 }
+}
 
 /// Rows of a few columns, several rows at once; the first has the place `at`.
 #[inline(always)]
-fn narrow<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [R::Sum]) {
+fn few<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [R::Sum]) {
     let width = sums.len();
     let together = LANES / width;
     let used = together * width;
-    let (many, few) = x.split_at(if x.len() < 4 * LANES { 0 } else { x.len() / used * used });
+    let (many, rest) = x.split_at(if x.len() < 4 * LANES { 0 } else { x.len() / used * used });
     if !many.is_empty() {
         let (mut lanes, mut about, mut row) = ([R::START; LANES], [R::Known::default(); LANES], [0; LANES]);
         for (i, (about, row)) in about.chunks_mut(width).zip(row.chunks_mut(width)).enumerate() {
@@ -322,10 +325,10 @@ fn narrow<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mu
     let before = at + many.len() / width;
     if let [sum] = sums {
         let one = |sum, (i, x): (usize, &T)| R::add(sum, *x, known[0], before + i);
-        *sum = few.iter().enumerate().fold(*sum, one);
+        *sum = rest.iter().enumerate().fold(*sum, one);
         return;
     }
-    for (i, line) in few.chunks(width).enumerate() {
+    for (i, line) in rest.chunks(width).enumerate() {
         for ((sum, x), known) in sums.iter_mut().zip(line).zip(known) {
             *sum = R::add(*sum, *x, *known, before + i);
         }

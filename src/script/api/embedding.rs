@@ -41,14 +41,14 @@ fn pictures() -> Vec<crate::script::table::Entry> {
         ) -> Figure {
             let projection = Projection::parse(&method)?;
             let set = data.set();
-            let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
+            let (points, labels) = plane(ctx, &model, &data, projection, pixels, seed)?;
             let axes = match projection {
                 Projection::Pca => ["first principal component", "second principal component"],
                 Projection::Tsne => ["t-SNE 1", "t-SNE 2"],
             };
             let shown = EmbeddingData {
-                points: project(&found.features, found.dim, projection, &ctx.session().cancel_flag())?,
-                labels: found.labels.iter().filter_map(|&label| usize::try_from(label).ok()).collect(),
+                points,
+                labels: labels.iter().filter_map(|&label| usize::try_from(label).ok()).collect(),
                 class_names: set.class_names().to_vec(),
                 palette: set.palette().to_vec(),
                 title,
@@ -102,6 +102,20 @@ fn pictures() -> Vec<crate::script::table::Entry> {
     }
 }
 
+/// Embedded pixels as points in the plane, and the label of each.
+fn plane(
+    ctx: &Call,
+    model: &Model,
+    data: &Data,
+    projection: Projection,
+    pixels: usize,
+    seed: u64,
+) -> Result<(Vec<[f64; 2]>, Vec<i64>)> {
+    let found = embedded_pixels(ctx.session(), &model.0.borrow(), data.set(), pixels, seed)?;
+    let points = project(&found.features, found.dim, projection, &ctx.session().cancel_flag())?;
+    Ok((points, found.labels))
+}
+
 /// The points of one set and the class of each.
 fn points_of(i: usize, set: Map) -> Result<(Vec<[f64; 2]>, Vec<usize>)> {
     let path = format!("plot::embeddings: set {i}");
@@ -148,6 +162,34 @@ fn diagnostics() -> Vec<crate::script::table::Entry> {
             let set = data.set();
             let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
             Ok(facts(&found.diagnose()?, set.class_names()))
+        }
+
+        /// The pixels that `plot::embedding` shows, for figures of one's own: `points` `[n, 2]` and the class of each, `labels` `[n]`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// let found = eval::embedding_points(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ method: "pca", pixels: 60 });
+        /// assert_eq([found.points.shape, found.labels.shape], [[60, 2], [60]]);
+        /// let figure = plot::embeddings([found], #{ titles: ["at the start"] });
+        /// ```
+        fn embedding_points(
+            ctx,
+            model: Model,
+            data: Data,
+            /// `"pca"` (the two directions of largest variance) or `"tsne"`.
+            method: String = "pca".into(),
+            /// How many pixels, the same number from every image.
+            pixels: usize = 1500,
+            /// Which pixels.
+            seed: u64 = 0,
+        ) -> Map {
+            let (points, labels) = plane(ctx, &model, &data, Projection::parse(&method)?, pixels, seed)?;
+            let (device, n) = (ctx.session().device(), labels.len());
+            let points: Vec<f32> = points.iter().flatten().map(|x| *x as f32).collect();
+            let found = [
+                ("points", Tensor::from_vec(points, (n, 2), device)?),
+                ("labels", Tensor::from_vec(labels, n, device)?),
+            ];
+            Ok(found.map(|(name, t)| (name.into(), t.reply(ctx))).into())
         }
     }
 }

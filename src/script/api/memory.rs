@@ -104,6 +104,17 @@ fn methods() -> Vec<Entry> {
             Ok(counts.into_iter().map(|(label, n)| (label.to_string().into(), Dynamic::from_int(n as i64))).collect())
         }
 
+        /// The keys it holds of a class, `[n, d]` of unit norm, the oldest first; none if there are none.
+        /// ```
+        /// let memory = loss::memory(#{ per_class: 2 });
+        /// memory.store(tensor::from([[[[3.0, 5.0]], [[4.0, 0.0]]]]), tensor::from([[[7, 255]]]));
+        /// assert_close(memory.keys(7), tensor::from([[0.6, 0.8]]));
+        /// assert_eq(memory.keys(0).len, 0);
+        /// ```
+        fn keys(ctx, memory: ScriptMemory, class: i64) -> Tensor {
+            Ok(memory.get().keys(class)?.to_device(ctx.session().device())?)
+        }
+
         /// Whether the warm-up is over: only then does the loss use it.
         /// ```
         /// assert(!loss::memory(#{ warm_up: 3 }).ready);

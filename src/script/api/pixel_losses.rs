@@ -1,5 +1,6 @@
 //! `loss::`: losses of chosen pixels, of the Jaccard index, and of two maps.
 
+use super::tensor::in_single;
 use crate::error::choose;
 use crate::loss::{self, Hardest};
 use crate::ops::{self, Reduction};
@@ -66,7 +67,8 @@ fn of_maps() -> Vec<Entry> {
             /// `"mean"`, `"sum"` or `"none"`.
             reduction: String = "mean".into()
         ) -> Tensor {
-            loss::mse(&a, &b, choose("loss::mse: reduction", &reduction, &Reduction::CHOICES)?)
+            let reduction = choose("loss::mse: reduction", &reduction, &Reduction::CHOICES)?;
+            of_one_type(&a, &b, |a, b| loss::mse(a, b, reduction))
         }
 
         /// The Kullback-Leibler divergence of the softmax of `target` from that of `logits`, both `[n, c, ..]`, mean over the pixels.
@@ -83,7 +85,8 @@ fn of_maps() -> Vec<Entry> {
             /// `"mean"`, `"sum"` or `"none"`.
             reduction: String = "mean".into()
         ) -> Tensor {
-            loss::kl(&logits, &target, temperature, choose("loss::kl: reduction", &reduction, &Reduction::CHOICES)?)
+            let reduction = choose("loss::kl: reduction", &reduction, &Reduction::CHOICES)?;
+            of_one_type(&logits, &target, |logits, target| loss::kl(logits, target, temperature, reduction))
         }
 
         /// The binary cross-entropy of logits and targets between 0 and 1, of one shape.
@@ -94,7 +97,13 @@ fn of_maps() -> Vec<Entry> {
             /// `"mean"`, `"sum"` or `"none"`.
             reduction: String = "mean".into()
         ) -> Tensor {
-            loss::bce(&logits, &targets, choose("loss::bce: reduction", &reduction, &Reduction::CHOICES)?)
+            let reduction = choose("loss::bce: reduction", &reduction, &Reduction::CHOICES)?;
+            of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction))
         }
     }
+}
+
+/// A loss of two maps, computed in the first one's type of floats, single precision at least.
+fn of_one_type(a: &Tensor, b: &Tensor, loss: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    in_single(a, |a| loss(a, &b.to_dtype(a.dtype())?))
 }

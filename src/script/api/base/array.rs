@@ -66,6 +66,20 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(list, [5, 7]);
             /// ```
             fn remove(list: Array, index: i64) -> Dynamic;
+            /// Give the place `index` another item, in place as `push`; `list[index] = item` does the same.
+            /// ```
+            /// let list = [1, 2, 3];
+            /// list.set(-1, 9);
+            /// assert_eq(list, [1, 2, 9]);
+            /// ```
+            fn set(list: Array, index: i64, item: Dynamic);
+            /// Put other items in the place of `count` items from `start` on, in place as `push`; `list.splice(1..3, items)` takes a range.
+            /// ```
+            /// let list = [1, 2, 3, 4];
+            /// list.splice(1, 2, [9]);
+            /// assert_eq(list, [1, 9, 4]);
+            /// ```
+            fn splice(list: Array, start: i64, count: i64, items: Array);
             /// Take all items out.
             /// ```
             /// let list = [1];

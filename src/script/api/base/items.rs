@@ -1,21 +1,13 @@
 //! The methods of arrays that Rhai has otherwise: what changes the items, and what asks a closure about them.
 
+use std::ops::{Range, RangeInclusive};
+
 use rhai::{Engine, NativeCallContext};
 
 use super::sort::sorted;
-use super::{Answer, answer, change, change_and_give, equal, holds, room, truth};
+use super::{Answer, answer, change, change_and_give, equal, existing, holds, place, places, room, span, truth};
 use crate::script::prelude::*;
 use crate::script::show::show;
-
-/// A place counted from the end if it is negative, at most the length.
-fn place(index: i64, length: usize) -> usize {
-    let from_end = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
-    if index < 0 {
-        length.saturating_sub(from_end)
-    } else {
-        from_end.min(length)
-    }
-}
 
 fn count(n: i64) -> usize {
     usize::try_from(n).unwrap_or(0)
@@ -42,6 +34,31 @@ pub fn changes(engine: &mut Engine) {
             Ok(())
         })
     });
+    engine.register_fn("set", |n: Native, list: &mut Array, index: i64, item: Dynamic| {
+        change(&n, list, |_, list| {
+            let at = existing(index, list.len(), "array")?;
+            list[at] = item;
+            Ok(())
+        })
+    });
+    fn splice(n: &Native, list: &mut Array, (start, count): (i64, i64), items: Array) -> Answer {
+        change(n, list, |_, list| {
+            let _ = list.splice(places(start, count, list.len()), items);
+            Ok(())
+        })
+    }
+    engine.register_fn(
+        "splice",
+        |n: Native, list: &mut Array, range: Range<i64>, items: Array| splice(&n, list, span(range), items),
+    );
+    engine.register_fn(
+        "splice",
+        |n: Native, list: &mut Array, range: RangeInclusive<i64>, items: Array| splice(&n, list, span(range), items),
+    );
+    engine.register_fn(
+        "splice",
+        |n: Native, list: &mut Array, start: i64, count: i64, items: Array| splice(&n, list, (start, count), items),
+    );
     engine.register_fn("clear", |n: Native, list: &mut Array| {
         change(&n, list, |_, list| {
             list.clear();

@@ -5,6 +5,7 @@
 
 mod array;
 mod blob;
+mod compare;
 mod items;
 mod map;
 mod number;
@@ -16,13 +17,14 @@ pub(super) use sort::natural as natural_order;
 
 use rhai::{EvalAltResult, NativeCallContext};
 
-use crate::script::context::script_error;
+use crate::script::context::{count, script_error};
 use crate::script::prelude::*;
 use crate::script::values::describe;
 use crate::session::memory::available_memory;
 
 /// Declare everything.
 pub fn declare(table: &mut Table) {
+    table.hook(compare::register);
     topics::declare(table);
     array::declare(table);
     blob::declare(table);
@@ -79,6 +81,53 @@ fn change_and_give<T: Clone + 'static>(
     })
 }
 
+/// The start and the length of a range of places.
+fn span(range: impl std::ops::RangeBounds<i64>) -> (i64, i64) {
+    let start = match range.start_bound() {
+        std::ops::Bound::Included(start) => (*start).max(0),
+        _ => 0,
+    };
+    let end = match range.end_bound() {
+        std::ops::Bound::Included(end) => end.saturating_add(1),
+        std::ops::Bound::Excluded(end) => *end,
+        std::ops::Bound::Unbounded => i64::MAX,
+    };
+    (start, end.saturating_sub(start).max(0))
+}
+
+/// The places from `start` on, counted from the end if it is negative, `count` of them or to the end of the `length`.
+fn places(start: i64, count: i64, length: usize) -> std::ops::Range<usize> {
+    let start = place(start, length);
+    let count = usize::try_from(count).unwrap_or(0);
+    start..start.saturating_add(count).min(length)
+}
+
+/// A place counted from the end if it is negative, at most the length.
+fn place(index: i64, length: usize) -> usize {
+    let from_end = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
+    if index < 0 {
+        length.saturating_sub(from_end)
+    } else {
+        from_end.min(length)
+    }
+}
+
+/// The place of something that is there.
+fn existing(index: i64, length: usize, what: &str) -> Result<usize> {
+    let at = if index < 0 {
+        index.saturating_add(length as i64)
+    } else {
+        index
+    };
+    match usize::try_from(at) {
+        Ok(at) if at < length => Ok(at),
+        _ => fail!(
+            "index {index} is outside of the {what}, which has {}",
+            count(length, "item")
+        ),
+    }
+}
+
 /// Refuse to make so many items of so many bytes where the memory, or the sandbox's part of it, cannot hold them.
 fn room(call: &Call, items: i64, bytes: u64) -> Result<()> {
     let wanted = u64::try_from(items).unwrap_or(0).saturating_mul(bytes);
@@ -121,8 +170,8 @@ fn truth(call: &Call, answer: &Dynamic) -> Result<bool> {
 
 /// Whether two values are equal, as `==` says.
 pub(super) fn equal(call: &Call, a: &Dynamic, b: &Dynamic) -> bool {
-    match (f64::convert(a), f64::convert(b)) {
-        (Some(a), Some(b)) => a == b,
+    match (a.as_int(), b.as_int()) {
+        (Ok(a), Ok(b)) => a == b,
         _ => call
             .native()
             .call_native_fn("==", (a.clone(), b.clone()))

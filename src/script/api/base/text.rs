@@ -1,10 +1,13 @@
 //! Strings.
 
+use std::ops::{Range, RangeInclusive};
+
 use rhai::{Engine, ImmutableString, NativeCallContext};
 
-use super::{Answer, change_and_give, room};
+use super::{Answer, change_and_give, existing, places, room, span};
 use crate::described;
 use crate::script::prelude::*;
+use crate::script::show::show;
 
 /// Describe the methods, and replace those that Rhai has otherwise.
 pub fn declare(table: &mut Table) {
@@ -49,6 +52,17 @@ pub fn declare(table: &mut Table) {
             /// assert_eq("street".truncate(3), "str");
             /// ```
             fn truncate(text: String, count: i64) -> String;
+            /// The characters from `start` on, or `count` of them, in place as a statement of its own, as `trim`; `text.crop(1..3)` takes a range.
+            /// ```
+            /// assert_eq("street".crop(2), "reet");
+            /// assert_eq("street".crop(1..3), "tr");
+            /// ```
+            fn crop(text: String, start: i64, count: Option<i64> = None) -> String;
+            /// The text with something at its end, in place as a statement of its own, as `trim`; `a + b` gives a new one.
+            /// ```
+            /// assert_eq("run ".append(3), "run 3");
+            /// ```
+            fn append(text: String, end: Dynamic) -> String;
             /// The text filled up with `filler` at its end to `count` characters; in place as a statement of its own, as `trim`.
             /// ```
             /// assert_eq("ab".pad(4, "."), "ab..");
@@ -136,6 +150,50 @@ fn padded(n: &Native, text: &mut ImmutableString, count: i64, filler: &str) -> A
 
 /// What changes a string.
 fn changes(engine: &mut Engine) {
+    fn cropped(n: &Native, text: &mut ImmutableString, (start, count): (i64, i64)) -> Answer {
+        changed(n, text, |t| {
+            let places = places(start, count, t.chars().count());
+            t.chars().skip(places.start).take(places.len()).collect()
+        })
+    }
+    engine.register_fn("crop", |n: Native, text: &mut ImmutableString, start: i64| {
+        cropped(&n, text, (start, i64::MAX))
+    });
+    engine.register_fn(
+        "crop",
+        |n: Native, text: &mut ImmutableString, start: i64, count: i64| cropped(&n, text, (start, count)),
+    );
+    engine.register_fn("crop", |n: Native, text: &mut ImmutableString, range: Range<i64>| {
+        cropped(&n, text, span(range))
+    });
+    engine.register_fn(
+        "crop",
+        |n: Native, text: &mut ImmutableString, range: RangeInclusive<i64>| cropped(&n, text, span(range)),
+    );
+    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: &str| {
+        changed(&n, text, |t| format!("{t}{end}"))
+    });
+    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: char| {
+        changed(&n, text, |t| format!("{t}{end}"))
+    });
+    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: Dynamic| {
+        change_and_give(&n, text, |call, text| {
+            Ok(format!("{text}{}", show(call.table(), &end, false)).into())
+        })
+    });
+    engine.register_fn(
+        "set",
+        |n: Native, text: &mut ImmutableString, index: i64, character: char| {
+            change_and_give(&n, text, |_, text| {
+                let at = existing(index, text.chars().count(), "string")?;
+                let one = |(i, old)| if i == at { character } else { old };
+                Ok(text.chars().enumerate().map(one).collect::<String>().into())
+            })
+        },
+    );
+    engine.register_fn("clear", |n: Native, text: &mut ImmutableString| {
+        changed(&n, text, |_| String::new())
+    });
     engine.register_fn("trim", |n: Native, text: &mut ImmutableString| {
         changed(&n, text, |t| t.trim().to_string())
     });

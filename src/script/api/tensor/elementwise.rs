@@ -111,6 +111,30 @@ pub fn declare(table: &mut Table) {
             /// assert_close(tensor::from([1.0]).gelu(), [0.841345]);
             /// ```
             fn gelu(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.gelu_erf()?)) }
+            /// The sigmoid linear unit, x times its logistic function.
+            /// ```
+            /// assert_close(tensor::from([1.0]).silu(), [0.731059]);
+            /// ```
+            fn silu(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.silu()?)) }
+            /// Each element, or `negative_slope` times it if it is negative.
+            /// ```
+            /// assert_close(tensor::from([-1.0, 2.0]).leaky_relu(), [-0.01, 2.0]);
+            /// ```
+            fn leaky_relu(ctx, t: Tensor, negative_slope: f64 = 0.01) -> Tensor {
+                each(ctx, &t, |t| ops::leaky_relu(t, negative_slope))
+            }
+            /// The logarithm of 1 + exp(`beta` x), over `beta`; x itself where `beta` x is above `threshold`.
+            /// ```
+            /// assert_close(tensor::from([0.0, 30.0]).softplus(), [log(2.0), 30.0]);
+            /// ```
+            fn softplus(ctx, t: Tensor, beta: f64 = 1.0, threshold: f64 = 20.0) -> Tensor {
+                each(ctx, &t, |t| ops::softplus(t, beta, threshold))
+            }
+            /// The error function of each element.
+            /// ```
+            /// assert_close(tensor::from([0.5]).erf(), [0.5205]);
+            /// ```
+            fn erf(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.erf()?)) }
             /// The logistic function 1 / (1 + exp(-x)) of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).sigmoid(), tensor::from([0.5]));

@@ -1,6 +1,7 @@
 //! `tensor::` and the methods and operators of tensors.
 
 mod arithmetic;
+mod arrange;
 mod display;
 mod elementwise;
 mod gradients;
@@ -8,6 +9,7 @@ mod index;
 mod layers;
 mod make;
 mod operators;
+mod order;
 mod reduce;
 mod shape;
 mod statistics;
@@ -46,6 +48,8 @@ pub fn declare(table: &mut Table) {
     shape::declare(table);
     elementwise::declare(table);
     reduce::declare(table);
+    order::declare(table);
+    arrange::declare(table);
     layers::declare(table);
     operators::declare(table);
     index::declare(table);

@@ -186,7 +186,7 @@ impl Arg for Index {
 }
 
 /// Positions checked against the size of a dimension, negative ones counted from the end, as candle's index type.
-fn positions(index: &Tensor, t: &Tensor, dim: usize) -> Result<Tensor> {
+pub(super) fn positions(index: &Tensor, t: &Tensor, dim: usize) -> Result<Tensor> {
     ensure!(
         index.dtype().is_int() && index.dtype() != DType::U8,
         "`index` must hold positions (i64 or u32), found {}{}",

@@ -1,4 +1,4 @@
-//! Finite differences in f64 for every operation; each argument is also used twice.
+//! Finite differences in f64 for every operation and loss; each argument is also used twice.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,7 +6,10 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[path = "../devices/mod.rs"]
 mod devices;
+mod losses;
+mod order;
 
 use candle_core::{DType, Device, Tensor, Var};
 use seglab::ops::{self, BatchNormOptions, BatchNormState, Conv2dOptions, CrossEntropyOptions, Reduction, reduce};

@@ -1,0 +1,73 @@
+//! Running sums.
+
+use candle_core::{DType, Device, Tensor, WithDType};
+
+use super::halves::in_single;
+use super::kernel::cpu::{Shared, buffer, for_strips};
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::tape::Graph;
+use crate::ensure;
+use crate::error::Result;
+
+/// Columns summed side by side: those of a strip.
+const STRIP: usize = super::kernel::cpu::STRIP;
+
+/// The sums of the elements along `dim` up to each, added up in double precision; integers give i64, which wraps around.
+///
+/// # Errors
+/// A dimension that does not exist.
+pub fn cumsum(x: &Tensor, dim: usize) -> Result<Tensor> {
+    let dims = x.dims();
+    ensure!(dim < dims.len(), "cumsum: dimension {dim} of {dims:?} does not exist");
+    if on_gpu(x.device()) {
+        return Ok(cumsum(&x.to_device(&Device::Cpu)?, dim)?.to_device(x.device())?);
+    }
+    let around = [
+        dims[..dim].iter().product(),
+        dims[dim],
+        dims[dim + 1..].iter().product(),
+    ];
+    if x.dtype().is_int() {
+        let x = x.to_dtype(DType::I64)?.contiguous()?;
+        let sums = running(around, &View::<i64>::of(&x)?, false, 0, i64::wrapping_add, |sum| sum);
+        return Ok(plain(sums, x.shape()));
+    }
+    in_single(x, |x| {
+        let x = x.contiguous()?;
+        Ok(by_dtype!(x, "cumsum", T => {
+            let sums = move |x: &[T], backwards| running(around, x, backwards, 0.0, |sum, x: T| sum + x.to_f64(), |sum| sum as T);
+            let result = sums(&View::<T>::of(&x)?, false);
+            Graph::default().record_light("cumsum", &[&x], output(result, x.shape()), move |gradient| {
+                Ok(vec![Some(plain(sums(&View::<T>::of(gradient)?, true), gradient.shape()))])
+            })
+        })?)
+    })
+}
+
+/// What `add` makes of the elements of a line up to each, or from each on.
+fn running<T: WithDType, S: Copy + Send + Sync>(
+    around: [usize; 3],
+    x: &[T],
+    backwards: bool,
+    start: S,
+    add: impl Fn(S, T) -> S + Sync + Send,
+    rounded: impl Fn(S) -> T + Sync + Send,
+) -> Vec<T> {
+    let [_, length, inner] = around;
+    buffer(x.len(), |out| {
+        let out = Shared::fresh(out);
+        for_strips(around, |o, from, count| {
+            let mut sums = [start; STRIP];
+            for i in 0..length {
+                let row = if backwards { length - 1 - i } else { i };
+                let at = (o * length + row) * inner + from;
+                // SAFETY: this task alone writes these columns.
+                let to = unsafe { out.new_part(at, count) };
+                for ((to, sum), x) in to.iter_mut().zip(&mut sums).zip(&x[at..]) {
+                    *sum = add(*sum, *x);
+                    to.write(rounded(*sum));
+                }
+            }
+        });
+    })
+}

@@ -1,0 +1,218 @@
+//! The order of the elements along a dimension, the best of them, and what lies at a given share of them.
+
+mod cpu;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::halves::in_single;
+use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::reduce;
+use super::tape::Graph;
+use crate::error::Result;
+use crate::{ensure, fail};
+
+/// Sizes around a dimension: `[outer, length, inner]`.
+type Around = [usize; 3];
+
+/// The elements along `dim` in rising or falling order, and the places they had (i64). Equal ones keep their order; NaN counts as larger
+/// than all numbers, as in PyTorch. The gradient goes to the places.
+///
+/// # Errors
+/// A dimension that does not exist or is longer than 2^32.
+pub fn sort(x: &Tensor, dim: usize, falling: bool) -> Result<(Tensor, Tensor)> {
+    let length = around(x, dim)?[1];
+    at_places(x, dim, ranked(x, dim, length, falling)?)
+}
+
+/// The `k` largest (smallest) elements along `dim`, the best first, and their places (i64); otherwise as [`sort()`].
+///
+/// # Errors
+/// `k` above the size of the dimension.
+pub fn topk(x: &Tensor, k: usize, dim: usize, largest: bool) -> Result<(Tensor, Tensor)> {
+    let length = around(x, dim)?[1];
+    ensure!(
+        k <= length,
+        "topk: k is {k}, dimension {dim} of {:?} has {length}; k must not be larger",
+        x.dims()
+    );
+    at_places(x, dim, ranked(x, dim, k, largest)?)
+}
+
+/// The middle element along `dim`, the lower one of two, NaN where there is one; the dimension keeps the size 1. The gradient goes to the
+/// first place it stands at.
+///
+/// # Errors
+/// A dimension without elements.
+pub fn median(x: &Tensor, dim: usize) -> Result<Tensor> {
+    let length = around(x, dim)?[1];
+    ensure!(length > 0, "median: dimension {dim} of {:?} has no elements", x.dims());
+    let (values, _) = sort(x, dim, false)?;
+    or_nan(x, dim, &values.narrow(dim, (length - 1) / 2, 1)?)
+}
+
+/// The middle one of all elements as [`median()`], without dimensions; NaN of nothing. Equal elements share the gradient, as in PyTorch.
+///
+/// # Errors
+/// Integers without elements.
+pub fn median_of_all(x: &Tensor) -> Result<Tensor> {
+    if on_gpu(x.device()) {
+        return Ok(median_of_all(&x.to_device(&Device::Cpu)?)?.to_device(x.device())?);
+    }
+    let flat = x.detach().flatten_all()?;
+    if flat.elem_count() == 0 && x.dtype().is_float() {
+        return Ok(Tensor::new(f64::NAN, x.device())?.to_dtype(x.dtype())?);
+    }
+    let value = median(&flat, 0)?.squeeze(0)?;
+    if !x.track_op() {
+        return Ok(value);
+    }
+    in_single(x, |x| {
+        let (own, value) = (x.detach(), value.to_dtype(x.dtype())?);
+        let both_nan = (own.ne(&own)? * value.ne(&value)?.broadcast_as(own.shape())?)?;
+        let equal = (own.broadcast_eq(&value)? + both_nan)?.to_dtype(x.dtype())?;
+        let share = equal.broadcast_div(&reduce::sum(&equal, &reduce::all(&equal))?)?;
+        Ok(by_dtype!(value, "median", T => {
+            let value = View::<T>::of(&value)?.to_vec();
+            Graph::default().record_light("median", &[x], output(value, ()), move |gradient| {
+                Ok(vec![Some(share.broadcast_mul(gradient)?)])
+            })
+        })?)
+    })
+}
+
+/// How the share of a number of elements becomes a place among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// On the line between the two neighbours.
+    Linear,
+    /// The lower neighbour.
+    Lower,
+    /// The higher neighbour.
+    Higher,
+    /// Half-way between the two neighbours.
+    Midpoint,
+    /// The nearer neighbour; of two the one with the even place.
+    Nearest,
+}
+
+impl Between {
+    /// Their names.
+    pub const CHOICES: [(&'static str, Between); 5] = [
+        ("linear", Between::Linear),
+        ("lower", Between::Lower),
+        ("higher", Between::Higher),
+        ("midpoint", Between::Midpoint),
+        ("nearest", Between::Nearest),
+    ];
+
+    /// The lower neighbour of a place, the higher one, and the weight of the higher one.
+    fn neighbours(self, place: f64) -> (usize, usize, f64) {
+        let (low, high) = (place.floor(), place.ceil());
+        let (low, high, weight) = match self {
+            Between::Linear => (low, high, place - low),
+            Between::Lower => (low, low, 0.0),
+            Between::Higher => (high, high, 0.0),
+            Between::Midpoint => (low, high, 0.5),
+            Between::Nearest => (place.round_ties_even(), place.round_ties_even(), 0.0),
+        };
+        (low as usize, high as usize, weight)
+    }
+}
+
+/// What the shares `q` (0 to 1) of the elements along `dim` lie below, side by side along `dim`; NaN where an element is. f32 or f64.
+///
+/// # Errors
+/// A dimension without elements, a share outside 0 to 1.
+pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<Tensor> {
+    let length = around(x, dim)?[1];
+    ensure!(
+        length > 0,
+        "quantile: dimension {dim} of {:?} has no elements",
+        x.dims()
+    );
+    if let Some(q) = q.iter().find(|q| !(0.0..=1.0).contains(*q)) {
+        fail!("quantile: q is {q}, expected 0 to 1 (0.5 is the median)");
+    }
+    let (values, _) = sort(x, dim, false)?;
+    let places: Vec<(usize, usize, f64)> = q.iter().map(|q| between.neighbours(q * (length - 1) as f64)).collect();
+    let at = |of: fn(&(usize, usize, f64)) -> usize| -> Result<Tensor> {
+        let places: Vec<u32> = places.iter().map(|p| of(p) as u32).collect();
+        Ok(values.index_select(&Tensor::new(places, x.device())?, dim)?)
+    };
+    let (low, high) = (at(|p| p.0)?, at(|p| p.1)?);
+    // two equal neighbours that are infinite have no line between them
+    let weights: Vec<f64> = places.iter().map(|p| p.2).collect();
+    let mut shape = vec![1; x.rank()];
+    shape[dim] = weights.len();
+    let weights = Tensor::new(weights, x.device())?.to_dtype(x.dtype())?.reshape(shape)?;
+    let whole = weights.broadcast_as(low.shape())?.eq(0f64)?;
+    let span = whole.where_cond(&low.zeros_like()?, &(high - &low)?)?;
+    let found = (low + span.broadcast_mul(&weights)?)?;
+    or_nan(x, dim, &found)
+}
+
+/// `found`, but the first NaN of every line of `x` along `dim` that has one.
+fn or_nan(x: &Tensor, dim: usize, found: &Tensor) -> Result<Tensor> {
+    if x.dtype().is_int() {
+        return Ok(found.clone());
+    }
+    let largest = topk(x, 1, dim, true)?.0.broadcast_as(found.shape())?.contiguous()?;
+    let value = largest.detach();
+    Ok(value.ne(&value)?.where_cond(&largest, &found.contiguous()?)?)
+}
+
+/// The places of the first `count` along `dim` in this order.
+fn ranked(x: &Tensor, dim: usize, count: usize, falling: bool) -> Result<Tensor> {
+    let around = around(x, dim)?;
+    let mut shape = x.dims().to_vec();
+    shape[dim] = count;
+    if on_gpu(x.device()) {
+        // sorted here
+        let places = ranked(&x.to_device(&Device::Cpu)?, dim, count, falling)?;
+        return Ok(places.to_device(x.device())?);
+    }
+    if x.elem_count() == 0 || count == 0 {
+        return Ok(Tensor::zeros(shape, DType::I64, x.device())?);
+    }
+    let x = match x.dtype() {
+        DType::F16 | DType::BF16 => x.to_dtype(DType::F32)?.contiguous()?,
+        _ => x.contiguous()?,
+    };
+    fn places<T: cpu::Ranked>(x: &Tensor, around: Around, count: usize, falling: bool) -> Result<Vec<i64>> {
+        let x = View::<T>::of(x)?;
+        Ok(match count == around[1] {
+            true => cpu::order(&x, around, falling),
+            false => cpu::first(&x, around, count, falling),
+        })
+    }
+    let found = match x.dtype() {
+        DType::U8 => places::<u8>(&x, around, count, falling)?,
+        DType::U32 => places::<u32>(&x, around, count, falling)?,
+        DType::I64 => places::<i64>(&x, around, count, falling)?,
+        DType::F64 => places::<f64>(&x, around, count, falling)?,
+        _ => places::<f32>(&x, around, count, falling)?,
+    };
+    Ok(plain(found, shape))
+}
+
+/// The elements at these places, and the places.
+fn at_places(x: &Tensor, dim: usize, places: Tensor) -> Result<(Tensor, Tensor)> {
+    if places.elem_count() == 0 {
+        return Ok((Tensor::zeros(places.shape(), x.dtype(), x.device())?, places));
+    }
+    Ok((x.contiguous()?.gather(&places, dim)?, places))
+}
+
+fn around(x: &Tensor, dim: usize) -> Result<Around> {
+    let dims = x.dims();
+    ensure!(dim < dims.len(), "sort: dimension {dim} of {dims:?} does not exist");
+    ensure!(
+        u32::try_from(dims[dim]).is_ok(),
+        "sort: dimension {dim} of {dims:?} is too long, expected less than 2^32"
+    );
+    Ok([
+        dims[..dim].iter().product(),
+        dims[dim],
+        dims[dim + 1..].iter().product(),
+    ])
+}
