@@ -39,7 +39,7 @@ CASES = [  # name, the script's line, PyTorch's
     ("pad_circular", 'x.pad([5, 1], "circular")', lambda x, w: F.pad(x, (5, 1), mode="circular")),
     ("pad_circular_cut", 'x.pad([-2, 3], "circular")', lambda x, w: F.pad(x, (-2, 3), mode="circular")),
     ("pad_reflect_cut", 'x.pad([-1, 2], "reflect")', lambda x, w: F.pad(x, (-1, 2), mode="reflect")),
-    ("scatter_add", "x.scatter_add(1, [[[0, 3], [0, 0]], [[1, 1], [2, 2]]], w)", lambda x, w: x.scatter_add(1, torch.tensor([[[0, 3], [0, 0]], [[1, 1], [2, 2]]]), w[:, :2])),
+    ("scatter_add", "x.scatter_add(1, tensor::from([[[0, 3], [0, 0]], [[1, 1], [2, 2]]]), w)", lambda x, w: x.scatter_add(1, torch.tensor([[[0, 3], [0, 0]], [[1, 1], [2, 2]]]), w[:, :2])),
     ("silu", "(x * 4).silu()", lambda x, w: F.silu(x * 4)),
     ("leaky_relu", "x.leaky_relu()", lambda x, w: F.leaky_relu(x)),
     ("leaky_relu_steep", "x.leaky_relu(0.3)", lambda x, w: F.leaky_relu(x, .3)),

@@ -46,6 +46,9 @@ pub fn topk(x: &Tensor, k: usize, dim: usize, largest: bool) -> Result<(Tensor, 
 pub fn median(x: &Tensor, dim: usize) -> Result<Tensor> {
     let length = around(x, dim)?[1];
     ensure!(length > 0, "median: dimension {dim} of {:?} has no elements", x.dims());
+    if x.elem_count() == 0 {
+        return no_lines(x, dim, 1);
+    }
     let (values, _) = sort(x, dim, false)?;
     or_nan(x, dim, &values.narrow(dim, (length - 1) / 2, 1)?)
 }
@@ -133,6 +136,9 @@ pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<T
     if let Some(q) = q.iter().find(|q| !(0.0..=1.0).contains(*q)) {
         fail!("quantile: q is {q}, expected 0 to 1 (0.5 is the median)");
     }
+    if x.elem_count() == 0 || q.is_empty() {
+        return no_lines(x, dim, q.len());
+    }
     let (values, _) = sort(x, dim, false)?;
     let places: Vec<(usize, usize, f64)> = q.iter().map(|q| between.neighbours(q * (length - 1) as f64)).collect();
     let at = |of: fn(&(usize, usize, f64)) -> usize| -> Result<Tensor> {
@@ -161,18 +167,23 @@ fn or_nan(x: &Tensor, dim: usize, found: &Tensor) -> Result<Tensor> {
     Ok(value.ne(&value)?.where_cond(&largest, &found.contiguous()?)?)
 }
 
+/// The result of `size` along `dim` where there is nothing to make it of.
+fn no_lines(x: &Tensor, dim: usize, size: usize) -> Result<Tensor> {
+    let mut shape = x.dims().to_vec();
+    shape[dim] = size;
+    Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
+}
+
 /// The places of the first `count` along `dim` in this order.
 fn ranked(x: &Tensor, dim: usize, count: usize, falling: bool) -> Result<Tensor> {
     let around = around(x, dim)?;
-    let mut shape = x.dims().to_vec();
-    shape[dim] = count;
     if on_gpu(x.device()) {
         // sorted here
         let places = ranked(&x.to_device(&Device::Cpu)?, dim, count, falling)?;
         return Ok(places.to_device(x.device())?);
     }
     if x.elem_count() == 0 || count == 0 {
-        return Ok(Tensor::zeros(shape, DType::I64, x.device())?);
+        return Ok(no_lines(x, dim, count)?.to_dtype(DType::I64)?);
     }
     let x = match x.dtype() {
         DType::F16 | DType::BF16 => x.to_dtype(DType::F32)?.contiguous()?,
@@ -192,6 +203,8 @@ fn ranked(x: &Tensor, dim: usize, count: usize, falling: bool) -> Result<Tensor>
         DType::F64 => places::<f64>(&x, around, count, falling)?,
         _ => places::<f32>(&x, around, count, falling)?,
     };
+    let mut shape = x.dims().to_vec();
+    shape[dim] = count;
     Ok(plain(found, shape))
 }
 
