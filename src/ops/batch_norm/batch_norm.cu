@@ -176,6 +176,9 @@ KERNEL batch_norm_gradient_finish(const double *parts, const A *weight, const A 
     abe[2 * channels + c] = (A)e;
 }
 
+// In evaluation b is 0: nothing of x, which may be NaN.
+DEVICE A back(A a, A b, A e, A x, A d) { return a * d + (b == 0 ? (A)0 : b * x) + e; }
+
 // dx, and d itself where `passed` is wanted.
 KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, const A *factor, const A *shift, T *dx, T *passed,
                            i64 channels, i64 area, i64 n) {
@@ -188,7 +191,7 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, co
             A a = abe[c], b = abe[channels + c], e = abe[2 * channels + c], f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
             for (int k = 0; k < LANES; k++) {
                 if (!passed_by(y, o.v[k], factor, p.v[k], f, s)) q.v[k] = put(0);
-                p.v[k] = put(a * get(q.v[k]) + b * get(p.v[k]) + e);
+                p.v[k] = put(back(a, b, e, get(p.v[k]), get(q.v[k])));
             }
             ((Pack *)dx)[i] = p;
             if (passed) ((Pack *)passed)[i] = q;
@@ -198,7 +201,7 @@ KERNEL batch_norm_gradient(const T *x, const T *y, const T *dy, const A *abe, co
             u32 c = (u32)i / (u32)area % (u32)channels;
             A f = factor ? factor[c] : 0, s = factor ? shift[c] : 0;
             T d = passed_by(y, y ? y[i] : x[i], factor, x[i], f, s) ? dy[i] : put(0);
-            dx[i] = put(abe[c] * get(d) + abe[channels + c] * get(x[i]) + abe[2 * channels + c]);
+            dx[i] = put(back(abe[c], abe[channels + c], abe[2 * channels + c], get(x[i]), get(d)));
             if (passed) passed[i] = d;
         }
     }
@@ -324,7 +327,7 @@ template <int W> DEVICE void gradient(const T *x, const T *y, const T *dy, const
         if (y) o = at.load(y, r);
         for (int k = 0; k < W; k++) {
             if (!passed_by(y, o.v[k], factor, p.v[k], f[k], s[k])) q.v[k] = put(0);
-            p.v[k] = put(a[k] * get(q.v[k]) + b[k] * get(p.v[k]) + e[k]);
+            p.v[k] = put(back(a[k], b[k], e[k], get(p.v[k]), get(q.v[k])));
         }
         at.store(dx, r, p);
         if (passed) at.store(passed, r, q);

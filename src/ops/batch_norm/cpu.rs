@@ -241,15 +241,17 @@ pub(super) fn backward<T: Element>(
                     let b = if training { -a * scale * total / count } else { 0.0 };
                     let e = if training { -a * sum / count - b * mean } else { 0.0 };
                     let (a, b, e) = (T::from_f64(a), T::from_f64(b), T::from_f64(e));
+                    // in evaluation nothing of x, which may be NaN
+                    let back = |x: T, d: T| if training { a * d + b * x + e } else { a * d };
                     for n in 0..images {
                         let at = (n * channels + c) * area;
                         let (map, d) = (&x[at..][..area], &dy[at..][..area]);
                         // SAFETY: this task alone writes the maps of channel `c`.
                         let to = unsafe { dx.new_part(at, area) };
                         match (passed, aside) {
-                            (Passed::All, _) => each2(to, map, d, |x, d| a * d + b * x + e),
+                            (Passed::All, _) => each2(to, map, d, back),
                             (Passed::Input, _) => each2(to, map, d, |x, d| {
-                                a * through(x * factor + shift, d) + b * x + e
+                                back(x, through(x * factor + shift, d))
                             }),
                             (Passed::Result(y), Some(aside)) => {
                                 // SAFETY: as above.
@@ -258,12 +260,12 @@ pub(super) fn backward<T: Element>(
                                 for ((((t, aside), x), d), y) in maps {
                                     let d = through(*y, *d);
                                     aside.write(d);
-                                    t.write(a * d + b * *x + e);
+                                    t.write(back(*x, d));
                                 }
                             }
                             (Passed::Result(y), None) => {
                                 for (((t, x), d), y) in to.iter_mut().zip(map).zip(d).zip(&y[at..][..area]) {
-                                    t.write(a * through(*y, *d) + b * *x + e);
+                                    t.write(back(*x, through(*y, *d)));
                                 }
                             }
                         }
