@@ -146,14 +146,17 @@ pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<T
         Ok(values.index_select(&Tensor::new(places, x.device())?, dim)?)
     };
     let (low, high) = (at(|p| p.0)?, at(|p| p.1)?);
-    // two equal neighbours that are infinite have no line between them
     let weights: Vec<f64> = places.iter().map(|p| p.2).collect();
     let mut shape = vec![1; x.rank()];
     shape[dim] = weights.len();
     let weights = Tensor::new(weights, x.device())?.to_dtype(x.dtype())?.reshape(shape)?;
-    let whole = weights.broadcast_as(low.shape())?.eq(0f64)?;
-    let span = whole.where_cond(&low.zeros_like()?, &(high - &low)?)?;
-    let found = (low + span.broadcast_mul(&weights)?)?;
+    let weights = weights.broadcast_as(low.shape())?.contiguous()?;
+    let span = (&high - &low)?;
+    // beside an infinite neighbour there is no line
+    let beside = ((&low * (1.0 - &weights)?)? + (high * &weights)?)?;
+    let beside = weights.eq(0f64)?.where_cond(&low, &beside)?;
+    let finite = (span.detach() * 0.0)?.eq(0f64)?;
+    let found = finite.where_cond(&(low + (span * weights)?)?, &beside)?;
     or_nan(x, dim, &found)
 }
 

@@ -1,16 +1,15 @@
 //! Running sums.
 
+mod cpu;
+
 use candle_core::{DType, Device, Tensor, WithDType};
 
 use super::halves::in_single;
-use super::kernel::cpu::{Shared, buffer, for_strips};
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::tape::Graph;
 use crate::ensure;
 use crate::error::Result;
-
-/// Columns summed side by side: those of a strip.
-const STRIP: usize = super::kernel::cpu::STRIP;
+use cpu::running;
 
 /// The sums of the elements along `dim` up to each, added up in double precision; integers give i64, which wraps around.
 ///
@@ -41,33 +40,5 @@ pub fn cumsum(x: &Tensor, dim: usize) -> Result<Tensor> {
                 Ok(vec![Some(plain(sums(&View::<T>::of(gradient)?, true), gradient.shape()))])
             })
         })?)
-    })
-}
-
-/// What `add` makes of the elements of a line up to each, or from each on.
-fn running<T: WithDType, S: Copy + Send + Sync>(
-    around: [usize; 3],
-    x: &[T],
-    backwards: bool,
-    start: S,
-    add: impl Fn(S, T) -> S + Sync + Send,
-    rounded: impl Fn(S) -> T + Sync + Send,
-) -> Vec<T> {
-    let [_, length, inner] = around;
-    buffer(x.len(), |out| {
-        let out = Shared::fresh(out);
-        for_strips(around, |o, from, count| {
-            let mut sums = [start; STRIP];
-            for i in 0..length {
-                let row = if backwards { length - 1 - i } else { i };
-                let at = (o * length + row) * inner + from;
-                // SAFETY: this task alone writes these columns.
-                let to = unsafe { out.new_part(at, count) };
-                for ((to, sum), x) in to.iter_mut().zip(&mut sums).zip(&x[at..]) {
-                    *sum = add(*sum, *x);
-                    to.write(rounded(*sum));
-                }
-            }
-        });
     })
 }
