@@ -108,6 +108,18 @@ fn the_activation_is_the_configurations_and_an_old_end_of_text_is_understood() {
 }
 
 #[test]
+fn texts_are_filled_up_where_the_tokenizer_says() {
+    let folder = changed("siglip", |folder| {
+        replace(folder, "tokenizer_config.json", "right", "left")
+    });
+    let texts = "[\"a cat\", \"A photo of a flat road\", \"sky\"]";
+    passes(&format!(
+        "assert_close(teacher::siglip(\"{}\").text({texts}), golden[\"siglip.text_left\"], #{{ tolerance: 1e-4 }});",
+        folder.path().display()
+    ));
+}
+
+#[test]
 fn segment_anything_finds_the_masks_of_transformers() {
     passes(
         r#"
@@ -404,6 +416,44 @@ fn what_no_teacher_can_take_is_refused_with_the_remedy() {
     ] {
         fails(&format!("{setup} {call}"), parts);
     }
+}
+
+/// A pass of Segment Anything lasts seconds and asks nobody; an interruption does not wait for it.
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_segment_anything_at_once() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let script = "
+        let sam = teacher::segment_anything(\"random\", #{ kind: \"mobile_sam\" });
+        print(\"begun\");
+        sam.masks(tensor::rand([3, 700, 1000]), #{ points_per_side: 64, min_score: -100 });
+    ";
+    std::fs::write(folder.path().join("script.rhai"), script).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seglab"))
+        .args(["run", "script.rhai", "--out", "run"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "begun\n");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let asked = std::time::Instant::now();
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let status = child.wait().unwrap();
+    let waited = asked.elapsed().as_secs_f64();
+    assert_eq!(status.code(), Some(130));
+    assert!(waited < 2.0, "{waited} s"); // half a second on an idle machine
 }
 
 /// A method's script at a tiny size: the numbers of its result.

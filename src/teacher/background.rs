@@ -1,10 +1,8 @@
-//! Passes of candle-transformers, which ask nobody whether to go on.
+//! Passes that ask nobody whether to go on, such as those of candle-transformers.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
-
-use candle_core::Result as EngineResult;
 
 use crate::error::{Error, Result};
 use crate::fail;
@@ -15,10 +13,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Do `work` on a thread of its own and ask `check` while it lasts. Where that says to stop, the thread ends by itself when the work is
 /// done, and nobody waits for it.
-pub(super) fn run<T: Send + 'static>(
-    check: Check,
-    work: impl FnOnce() -> EngineResult<T> + Send + 'static,
-) -> Result<T> {
+pub(super) fn run<T: Send + 'static>(check: Check, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     check()?;
     let (sender, receiver) = mpsc::channel();
     let begun = thread::Builder::new().name("teacher".into()).spawn(move || {
@@ -28,10 +23,10 @@ pub(super) fn run<T: Send + 'static>(
     begun.map_err(|e| Error::usage(format!("no thread can be started ({e})")))?;
     loop {
         match receiver.recv_timeout(PAUSE) {
-            Ok(result) => return Ok(result?),
+            Ok(result) => return result,
             Err(RecvTimeoutError::Timeout) => check()?,
             Err(RecvTimeoutError::Disconnected) => {
-                fail!("the model of candle-transformers ended without a result: this is a bug")
+                fail!("the model ended without a result: this is a bug")
             }
         }
     }

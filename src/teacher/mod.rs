@@ -11,11 +11,10 @@
 //! | `background` | [`run`](background): a pass of candle-transformers that Ctrl-C can leave |
 //!
 //! What candle-transformers cannot do is met here: it computes one size, sometimes one image, and some of its models differ from
-//! `transformers`. Segment Anything is its own, put together from its
-//! parts, but for the end of the decoder, whose GELU is approximate there (that of its TinyViT is too, and stays). Its CLIP knows one activation (quick GELU) and one
-//! size, its SigLIP interpolates positions by nearest neighbours, and neither can be interrupted or shows what the last attention
-//! sees: both are `clip/tower` here. Its SegFormer drops the classifier's bias and enlarges by nearest neighbours: ours is the
-//! network that `model::segformer` trains.
+//! `transformers`. Of Segment Anything its image encoder, prompt encoder and attention between the two are used; its decoder and its TinyViT
+//! approximate the GELU and are ours. Its CLIP knows one activation (quick GELU) and one size, its SigLIP interpolates positions by nearest
+//! neighbours, and neither can be interrupted or shows what the last attention sees: both are `clip/tower` here. Its SegFormer drops the
+//! classifier's bias and enlarges by nearest neighbours: ours is the network that `model::segformer` trains.
 
 mod background;
 mod clip;

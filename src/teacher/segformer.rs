@@ -22,6 +22,8 @@ const PUBLISHED: Published = Published {
     ],
 };
 
+/// The most channels of a decoder that is believed.
+const WIDEST: u64 = 1 << 13;
 /// Classes of the random one.
 const CLASSES: usize = 5;
 
@@ -130,8 +132,12 @@ fn described(given: &Value) -> std::result::Result<(ModelConfig, Vec<String>), S
         ));
     }
     let mut config = ModelConfig::new(Architecture::Segformer, *encoder, class_names.len());
-    if let Some(width) = given["decoder_hidden_size"].as_u64() {
-        config.decoder_channels = width as usize;
+    match given["decoder_hidden_size"].as_u64() {
+        Some(width) if !(1..=WIDEST).contains(&width) => {
+            return Err(format!("decoder_hidden_size is {width}, expected 1 to {WIDEST}"));
+        }
+        Some(width) => config.decoder_channels = width as usize,
+        None => {}
     }
     Ok((config, class_names))
 }
@@ -156,6 +162,10 @@ mod tests {
             (json!({ "model_type": "clip" }), "the model_type is \"clip\""),
             (json!({ "depths": [2, 2, 2, 3] }), "depths [2,2,2,3]"),
             (json!({ "id2label": {} }), "names 0 classes"),
+            (
+                json!({ "decoder_hidden_size": 1_000_000_000_000u64 }),
+                "decoder_hidden_size is 1000000000000",
+            ),
         ] {
             let mut other = b0.clone();
             other

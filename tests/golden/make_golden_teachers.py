@@ -1,7 +1,7 @@
-"""Folders for tests/golden_teachers.rs: small teachers with random numbers as `transformers` saves them, and what it computes.
+"""Files for tests/teachers.rs and the tests in src/teacher: small teachers with random numbers as `transformers` saves them, and what it computes.
 
-python make_golden_teachers.py writes teachers/{clip,siglip,sam}/ and teachers/expected.safetensors beside this file (torch 2.x,
-transformers 5, tokenizers; f32, one thread). Weights are f16 in the files; the values are those of the rounded weights.
+python make_golden_teachers.py writes teachers/{clip,siglip,sam}/, teachers/mobile_sam.safetensors and teachers/expected.safetensors beside
+this file (torch 2.x, transformers 5, tokenizers, timm 1; f32, one thread). Weights are f16 in the files; the values are those of the rounded weights.
 """
 
 import json
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from timm.models.tiny_vit import TinyVit
 from transformers import CLIPConfig, CLIPModel, SamConfig, SamModel, SiglipConfig, SiglipModel
 
 torch.manual_seed(11)
@@ -129,9 +130,10 @@ siglip = shaken(SiglipModel(config))
 saved(siglip, "siglip")
 with torch.no_grad():
     ids = [words.encode(t.lower()).ids for t in texts]
-    ids = torch.tensor([row + [vocab["<pad>"]] * (32 - len(row)) for row in ids])
-    text = F.normalize(siglip.text_model(input_ids=ids).pooler_output, dim=1)
-    out["siglip.text"] = text
+    fill = [[vocab["<pad>"]] * (32 - len(row)) for row in ids]
+    features = lambda rows: F.normalize(siglip.text_model(input_ids=torch.tensor(rows)).pooler_output, dim=1)
+    out["siglip.text_left"] = features([f + row for f, row in zip(fill, ids)])
+    text = out["siglip.text"] = features([row + f for f, row in zip(fill, ids)])
     for shape, images in [("square", square[None]), ("wide", wide)]:
         x = (images - 0.5) / 0.5
         n, _, h, w = x.shape
@@ -173,6 +175,50 @@ with torch.no_grad():
         out[f"sam.{name}.scores"] = r.iou_scores[0, 0]
         out[f"sam.{name}.low"] = r.pred_masks[0, 0]
         out[f"sam.{name}.map"] = full[0, best]
+
+# --- the image encoder of Mobile-SAM: timm's TinyViT; before the last stage the map keeps its size, and a neck follows ---
+tiny = TinyVit(embed_dims=(8, 8, 16, 24), depths=(1, 1, 1, 1), num_heads=(1, 2, 2, 3), num_classes=0)
+tiny.stages[3].downsample.conv2.conv.stride = (1, 1)
+
+
+class Norm2d(torch.nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(channels))
+        self.bias = torch.nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x):
+        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(0, 3, 1, 2)
+
+
+neck = torch.nn.Sequential(torch.nn.Conv2d(24, 16, 1, bias=False), Norm2d(16), torch.nn.Conv2d(16, 16, 3, padding=1, bias=False), Norm2d(16))
+shaken(tiny), shaken(neck)
+with torch.no_grad():
+    for name, b in tiny.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_((0.1 * torch.randn_like(b)).half().float())
+        if name.endswith("running_var"):
+            b.copy_((0.5 + torch.rand_like(b)).half().float())
+
+
+def authors(name):
+    """timm's name as the authors have it."""
+    for timm, theirs in [(".conv.", ".c."), ("patch_embed.conv1.", "patch_embed.seq.0."), ("patch_embed.conv2.", "patch_embed.seq.2.")]:
+        name = name.replace(timm, theirs)
+    parts = name.split(".")
+    if parts[0] == "stages":
+        stage = int(parts[1]) - ("downsample" in parts)
+        name = ".".join(["layers", str(stage), *parts[2:]])
+    return name
+
+
+file = {f"image_encoder.{authors(k)}": v for k, v in tiny.state_dict().items() if not k.startswith("head.") and "num_batches" not in k}
+file |= {f"image_encoder.neck.{k}": v for k, v in neck.state_dict().items()}
+save_file({k: v.half().contiguous() for k, v in file.items()}, here / "mobile_sam.safetensors")
+images = torch.rand(2, 3, 64, 64) * 2 - 1
+out["tiny.images"] = images
+with torch.no_grad():
+    out["tiny.maps"] = neck(tiny.stages(tiny.patch_embed(images)))
 
 save_file({k: v.detach().contiguous().float() for k, v in out.items()}, here / "expected.safetensors")
 for name, value in out.items():

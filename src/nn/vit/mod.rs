@@ -18,8 +18,8 @@ use super::pass::Pass;
 use super::resnet::Pyramid;
 use crate::ensure;
 use crate::error::Result;
-use crate::ops::{Conv2dOptions, nearest_multiple};
-use position::Bicubic;
+use crate::ops::{Conv2dOptions, Filter, nearest_multiple};
+use position::on_grid;
 
 /// Side of a patch, in pixels: the stride of the maps.
 pub(super) const PATCH: usize = 14;
@@ -74,7 +74,7 @@ struct Embeddings {
     registers: Option<Arc<Slot>>,
     weight: Arc<Slot>,
     bias: Arc<Slot>,
-    bicubic: Bicubic,
+    filter: Filter,
 }
 
 impl Embeddings {
@@ -99,9 +99,9 @@ impl Embeddings {
             weight: builder.parameter(format!("{projection}.weight"), &shape, weight)?,
             bias: builder.parameter(format!("{projection}.bias"), &[d], bias)?,
             // as each of the two models does in transformers
-            bicubic: match registers {
-                None => Bicubic::Plain,
-                Some(_) => Bicubic::Antialiased,
+            filter: match registers {
+                None => Filter::Cubic,
+                Some(_) => Filter::SmoothCubic,
             },
             registers,
         })
@@ -120,7 +120,7 @@ impl Embeddings {
         let (n, d, ..) = patches.dims4()?;
         let positions = self.positions.tensor(pass).squeeze(0)?;
         let grid = positions.narrow(0, 1, positions.dim(0)? - 1)?;
-        let places = self.bicubic.resize(&grid, [rows, columns])?.t()?.unsqueeze(0)?;
+        let places = on_grid(&grid, [rows, columns], self.filter)?.unsqueeze(0)?;
         let patches = patches.reshape((n, d, rows * columns))?.broadcast_add(&places)?;
         let class = self.class.tensor(pass).broadcast_add(&positions.narrow(0, 0, 1)?)?;
         let mut first = vec![class];

@@ -9,6 +9,9 @@ use crate::ensure;
 use crate::error::{Error, Result};
 use crate::session::Place;
 
+/// The largest side of the images that a model is trained on.
+const LARGEST: usize = 1 << 14;
+
 /// Which of the two pairs of image and text encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -193,8 +196,8 @@ impl Config {
         }
         let (patch, size) = (self.image.patch_size, self.image.image_size);
         ensure!(
-            patch > 0 && size >= patch,
-            "vision_config: image_size {size} and patch_size {patch}: no patch fits into the image"
+            patch > 0 && (patch..=LARGEST).contains(&size),
+            "vision_config: image_size {size} and patch_size {patch}, expected a patch that fits into the image, and at most {LARGEST} pixels"
         );
         ensure!(
             self.text.max_position_embeddings > 2,
@@ -257,6 +260,10 @@ mod tests {
     fn configurations_that_no_model_has_are_refused() {
         for (given, part) in [
             (json!({ "vision_config": { "patch_size": 0 } }), "patch_size 0"),
+            (
+                json!({ "vision_config": { "image_size": 10_000_000_000_000_000_000u64, "patch_size": 1 } }),
+                "at most 16384",
+            ),
             (
                 json!({ "vision_config": { "num_attention_heads": 0 } }),
                 "num_attention_heads 0",

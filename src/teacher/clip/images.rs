@@ -3,12 +3,12 @@
 use candle_core::{D, Result as EngineResult, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, LayerNorm, Linear, Module, VarBuilder};
 
-use super::super::picture::{Filter, resampled};
 use super::PatchKind;
 use super::config::{Config, Family, ImageSide};
 use super::tower::{Tower, TwoLayers};
 use crate::error::Result;
 use crate::ops::pieces::Check;
+use crate::ops::{Filter, resampled};
 
 /// The image's side.
 pub(super) struct ImageModel {

@@ -11,10 +11,11 @@ mod tower;
 use candle_core::{DType, Device, Result as EngineResult, Tensor};
 use candle_nn::VarBuilder;
 
-use super::picture::{Batch, Filter, normalised, resampled};
+use super::picture::{Batch, normalised};
 use super::source::{self, Origin};
 use crate::error::{Result, choose};
 use crate::ops::pieces::Check;
+use crate::ops::{Filter, resampled};
 use crate::session::Place;
 use crate::{ensure, ops};
 use config::Config;

@@ -20,8 +20,9 @@ pub(super) struct Words {
     known: usize,
     /// Ends a text (CLIP).
     end: u32,
-    /// Fills a text up.
+    /// Fills a text up, and whether in front of it (SigLIP; behind it if not).
     pad: u32,
+    before: bool,
 }
 
 /// Texts as numbers.
@@ -53,17 +54,18 @@ impl Words {
             .or(tokenizer.get_padding().map(|p| p.pad_token.as_str()))
             .unwrap_or("<pad>");
         let pad = tokenizer.token_to_id(pad).unwrap_or(config.text.pad_token_id);
-        Self::new(tokenizer, config, pad)
+        let before = config.family == Family::Siglip && about["padding_side"] == "left";
+        Self::new(tokenizer, config, pad, before)
     }
 
     /// A tokenizer of single bytes for random weights.
     pub(super) fn bytes(config: &Config) -> Result<Self> {
         let text = bytes_json().to_string();
         let tokenizer = Tokenizer::from_bytes(text).map_err(|e| Error::usage(format!("the tokenizer: {e}")))?;
-        Self::new(tokenizer, config, config.text.pad_token_id)
+        Self::new(tokenizer, config, config.text.pad_token_id, false)
     }
 
-    fn new(mut tokenizer: Tokenizer, config: &Config, pad: u32) -> Result<Self> {
+    fn new(mut tokenizer: Tokenizer, config: &Config, pad: u32, before: bool) -> Result<Self> {
         // texts that are too long are refused, not cut; all are brought to one length below
         tokenizer.with_padding(None);
         let whole = tokenizer.with_truncation(None);
@@ -75,6 +77,7 @@ impl Words {
             known: config.text.vocab_size,
             end: config.text.eos_token_id,
             pad,
+            before,
         })
     }
 
@@ -100,7 +103,13 @@ impl Words {
         } else {
             self.longest
         };
-        ids.iter_mut().for_each(|row| row.resize(length, self.pad));
+        for row in &mut ids {
+            let own = row.len();
+            row.resize(length, self.pad);
+            if self.before {
+                row.rotate_left(own);
+            }
+        }
         Ok(Tokens { ids, places })
     }
 

@@ -1,11 +1,12 @@
 //! Segment Anything (Kirillov et al. 2023): a mask from points.
 //!
-//! `parts` is the model, `decoder` its last part, `names` Hugging Face's names for its tensors, `masks` makes all masks of an image.
+//! `parts` is the model, `tiny_vit` Mobile-SAM's encoder, `decoder` the last part, `names` Hugging Face's names for its tensors, `masks` makes all masks of an image.
 
 mod decoder;
 mod masks;
 mod names;
 mod parts;
+mod tiny_vit;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use candle_core::{D, Device, Tensor};
 
 use super::background;
-use super::picture::{Batch, Filter, normalised, resampled};
+use super::picture::{Batch, normalised};
 use super::source::Origin;
 use crate::data::{IMAGENET_MEAN, IMAGENET_SD};
 use crate::error::Result;
 use crate::ops::pieces::Check;
+use crate::ops::{Filter, resampled};
 use crate::{ensure, ops};
 use parts::Parts;
 

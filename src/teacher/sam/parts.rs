@@ -6,12 +6,12 @@ use candle_core::{Device, Result as EngineResult, Tensor};
 use candle_nn::{Module, VarBuilder};
 use candle_transformers::models::segment_anything::image_encoder::ImageEncoderViT;
 use candle_transformers::models::segment_anything::prompt_encoder::PromptEncoder;
-use candle_transformers::models::segment_anything::tiny_vit::{TinyViT, tiny_vit_5m};
 
 use super::super::source::{self, Origin, Published};
 use super::Point;
 use super::decoder::{ANSWERS, Decoder};
 use super::names::originals;
+use super::tiny_vit::{Plan, TinyVit};
 use crate::error::{Error, Result, choose};
 use crate::session::Place;
 
@@ -70,7 +70,9 @@ struct Shape {
     side: usize,
     /// Width, blocks, heads and window of the ViT.
     vit: [usize; 4],
-    /// The blocks that see the whole image.
+    /// The stages of the TinyViT.
+    tiny: Plan,
+    /// The blocks of the ViT that see the whole image.
     whole: Vec<usize>,
     /// Width of prompts and of the image's embedding.
     width: usize,
@@ -84,23 +86,22 @@ impl Shape {
             kind,
             side: 1024,
             vit: [768, 12, 12, 14],
+            tiny: Plan::REAL,
             whole: vec![2, 5, 8, 11],
             width: 256,
             score_width: 256,
         }
     }
 
-    /// Small, for random numbers. A TinyViT is always of 1024 pixels.
+    /// Small, for random numbers.
     fn small(kind: SamKind) -> Self {
-        match kind {
-            SamKind::VitB => Shape {
-                side: 64,
-                vit: [32, 2, 2, 3],
-                whole: vec![1],
-                width: 16,
-                ..Self::real(kind)
-            },
-            SamKind::MobileSam => Self::real(kind),
+        Shape {
+            side: 64,
+            vit: [32, 2, 2, 3],
+            tiny: Plan::SMALL,
+            whole: vec![1],
+            width: 16,
+            ..Self::real(kind)
         }
     }
 
@@ -145,6 +146,7 @@ impl Shape {
                 vision("num_attention_heads", heads),
                 vision("window_size", window),
             ],
+            tiny: real.tiny,
             whole: whole.unwrap_or(real.whole),
             width: vision("output_channels", real.width),
             score_width: number("mask_decoder_config", "iou_head_hidden_dim", real.score_width),
@@ -169,14 +171,14 @@ pub(super) struct Parts {
 
 enum Encoder {
     Vit(Box<ImageEncoderViT>),
-    Tiny(Box<TinyViT>),
+    Tiny(Box<TinyVit>),
 }
 
 impl Parts {
     /// Those of a file (or of a folder that holds `model.safetensors`), or small random ones.
     pub(super) fn new(kind: SamKind, origin: &Origin, device: &Device) -> Result<Self> {
         match origin {
-            Origin::Random(seed) => Ok(Self::build(&Shape::small(kind), true, &source::random(*seed, device))?),
+            Origin::Random(seed) => Ok(Self::build(&Shape::small(kind), &source::random(*seed, device))?),
             Origin::Files(place) => Self::read(kind, place, device),
         }
     }
@@ -197,10 +199,10 @@ impl Parts {
         let tensors = originals(source::tensors(&file, device)?);
         check_kind(&shape, &tensors).map_err(|what| Error::file(file.path(), format!("{what}; {published}")))?;
         let vb = source::builder(tensors, device);
-        Self::build(&shape, false, &vb).map_err(|e| source::misfit(&file, &published, e))
+        Self::build(&shape, &vb).map_err(|e| source::misfit(&file, &published, e))
     }
 
-    fn build(shape: &Shape, random: bool, vb: &VarBuilder) -> EngineResult<Self> {
+    fn build(shape: &Shape, vb: &VarBuilder) -> EngineResult<Self> {
         let cells = shape.side / PATCH;
         let [width, blocks, heads, window] = shape.vit;
         let own = vb.pp("image_encoder");
@@ -220,16 +222,7 @@ impl Parts {
                 &shape.whole,
                 own,
             )?)),
-            // the width of its last stage decides, in candle-transformers, how far the stage before it is reduced
-            SamKind::MobileSam if random => Encoder::Tiny(Box::new(TinyViT::new(
-                &[8, 16, 16, 320],
-                &[1; 4],
-                &[1, 1, 1, 10],
-                &[7, 7, 14, 7],
-                1,
-                own,
-            )?)),
-            SamKind::MobileSam => Encoder::Tiny(Box::new(tiny_vit_5m(own)?)),
+            SamKind::MobileSam => Encoder::Tiny(Box::new(TinyVit::new(&shape.tiny, shape.width, &own)?)),
         };
         Ok(Parts {
             encoder,
@@ -246,21 +239,16 @@ impl Parts {
     }
 
     /// `[1, width, cells, cells]` of a square `[1, 3, side, side]`.
-    pub(super) fn embed(&self, square: &Tensor) -> EngineResult<Tensor> {
+    pub(super) fn embed(&self, square: &Tensor) -> Result<Tensor> {
         match &self.encoder {
-            Encoder::Vit(vit) => vit.forward(square),
+            Encoder::Vit(vit) => Ok(vit.forward(square)?),
             Encoder::Tiny(tiny) => tiny.forward(square),
         }
     }
 
     /// The masks that answer prompts of as many points each: numbers above 0 inside, `[prompts, answers, 4 cells, 4 cells]`, and the guess
     /// how good they are, `[prompts, answers]`.
-    pub(super) fn answer(
-        &self,
-        embedding: &Tensor,
-        prompts: &[Vec<Point>],
-        several: bool,
-    ) -> EngineResult<(Tensor, Tensor)> {
+    pub(super) fn answer(&self, embedding: &Tensor, prompts: &[Vec<Point>], several: bool) -> Result<(Tensor, Tensor)> {
         let count = prompts.first().map_or(0, Vec::len);
         let all = || prompts.iter().flatten();
         let places: Vec<f32> = all().flat_map(|p| [p.x as f32, p.y as f32]).collect();
@@ -270,7 +258,7 @@ impl Parts {
         let inside = Tensor::from_vec(inside, (prompts.len(), count), device)?;
         let (sparse, dense) = self.prompts.forward(Some((&places, &inside)), None, None)?;
         let positions = self.prompts.get_dense_pe()?;
-        self.decoder.forward(embedding, &positions, &sparse, &dense, several)
+        Ok(self.decoder.forward(embedding, &positions, &sparse, &dense, several)?)
     }
 }
 

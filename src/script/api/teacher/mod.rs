@@ -85,8 +85,8 @@ fn constructors() -> Vec<Entry> {
         /// Read Segment Anything: all masks of an image, or the mask of a thing that points show.
         ///
         /// A safetensors file, Hugging Face's (facebook/sam-vit-base) or one with the authors' names (lmz/candle-sam, also Mobile-SAM), or
-        /// the folder of such a `model.safetensors`. `"random"` is one with random numbers that needs no file (`"vit_b"` a small one; a
-        /// Mobile-SAM always sees 1024 x 1024 pixels).
+        /// the folder of such a `model.safetensors` (with its `config.json` also ViT-L and ViT-H). `"random"` is a small one with random numbers that
+        /// needs no file.
         /// ```
         /// let sam = teacher::segment_anything("random", #{ kind: "vit_b" });
         /// let found = sam.segment(data::scenes(#{ count: 1, size: [48, 64] }).get(0).image, [[20, 30]]);
