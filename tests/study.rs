@@ -268,6 +268,49 @@ fn wrong_sweeps_are_refused_with_the_reason() {
     }
 }
 
+/// A disk of 3 MiB, on which no point has room for its checkpoints: each says so, and once the disk is larger the same command ends
+/// with the results of a sweep that never lacked room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_no_sweep() {
+    let place = Place::new(SCRIPT);
+    std::fs::create_dir(place.path("disk")).unwrap();
+    let sweep = |out: &str| {
+        let program = env!("CARGO_BIN_EXE_seglab");
+        format!("{program} sweep point.rhai lr=0.05 seed=0..2 --jobs 2 --threads 1 --out {out}")
+    };
+    let (disk, calm) = (sweep("disk/s"), sweep("calm"));
+    let steps = format!(
+        "mount -t tmpfs -o size=3m none disk || exit 77
+         {disk} > first 2>&1; echo $? > status
+         mount -o remount,size=2g disk || exit 77
+         {disk} > second 2>&1 || exit 1
+         cp -a disk/s after && {calm} > third 2>&1"
+    );
+    for user in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+        let mut command = Command::new("unshare");
+        command
+            .args(user)
+            .args(["sh", "-c", &steps])
+            .current_dir(place.path(""));
+        let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap_or_default();
+        match command.output().map(|done| done.status.code()) {
+            Ok(Some(0)) => {
+                let first = read("first");
+                assert_eq!(read("status"), "1\n", "{first}");
+                assert!(first.contains("0 of 2 points are done, 2 failed"), "{first}");
+                assert!(first.to_lowercase().contains("no space left"), "{first}");
+                assert!(read("second").contains("2 of 2 points are done"), "{}", read("second"));
+                assert_eq!(place.results("after"), place.results("calm"));
+                return;
+            }
+            Ok(Some(1)) => panic!("{}", read("second")),
+            _ => {}
+        }
+    }
+    eprintln!("skipped: no disk can be mounted here");
+}
+
 #[test]
 fn event_files_are_read_by_tensorboard() {
     let place = Place::new(SCRIPT);
