@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -69,13 +70,19 @@ pub struct Module {
 }
 
 impl Module {
-    /// A layer without parts, its tensors drawn from `seed`.
-    pub fn new(layer: Layer, seed: u64, device: &Device) -> Result<Rc<Self>> {
-        Self::made(layer, Some(seed), DTYPE, device)
+    /// A layer without parts, its tensors drawn from `seed`; drawing ends soon after `stop` is raised.
+    pub fn new(layer: Layer, seed: u64, device: &Device, stop: Arc<AtomicBool>) -> Result<Rc<Self>> {
+        Self::made(layer, Some(seed), Some(stop), DTYPE, device)
     }
 
-    fn made(layer: Layer, seed: Option<u64>, dtype: DType, device: &Device) -> Result<Rc<Self>> {
-        let mut builder = Builder::new(seed, dtype, device);
+    fn made(
+        layer: Layer,
+        seed: Option<u64>,
+        stop: Option<Arc<AtomicBool>>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Rc<Self>> {
+        let mut builder = Builder::new(seed, dtype, device).until(stop);
         let encoder = layer.build(&mut builder)?;
         let slots = builder.finish()?;
         // the names of an encoder's tensors begin with the dot behind its own, empty name
@@ -268,7 +275,7 @@ impl Module {
             return Ok(copy.clone());
         }
         let copy = match self.parts.is_empty() {
-            true => Self::made(self.layer.clone(), None, dtype, device)?,
+            true => Self::made(self.layer.clone(), None, None, dtype, device)?,
             false => {
                 let parts = self.parts.iter();
                 let parts = parts.map(|(name, part)| Ok((name.clone(), part.copied(dtype, device, done)?)));

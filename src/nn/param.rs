@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::init::Init;
 use super::pass::Pass;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::session::memory::affordable;
 
 /// A trainable tensor of a model and its name; the variable is shared with the model, so setting it trains the model.
@@ -74,6 +74,8 @@ pub(super) struct Builder {
     slots: Vec<Arc<Slot>>,
     /// Numbers in all slots so far.
     numbers: usize,
+    /// Raised when the drawing of a large model is to end.
+    stop: Option<Arc<AtomicBool>>,
     draws: Vec<(usize, Init)>,
 }
 
@@ -86,8 +88,14 @@ impl Builder {
             device: device.clone(),
             slots: Vec::new(),
             numbers: 0,
+            stop: None,
             draws: Vec::new(),
         }
+    }
+
+    /// The same builder, whose drawing ends soon after `stop` is raised.
+    pub(super) fn until(self, stop: Option<Arc<AtomicBool>>) -> Self {
+        Builder { stop, ..self }
     }
 
     /// A trainable tensor.
@@ -126,6 +134,9 @@ impl Builder {
     pub(super) fn finish(self) -> Result<Vec<Arc<Slot>>> {
         if let Some(seed) = self.seed {
             self.draws.par_iter().try_for_each(|(index, init)| -> Result<()> {
+                if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                    return Err(Error::Interrupted);
+                }
                 let slot = &self.slots[*index];
                 let values = init.draw(seed, &slot.name, slot.var.elem_count());
                 let values = Tensor::from_vec(values, slot.var.shape(), &Device::Cpu)?;
@@ -140,6 +151,19 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drawing_ends_when_it_is_stopped() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let drawn = |stop: &Arc<AtomicBool>| {
+            let mut builder = Builder::new(Some(1), DType::F32, &Device::Cpu).until(Some(stop.clone()));
+            builder.parameter("a".into(), &[4], Init::Normal(1.0)).unwrap();
+            builder.finish()
+        };
+        assert!(drawn(&stop).is_ok());
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(drawn(&stop), Err(Error::Interrupted)));
+    }
 
     #[test]
     fn prefixes_end_at_dots() {

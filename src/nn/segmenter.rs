@@ -78,14 +78,28 @@ impl Segmenter {
     /// # Errors
     /// A [`ModelConfig::check`] that fails.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
-        Self::build(config, Some(seed), DType::F32, device)
+        Self::build(config, Some(seed), None, DType::F32, device)
     }
 
-    fn build(config: &ModelConfig, seed: Option<u64>, dtype: DType, device: &Device) -> Result<Self> {
+    /// [`Segmenter::new`] that ends with [`crate::error::Error::Interrupted`] soon after `stop` is raised.
+    ///
+    /// # Errors
+    /// As [`Segmenter::new`].
+    pub fn new_until(config: &ModelConfig, seed: u64, device: &Device, stop: Arc<AtomicBool>) -> Result<Self> {
+        Self::build(config, Some(seed), Some(stop), DType::F32, device)
+    }
+
+    fn build(
+        config: &ModelConfig,
+        seed: Option<u64>,
+        stop: Option<Arc<AtomicBool>>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         config.check()?;
         let conventions = Conventions::of(config.architecture);
         let (channels, _) = Decoder::output(config);
-        let mut owned = Builder::new(seed, dtype, device);
+        let mut owned = Builder::new(seed, dtype, device).until(stop);
         let builder = &mut owned;
         let encoder = Encoder::new(builder, config)?;
         let decoder = Decoder::new(builder, config)?;
@@ -388,7 +402,7 @@ impl Segmenter {
             ));
         }
         let config: ModelConfig = serde_json::from_value(config).map_err(unreadable)?;
-        let mut model = Self::build(&config, None, DType::F32, device)?;
+        let mut model = Self::build(&config, None, None, DType::F32, device)?;
         let ours: HashMap<_, _> = file.tensors.into_iter().filter(|(name, _)| model.has(name)).collect();
         ensure!(
             ours.len() == model.slots().len(),
@@ -426,7 +440,7 @@ impl Segmenter {
                 return Ok(copy);
             }
         };
-        let mut copy = Self::build(&parts.config, None, dtype, &self.device)?;
+        let mut copy = Self::build(&parts.config, None, None, dtype, &self.device)?;
         copy.origin = self.origin.clone();
         for (from, to) in self.slots().iter().zip(copy.slots()) {
             to.var.set(&from.var.as_detached_tensor().to_dtype(dtype)?.copy()?)?;

@@ -105,7 +105,12 @@ fn config(
 fn make(ctx: &Call, config: &ModelConfig, seed: Option<u64>) -> Result<Model> {
     let session = ctx.session();
     let seed = seed.unwrap_or_else(|| session.seed());
-    Ok(Model::new(Segmenter::new(config, seed, session.device())?))
+    Ok(Model::new(Segmenter::new_until(
+        config,
+        seed,
+        session.device(),
+        session.cancel_flag(),
+    )?))
 }
 
 /// Declare the functions.

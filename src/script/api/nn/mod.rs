@@ -16,7 +16,7 @@ use crate::script::table::Entry;
 fn layer(ctx: &Call, layer: Layer, seed: Option<u64>) -> Result<Model> {
     let session = ctx.session();
     let seed = seed.unwrap_or_else(|| session.random().bits());
-    let module = Module::new(layer, seed, session.device())?;
+    let module = Module::new(layer, seed, session.device(), session.cancel_flag())?;
     Ok(Model::new(Segmenter::layer(module, session.device())))
 }
 
