@@ -98,21 +98,21 @@ pub fn pad(x: &Tensor, dim: usize, sides: [i64; 2], border: Border) -> Result<Te
     }
 }
 
-/// `x` with every element of `source` that has a place in `index` added at that place of `dim`; `index` (i64) is at most as large as
-/// `source`, and apart from `dim` as `x`. The sums of integers wrap around.
+/// `x` with every element of `src` that has a place in `index` added at that place of `dim`; `index` (i64) is at most as large as
+/// `src`, and apart from `dim` as `x`. The sums of integers wrap around.
 ///
 /// # Errors
 /// Shapes that do not fit, a place outside.
-pub fn scatter_add(x: &Tensor, dim: usize, index: &Tensor, source: &Tensor) -> Result<Tensor> {
+pub fn scatter_add(x: &Tensor, dim: usize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
     check("scatter_add", x, &[dim])?;
-    let ranks = index.rank() == x.rank() && source.rank() == x.rank();
-    let fits = |d: usize| index.dims()[d] <= source.dims()[d] && (d == dim || index.dims()[d] <= x.dims()[d]);
+    let ranks = index.rank() == x.rank() && src.rank() == x.rank();
+    let fits = |d: usize| index.dims()[d] <= src.dims()[d] && (d == dim || index.dims()[d] <= x.dims()[d]);
     ensure!(
         ranks && (0..x.rank()).all(fits),
-        "scatter_add: `index` has the shape {:?}, `source` {:?}, the tensor {:?}; the index must not be larger than the source, nor than the \
+        "scatter_add: `index` has the shape {:?}, `src` {:?}, the tensor {:?}; the index must not be larger than `src`, nor than the \
          tensor in another dimension than {dim}",
         index.dims(),
-        source.dims(),
+        src.dims(),
         x.dims()
     );
     let places = flat_places(x, dim, index)?;
@@ -126,9 +126,7 @@ pub fn scatter_add(x: &Tensor, dim: usize, index: &Tensor, source: &Tensor) -> R
         x.clone()
     };
     let sums = in_single(&wide, |x| {
-        let part = (0..x.rank()).try_fold(source.to_dtype(x.dtype())?, |part, d| {
-            part.narrow(d, 0, index.dims()[d])
-        })?;
+        let part = (0..x.rank()).try_fold(src.to_dtype(x.dtype())?, |part, d| part.narrow(d, 0, index.dims()[d]))?;
         let places = Tensor::new(places, x.device())?;
         let sums = x.flatten_all()?.contiguous()?;
         Ok(sums

@@ -232,3 +232,71 @@ fn around(x: &Tensor, dim: usize) -> Result<Around> {
         dims[dim + 1..].iter().product(),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use std::cmp::Ordering;
+
+    /// The places in order, by the definition.
+    fn expected(line: &[f32], falling: bool) -> Vec<i64> {
+        let rising = |a: f32, b: f32| a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+        let mut places: Vec<i64> = (0..line.len() as i64).collect();
+        places.sort_by(|a, b| {
+            let order: Ordering = rising(line[*a as usize], line[*b as usize]);
+            if falling { order.reverse() } else { order }
+        });
+        places
+    }
+
+    #[test]
+    fn places_follow_the_definition_for_ties_nan_and_long_lines() {
+        let odd = [
+            0.0,
+            -0.0,
+            1.5,
+            -1.5,
+            f32::NAN,
+            -f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            1e-40,
+            3.0,
+        ];
+        let random = &mut Random::new(4);
+        for shape in [[3, 70, 5], [1, 33, 40], [7, 1, 2], [1, 150_000, 1]] {
+            let n = shape.iter().product();
+            let values: Vec<f32> = (0..n).map(|_| odd[random.below(odd.len())]).collect();
+            let x = Tensor::from_slice(&values, &shape, &Device::Cpu).unwrap();
+            let [outer, length, inner] = shape;
+            for falling in [false, true] {
+                let all: Vec<i64> = sort(&x, 1, falling)
+                    .unwrap()
+                    .1
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1()
+                    .unwrap();
+                for k in [1, 5, 32, 33, length - 1, length].into_iter().filter(|k| *k <= length) {
+                    let best: Vec<i64> = topk(&x, k, 1, falling)
+                        .unwrap()
+                        .1
+                        .flatten_all()
+                        .unwrap()
+                        .to_vec1()
+                        .unwrap();
+                    for (o, c) in (0..outer).flat_map(|o| (0..inner).map(move |c| (o, c))) {
+                        let line: Vec<f32> = (0..length).map(|i| values[(o * length + i) * inner + c]).collect();
+                        let wanted = expected(&line, falling);
+                        let found = |list: &[i64], size: usize| -> Vec<i64> {
+                            (0..size).map(|i| list[(o * size + i) * inner + c]).collect()
+                        };
+                        assert_eq!(found(&all, length), wanted, "{shape:?} {falling}");
+                        assert_eq!(found(&best, k), wanted[..k], "{shape:?} {falling} {k}");
+                    }
+                }
+            }
+        }
+    }
+}
