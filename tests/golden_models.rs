@@ -22,35 +22,7 @@ use seglab::nn::{Architecture, EncoderKind, LoadOptions, ModelConfig, Pass, Segm
 use seglab::ops::Precision;
 use seglab::random::Random;
 use serde_json::Value;
-use tensors::numbers as values;
-
-/// Element `i` of the tensor of this name: SplitMix64 of FNV-1a(name) + i, as a number in [-1, 1).
-fn uniform(name: &str, count: usize) -> Vec<f64> {
-    let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01B3)
-    });
-    let draw = |i: u64| {
-        let mut x = hash.wrapping_add(i);
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((x ^ (x >> 31)) >> 11) as f64 * 2f64.powi(-52) - 1.0
-    };
-    (0..count as u64).map(draw).collect()
-}
-
-fn value(name: &str, shape: &[usize]) -> Tensor {
-    let mut u = uniform(name, shape.iter().product());
-    let (offset, factor) = match shape {
-        [_, i, h, w] => (0.0, (3.0 / (i * h * w) as f64).sqrt()),
-        [_, i] => (0.0, (3.0 / *i as f64).sqrt()),
-        _ if name.ends_with("running_mean") => (0.0, 0.1),
-        _ if name.ends_with("running_var") => (1.0, 0.3),
-        _ if name.ends_with("weight") => (1.0, 0.2),
-        _ => (0.0, 0.1),
-    };
-    u.iter_mut().for_each(|x| *x = offset + factor * *x);
-    Tensor::from_vec(u, shape, &Device::Cpu).unwrap()
-}
+use tensors::{numbers as values, uniform, value};
 
 fn sample(t: &Tensor, count: usize) -> Vec<f64> {
     let flat = values(t);

@@ -53,7 +53,12 @@ pub enum Layer {
     /// Layer norm: over the channels of maps `[n, channels, h, w]`, over the last dimension of all else.
     LayerNorm(usize),
     /// Dropout with this probability.
-    Dropout(f64),
+    Dropout {
+        /// The probability.
+        p: f64,
+        /// Of whole maps of `[n, channels, ..]` instead of single numbers.
+        channels: bool,
+    },
     /// A function of each number.
     Activation(Activation),
     /// The maximum of each window.
@@ -192,7 +197,7 @@ impl Layer {
                 norm(builder, *channels)?;
             }
             Layer::LayerNorm(channels) => norm(builder, *channels)?,
-            Layer::Dropout(p) => ensure!(
+            Layer::Dropout { p, .. } => ensure!(
                 (0.0..=1.0).contains(p),
                 "dropout: the probability is {p}, expected 0 to 1"
             ),
@@ -312,7 +317,19 @@ impl Layer {
                 let rows = x.contiguous()?.reshape(((), *channels, 1, 1))?;
                 Ok(graph.layer_norm(&rows, &tensor(0)?, &tensor(1)?, 1e-5)?.reshape(dims)?)
             }
-            Layer::Dropout(p) => super::layer::dropout(x.clone(), *p, pass),
+            Layer::Dropout { p, channels: false } => super::layer::dropout(x.clone(), *p, pass),
+            Layer::Dropout { p, channels: true } => {
+                let &[n, c, ..] = x.dims() else {
+                    fail!(
+                        "dropout: the input has shape {:?}, expected [n, channels, ..]",
+                        x.dims()
+                    )
+                };
+                let mut dims = vec![1; x.rank()];
+                dims[..2].copy_from_slice(&[n, c]);
+                let kept = super::layer::dropout(Tensor::ones(dims, x.dtype(), x.device())?, *p, pass)?;
+                Ok(x.broadcast_mul(&kept)?)
+            }
             Layer::Activation(Activation::Relu) => graph.relu(x),
             Layer::Activation(Activation::Gelu) => graph.gelu(x),
             Layer::Activation(Activation::Tanh) => Ok(x.tanh()?),
@@ -370,7 +387,8 @@ impl Layer {
             Layer::BatchNorm(c) => format!("batch_norm {c}"),
             Layer::GroupNorm { groups, channels } => format!("group_norm {channels} in {groups} groups"),
             Layer::LayerNorm(c) => format!("layer_norm {c}"),
-            Layer::Dropout(p) => format!("dropout {p}"),
+            Layer::Dropout { p, channels: false } => format!("dropout {p}"),
+            Layer::Dropout { p, channels: true } => format!("dropout {p} of channels"),
             Layer::Activation(Activation::Candle(function)) => format!("{function:?}").to_lowercase(),
             Layer::Activation(function) => format!("{function:?}").to_lowercase(),
             Layer::MaxPool(w) => format!("max_pool {}", sides(w.kernel)),

@@ -453,12 +453,7 @@ impl Segmenter {
     /// Move every number (parameters and running statistics) towards those of `model`, a network of the same architecture:
     /// `own = momentum own + (1 - momentum) model`. Cost: one pass over the numbers.
     pub fn follow(&self, model: &Segmenter, momentum: f64) -> Result<()> {
-        let fits =
-            |(own, other): (&Arc<Slot>, &Arc<Slot>)| own.name == other.name && own.var.dims() == other.var.dims();
-        ensure!(
-            self.slots().len() == model.slots().len() && self.slots().iter().zip(model.slots()).all(fits),
-            "the two networks differ in architecture or classes; make the one that follows with copy()"
-        );
+        self.check_follows(model)?;
         ensure!(
             (0.0..=1.0).contains(&momentum),
             "the decay is {momentum}, expected 0 to 1 (0.99 is usual)"
@@ -470,6 +465,17 @@ impl Segmenter {
             .map(|(own, other)| (&own.var, other.var.as_detached_tensor()))
             .collect();
         average_all(&pairs, momentum)
+    }
+
+    /// Refuse a network that this one cannot follow, because they are built differently.
+    pub fn check_follows(&self, model: &Segmenter) -> Result<()> {
+        let fits =
+            |(own, other): (&Arc<Slot>, &Arc<Slot>)| own.name == other.name && own.var.dims() == other.var.dims();
+        ensure!(
+            self.slots().len() == model.slots().len() && self.slots().iter().zip(model.slots()).all(fits),
+            "the two networks differ in architecture or classes; make the one that follows with copy()"
+        );
+        Ok(())
     }
 
     /// Number of trainable values, the frozen ones included, the running statistics not.

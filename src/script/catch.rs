@@ -16,6 +16,9 @@ use super::show::show;
 /// The syntax that wraps the block of a `try`.
 const GUARD: &str = "guard_";
 
+/// The tag of a caught value whose line is not known.
+const NOWHERE: i32 = -1;
+
 /// Characters put into a script: line and column in the original text in front of which they stand, and how many.
 pub type Insertion = (usize, usize, usize);
 
@@ -89,7 +92,9 @@ pub fn register(engine: &mut Engine) {
         let text = value.clone().into_immutable_string();
         text.map_or_else(|_| value.to_string().into(), Dynamic::from)
     });
-    property(&mut module, "line", |value| Dynamic::from_int(value.tag().into()));
+    property(&mut module, "line", |value| {
+        Dynamic::from_int(value.tag().max(0).into())
+    });
     engine.register_global_module(module.into());
 }
 
@@ -124,7 +129,8 @@ fn caught(context: &Context, source: &str, scope: &rhai::Scope, error: EvalAltRe
     let line = report.place.as_ref().map_or(0, |p| p.line);
     let mut value = thrown.unwrap_or_else(|| report.message.clone().into());
     if value.tag() == 0 {
-        value.set_tag(i32::try_from(line).unwrap_or(0));
+        // 0 is the tag of values that were not caught
+        value.set_tag(i32::try_from(line).ok().filter(|line| *line > 0).unwrap_or(NOWHERE));
     }
     if let Some(mut map) = value.write_lock::<Map>() {
         let message = show(context.table(), &Dynamic::from_map(map.clone()), false);

@@ -147,12 +147,24 @@ impl<'a> Values<'a> {
                 match (read::<T>(value.flatten(), default.is_some()), default) {
                     (Ok(value), _) => Ok(value),
                     (Err(_), Some(default)) if asks_for_default => Ok(default()),
+                    (Err(problem), None) if asks_for_default => {
+                        fail!("{}: `{name}` {problem}{}", self.function, absent(name))
+                    }
                     (Err(problem), _) => fail!("{}: `{name}` {problem}", self.function),
                 }
             }
             (None, Some(default)) => Ok(default()),
             (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
         }
+    }
+}
+
+/// Why an argument of this name may be `()`: what a batch holds where it has no such thing.
+fn absent(name: &str) -> &'static str {
+    match name {
+        "labels" => ", which a batch holds where its images have no labels",
+        "images" => ", which `distorted` of a batch is where the option `distort` was not given",
+        _ => "",
     }
 }
 

@@ -152,10 +152,10 @@ impl Stored {
         };
         let columns = self.record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
         run.history = History::from_columns(columns);
-        let more = std::mem::take(&mut run.beside.more);
         let (sources, judged) = (self.record.more_data, self.record.judged);
-        let beside = Beside::load(&run.model.borrow(), &self.tensors, sources, judged)?;
-        run.beside = Beside { more, ..beside };
+        let (model, beside) = (run.model.borrow(), &mut run.beside);
+        beside.restore(&model, &self.tensors, sources, judged)?;
+        drop(model);
         run.changes = self.record.changes;
         run.status = self.record.status;
         run.step = self.record.step;
@@ -186,6 +186,7 @@ pub(super) fn load(
     model: Option<Rc<RefCell<Segmenter>>>,
     data: Vec<Dataset>,
     val: Option<Dataset>,
+    average_into: Option<Rc<RefCell<Segmenter>>>,
 ) -> Result<Run> {
     let path = place.path();
     let stored = Stored::read(place, session.device())?;
@@ -238,8 +239,8 @@ pub(super) fn load(
     let mut run = Run {
         session: session.clone(),
         on_gpu: model.device().is_cuda(),
-        model: shared,
-        beside: Beside::new(&record.config.course, &model, more)?,
+        model: shared.clone(),
+        beside: Beside::new(&record.config.course, &shared, more, average_into)?,
         data: first,
         val,
         identity: record.data.clone(),

@@ -99,6 +99,9 @@ pub struct TrainConfig {
     pub augment: Option<Augment>,
     /// Colour distortion of the second view.
     pub distort: Option<Distort>,
+    /// Colour distortions of further views.
+    #[serde(default)]
+    pub views: Vec<Distort>,
     /// Order of the images, augmentation, dropout and sampling follow from it.
     pub seed: u64,
     /// What the factors of the convolutions of a training step are rounded to. Evaluation is always in f32.
@@ -165,6 +168,7 @@ impl TrainConfig {
             clip: None,
             augment: None,
             distort: None,
+            views: Vec::new(),
             seed: 0,
             precision: Precision::F32,
             course: Course::default(),

@@ -38,6 +38,9 @@ pub struct Course {
     pub accumulate: usize,
     /// Decay of an average of the network, `average = decay average + (1 - decay) network` after every update.
     pub ema: Option<f64>,
+    /// Whether the decay begins small, so that the average does not remember the first numbers: after so many updates at most
+    /// `1 - 1 / (updates + 1)`.
+    pub ema_warm_up: bool,
     /// The learning rate falls by this factor from each stage of the network to the one before it.
     pub layer_decay: Option<f64>,
     /// Which network is kept.
@@ -57,6 +60,7 @@ impl Default for Course {
         Course {
             accumulate: 1,
             ema: None,
+            ema_warm_up: false,
             layer_decay: None,
             keep: Keep::Last,
             patience: None,
@@ -142,15 +146,30 @@ const AVERAGE: &str = "run.ema.";
 const BEST: &str = "run.best.";
 
 impl Beside {
-    /// That of a new run.
-    pub(super) fn new(course: &Course, model: &Segmenter, more: Vec<Dataset>) -> Result<Self> {
+    /// That of a new run, which averages into a network of the caller's, if one is given.
+    pub(super) fn new(
+        course: &Course,
+        model: &Rc<RefCell<Segmenter>>,
+        more: Vec<Dataset>,
+        average: Option<Rc<RefCell<Segmenter>>>,
+    ) -> Result<Self> {
+        let average = match (course.ema, average) {
+            (Some(_), Some(given)) => {
+                ensure!(
+                    !Rc::ptr_eq(&given, model),
+                    "ema: `model` is the network that is trained, expected one that follows it, made by copy()"
+                );
+                given.borrow().check_follows(&model.borrow())?;
+                Some(given)
+            }
+            (Some(_), None) => Some(Rc::new(RefCell::new(model.borrow().copy()?))),
+            (None, Some(_)) => fail!("ema: the run keeps no average, so there is none to put into a network"),
+            (None, None) => None,
+        };
         Ok(Beside {
             identities: more.iter().map(DataIdentity::of).collect(),
             more,
-            average: match course.ema {
-                Some(_) => Some(Rc::new(RefCell::new(model.copy()?))),
-                None => None,
-            },
+            average,
             ..Beside::default()
         })
     }
@@ -167,40 +186,43 @@ impl Beside {
         Ok(all)
     }
 
-    /// The state that a checkpoint with these tensors holds.
-    pub(super) fn load(
+    /// Take over the state that a checkpoint with these tensors holds.
+    pub(super) fn restore(
+        &mut self,
         model: &Segmenter,
         tensors: &HashMap<String, Tensor>,
         identities: Vec<DataIdentity>,
         judged: Judged,
-    ) -> Result<Self> {
-        let network = |prefix: &str| -> Result<Option<Rc<RefCell<Segmenter>>>> {
+    ) -> Result<()> {
+        let load = |prefix: &str, into: &mut Option<Rc<RefCell<Segmenter>>>| -> Result<()> {
             let below = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
             let state: HashMap<String, Tensor> = tensors.iter().filter_map(below).collect();
             if state.is_empty() {
-                return Ok(None);
+                return Ok(());
             }
-            let copy = model.copy()?;
+            let network = match into {
+                Some(network) => network,
+                none => none.insert(Rc::new(RefCell::new(model.copy()?))),
+            };
             let options = LoadOptions {
                 prefix: Some(String::new()),
                 ..LoadOptions::default()
             };
-            copy.load_state(&state, &options)?;
-            Ok(Some(Rc::new(RefCell::new(copy))))
+            network.borrow().load_state(&state, &options)?;
+            Ok(())
         };
-        Ok(Beside {
-            more: Vec::new(),
-            identities,
-            average: network(AVERAGE)?,
-            best: network(BEST)?,
-            judged,
-            features: None,
-        })
+        load(AVERAGE, &mut self.average)?;
+        load(BEST, &mut self.best)?;
+        (self.identities, self.judged) = (identities, judged);
+        Ok(())
     }
 
-    /// The averaged network follows the model after an update.
-    pub(super) fn follow(&self, model: &Segmenter, course: &Course) -> Result<()> {
+    /// The averaged network follows the model after the newest of so many updates.
+    pub(super) fn follow(&self, model: &Segmenter, course: &Course, updates: u64) -> Result<()> {
         match (&self.average, course.ema) {
+            (Some(average), Some(decay)) if course.ema_warm_up => {
+                average.borrow().follow(model, warmed_up(decay, updates))
+            }
             (Some(average), Some(decay)) => average.borrow().follow(model, decay),
             _ => Ok(()),
         }
@@ -231,6 +253,12 @@ impl Beside {
         }
         Ok(course.patience.is_some_and(|most| self.judged.since >= most))
     }
+}
+
+/// The decay of an average after so many updates, as Mean Teacher warms it up (Tarvainen and Valpola 2017): an average that starts
+/// at random numbers would remember them for thousands of steps.
+pub(super) fn warmed_up(decay: f64, updates: u64) -> f64 {
+    decay.min(1.0 - 1.0 / (updates as f64 + 1.0))
 }
 
 /// The batches of all sources.

@@ -136,10 +136,11 @@ impl Run {
         val: Option<Dataset>,
         config: &TrainConfig,
     ) -> Result<Self> {
-        Self::with_sources(session, model, data, Vec::new(), val, config)
+        Self::with_sources(session, model, data, Vec::new(), val, config, None)
     }
 
-    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first.
+    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first, and with the network that
+    /// its average is put into ([`super::Course::ema`]), for a loss that asks it.
     pub fn with_sources(
         session: &Session,
         model: Rc<RefCell<Segmenter>>,
@@ -147,6 +148,7 @@ impl Run {
         more: Vec<Dataset>,
         val: Option<Dataset>,
         config: &TrainConfig,
+        average: Option<Rc<RefCell<Segmenter>>>,
     ) -> Result<Self> {
         let task = config.task.name();
         ensure!(!data.is_empty(), "{task}: the data set {} has no images", data.name());
@@ -168,11 +170,11 @@ impl Run {
         features::check(task, &model.borrow(), &config)?;
         let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
         let origin = model.borrow().origin.clone();
+        let beside = Beside::new(&config.course, &model, more, average)?;
         let average = match averaging(&config) {
             Some(_) => Some(model.borrow().copy()?),
             None => None,
         };
-        let beside = Beside::new(&config.course, &model.borrow(), more)?;
         let on_gpu = model.borrow().device().is_cuda();
         let mut run = Run {
             name: folder::claim_name(session, task),
@@ -422,6 +424,7 @@ fn batch_options(config: &TrainConfig, start: usize) -> BatchOptions {
         seed: config.seed,
         augment: config.augment.clone(),
         distort: config.distort.clone(),
+        views: config.views.clone(),
         drop_last: true,
         start: start * config.course.accumulate,
         ..BatchOptions::default()
@@ -507,18 +510,19 @@ impl Run {
         data: Option<Dataset>,
         val: Option<Dataset>,
     ) -> Result<Self> {
-        checkpoint::load(session, &place.into(), None, data.into_iter().collect(), val)
+        checkpoint::load(session, &place.into(), None, data.into_iter().collect(), val, None)
     }
 
-    /// [`Run::load`] of a run that trains a network of the user's own, into that network (built as it was), or that has several
-    /// sources.
+    /// [`Run::load`] of a run that trains a network of the user's own, into that network (built as it was), that has several
+    /// sources, or that averages into a network of the user's.
     pub fn load_into(
         session: &Session,
         place: impl Into<Place>,
         model: Option<Rc<RefCell<Segmenter>>>,
         data: Vec<Dataset>,
         val: Option<Dataset>,
+        average: Option<Rc<RefCell<Segmenter>>>,
     ) -> Result<Self> {
-        checkpoint::load(session, &place.into(), model, data, val)
+        checkpoint::load(session, &place.into(), model, data, val, average)
     }
 }

@@ -7,6 +7,7 @@ use candle_core::backprop::GradStore;
 
 use super::buffers::Buffers;
 use super::config::{Objective, Temperature};
+use super::course;
 use super::event::{Flow, Hooks, Moment};
 use super::failure::not_finite;
 use super::features;
@@ -219,7 +220,8 @@ fn update(run: &mut Run, gradients: &GradStore, lr: f64, scale: f64, ledger: &Le
     run.optimizer.set_lr(base);
     updated?;
     keep_within_bounds(run)?;
-    run.beside.follow(&run.model.borrow(), &run.config.course)?;
+    let updates = run.optimizer.steps();
+    run.beside.follow(&run.model.borrow(), &run.config.course, updates)?;
     move_average(run)
 }
 
@@ -279,13 +281,10 @@ fn keep_within_bounds(run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// The averaged network follows the model. In the first steps with the momentum `1 - 1 / (updates + 1)` of Mean Teacher
-/// (Tarvainen and Valpola 2017), as long as it is smaller: an average that starts at random numbers would remember them
-/// for thousands of steps.
+/// The network whose features the memory keeps follows the model.
 fn move_average(run: &Run) -> Result<()> {
     if let (Some(average), Some(momentum)) = (&run.average, run::averaging(&run.config)) {
-        let updates = run.optimizer.steps() as f64;
-        average.follow(&run.model.borrow(), momentum.min(1.0 - 1.0 / (updates + 1.0)))?;
+        average.follow(&run.model.borrow(), course::warmed_up(momentum, run.optimizer.steps()))?;
     }
     Ok(())
 }

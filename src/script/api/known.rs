@@ -115,3 +115,23 @@ impl Arg for GivenSchedule {
         Some(GivenSchedule(value.clone()))
     }
 }
+
+/// How a run averages its network, as the script gave it: a decay, a map of options or nothing.
+#[derive(Default)]
+pub struct GivenAverage(pub Dynamic);
+
+impl Arg for GivenAverage {
+    const TAKES_MAP: bool = true;
+    fn kind() -> String {
+        "float or map".into()
+    }
+    fn wanted() -> String {
+        "a decay or a map".into()
+    }
+    fn options() -> Value {
+        json!({ "decay": 0.99, "warm_up": false, "model": null })
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        Some(GivenAverage(value.clone()))
+    }
+}

@@ -65,8 +65,8 @@ pub fn explain(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
         ),
         EvalAltResult::ErrorFor(_) => ("this value cannot be iterated over".into(), Some(ITERABLE.into())),
         EvalAltResult::ErrorDataRace(text, _) => (
-            format!("{text}: a value is used while a closure that captured it is changing it"),
-            None,
+            format!("{text}: the value is in use by a function that was called on it, and by a closure given to that"),
+            Some("take out what the closure needs before: let top = list.max(); list.map(|x| x / top)".into()),
         ),
         other => {
             other.clear_position();

@@ -110,7 +110,8 @@ const FUNCTIONS: &str = " Written fn name(a, b) { .. }; the last value, or `retu
 
 const CLOSURES: &str = " A function as a value: |a, b| a + b, called with .call(..).
 
- A closure sees the variables around it and shares them: what it changes is changed outside.
+ A closure sees the variables around it and shares them: what it changes is changed outside. While a function works on a list, a
+ closure given to it cannot see that list: instead of `a.map(|x| x / a.max())` write `let top = a.max(); a.map(|x| x / top)`.
  ```
  let sum = 0;
  let add = |x| { sum += x; sum };

@@ -124,9 +124,14 @@ fn layers() -> Vec<Entry> {
         /// let drop = nn::dropout(0.5);
         /// drop.eval();
         /// assert_eq(drop.forward(tensor::ones([3])), tensor::ones([3]));
+        /// let maps = nn::dropout(0.5, #{ channels: true }).forward(tensor::ones([2, 8, 4, 4]));
+        /// assert_eq(maps.max([2, 3]), maps.min([2, 3]));
         /// ```
-        fn dropout(ctx, p: f64 = 0.5) -> Model {
-            layer(ctx, Layer::Dropout(p), Some(0))
+        fn dropout(ctx, p: f64 = 0.5,
+            /// Of whole maps of `[n, channels, ..]`, as `torch.nn.Dropout2d`.
+            channels: bool = false
+        ) -> Model {
+            layer(ctx, Layer::Dropout { p, channels }, Some(0))
         }
 
         /// Make a function of each number.

@@ -8,6 +8,48 @@ use crate::ops;
 use crate::script::prelude::*;
 use crate::session::memory::affordable;
 
+/// How a dimension is cut: parts of one size, or of these.
+enum Cuts {
+    Each(usize),
+    Sizes(Vec<usize>),
+}
+
+impl Arg for Cuts {
+    fn kind() -> String {
+        "int or [int]".into()
+    }
+    fn wanted() -> String {
+        "a size or an array of sizes".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let each = usize::convert(value).map(Cuts::Each);
+        each.or_else(|| Vec::convert(value).map(Cuts::Sizes))
+    }
+}
+
+impl Cuts {
+    fn parts(self, t: &Tensor, dim: usize) -> Result<Vec<Tensor>> {
+        let size = t.dims()[dim];
+        let sizes = match self {
+            Cuts::Sizes(sizes) => sizes,
+            Cuts::Each(0) => fail!("the size of the parts is 0, expected at least 1"),
+            Cuts::Each(each) => (0..size.max(1)).step_by(each).map(|at| each.min(size - at)).collect(),
+        };
+        let sum = sizes.iter().try_fold(0usize, |sum, n| sum.checked_add(*n));
+        ensure!(
+            sum == Some(size),
+            "the sizes {sizes:?} do not add up to {size}, that of dimension {dim} of the tensor's shape {:?}",
+            t.dims()
+        );
+        let mut at = 0;
+        let part = |n: &usize| {
+            at += n;
+            Ok(t.narrow(dim, at - n, *n)?)
+        };
+        sizes.iter().map(part).collect()
+    }
+}
+
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
     table.methods::<Tensor>("Tensor", entries! {
@@ -108,6 +150,28 @@ pub fn declare(table: &mut Table) {
                 "`start` is {start} and `length` {length}, dimension {dim} of the tensor's shape {:?} has {size}", t.dims()
             );
             Ok(t.narrow(dim, start, length)?)
+        }
+        /// Cut `dim` into parts, as `torch.split`: an array of tensors.
+        /// ```
+        /// let parts = tensor::arange(5).split([2, 3]);
+        /// assert_eq(parts[1], tensor::from([2, 3, 4]));
+        /// assert_eq(tensor::arange(5).split(2).map(|part| part.numel), [2, 2, 1]);
+        /// ```
+        fn split(ctx, t: Tensor,
+                 /// The sizes of the parts, or one size of all, of which the last may be smaller.
+                 sizes: Cuts, dim: i64 = 0) -> Vec<Tensor> {
+            let dim = axis(&t, dim)?;
+            sizes.parts(&t, dim)
+        }
+        /// Cut `dim` into `n` parts of one size, the last perhaps smaller, as `torch.chunk`: an array of tensors.
+        /// ```
+        /// let halves = tensor::arange(6).chunk(2);
+        /// assert_eq(halves[0], tensor::from([0, 1, 2]));
+        /// ```
+        fn chunk(ctx, t: Tensor, n: usize, dim: i64 = 0) -> Vec<Tensor> {
+            ensure!(n > 0, "`n` is 0, expected at least 1");
+            let dim = axis(&t, dim)?;
+            Cuts::Each(t.dims()[dim].div_ceil(n).max(1)).parts(&t, dim)
         }
         /// The slices of `dim` at these positions.
         /// ```

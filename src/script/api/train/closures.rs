@@ -6,14 +6,15 @@ use crate::random::Random;
 use crate::script::api::{Model, batch_map};
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::train::{Event, Flow, Hooks, LossValue, Moment};
+use crate::train::{Event, Flow, Hooks, LossValue, Moment, TrainConfig};
 
 /// The stream of random numbers inside a loss closure.
 const CLOSURE: u64 = 0xC105;
 
-/// What a script gave a run to call.
+/// What a script gave a run to call, and the network that it averages into.
 #[derive(Clone, Default)]
 pub(super) struct Closures {
+    pub(super) average: Option<Model>,
     pub(super) loss: Option<FnPtr>,
     pub(super) schedule: Option<FnPtr>,
     pub(super) temperature: Option<FnPtr>,
@@ -27,9 +28,10 @@ impl Closures {
         &self,
         ctx: &Call,
         model: &Model,
-        seed: u64,
+        config: &TrainConfig,
         body: impl FnOnce(&mut Hooks) -> Result<T>,
     ) -> Result<T> {
+        let (seed, accumulate) = (config.seed, config.course.accumulate);
         let step = std::cell::Cell::new(0);
         let mut loss = |batches: &[Batch], at: usize| {
             step.set(at);
@@ -38,7 +40,11 @@ impl Closures {
             };
             // The draws inside the closure (dropout, randn) follow from the step, so that a resumed run repeats them.
             let stream = Random::derived(seed, &[CLOSURE, at as u64]).bits();
-            let maps = batches.iter().map(|batch| Dynamic::from(batch_map(batch.clone())));
+            let maps = batches.iter().map(|batch| {
+                let mut map = batch_map(batch.clone());
+                map.insert("step".into(), Dynamic::from_int((at / accumulate) as i64));
+                Dynamic::from(map)
+            });
             let arguments: Vec<Dynamic> = std::iter::once(Dynamic::from(model.clone())).chain(maps).collect();
             let value = ctx.session().with_seed(stream, || ctx.call(closure, arguments))?;
             loss_value(ctx.function(), &value)

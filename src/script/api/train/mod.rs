@@ -44,12 +44,11 @@ impl ScriptRun {
     fn go(&self, ctx: &Call, n: Option<usize>) -> Result<()> {
         let mut run = self.get_mut()?;
         let model = Model(run.model().clone());
-        let outcome = self
-            .closures
-            .with_hooks(ctx, &model, run.config().seed, |hooks| match n {
-                Some(n) => run.advance(n, hooks),
-                None => run.resume(hooks),
-            });
+        let config = run.config().clone();
+        let outcome = self.closures.with_hooks(ctx, &model, &config, |hooks| match n {
+            Some(n) => run.advance(n, hooks),
+            None => run.resume(hooks),
+        });
         if run.status() == Status::Paused && ctx.session().cancelled() {
             let mut text = format!("{}: paused at step {} of {}", run.name(), run.step(), run.steps());
             let ends = ctx.session().ending().status().is_some();
@@ -182,7 +181,16 @@ fn start(
     let Some(first) = sources.next() else {
         fail!("{}: `data` is an empty array, expected data sets", ctx.function())
     };
-    let run = Run::with_sources(ctx.session(), model.0.clone(), first, sources.collect(), val, config)?;
+    let average = closures.average.clone().map(|m| m.0);
+    let run = Run::with_sources(
+        ctx.session(),
+        model.0.clone(),
+        first,
+        sources.collect(),
+        val,
+        config,
+        average,
+    )?;
     let run = ScriptRun {
         run: Rc::new(RefCell::new(run)),
         closures: Rc::new(closures),
@@ -272,8 +280,9 @@ fn constructors() -> Vec<Entry> {
         ///
         /// Several sources, `[labelled, unlabelled]` with `batch_size: [4, 8]`, give the closure a batch of each: `|model, l, u| loss`; epochs
         /// are those of the first. A map `#{ loss, .. }` names further numbers for the history and the bar.
-        /// The batch is a map of `images`, `distorted` (with `distort`), `labels`, `names`, `indices`, `epoch`. Parameters that
-        /// receive no gradient stay as they are.
+        /// The batch is a map of `images` (normalised, `[n, 3, h, w]`), `labels` (`[n, h, w]`; `()` where no image has any), `distorted`
+        /// (with `distort`), `views` (with `views`), `names`, `indices`, `epoch`, `step`. Parameters that receive no gradient stay as
+        /// they are.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
@@ -286,6 +295,8 @@ fn constructors() -> Vec<Entry> {
             loss: FnPtr,
             /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
             distort: Option<Nested<Distort>> = None,
+            /// Deliver `batch.views` too, a colour version of the same crop for each of these maps.
+            views: Vec<Nested<Distort>> = Vec::new(),
             /// Validation images.
             val: Option<Data> = None,
             /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
@@ -294,9 +305,11 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptRun {
             let (config, mut closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::fit() })?;
             closures.loss = Some(loss);
-            let path = format!("{}: distort", ctx.function());
-            let distort = distort.map(|d| d.fill(&path)).transpose()?;
-            start(ctx, &model, &data, val, &TrainConfig { distort, ..config }, closures)
+            let path = |option: &str| format!("{}: {option}", ctx.function());
+            let distort = distort.map(|d| d.fill(&path("distort"))).transpose()?;
+            let views = views.into_iter().enumerate().map(|(i, view)| view.fill(&path(&format!("views[{i}]"))));
+            let views = views.collect::<Result<_>>()?;
+            start(ctx, &model, &data, val, &TrainConfig { distort, views, ..config }, closures)
         }
 
         /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
@@ -315,6 +328,8 @@ fn constructors() -> Vec<Entry> {
             val: Option<Data> = None,
             /// The network it trains, where that is one of your own (`model::from`), built as it was.
             model: Option<Model> = None,
+            /// The network that its average goes into, where it was given one.
+            ema: Option<Model> = None,
             /// The loss of `train::fit`.
             loss: Option<FnPtr> = None,
             /// The schedule, if it was a closure.
@@ -329,8 +344,8 @@ fn constructors() -> Vec<Entry> {
             let path = ctx.session().input_path(&path)?;
             let data = data.map(|sources| sources.sets()).unwrap_or_default();
             let val = val.map(|data| data.set().clone());
-            let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val)?;
-            let closures = Closures { loss, schedule, temperature, on_step, on_epoch };
+            let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val, ema.clone().map(|m| m.0))?;
+            let closures = Closures { average: ema, loss, schedule, temperature, on_step, on_epoch };
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }
     }

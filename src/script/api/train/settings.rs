@@ -3,7 +3,8 @@
 use super::closures::Closures;
 use crate::data::Augment;
 use crate::ops::Precision;
-use crate::script::api::known::{GivenSchedule, MovingTemperature};
+use crate::script::api::Model;
+use crate::script::api::known::{GivenAverage, GivenSchedule, MovingTemperature};
 use crate::script::api::optim::{shape, with_groups};
 use crate::script::options::Options;
 use crate::script::prelude::*;
@@ -55,7 +56,9 @@ shared_options! {
         /// Batches whose gradients are averaged for one update; a step is an update.
         accumulate: usize = 1,
         /// Keep an average of the network, `average = ema average + (1 - ema) network` after each update: `run.ema`, evaluated beside.
-        ema: Option<f64> = None,
+        /// `#{ decay: 0.99, warm_up: true, model: teacher }` lets the decay begin small, and puts the average into a network made by
+        /// `copy()`, so that the loss can ask it.
+        ema: GivenAverage = GivenAverage::default(),
         /// Multiply the learning rate by this for each stage from the heads to the images.
         layer_decay: Option<f64> = None,
         /// `"last"`, or `"best"`: `run.best` is a copy of the network with the best val mIoU.
@@ -98,6 +101,8 @@ impl Settings {
             on_epoch: self.on_epoch,
             ..Closures::default()
         };
+        let average = average(path, self.ema.0)?;
+        closures.average = average.model;
         let (schedule, closure) = schedule(path, self.schedule.0, &base.schedule)?;
         closures.schedule = closure;
         let config = TrainConfig {
@@ -106,7 +111,8 @@ impl Settings {
             batch_size: *batch_size,
             course: Course {
                 accumulate: self.accumulate,
-                ema: self.ema,
+                ema: average.decay,
+                ema_warm_up: average.warm_up,
                 layer_decay: self.layer_decay,
                 keep,
                 patience: self.patience,
@@ -126,6 +132,46 @@ impl Settings {
         };
         Ok((config, closures))
     }
+}
+
+/// What a run averages, and where to.
+#[derive(Default)]
+struct Average {
+    decay: Option<f64>,
+    warm_up: bool,
+    model: Option<Model>,
+}
+
+/// An average from its decay or a map.
+fn average(path: &str, given: Dynamic) -> Result<Average> {
+    if given.is_unit() {
+        return Ok(Average::default());
+    }
+    let path = format!("{path}: ema");
+    let Some(map) = given.clone().try_cast::<Map>() else {
+        let Some(decay) = <f64 as Arg>::convert(&given) else {
+            fail!(
+                "{path}: expected a decay such as 0.99, or #{{ decay, warm_up, model }}, found {}",
+                describe(&given)
+            )
+        };
+        return Ok(Average {
+            decay: Some(decay),
+            ..Average::default()
+        });
+    };
+    let mut options = Options::new(map);
+    let average = Average {
+        decay: options.take(&path, "decay")?,
+        warm_up: options.take_or(&path, "warm_up", false)?,
+        model: options.take(&path, "model")?,
+    };
+    options.finish(&path)?;
+    ensure!(
+        average.decay.is_some(),
+        "{path}: `decay` is missing, such as #{{ decay: 0.99, warm_up: true }}"
+    );
+    Ok(average)
 }
 
 fn optimizer(path: &str, mut options: Options) -> Result<OptimizerConfig> {
