@@ -95,6 +95,15 @@ impl Options {
     }
 }
 
+/// Why an argument of this name may be `()`: what a batch holds where it has no such thing.
+pub(super) fn absent(name: &str) -> &'static str {
+    match name {
+        "labels" => ", which a batch holds where its images have no labels",
+        "images" => ", which `distorted` of a batch is where the option `distort` was not given",
+        _ => "",
+    }
+}
+
 /// The error for a name that is not among the `valid` ones.
 pub fn unknown<'a>(path: &str, name: &str, valid: impl Iterator<Item = &'a str>) -> Error {
     let valid: Vec<&str> = valid.collect();

@@ -148,7 +148,7 @@ impl<'a> Values<'a> {
                     (Ok(value), _) => Ok(value),
                     (Err(_), Some(default)) if asks_for_default => Ok(default()),
                     (Err(problem), None) if asks_for_default => {
-                        fail!("{}: `{name}` {problem}{}", self.function, absent(name))
+                        fail!("{}: `{name}` {problem}{}", self.function, super::options::absent(name))
                     }
                     (Err(problem), _) => fail!("{}: `{name}` {problem}", self.function),
                 }
@@ -156,15 +156,6 @@ impl<'a> Values<'a> {
             (None, Some(default)) => Ok(default()),
             (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
         }
-    }
-}
-
-/// Why an argument of this name may be `()`: what a batch holds where it has no such thing.
-fn absent(name: &str) -> &'static str {
-    match name {
-        "labels" => ", which a batch holds where its images have no labels",
-        "images" => ", which `distorted` of a batch is where the option `distort` was not given",
-        _ => "",
     }
 }
 
