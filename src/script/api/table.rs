@@ -236,7 +236,11 @@ fn latex(table: &Cells, bold: &[Option<bool>], caption: &str, label: &str) -> St
         }
     };
     let best: Vec<Option<f64>> = (0..table.columns.len()).map(best).collect();
-    let line = |texts: Vec<String>| format!("{} \\\\\n", texts.join(" & "));
+    // Behind the end of a line LaTeX takes a bracket or a star for an argument of that end.
+    let line = |texts: Vec<String>| {
+        let guard = if texts.first().is_some_and(|t| t.starts_with(['[', '*'])) { "{}" } else { "" };
+        format!("{guard}{} \\\\\n", texts.join(" & "))
+    };
     let alignment = (0..table.columns.len()).map(|c| if table.is_number(c) { 'r' } else { 'l' });
     let mut out = format!("\\begin{{tabular}}{{{}}}\n\\toprule\n", alignment.collect::<String>());
     if table.titled {
@@ -288,6 +292,9 @@ fn escaped(text: &str) -> String {
             '^' => out.push_str("\\textasciicircum{}"),
             '\\' => out.push_str("\\textbackslash{}"),
             '±' => out.push_str("$\\pm$"),
+            '<' => out.push_str("\\textless{}"),
+            '>' => out.push_str("\\textgreater{}"),
+            '|' => out.push_str("\\textbar{}"),
             _ => out.push(c),
         }
     }
@@ -303,5 +310,6 @@ mod tests {
         assert_eq!(escaped("a_b & 5%"), "a\\_b \\& 5\\%");
         assert_eq!(escaped("$\\tau_0$ ~"), "$\\tau_0$ \\textasciitilde{}");
         assert_eq!(escaped("5$"), "5\\$");
+        assert_eq!(escaped("a < b"), "a \\textless{} b");
     }
 }
