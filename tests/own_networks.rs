@@ -214,3 +214,54 @@ fn mistakes_are_named() {
         "#,
     );
 }
+
+#[test]
+fn a_loss_asks_the_average_and_the_average_goes_on_with_the_run() {
+    script(
+        r#"
+        let base = model::from(own(), #{ classes: data.classes });
+        let consistency = |teacher| |net, l, u| {
+            let expected = tensor::no_grad(|| teacher.forward(u.images).softmax(1));
+            assert_eq(u.views.len, 2);
+            #{ loss: loss::cross_entropy(net.forward(l.images), l.labels) + loss::mse(net.forward(u.views[1]).softmax(1), expected), at: u.step }
+        };
+        let options = |teacher| #{
+            steps: 4, batch_size: [2, 2], accumulate: 2, checkpoint_every: 0, seed: 3, optimizer: #{ lr: 0.1 }, views: [#{}, #{}],
+            ema: #{ decay: 0.7, warm_up: true, model: teacher },
+        };
+        let twins = || { let net = base.copy(); let teacher = base.copy(); teacher.eval(); [net, teacher] };
+        let sources = [data, data.without_labels()];
+
+        let whole = twins.call();
+        let half = twins.call();
+        let first = train::fit(whole[0], sources, consistency.call(whole[1]), options.call(whole[1]));
+        assert_eq(first.history.at, [0, 1, 2, 3]);
+        let pause = #{ on_step: |e| if e.step == 1 { "stop" } };
+        let second = train::fit(half[0], sources, consistency.call(half[1]), options.call(half[1]) + pause);
+        second.save("half.safetensors");
+
+        // saved, read into networks built anew: bit for bit the run that was never interrupted, the average in the network given
+        let again = twins.call();
+        let third = train::load("half.safetensors", #{ model: again[0], ema: again[1], data: sources, loss: consistency.call(again[1]) });
+        third.resume();
+        assert_eq(third.history.loss, first.history.loss);
+        let a = whole[1].state();
+        let b = again[1].state();
+        let c = third.ema.state();
+        for name in a.keys() { assert_eq(a[name], b[name]); assert_eq(c[name], b[name]); }
+        assert(a["head.weight"] != whole[0].state()["head.weight"]);
+
+        // the decays of four updates: 1/2, 2/3, then 0.7, by hand on the weights of a run that is advanced step by step
+        let slow = twins.call();
+        let hand = slow[0].copy();
+        let run = train::fit(slow[0], sources, consistency.call(slow[1]), options.call(slow[1]) + #{ on_step: |e| "stop" });
+        for decay in [0.5, 2.0 / 3.0, 0.7, 0.7] {
+            hand.ema(slow[0], decay);
+            let a = hand.state();
+            let b = slow[1].state();
+            for name in a.keys() { assert_close(a[name], b[name], #{ tolerance: 1e-6 }); }
+            if run.step < 4 { run.resume(); }
+        }
+        "#,
+    );
+}
