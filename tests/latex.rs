@@ -35,13 +35,19 @@ fn tables_compile() {
         Ok(text) => text.to_string(),
         Err(report) => panic!("{}", report.render(false)),
     };
-    let document = format!("\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{tables}\n\\end{{document}}\n");
+    let document = format!(
+        "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{tables}\n\\end{{document}}\n"
+    );
     std::fs::write(folder.path().join("table.tex"), document).unwrap();
     let compiled = Command::new("pdflatex")
         .args(["-interaction=nonstopmode", "-halt-on-error", "table.tex"])
         .current_dir(folder.path())
         .output()
         .unwrap();
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stdout));
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stdout)
+    );
     assert!(folder.path().join("table.pdf").exists());
 }

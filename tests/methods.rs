@@ -70,11 +70,7 @@ fn a_method_fits_on_a_page_and_says_where_it_comes_from() {
         if text.lines().count() > 80 {
             findings.push(format!("{name}: {} lines, expected at most 80", text.lines().count()));
         }
-        for part in [
-            "result(#{",
-            "arg(\"data\", \"\")",
-            "//     seglab run scripts/methods/",
-        ] {
+        for part in ["result(#{", "arg(\"data\", \"\")", "//     seglab run scripts/methods/"] {
             if !text.contains(part) {
                 findings.push(format!("{name}: {part} is missing"));
             }

@@ -238,7 +238,11 @@ fn latex(table: &Cells, bold: &[Option<bool>], caption: &str, label: &str) -> St
     let best: Vec<Option<f64>> = (0..table.columns.len()).map(best).collect();
     // Behind the end of a line LaTeX takes a bracket or a star for an argument of that end.
     let line = |texts: Vec<String>| {
-        let guard = if texts.first().is_some_and(|t| t.starts_with(['[', '*'])) { "{}" } else { "" };
+        let guard = if texts.first().is_some_and(|t| t.starts_with(['[', '*'])) {
+            "{}"
+        } else {
+            ""
+        };
         format!("{guard}{} \\\\\n", texts.join(" & "))
     };
     let alignment = (0..table.columns.len()).map(|c| if table.is_number(c) { 'r' } else { 'l' });
