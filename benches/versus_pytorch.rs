@@ -112,7 +112,7 @@ fn options() -> Options {
             "--device" => o.device = arguments.next().expect("cpu, cuda or cuda:N after --device"),
             "--dtype" => {
                 let name = arguments.next().expect("f32 or bf16 after --dtype");
-                o.precision = seglab::error::choose("--dtype", &name, &Precision::CHOICES).expect("f32 or bf16");
+                o.precision = seglab::error::choose("--dtype", &name, &Precision::ALL).expect("f32 or bf16");
             }
             _ => {} // cargo's own `--bench`
         }
@@ -121,11 +121,7 @@ fn options() -> Options {
 }
 
 fn dtype(precision: Precision) -> &'static str {
-    let (name, _) = Precision::CHOICES
-        .iter()
-        .find(|(_, p)| *p == precision)
-        .expect("every precision has a name");
-    name
+    precision.name()
 }
 
 /// What is measured.

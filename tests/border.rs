@@ -7,10 +7,41 @@
 )]
 
 use rhai::{Dynamic, FnPtr, Scope};
-use seglab::entries;
+use seglab::options;
 use seglab::script::prelude::*;
 use seglab::script::{Interpreter, Report};
 use seglab::session::Session;
+
+options! {
+    /// What a nested map holds.
+    pub struct Rates {
+        /// How fast.
+        lr: f64 = 0.1,
+        /// What stays.
+        momentum: f64 = 0.9,
+        /// What goes.
+        decay: f64 = 0.0,
+    }
+}
+
+/// A type that only this function takes.
+struct Rate(f64);
+
+impl Arg for Rate {
+    fn kind() -> String {
+        "float or string".into()
+    }
+    fn wanted() -> String {
+        "a number or its name".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let named = || (String::convert(value)? == "fast").then_some(1.0);
+        f64::convert(value).or_else(named).map(Rate)
+    }
+    fn literal(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
 
 /// A table of its own, so that these tests do not depend on the real functions.
 fn interpreter() -> Interpreter {
@@ -33,11 +64,13 @@ fn interpreter() -> Interpreter {
         /// Whether gradients are tracked.
         fn tracking(ctx) -> bool { Ok(ctx.tracking()) }
         /// Take nested options.
-        fn nested(ctx, optimizer: Options = Options::default()) -> f64 {
-            let mut o = optimizer;
-            let lr = o.take_or("demo::nested: optimizer", "lr", 0.1)?;
-            o.finish("demo::nested: optimizer")?;
-            Ok(lr)
+        fn nested(ctx, optimizer: Nested<Rates> = Nested::default()) -> f64 {
+            Ok(optimizer.read("demo::nested: optimizer")?.lr)
+        }
+        /// Take the options of a struct as its own, but for one, with another type for one and another default.
+        fn own(ctx, x: f64, ..rates without(decay): Nested<Rates> = Rates { lr: 0.5, ..Rates::default() }, lr: Rate = Rate(0.25), y: f64 = 3.0) -> Vec<f64> {
+            let rates = rates.over(ctx.function(), Rates { decay: 7.0, ..Rates::default() })?;
+            Ok(vec![x, rates.decay, rates.momentum, lr.0, y])
         }
     });
     Interpreter::with_table(Session::quiet("unused"), table)
@@ -103,7 +136,7 @@ fn messages_name_function_argument_found_and_expected() {
     assert_eq!(text("demo::scale(1, 0)"), "demo::scale: by must not be 0");
     assert_eq!(
         text("demo::nested(#{ optimizer: #{ lrr: 1 } })"),
-        "demo::nested: optimizer: unknown option `lrr`; valid options: lr; did you mean `lr`?"
+        "demo::nested: optimizer: unknown option `lrr`; valid options: lr, momentum, decay; did you mean `lr`?"
     );
     assert_eq!(
         text("tensor::zeros([2, \"a\"])"),
@@ -174,4 +207,41 @@ fn reports_show_line_caret_and_chain() {
 fn syntax_errors_have_a_place_too() {
     let e = error("let a = [1, 2\nlet b = 3;");
     assert_eq!(e.place.unwrap().line, 2);
+}
+
+#[test]
+fn a_function_takes_the_options_of_a_struct_as_its_own() {
+    assert_eq!(value("demo::own(1)"), "[1.0, 7.0, 0.9, 0.25, 3.0]");
+    assert_eq!(
+        value("demo::own(1, #{ momentum: 0, lr: \"fast\", y: 2 })"),
+        "[1.0, 7.0, 0.0, 1.0, 2.0]"
+    );
+    // by position: what stands in the place of an option has the option's
+    assert_eq!(value("demo::own(1, 0.5, 0.25, 4)"), "[1.0, 7.0, 0.25, 0.5, 4.0]");
+    assert_eq!(
+        value("demo::own(1, #{ momentum: (), lr: () })"),
+        "[1.0, 7.0, 0.9, 0.25, 3.0]"
+    );
+    let text = |script: &str| error(script).message;
+    assert_eq!(
+        text("demo::own(1, #{ decay: 1 })"),
+        "demo::own: unknown option `decay`; valid options: x, lr, momentum, y"
+    );
+    assert_eq!(
+        text("demo::own(1, #{ momentum: \"x\" })"),
+        "demo::own: `momentum` must be a number, found the string \"x\""
+    );
+    assert_eq!(
+        text("demo::own(1, #{ lr: true })"),
+        "demo::own: `lr` must be a number or its name, found true"
+    );
+    let table = interpreter().context().table().clone();
+    let own = table.find("demo::own")[0].clone();
+    assert_eq!(
+        own.signature(),
+        "demo::own(x: float, lr: float or string = 0.25, momentum: float = 0.9, y: float = 3.0) -> [float]"
+    );
+    assert_eq!(own.params[1].text(), "How fast.");
+    let owners: Vec<&str> = own.params.iter().map(|p| p.owner).collect();
+    assert_eq!(owners, ["", "", "Rates", ""]);
 }

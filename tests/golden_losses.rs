@@ -59,7 +59,7 @@ fn compare(dtype: DType, tolerance: f64) {
         let var = |role: &str| Var::from_tensor(&get(role).to_dtype(dtype).unwrap()).unwrap();
         let (features, distorted) = (var("features"), var("distorted"));
         let temperature = Var::new(options["temperature"].as_f64().unwrap(), device).unwrap();
-        let variant = Variant::parse(options["variant"].as_str().unwrap()).unwrap();
+        let variant = seglab::error::choose("variant", options["variant"].as_str().unwrap(), &Variant::ALL).unwrap();
         let settings = PixelContrastOptions {
             variant,
             temperature: 1.0, // replaced by the tensor

@@ -39,7 +39,12 @@ fn error(found: &[f64], expected: &[f64]) -> f64 {
 
 fn config(options: &Value) -> ModelConfig {
     let number = |key: &str| options[key].as_u64().unwrap() as usize;
-    let architecture = Architecture::from_name(options["architecture"].as_str().unwrap()).unwrap();
+    let architecture = seglab::error::choose(
+        "architecture",
+        options["architecture"].as_str().unwrap(),
+        &Architecture::ALL,
+    )
+    .unwrap();
     let encoder = EncoderKind::from_name(architecture, options["encoder"].as_str().unwrap()).unwrap();
     let mut config = ModelConfig::new(architecture, encoder, number("classes"));
     config.output_stride = number("output_stride");

@@ -139,7 +139,11 @@ fn one_case() {
     let words: Vec<&str> = case.split(' ').collect();
     let (images, side) = (words[0].parse().unwrap(), words[1].parse::<usize>().unwrap());
     let batch = batch(images, 256, side, side);
-    let (time, busy, peak) = measure(&batch, Variant::parse(words[2]).unwrap(), 3);
+    let (time, busy, peak) = measure(
+        &batch,
+        seglab::error::choose("variant", words[2], &Variant::ALL).unwrap(),
+        3,
+    );
     println!(
         "\n{images}x{}x256 {}: {time:.0} ms ({busy:.0} ms of each thread), peak + {peak:.0} MiB",
         side * side,

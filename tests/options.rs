@@ -1,12 +1,25 @@
 //! No option takes NaN or infinity: every option of every function, those in maps inside options as well, is given both.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
-use rhai::Scope;
-use seglab::script::nested::names;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use rhai::{Dynamic, Engine, Map, Scope};
+use seglab::data::{Augment, BatchOptions, Distort, FolderOptions, ScenesOptions};
+use seglab::loss::pixel_contrast::MemoryOptions;
+use seglab::loss::{CrossEntropyOptions, DiceOptions, FocalOptions, PixelContrastOptions};
+use seglab::nn::{ModelConfig, ProjectionConfig};
+use seglab::options::{Field, Given, Inside, OptionSet};
+use seglab::plot::FigureOptions;
+use seglab::script::options::given;
+use seglab::script::prelude::*;
 use seglab::script::table::{Entry, Kind};
 use seglab::script::{Interpreter, api};
 use seglab::session::Session;
-use serde_json::Value;
+use seglab::teacher::MaskOptions;
+use seglab::train::{
+    AverageOptions, Course, EvalOptions, Group, MovingTemperature, OptimizerConfig, PretrainLoss, Schedule, TrainConfig,
+};
 
 /// Values for the arguments that a function cannot do without.
 const SETUP: &str = r#"
@@ -100,26 +113,34 @@ fn call(entry: &Entry, option: &str, value: &str) -> String {
     }
 }
 
-/// Option maps that hold the wrong number at each place below `options`, with the name of the place.
-fn places(options: &Value, wrong: &str) -> Vec<(String, String)> {
+/// Option maps that hold the wrong number at each place inside an option, with the name of the place.
+fn places(inside: Inside, wrong: &str) -> Vec<(String, String)> {
+    let list = matches!(inside, Inside::List(_));
+    let fields = inside.fields();
     let mut found = Vec::new();
-    let named = names(options).find(|(name, inside)| *name == "name" && inside.is_string());
-    let others = named.map_or(String::new(), |(_, inside)| format!("name: {inside}, "));
-    for (name, inside) in names(options).filter(|(name, _)| *name != "name" || others.is_empty()) {
-        let moving = name == "schedule" && names(options).any(|(name, _)| name == "to");
+    let named = fields
+        .iter()
+        .find(|f| f.name == "name")
+        .and_then(|f| f.default.as_deref());
+    let named = named.filter(|default| default.starts_with('"'));
+    let others = named.map_or(String::new(), |name| format!("name: {name}, "));
+    for field in fields.iter().filter(|f| f.name != "name" || others.is_empty()) {
+        let name = field.name;
+        let moving = name == "schedule" && fields.iter().any(|f| f.name == "to");
         let others = if moving { "to: 0.1, " } else { others.as_str() };
         found.push((name.to_string(), format!("#{{ {others}{name}: {wrong} }}")));
         found.push((name.to_string(), format!("#{{ {others}{name}: [0.5, {wrong}] }}")));
-        let (item, list) = match inside.get(0) {
-            Some(item) if item.is_object() => (item, true),
-            _ => (inside, false),
-        };
-        for (place, map) in places(item, wrong) {
-            let map = if list { format!("[{map}]") } else { map };
-            found.push((place, format!("#{{ {others}{name}: {map} }}")));
+        for (place, value) in places((field.inside)(), wrong) {
+            found.push((place, format!("#{{ {others}{name}: {value} }}")));
         }
     }
-    found
+    match list {
+        true => found
+            .into_iter()
+            .map(|(place, map)| (place, format!("[{map}]")))
+            .collect(),
+        false => found,
+    }
 }
 
 #[test]
@@ -151,7 +172,7 @@ fn no_option_takes_nan_or_infinity() {
                 if owner == DATA || INFINITE.contains(&owner.as_str()) && shown == "inf" {
                     continue;
                 }
-                let inside = places(&(option.options)(), wrong);
+                let inside = places((option.inside)(), wrong);
                 let own = [wrong.to_string(), format!("[0.5, {wrong}]")].map(|v| (option.name.to_string(), v));
                 for (name, value) in own.into_iter().chain(inside) {
                     let script = call(entry, option.name, &value);
@@ -212,4 +233,156 @@ fn an_image_without_a_partner_is_told_once() {
             assert_eq!(warnings(&script, "has no partner"), times, "{script}");
         }
     }
+}
+
+/// What one struct of options says of itself.
+struct Declared {
+    fields: Vec<Field>,
+    problems: Vec<String>,
+}
+
+/// Read a `T` in all the ways there are and compare with its default.
+fn declared<T: OptionSet + Debug>() -> (&'static str, Declared) {
+    let default = T::default();
+    let shown = format!("{default:?}");
+    let fields = default.fields();
+    let mut problems = Vec::new();
+    let mut compare = |what: &str, read: String| {
+        if read != shown {
+            problems.push(format!("{}: {what} gives {read}, the default is {shown}", T::OWNER));
+        }
+    };
+    let nothing = Nested::<T>::convert(&Dynamic::from_map(Map::new())).unwrap();
+    compare("an empty map", format!("{:?}", nothing.read("f").unwrap()));
+    for field in &fields {
+        // what help shows as the default is the default
+        let literal: Dynamic = Engine::new()
+            .eval_expression(field.default.as_deref().unwrap())
+            .unwrap();
+        let map = Given::Map(vec![(field.name.to_string(), given(&literal))]);
+        let read = T::default()
+            .over(&map)
+            .map_err(|problem| problem.error("f").to_string());
+        let what = format!("{}: {}", field.name, field.default.as_deref().unwrap());
+        compare(&what, read.map_or_else(|e| e, |read| format!("{read:?}")));
+        if field.doc.trim().is_empty() {
+            compare(&format!("{} without a text", field.name), String::new());
+        }
+    }
+    (T::OWNER, Declared { fields, problems })
+}
+
+/// All structs of options.
+fn structs() -> BTreeMap<&'static str, Declared> {
+    BTreeMap::from([
+        declared::<Augment>(),
+        declared::<AverageOptions>(),
+        declared::<BatchOptions>(),
+        declared::<Course>(),
+        declared::<CrossEntropyOptions>(),
+        declared::<DiceOptions>(),
+        declared::<Distort>(),
+        declared::<EvalOptions>(),
+        declared::<FigureOptions>(),
+        declared::<FocalOptions>(),
+        declared::<FolderOptions>(),
+        declared::<Group>(),
+        declared::<MaskOptions>(),
+        declared::<MemoryOptions>(),
+        declared::<ModelConfig>(),
+        declared::<MovingTemperature>(),
+        declared::<OptimizerConfig>(),
+        declared::<PixelContrastOptions>(),
+        declared::<PretrainLoss>(),
+        declared::<ProjectionConfig>(),
+        declared::<ScenesOptions>(),
+        declared::<Schedule>(),
+        declared::<TrainConfig>(),
+    ])
+}
+
+#[test]
+fn an_empty_map_is_the_default_and_so_is_what_help_shows() {
+    let problems: Vec<String> = structs().into_values().flat_map(|d| d.problems).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn what_help_shows_as_a_default_can_be_typed() {
+    let engine = Engine::new();
+    let mut failures = Vec::new();
+    for entry in &api::table().entries {
+        for param in entry.arguments() {
+            let Some(default) = &param.default else { continue };
+            // the end of what is counted has no number
+            if default != "max" && engine.eval_expression::<Dynamic>(default).is_err() {
+                failures.push(format!("{}: {}: {default}", entry.full_name(), param.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_option_lives_in_one_place() {
+    let structs = structs();
+    let lives_in = |owner: &str, name: &str| {
+        let declared = structs.get(owner);
+        declared.is_some_and(|d| d.fields.iter().any(|f| (f.owner, f.name) == (owner, name)))
+    };
+    let (mut failures, mut seen, mut further) = (Vec::new(), 0, Vec::new());
+    let mut check = |path: String, owner: &str, name: &str| {
+        seen += 1;
+        if !lives_in(owner, name) {
+            failures.push(format!(
+                "{path}: no struct `{owner}` known to this test declares `{name}`"
+            ));
+        }
+    };
+    fn walk(path: &str, inside: Inside, check: &mut dyn FnMut(String, &str, &str)) {
+        for field in inside.fields() {
+            let path = format!("{path}: {}", field.name);
+            check(path.clone(), field.owner, field.name);
+            walk(&path, (field.inside)(), check);
+        }
+    }
+    for entry in &api::table().entries {
+        let function = entry.full_name();
+        for param in entry.arguments() {
+            let path = format!("{function}: {}", param.name);
+            if !param.owner.is_empty() {
+                check(path.clone(), param.owner, param.name);
+            } else if entry.arguments().iter().any(|p| lives_in(p.owner, param.name)) {
+                further.push(path.clone());
+            }
+            walk(&path, (param.inside)(), &mut check);
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(seen > 250, "{seen}");
+    // in these places an option takes forms that only scripts have, under the name, at the place and with the text of the struct; figures of one
+    // call have a title of their own, and curves choose their axis
+    further.sort();
+    assert_eq!(
+        further,
+        [
+            "data::folder: labels",
+            "eval::predict: window",
+            "eval::segmentation: window",
+            "loss::pixel_contrast: memory",
+            "loss::pixel_contrast: temperature",
+            "optim::schedule: name",
+            "plot::confusion: title",
+            "plot::curves: log",
+            "plot::embedding: title",
+            "plot::examples: title",
+            "plot::runs: log",
+            "train::finetune: batch_size",
+            "train::finetune: ema",
+            "train::fit: batch_size",
+            "train::fit: ema",
+            "train::pretrain: batch_size",
+            "train::pretrain: ema",
+        ]
+    );
 }

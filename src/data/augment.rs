@@ -1,23 +1,22 @@
 //! Random scale, crop and flip of an image and its labels together, in one pass that computes the crop's pixels only.
 
-use serde::{Deserialize, Serialize};
-
 use super::{IGNORED, IMAGENET_MEAN, Sample};
-use crate::ensure;
 use crate::error::Result;
 use crate::random::Random;
+use crate::{ensure, options};
 
-/// What to do with an image and its labels; what is not named is not done.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augment {
-    /// Smallest and largest factor; the factor is uniform between them and the same for both sides.
-    pub scale: Option<[f64; 2]>,
-    /// Height and width of the result; the sample's own size if not given. A smaller image is padded below and to the right
-    /// (mean colour, label 255), a larger one is cropped at a random place.
-    pub crop: Option<[usize; 2]>,
-    /// Probability of a mirror image.
-    pub flip: f64,
+options! {
+    /// What to do with an image and its labels; what is not named is not done.
+    #[derive(PartialEq)]
+    pub struct Augment {
+        /// Smallest and largest factor; the factor is uniform between them and the same for both sides.
+        scale: Option<[f64; 2]> = None,
+        /// Height and width of the result; the image's own size if not given. A smaller image is padded below and to the right
+        /// (mean colour, label 255), a larger one is cropped at a random place.
+        crop: Option<[usize; 2]> = None,
+        /// Probability of a mirror image.
+        flip: f64 = 0.0,
+    }
 }
 
 /// An augmented image: colours in 0..1 by channel (`[3, height, width]`) and labels (`[height, width]`).

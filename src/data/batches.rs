@@ -21,56 +21,53 @@ use super::prepare::{self, Part, Place, assemble};
 use super::{Augment, Dataset, Distort, Sample, Source};
 use crate::error::{Error, Result};
 use crate::ops::kernel::cuda::upload;
-use crate::{ensure, fail};
+use crate::{ensure, fail, options};
 
 /// Batches kept ready ahead of the one in use.
 const AHEAD: usize = 2;
 
-/// What a stream of batches consists of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchOptions {
-    /// Samples per batch.
-    pub size: usize,
-    /// A new random order in every epoch.
-    pub shuffle: bool,
-    /// Order and augmentation follow from it.
-    pub seed: u64,
-    /// Random scale, crop and flip of image and labels.
-    pub augment: Option<Augment>,
-    /// Also deliver a second view with distorted colours.
-    pub distort: Option<Distort>,
-    /// Further views with distorted colours of the same crop.
-    pub views: Vec<Distort>,
-    /// How likely each sample is to be drawn, in proportion; an epoch then draws as many samples as the set has, each from all of
-    /// them, so that some come several times and others not at all.
-    pub weights: Option<Arc<[f64]>>,
-    /// Full batches only: an epoch's incomplete rest is dropped, and a set smaller than a batch is gone through several times
-    /// per epoch. Otherwise every sample comes once per epoch and the last batch may be smaller.
-    pub drop_last: bool,
-    /// Batches already consumed in an earlier run of the same options: the stream continues exactly after them.
-    pub start: usize,
-    /// How many epochs the whole stream has, those before `start` included; endless if not given.
-    pub epochs: Option<usize>,
-}
-
-impl Default for BatchOptions {
-    fn default() -> Self {
-        BatchOptions {
-            size: 8,
-            shuffle: true,
-            seed: 0,
-            augment: None,
-            distort: None,
-            views: Vec::new(),
-            weights: None,
-            drop_last: true,
-            start: 0,
-            epochs: None,
-        }
+options! {
+    /// What a stream of batches consists of.
+    #[derive(PartialEq)]
+    pub struct BatchOptions {
+        /// Images per batch.
+        size: usize = 8,
+        /// A new random order in every epoch.
+        shuffle: bool = true,
+        /// Order and augmentation follow from it; the session's if not given.
+        seed: u64 = 0 => "()",
+        /// Random `scale: [smallest, largest]`, `crop: [h, w]`, `flip: probability`, for image and labels together.
+        augment: Option<Augment> = None,
+        /// A second view with other colours: `brightness`, `contrast`, `saturation`, `hue`, `probability`, `grey`, `blur`.
+        distort: Option<Distort> = None,
+        /// Further views of the same crop, each a map as `distort` takes: `batch.views[i]`; no image is loaded twice.
+        views: Vec<Distort> = Vec::new(),
+        /// How often to go through the set, an epoch before `start` included; endless if not given.
+        epochs: Option<usize> = None,
+        /// Full batches only: an epoch's incomplete rest is left out, and a set smaller than a batch is gone through several times per epoch.
+        /// Otherwise every image comes once per epoch and the last batch may be smaller.
+        drop_last: bool = true,
+    }
+    beside {
+        /// How likely each sample is to be drawn, in proportion; an epoch then draws as many samples as the set has, each from all of
+        /// them, so that some come several times and others not at all.
+        weights: Option<Vec<f64>> = None,
+        /// Batches already consumed in an earlier run of the same options: the stream continues exactly after them.
+        start: usize = 0,
     }
 }
 
 impl BatchOptions {
+    /// Every image once, in order.
+    pub fn once() -> Self {
+        BatchOptions {
+            shuffle: false,
+            epochs: Some(1),
+            drop_last: false,
+            ..BatchOptions::default()
+        }
+    }
+
     /// Batches in one epoch of a set of `len` samples.
     pub fn batches_per_epoch(&self, len: usize) -> usize {
         batches_per_epoch(self, len)

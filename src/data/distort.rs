@@ -1,43 +1,28 @@
 //! The colour distortion of the second view (SimCLR: jitter, grey, blur) with torchvision's arithmetic, in place on three planes
 //! of colours in 0..1.
 
-use serde::{Deserialize, Serialize};
-
-use crate::ensure;
 use crate::error::Result;
 use crate::random::Random;
+use crate::{ensure, options};
 
-/// Strength and probability of each distortion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Distort {
-    /// Brightness factor uniform in `1 +- brightness` (not below 0).
-    pub brightness: f64,
-    /// Contrast factor uniform in `1 +- contrast` (not below 0).
-    pub contrast: f64,
-    /// Saturation factor uniform in `1 +- saturation` (not below 0).
-    pub saturation: f64,
-    /// Hue shift uniform in `+- hue`, in turns of the colour circle.
-    pub hue: f64,
-    /// Probability that the four changes above are made at all (in random order).
-    pub probability: f64,
-    /// Probability of turning the image grey, afterwards.
-    pub grey: f64,
-    /// Probability of a Gaussian blur (standard deviation uniform in 0.1..2 pixels), last.
-    pub blur: f64,
-}
-
-impl Default for Distort {
-    fn default() -> Self {
-        Distort {
-            brightness: 0.8,
-            contrast: 0.8,
-            saturation: 0.8,
-            hue: 0.2,
-            probability: 0.8,
-            grey: 0.2,
-            blur: 0.0,
-        }
+options! {
+    /// Strength and probability of each distortion.
+    #[derive(PartialEq)]
+    pub struct Distort {
+        /// Brightness factor uniform in `1 +- brightness` (not below 0).
+        brightness: f64 = 0.8,
+        /// Contrast factor uniform in `1 +- contrast` (not below 0).
+        contrast: f64 = 0.8,
+        /// Saturation factor uniform in `1 +- saturation` (not below 0).
+        saturation: f64 = 0.8,
+        /// Hue shift uniform in `+- hue`, in turns of the colour circle.
+        hue: f64 = 0.2,
+        /// Probability that the four changes above are made at all (in random order).
+        probability: f64 = 0.8,
+        /// Probability of turning the image grey, afterwards.
+        grey: f64 = 0.2,
+        /// Probability of a Gaussian blur (standard deviation uniform in 0.1..2 pixels), last.
+        blur: f64 = 0.0,
     }
 }
 

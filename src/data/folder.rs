@@ -10,54 +10,38 @@ use super::{Dataset, IGNORED, Missing, Splits, classes, files};
 use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::session::Place;
-use crate::{ensure, fail};
+use crate::{ensure, fail, options};
 
 /// The stream of random numbers that sets images aside.
 const SET_ASIDE: u64 = 0x0F01D;
 
-/// How to read a folder.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FolderOptions {
-    /// The folder of the images, below the path given or absolute.
-    pub images: String,
-    /// The folder of the label maps (PNG, TIFF or BMP); none for images without labels.
-    pub labels: Option<String>,
-    /// What the name of a label map has behind the name of its image: `_mask` for `1.jpg` and `1_mask.png`.
-    pub suffix: String,
-    /// What to do with images that have no label map.
-    pub missing: Missing,
-    /// The number of classes; may be left out where `class_names` or `label_map` tells it, or without labels.
-    pub classes: Option<usize>,
-    /// The names of the classes; "class 0", "class 1", ... if not given.
-    pub class_names: Option<Vec<String>>,
-    /// What the values or colours in the label files mean; the class numbers themselves if not given.
-    pub label_map: Option<LabelRule>,
-    /// The value in the files that means "no class"; 255 always does. Where it is also the number of a class, no pixel has that
-    /// class ([`Dataset::never_true`]).
-    pub ignore_label: u8,
-    /// Images whose EXIF data ask for a turn.
-    pub exif: Exif,
-    /// The share of the images set aside as `val`, 0 to below 1. Not used where the images have folders for the parts.
-    pub val: f64,
-    /// Which images are set aside.
-    pub seed: u64,
-}
-
-impl Default for FolderOptions {
-    fn default() -> Self {
-        FolderOptions {
-            images: "images".into(),
-            labels: Some("labels".into()),
-            suffix: String::new(),
-            missing: Missing::Refuse,
-            classes: None,
-            class_names: None,
-            label_map: None,
-            ignore_label: IGNORED,
-            exif: Exif::Apply,
-            val: 0.2,
-            seed: 0,
-        }
+options! {
+    /// How to read a folder.
+    #[derive(PartialEq)]
+    pub struct FolderOptions {
+        /// The folder of the images below `path`.
+        images: String = "images".into(),
+        /// The folder of the label maps below `path`; `()` for images without labels.
+        labels: Option<String> = Some("labels".into()),
+        /// How many classes there are; not needed with `class_names` or a `label_map` that lists them.
+        classes: Option<usize> = None,
+        /// The names of the classes; "class 0", "class 1", .. if not given.
+        class_names: Option<Vec<String>> = None,
+        /// The value in the files that means "no class"; 255 always does. A class of this number is left out of the means of a score.
+        ignore_label: u8 = IGNORED,
+        /// What the values in the files mean: `#{ "0": 0, "255": 1 }`, colours by class `[[128, 64, 128], ..]`, colours as keys
+        /// `#{ "0,0,0": 255 }` (255: no class), or `"shift"`: 1 is class 0, 0 is no class (ADE20K).
+        label_map: Option<LabelRule> = None,
+        /// What the names of label maps have behind those of their images: `"_mask"` for `1.jpg` and `1_mask.png`.
+        suffix: String = String::new(),
+        /// What to do with images without label map.
+        missing: Missing = Missing::Refuse,
+        /// What to do with images whose EXIF data ask for a turn: `"apply"` turns them, as OpenCV does, `"refuse"` names them.
+        exif: Exif = Exif::Apply,
+        /// The share of the images in `.val`, 0 to below 1; not used where the images have folders for the parts.
+        val: f64 = 0.2,
+        /// Which images are in `.val`.
+        seed: u64 = 0,
     }
 }
 

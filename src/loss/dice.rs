@@ -1,29 +1,21 @@
 //! The dice loss: one minus the overlap of prediction and truth, averaged over classes instead of pixels.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
 use crate::loss::total;
 use crate::ops::reduce;
+use crate::options;
 
-/// The settings of [`dice`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiceOptions {
-    /// Pixels with this label take no part.
-    pub ignore_label: i64,
-    /// Added above and below the fraction bar: softens the loss of very small classes.
-    pub smooth: f64,
-}
-
-impl Default for DiceOptions {
-    fn default() -> Self {
-        DiceOptions {
-            ignore_label: 255,
-            smooth: 1.0,
-        }
+options! {
+    /// The settings of [`dice`].
+    #[derive(PartialEq)]
+    pub struct DiceOptions {
+        /// Pixels with this label do not count.
+        ignore_label: i64 = 255,
+        /// Added above and below the fraction bar: softens the loss of very small classes.
+        smooth: f64 = 1.0,
     }
 }
 

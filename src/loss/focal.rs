@@ -1,35 +1,25 @@
 //! The focal loss: cross-entropy in which pixels that are right already count little.
 
 use candle_core::{DType, Tensor};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, in_range};
 use crate::loss::labels::targets;
 use crate::loss::{log_softmax, total};
 use crate::ops::{Reduction, check_class_weights};
+use crate::options;
 
-/// The settings of [`focal`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FocalOptions {
-    /// Pixels with this label take no part.
-    pub ignore_label: i64,
-    /// How fast right pixels lose weight; 0 is cross-entropy.
-    pub gamma: f64,
-    /// Weight of each class; 1 each if not given.
-    pub class_weights: Option<Vec<f64>>,
-    /// How the losses of the pixels become one number.
-    pub reduction: Reduction,
-}
-
-impl Default for FocalOptions {
-    fn default() -> Self {
-        FocalOptions {
-            ignore_label: 255,
-            gamma: 2.0,
-            class_weights: None,
-            reduction: Reduction::Mean,
-        }
+options! {
+    /// The settings of [`focal`].
+    #[derive(PartialEq)]
+    pub struct FocalOptions {
+        /// Pixels with this label do not count.
+        ignore_label: i64 = 255,
+        /// How fast right pixels lose weight; 0 is cross-entropy.
+        gamma: f64 = 2.0,
+        /// Weight of each class; 1 each if not given.
+        class_weights: Option<Vec<f64>> = None,
+        /// How the losses of the pixels become one number; `"none"` leaves a map of them, 0 where a pixel does not count.
+        reduction: Reduction = Reduction::Mean,
     }
 }
 

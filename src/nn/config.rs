@@ -1,60 +1,29 @@
 //! What determines a model except its numbers.
 
-use serde::{Deserialize, Serialize};
-
-use crate::ensure;
 use crate::error::{Result, choose};
+use crate::{choices, ensure, options};
 
-/// The network families.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// DeepLabV3+ (Chen et al. 2018) with the names and the arithmetic of `segmentation_models_pytorch.DeepLabV3Plus`.
-    DeepLabV3Plus,
-    /// DeepLabV3 (Chen et al. 2017) with the names and the arithmetic of torchvision's `deeplabv3_resnet*`.
-    DeepLabV3,
-    /// FCN (Long et al. 2015) with the names and the arithmetic of torchvision's `fcn_resnet*`.
-    Fcn,
-    /// U-Net (Ronneberger et al. 2015) with the names and the arithmetic of `segmentation_models_pytorch.Unet`.
-    Unet,
-    /// SegFormer (Xie et al. 2021) with the names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`.
-    Segformer,
-    /// A linear classifier of patches (Oquab et al. 2023) with the names and the arithmetic of DINOv2's own.
-    Linear,
-    /// DPT (Ranftl et al. 2021) with the names and the arithmetic of UniMatch V2's (Yang et al. 2025).
-    Dpt,
+choices! {
+    /// The network families.
+    pub enum Architecture {
+        /// DeepLabV3+ (Chen et al. 2018) with the names and the arithmetic of `segmentation_models_pytorch.DeepLabV3Plus`.
+        DeepLabV3Plus = "deeplabv3plus",
+        /// DeepLabV3 (Chen et al. 2017) with the names and the arithmetic of torchvision's `deeplabv3_resnet*`.
+        DeepLabV3 = "deeplabv3",
+        /// FCN (Long et al. 2015) with the names and the arithmetic of torchvision's `fcn_resnet*`.
+        Fcn = "fcn",
+        /// U-Net (Ronneberger et al. 2015) with the names and the arithmetic of `segmentation_models_pytorch.Unet`.
+        Unet = "unet",
+        /// SegFormer (Xie et al. 2021) with the names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`.
+        Segformer = "segformer",
+        /// A linear classifier of patches (Oquab et al. 2023) with the names and the arithmetic of DINOv2's own.
+        Linear = "linear",
+        /// DPT (Ranftl et al. 2021) with the names and the arithmetic of UniMatch V2's (Yang et al. 2025).
+        Dpt = "dpt",
+    }
 }
 
 impl Architecture {
-    /// Every architecture with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, Architecture); 7] = [
-        ("deeplabv3plus", Architecture::DeepLabV3Plus),
-        ("deeplabv3", Architecture::DeepLabV3),
-        ("fcn", Architecture::Fcn),
-        ("unet", Architecture::Unet),
-        ("segformer", Architecture::Segformer),
-        ("linear", Architecture::Linear),
-        ("dpt", Architecture::Dpt),
-    ];
-
-    /// The architecture of this name; the error lists the valid names.
-    pub fn from_name(name: &str) -> Result<Self> {
-        choose("architecture", name, &Self::ALL)
-    }
-
-    /// The name in scripts and checkpoints.
-    pub fn name(self) -> &'static str {
-        match self {
-            Architecture::DeepLabV3Plus => "deeplabv3plus",
-            Architecture::DeepLabV3 => "deeplabv3",
-            Architecture::Fcn => "fcn",
-            Architecture::Unet => "unet",
-            Architecture::Segformer => "segformer",
-            Architecture::Linear => "linear",
-            Architecture::Dpt => "dpt",
-        }
-    }
-
     /// The encoders it can have, with their names.
     pub fn encoders(self) -> &'static [(&'static str, EncoderKind)] {
         let (resnets, others) = EncoderKind::ALL.split_at(4);
@@ -78,102 +47,48 @@ pub enum Family {
     Vit,
 }
 
-/// The encoders: ResNet (7x7 stem, torchvision's parameter names), Mix Transformer and DINOv2 (Hugging Face's).
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum EncoderKind {
-    /// 2, 2, 2, 2 basic blocks; 512 channels at the end; 11.2 million parameters.
-    Resnet18,
-    /// 3, 4, 6, 3 basic blocks; 512 channels at the end; 21.3 million parameters.
-    Resnet34,
-    /// 3, 4, 6, 3 bottlenecks; 2048 channels at the end; 23.5 million parameters.
-    Resnet50,
-    /// 3, 4, 23, 3 bottlenecks; 2048 channels at the end; 42.5 million parameters.
-    Resnet101,
-    /// 2, 2, 2, 2 blocks; 256 channels at the end.
-    #[serde(rename = "mit_b0")]
-    MitB0,
-    /// 2, 2, 2, 2 blocks; 512 channels at the end, as all that follow.
-    #[serde(rename = "mit_b1")]
-    MitB1,
-    /// 3, 4, 6, 3 blocks.
-    #[serde(rename = "mit_b2")]
-    MitB2,
-    /// 3, 4, 18, 3 blocks.
-    #[serde(rename = "mit_b3")]
-    MitB3,
-    /// 3, 8, 27, 3 blocks.
-    #[serde(rename = "mit_b4")]
-    MitB4,
-    /// 3, 6, 40, 3 blocks.
-    #[serde(rename = "mit_b5")]
-    MitB5,
-    /// 12 blocks of 384 channels; 22.1 million parameters.
-    #[serde(rename = "dinov2_vits14")]
-    DinoV2S,
-    /// 12 blocks of 768 channels; 86.6 million parameters.
-    #[serde(rename = "dinov2_vitb14")]
-    DinoV2B,
-    /// 24 blocks of 1024 channels; 304 million parameters.
-    #[serde(rename = "dinov2_vitl14")]
-    DinoV2L,
-    /// The small one with four registers.
-    #[serde(rename = "dinov2_vits14_reg")]
-    DinoV2SReg,
-    /// The base one with four registers.
-    #[serde(rename = "dinov2_vitb14_reg")]
-    DinoV2BReg,
-    /// The large one with four registers.
-    #[serde(rename = "dinov2_vitl14_reg")]
-    DinoV2LReg,
+choices! {
+    /// The encoders: ResNet (7x7 stem, torchvision's parameter names), Mix Transformer and DINOv2 (Hugging Face's).
+    pub enum EncoderKind {
+        /// 2, 2, 2, 2 basic blocks; 512 channels at the end; 11.2 million parameters.
+        Resnet18 = "resnet18",
+        /// 3, 4, 6, 3 basic blocks; 512 channels at the end; 21.3 million parameters.
+        Resnet34 = "resnet34",
+        /// 3, 4, 6, 3 bottlenecks; 2048 channels at the end; 23.5 million parameters.
+        Resnet50 = "resnet50",
+        /// 3, 4, 23, 3 bottlenecks; 2048 channels at the end; 42.5 million parameters.
+        Resnet101 = "resnet101",
+        /// 2, 2, 2, 2 blocks; 256 channels at the end.
+        MitB0 = "mit_b0",
+        /// 2, 2, 2, 2 blocks; 512 channels at the end, as all that follow.
+        MitB1 = "mit_b1",
+        /// 3, 4, 6, 3 blocks.
+        MitB2 = "mit_b2",
+        /// 3, 4, 18, 3 blocks.
+        MitB3 = "mit_b3",
+        /// 3, 8, 27, 3 blocks.
+        MitB4 = "mit_b4",
+        /// 3, 6, 40, 3 blocks.
+        MitB5 = "mit_b5",
+        /// 12 blocks of 384 channels; 22.1 million parameters.
+        DinoV2S = "dinov2_vits14",
+        /// 12 blocks of 768 channels; 86.6 million parameters.
+        DinoV2B = "dinov2_vitb14",
+        /// 24 blocks of 1024 channels; 304 million parameters.
+        DinoV2L = "dinov2_vitl14",
+        /// The small one with four registers.
+        DinoV2SReg = "dinov2_vits14_reg",
+        /// The base one with four registers.
+        DinoV2BReg = "dinov2_vitb14_reg",
+        /// The large one with four registers.
+        DinoV2LReg = "dinov2_vitl14_reg",
+    }
 }
 
 impl EncoderKind {
-    /// Every encoder with its name in scripts and checkpoints.
-    pub const ALL: [(&'static str, EncoderKind); 16] = [
-        ("resnet18", EncoderKind::Resnet18),
-        ("resnet34", EncoderKind::Resnet34),
-        ("resnet50", EncoderKind::Resnet50),
-        ("resnet101", EncoderKind::Resnet101),
-        ("mit_b0", EncoderKind::MitB0),
-        ("mit_b1", EncoderKind::MitB1),
-        ("mit_b2", EncoderKind::MitB2),
-        ("mit_b3", EncoderKind::MitB3),
-        ("mit_b4", EncoderKind::MitB4),
-        ("mit_b5", EncoderKind::MitB5),
-        ("dinov2_vits14", EncoderKind::DinoV2S),
-        ("dinov2_vitb14", EncoderKind::DinoV2B),
-        ("dinov2_vitl14", EncoderKind::DinoV2L),
-        ("dinov2_vits14_reg", EncoderKind::DinoV2SReg),
-        ("dinov2_vitb14_reg", EncoderKind::DinoV2BReg),
-        ("dinov2_vitl14_reg", EncoderKind::DinoV2LReg),
-    ];
-
     /// The encoder of this name for this architecture; the error lists the valid names.
     pub fn from_name(architecture: Architecture, name: &str) -> Result<Self> {
         choose("encoder", name, architecture.encoders())
-    }
-
-    /// The name in scripts and checkpoints.
-    pub fn name(self) -> &'static str {
-        match self {
-            EncoderKind::Resnet18 => "resnet18",
-            EncoderKind::Resnet34 => "resnet34",
-            EncoderKind::Resnet50 => "resnet50",
-            EncoderKind::Resnet101 => "resnet101",
-            EncoderKind::MitB0 => "mit_b0",
-            EncoderKind::MitB1 => "mit_b1",
-            EncoderKind::MitB2 => "mit_b2",
-            EncoderKind::MitB3 => "mit_b3",
-            EncoderKind::MitB4 => "mit_b4",
-            EncoderKind::MitB5 => "mit_b5",
-            EncoderKind::DinoV2S => "dinov2_vits14",
-            EncoderKind::DinoV2B => "dinov2_vitb14",
-            EncoderKind::DinoV2L => "dinov2_vitl14",
-            EncoderKind::DinoV2SReg => "dinov2_vits14_reg",
-            EncoderKind::DinoV2BReg => "dinov2_vitb14_reg",
-            EncoderKind::DinoV2LReg => "dinov2_vitl14_reg",
-        }
     }
 
     /// What kind of encoder it is.
@@ -248,71 +163,64 @@ impl EncoderKind {
     }
 }
 
-/// The projection head: 1x1 convolutions with ReLU between them.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProjectionConfig {
-    /// Number of convolutions (1 is a linear projection).
-    pub layers: usize,
-    /// Channels of every layer, the last included.
-    pub channels: usize,
-    /// Batch norm between each hidden convolution and its ReLU.
-    pub norm: bool,
-}
-
-impl Default for ProjectionConfig {
-    fn default() -> Self {
-        ProjectionConfig {
-            layers: 3,
-            channels: 256,
-            norm: false,
-        }
+options! {
+    /// The projection head: 1x1 convolutions with ReLU between them.
+    #[derive(PartialEq)]
+    pub struct ProjectionConfig {
+        /// Number of convolutions (1 is a linear projection).
+        layers: usize = 3,
+        /// Channels of every layer, the last included.
+        channels: usize = 256,
+        /// Batch norm between each hidden convolution and its ReLU.
+        norm: bool = false,
     }
 }
 
-/// Everything that determines a model except its numbers; saved with every checkpoint.
-///
-/// [`ModelConfig::new`] gives the defaults of each architecture:
-///
-/// | | deeplabv3plus | deeplabv3 | fcn | unet | segformer |
-/// |---|---|---|---|---|---|
-/// | `output_stride` | 16 | 8 | 8 | 32 | 32, the only one |
-/// | `decoder_channels` | 256 | 256 | a quarter of the encoder's | 256 (halved at each of its five blocks) | 256 (mit_b0, mit_b1), 768 |
-/// | `atrous_rates` | 12, 24, 36 | 12, 24, 36 | not used | not used | not used |
-/// | `separable` | yes | no | not used | not used | not used |
-/// | `dropout` | 0.5 | 0.5 | 0.1 | not used | 0.1 |
-/// | `drop_path` | not used | not used | not used | not used | 0.1 |
-///
-/// Of `linear` and `dpt` the output stride is 14, the only one; `decoder_channels` is that of the encoder (`linear`, the only one) or 64,
-/// 128, 256 for the three sizes (`dpt`); `drop_path` is 0, `dropout` is not used.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// The network family.
-    pub architecture: Architecture,
-    /// The encoder.
-    pub encoder: EncoderKind,
-    /// Number of classes: the channels of the logits.
-    pub classes: usize,
-    /// Stride of the encoder's last map: 8, 16 or 32; below 32 the last stages use dilation instead of stride. 14 for a Vision Transformer.
-    pub output_stride: usize,
-    /// Channels of the decoder.
-    pub decoder_channels: usize,
-    /// Dilations of the three atrous branches (DeepLab).
-    pub atrous_rates: [usize; 3],
-    /// Whether the atrous branches are depthwise separable (DeepLab).
-    pub separable: bool,
-    /// Dropout probability in the decoder while training.
-    pub dropout: f64,
-    /// Stochastic depth while training (transformers): the probability that a branch of the last block is left out; it
-    /// rises in even steps from 0 in the first block.
-    #[serde(default)]
-    pub drop_path: f64,
-    /// The encoder stays as it is: its parameters are frozen, and it runs as in evaluation.
-    #[serde(default)]
-    pub frozen: bool,
-    /// The projection head.
-    pub projection: ProjectionConfig,
+options! {
+    /// Everything that determines a model except its numbers; saved with every checkpoint.
+    ///
+    /// [`ModelConfig::new`] gives the defaults of each architecture:
+    ///
+    /// | | deeplabv3plus | deeplabv3 | fcn | unet | segformer |
+    /// |---|---|---|---|---|---|
+    /// | `output_stride` | 16 | 8 | 8 | 32 | 32, the only one |
+    /// | `decoder_channels` | 256 | 256 | a quarter of the encoder's | 256 (halved at each of its five blocks) | 256 (mit_b0, mit_b1), 768 |
+    /// | `atrous_rates` | 12, 24, 36 | 12, 24, 36 | not used | not used | not used |
+    /// | `separable` | yes | no | not used | not used | not used |
+    /// | `dropout` | 0.5 | 0.5 | 0.1 | not used | 0.1 |
+    /// | `drop_path` | not used | not used | not used | not used | 0.1 |
+    ///
+    /// Of `linear` and `dpt` the output stride is 14, the only one; `decoder_channels` is that of the encoder (`linear`, the only one) or 64,
+    /// 128, 256 for the three sizes (`dpt`); `drop_path` is 0, `dropout` is not used.
+    #[derive(PartialEq)]
+    pub struct ModelConfig {
+        /// Stride of the encoder's last map: 8, 16 or 32 of a ResNet, whose last stages are dilated instead.
+        output_stride: usize = 16,
+        /// Channels of the decoder (U-Net: of the coarsest of its five blocks, each finer one has half). Where the default depends on the encoder,
+        /// that of the smallest is shown: a quarter of the encoder's last map (FCN), 768 of `mit_b2` and larger, 128 and 256 of
+        /// `dinov2_vitb14` and `dinov2_vitl14`.
+        decoder_channels: usize = 256,
+        /// Dilations of the three atrous branches.
+        atrous_rates: [usize; 3] = [12, 24, 36],
+        /// Whether the atrous branches are depthwise separable.
+        separable: bool = true,
+        /// Dropout probability before the classifier (DeepLab: after the pyramid), in training.
+        dropout: f64 = 0.5,
+        /// Keep the encoder as it is: nothing goes back through it, and it runs as in evaluation.
+        frozen: bool = false,
+        /// Probability that a branch of the encoder's last block is left out, in training; it falls in even steps to 0 in the first.
+        drop_path: f64 = 0.0,
+        /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
+        projection: ProjectionConfig = ProjectionConfig::default(),
+    }
+    beside {
+        /// The network family.
+        architecture: Architecture = Architecture::DeepLabV3Plus,
+        /// The encoder.
+        encoder: EncoderKind = EncoderKind::Resnet18,
+        /// Number of classes: the channels of the logits.
+        classes: usize = 0,
+    }
 }
 
 impl ModelConfig {
@@ -341,7 +249,6 @@ impl ModelConfig {
             classes,
             output_stride,
             decoder_channels,
-            atrous_rates: [12, 24, 36],
             separable: architecture == Architecture::DeepLabV3Plus,
             dropout,
             drop_path: if architecture == Architecture::Segformer {
@@ -349,8 +256,7 @@ impl ModelConfig {
             } else {
                 0.0
             },
-            frozen: false,
-            projection: ProjectionConfig::default(),
+            ..ModelConfig::default()
         }
     }
 
@@ -436,18 +342,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<ModelConfig>(&text).unwrap(), config);
         let wrong = text.replace("\"dropout\"", "\"drop\"");
         assert!(serde_json::from_str::<ModelConfig>(&wrong).is_err());
-    }
-
-    #[test]
-    fn names_in_json_are_the_names_in_scripts() {
-        for (name, architecture) in Architecture::ALL {
-            assert_eq!(serde_json::to_string(&architecture).unwrap(), format!("\"{name}\""));
-            assert_eq!(architecture.name(), name);
-        }
-        for (name, encoder) in EncoderKind::ALL {
-            assert_eq!(serde_json::to_string(&encoder).unwrap(), format!("\"{name}\""));
-            assert_eq!(encoder.name(), name);
-        }
     }
 
     #[test]

@@ -109,10 +109,10 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function of this name; `slope` is the factor of negative numbers (leaky_relu, 0.01) or of elu (1).
-    pub fn named(name: &str, slope: Option<f64>) -> Result<Self> {
+    /// All of them by name; `slope` is the factor of negative numbers (leaky_relu, 0.01) or of elu (1).
+    fn known(slope: Option<f64>) -> [(&'static str, Self); 12] {
         use CandleActivation as C;
-        let known = [
+        [
             ("relu", Activation::Relu),
             ("gelu", Activation::Gelu),
             ("silu", Activation::Candle(C::Silu)),
@@ -125,12 +125,21 @@ impl Activation {
             ("hard_swish", Activation::Candle(C::HardSwish)),
             ("hard_sigmoid", Activation::Candle(C::HardSigmoid)),
             ("gelu_tanh", Activation::Candle(C::GeluPytorchTanh)),
-        ];
+        ]
+    }
+
+    /// Their names.
+    pub fn names() -> Vec<&'static str> {
+        Self::known(None).map(|(name, _)| name).to_vec()
+    }
+
+    /// The function of this name, with the slope of leaky_relu or elu.
+    pub fn named(name: &str, slope: Option<f64>) -> Result<Self> {
         ensure!(
             slope.is_none() || matches!(name, "leaky_relu" | "elu"),
             "activation: only leaky_relu and elu have a slope, found {name}"
         );
-        choose("activation", name, &known)
+        choose("activation", name, &Self::known(slope))
     }
 }
 

@@ -401,6 +401,13 @@ impl Segmenter {
                  the same script, then net.load_weights(path), or train::load(path, #{ model: net, .. }) for a run",
             ));
         }
+        for fact in ["architecture", "encoder", "classes"] {
+            ensure!(
+                config.get(fact).is_some(),
+                "{}: the model configuration lacks `{fact}`; the file is incomplete",
+                path.display()
+            );
+        }
         let config: ModelConfig = serde_json::from_value(config).map_err(unreadable)?;
         let mut model = Self::build(&config, None, None, DType::F32, device)?;
         let ours: HashMap<_, _> = file.tensors.into_iter().filter(|(name, _)| model.has(name)).collect();

@@ -42,7 +42,7 @@ macro_rules! options {
                         doc: concat!($($doc, "\n",)* ""),
                         kind: String::new(),
                         choices: Vec::new(),
-                        inside: Vec::new,
+                        inside: || $crate::options::Inside::Nothing,
                         default: $crate::options!(@shown $($shown)?),
                     }));
                 )*
@@ -67,8 +67,8 @@ macro_rules! options {
             fn wanted() -> String {
                 $wanted.into()
             }
-            fn inside() -> Vec<$crate::options::Field> {
-                $crate::options::OptionSet::fields(&Self::default())
+            fn inside() -> $crate::options::Inside {
+                $crate::options::Inside::Map($crate::options::OptionSet::fields(&Self::default()))
             }
             fn read(given: &$crate::options::Given) -> $crate::options::Reading<Self> {
                 let form: fn(&$crate::options::Given) -> Option<$crate::options::Reading<Self>> = $form;

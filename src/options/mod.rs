@@ -18,7 +18,7 @@ mod values;
 use std::fmt;
 
 pub use names::{unknown, unknown_but};
-pub use values::pick;
+pub use values::{Handle, pick, plural};
 
 use crate::error::Error;
 
@@ -43,6 +43,22 @@ pub enum Given {
     Function,
     /// What is no plain value, in words: `Tensor f32 [2, 3]`.
     Other(String),
+}
+
+impl From<&serde_json::Value> for Given {
+    fn from(value: &serde_json::Value) -> Self {
+        use serde_json::Value;
+        match value {
+            Value::Null => Given::Nothing,
+            Value::Bool(b) => Given::Bool(*b),
+            Value::Number(n) => n
+                .as_i64()
+                .map_or(Given::Float(n.as_f64().unwrap_or(f64::NAN)), Given::Int),
+            Value::String(text) => Given::Text(text.clone()),
+            Value::Array(items) => Given::List(items.iter().map(Given::from).collect()),
+            Value::Object(map) => Given::Map(map.iter().map(|(name, value)| (name.clone(), value.into())).collect()),
+        }
+    }
 }
 
 impl fmt::Display for Given {
@@ -87,7 +103,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The problem with the option `name` that holds the value, or with element `[i]` of a list.
+    /// The problem with the option `name` that holds the value.
     pub fn of(self, name: &str) -> Self {
         match self {
             Problem::Value(text) => Problem::Inside(String::new(), format!("`{name}` {text}")),
@@ -96,6 +112,14 @@ impl Problem {
                 at if at.starts_with('[') => Problem::Inside(format!("{name}{at}"), text),
                 at => Problem::Inside(format!("{name}: {at}"), text),
             },
+        }
+    }
+
+    /// The problem with element `i` of a list that must be `wanted`.
+    pub fn at(self, i: usize, wanted: &str) -> Self {
+        match self {
+            Problem::Value(text) => Problem::Value(format!("must be {wanted}, but element {i} {text}")),
+            inside => inside.of(&format!("[{i}]")),
         }
     }
 
@@ -122,9 +146,9 @@ pub trait OptionValue: Sized {
     fn choices() -> Vec<&'static str> {
         Vec::new()
     }
-    /// The options of the map that may stand in its place (of each map, in a list).
-    fn inside() -> Vec<Field> {
-        Vec::new()
+    /// The options of the map that may stand in its place.
+    fn inside() -> Inside {
+        Inside::Nothing
     }
     /// The value that a script gave.
     fn read(given: &Given) -> Reading<Self>;
@@ -151,6 +175,35 @@ pub trait OptionValue: Sized {
     }
 }
 
+/// The options of the maps that may be a value, or stand in it.
+#[derive(Clone, Debug)]
+pub enum Inside {
+    /// No map, or one with names of the user's.
+    Nothing,
+    /// A map with these.
+    Map(Vec<Field>),
+    /// A list of maps, each with these.
+    List(Vec<Field>),
+}
+
+impl Inside {
+    /// The options, wherever their map stands.
+    pub fn fields(self) -> Vec<Field> {
+        match self {
+            Inside::Nothing => Vec::new(),
+            Inside::Map(fields) | Inside::List(fields) => fields,
+        }
+    }
+
+    /// In a list of such values.
+    pub fn listed(self) -> Self {
+        match self {
+            Inside::Map(fields) => Inside::List(fields),
+            other => other,
+        }
+    }
+}
+
 /// What is known of one option.
 #[derive(Clone, Debug)]
 pub struct Field {
@@ -165,7 +218,7 @@ pub struct Field {
     /// The names that may be chosen from.
     pub choices: Vec<&'static str>,
     /// The options of the map in its place.
-    pub inside: fn() -> Vec<Field>,
+    pub inside: fn() -> Inside,
     /// Its default as a script writes it; one without must be given.
     pub default: Option<String>,
 }
@@ -359,6 +412,6 @@ mod tests {
         );
         let fields = Outer::default().fields();
         assert_eq!(fields[1].choices, ["plain", "other"]);
-        assert_eq!((fields[3].inside)()[0].name, "layers");
+        assert_eq!((fields[3].inside)().fields()[0].name, "layers");
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers, texts and lists as options.
 
-use super::{Field, Given, OptionValue, Problem, Reading, wrong};
+use super::{Given, Inside, OptionValue, Problem, Reading, wrong};
 use crate::error::not_known;
 
 macro_rules! integers {
@@ -87,7 +87,7 @@ impl<T: OptionValue> OptionValue for Option<T> {
     fn choices() -> Vec<&'static str> {
         T::choices()
     }
-    fn inside() -> Vec<Field> {
+    fn inside() -> Inside {
         T::inside()
     }
     fn read(given: &Given) -> Reading<Self> {
@@ -111,19 +111,14 @@ impl<T: OptionValue> OptionValue for Vec<T> {
     fn choices() -> Vec<&'static str> {
         T::choices()
     }
-    fn inside() -> Vec<Field> {
-        T::inside()
+    fn inside() -> Inside {
+        T::inside().listed()
     }
     fn read(given: &Given) -> Reading<Self> {
         let Given::List(items) = given else {
             return Err(wrong(&Self::wanted(), given));
         };
-        let item = |(i, item): (usize, &Given)| {
-            T::read(item).map_err(|problem| match problem {
-                Problem::Value(text) => Problem::Value(format!("must be {}, but element {i} {text}", Self::wanted())),
-                inside => inside.of(&format!("[{i}]")),
-            })
-        };
+        let item = |(i, item): (usize, &Given)| T::read(item).map_err(|problem| problem.at(i, &Self::wanted()));
         items.iter().enumerate().map(item).collect()
     }
     fn literal(&self) -> String {
@@ -153,6 +148,28 @@ impl<T: OptionValue + Copy, const N: usize> OptionValue for [T; N] {
     }
 }
 
+/// A handle that only scripts have, such as a network: who reads the option takes it from what was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Handle;
+
+impl OptionValue for Handle {
+    fn kind() -> String {
+        "any".into()
+    }
+    fn wanted() -> String {
+        "a value that a function gave".into()
+    }
+    fn read(given: &Given) -> Reading<Self> {
+        match given {
+            Given::Other(_) => Ok(Handle),
+            _ => Err(wrong(&Self::wanted(), given)),
+        }
+    }
+    fn literal(&self) -> String {
+        "()".into()
+    }
+}
+
 /// The choice that was named.
 pub fn pick<T: Copy>(given: &Given, choices: &[(&str, T)]) -> Reading<T> {
     let Given::Text(name) = given else {
@@ -165,7 +182,7 @@ pub fn pick<T: Copy>(given: &Given, choices: &[(&str, T)]) -> Reading<T> {
 }
 
 /// `a number` -> `numbers`.
-pub(crate) fn plural(wanted: &str) -> String {
+pub fn plural(wanted: &str) -> String {
     let word = wanted.trim_start_matches("an ").trim_start_matches("a ");
     match word.split_once(' ') {
         Some((noun, rest)) => format!("{noun}s {rest}"),

@@ -152,10 +152,16 @@ pub(super) fn plan<'a>(
             (LegendPlace::Below, _) | (LegendPlace::Best, true) => {
                 Some((plan.arranged(usize::MAX, width, style, font), Spot::Below))
             }
-            (LegendPlace::Corner(right, low), _) => {
-                Some((plan.arranged(1, width, style, font), Spot::Corner(right, low)))
+            (place, _) => {
+                let spot = match place {
+                    LegendPlace::TopLeft => Spot::Corner(false, false),
+                    LegendPlace::TopRight => Spot::Corner(true, false),
+                    LegendPlace::BottomLeft => Spot::Corner(false, true),
+                    LegendPlace::BottomRight => Spot::Corner(true, true),
+                    LegendPlace::Best | LegendPlace::Below | LegendPlace::Nowhere => Spot::Inside,
+                };
+                Some((plan.arranged(1, width, style, font), spot))
             }
-            (LegendPlace::Best, false) => Some((plan.arranged(1, width, style, font), Spot::Inside)),
         };
     }
     plan.measure(width, style, font);

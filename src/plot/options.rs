@@ -1,35 +1,24 @@
 //! The options of figures and of what is drawn into them.
 
 use super::palette::{ColourMap, Dash, Marker, Palette};
-use crate::error::{Result, choose};
-use crate::{ensure, fail};
+use crate::error::Result;
+use crate::{choices, ensure, fail, options};
 
-/// Size, letter size and resolution for the place where a figure will stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Preset {
-    /// One column of a paper: 3.5 x 2.6 in, 8 pt, 300 dpi.
-    #[default]
-    Paper,
-    /// IEEE column: 3.3 x 2.5 in, 8 pt serif, 600 dpi.
-    Ieee,
-    /// Nature column: 3.3 x 2.5 in, 7 pt, 600 dpi.
-    Nature,
-    /// A slide: 8 x 4.5 in, 16 pt, 160 dpi.
-    Slides,
+choices! {
+    /// Size, letter size and resolution for the place where a figure will stand.
+    pub enum Preset {
+        /// One column of a paper: 3.5 x 2.6 in, 8 pt, 300 dpi.
+        Paper = "paper",
+        /// IEEE column: 3.3 x 2.5 in, 8 pt serif, 600 dpi.
+        Ieee = "ieee",
+        /// Nature column: 3.3 x 2.5 in, 7 pt, 600 dpi.
+        Nature = "nature",
+        /// A slide: 8 x 4.5 in, 16 pt, 160 dpi.
+        Slides = "slides",
+    }
 }
 
 impl Preset {
-    /// Parse `paper`, `ieee`, `nature` or `slides`.
-    pub fn parse(name: &str) -> Result<Self> {
-        let all = [
-            ("paper", Preset::Paper),
-            ("ieee", Preset::Ieee),
-            ("nature", Preset::Nature),
-            ("slides", Preset::Slides),
-        ];
-        choose("preset", name, &all)
-    }
-
     /// Width and height in inches.
     pub fn size(self) -> [f64; 2] {
         match self {
@@ -58,66 +47,57 @@ impl Preset {
     }
 }
 
-/// Which axes are logarithmic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Log {
-    /// Neither.
-    #[default]
-    None,
-    /// The horizontal one.
-    X,
-    /// The vertical one.
-    Y,
-    /// Both.
-    Both,
-}
-
-impl Log {
-    /// Parse `none`, `x`, `y` or `xy`.
-    pub fn parse(name: &str) -> Result<Self> {
-        choose(
-            "log",
-            name,
-            &[("none", Log::None), ("x", Log::X), ("y", Log::Y), ("xy", Log::Both)],
-        )
+choices! {
+    /// Which axes are logarithmic.
+    pub enum Log {
+        /// Neither.
+        None = "none",
+        /// The horizontal one.
+        X = "x",
+        /// The vertical one.
+        Y = "y",
+        /// Both.
+        Both = "xy",
     }
 }
 
-/// Options of a figure; the labels are those of every panel that does not get its own.
-#[derive(Clone, Debug, Default)]
-pub struct FigureOptions {
-    /// Size, letter size, resolution.
-    pub preset: Preset,
-    /// Width and height in inches; without it the preset's, larger for several panels, as high as pictures need.
-    pub size: Option<[f64; 2]>,
-    /// Above everything.
-    pub title: String,
-    /// Below the horizontal axis.
-    pub x: String,
-    /// Beside the vertical axis.
-    pub y: String,
-    /// Rows of panels (0 is 1).
-    pub rows: usize,
-    /// Columns of panels (0 is 1).
-    pub columns: usize,
-    /// Logarithmic axes.
-    pub log: Log,
-    /// All panels have the same x limits; numbers stand below the last row only.
-    pub share_x: bool,
-    /// All panels have the same y limits; numbers stand beside the first column only.
-    pub share_y: bool,
-    /// Relative widths of the columns; empty: all the same.
-    pub widths: Vec<f64>,
-    /// Relative heights of the rows; empty: all the same.
-    pub heights: Vec<f64>,
-    /// `sans`, `serif` or the name of an installed family; empty: the preset's.
-    pub font: String,
-    /// Letter size in points; without it the preset's.
-    pub font_size: Option<f64>,
-    /// Colours of the series.
-    pub palette: Palette,
-    /// Light on a dark ground.
-    pub dark: bool,
+options! {
+    /// Options of a figure; the labels are those of every panel that does not get its own.
+    #[derive(PartialEq)]
+    pub struct FigureOptions {
+        /// Above the figure.
+        title: String = String::new(),
+        /// Below the x axis.
+        x: String = String::new(),
+        /// Beside the y axis.
+        y: String = String::new(),
+        /// Rows of panels, see `.panel`.
+        rows: usize = 1,
+        /// Columns of panels.
+        columns: usize = 1,
+        /// Logarithmic axes.
+        log: Log = Log::None,
+        /// The same x limits for all panels, numbers below the last row only.
+        share_x: bool = false,
+        /// The same y limits for all panels, numbers beside the first column only.
+        share_y: bool = false,
+        /// Relative widths of the columns; all the same if empty.
+        widths: Vec<f64> = Vec::new(),
+        /// Relative heights of the rows; all the same if empty.
+        heights: Vec<f64> = Vec::new(),
+        /// `"paper"` (3.5 x 2.6 in, 8 pt), `"ieee"` (3.3 x 2.5 in, 8 pt serif, 600 dpi), `"nature"` (7 pt) or `"slides"` (8 x 4.5 in).
+        preset: Preset = Preset::Paper,
+        /// Width and height in inches; by default the preset's, more for several panels, as high as pictures need.
+        size: Option<[f64; 2]> = None,
+        /// `"sans"`, `"serif"` or the name of an installed family; by default the preset's.
+        font: String = String::new(),
+        /// Letter size in points; by default the preset's.
+        font_size: Option<f64> = None,
+        /// Colours of the series: a name or an array of colours.
+        palette: Palette = Palette::Tol,
+        /// Light on a dark ground.
+        dark: bool = false,
+    }
 }
 
 impl FigureOptions {
@@ -324,32 +304,22 @@ pub(super) fn check_range(what: &str, range: Option<[f64; 2]>) -> Result<()> {
     Ok(())
 }
 
-/// Where a legend stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LegendPlace {
-    /// Where it covers no data, else below.
-    #[default]
-    Best,
-    /// Below the panel, or below the figure for all panels.
-    Below,
-    /// In this corner: right, lower.
-    Corner(bool, bool),
-    /// Nowhere.
-    Nowhere,
-}
-
-impl LegendPlace {
-    /// Parse `best`, `below`, `none`, `top left` and the other corners.
-    pub fn parse(name: &str) -> Result<Self> {
-        let all = [
-            ("best", LegendPlace::Best),
-            ("below", LegendPlace::Below),
-            ("top left", LegendPlace::Corner(false, false)),
-            ("top right", LegendPlace::Corner(true, false)),
-            ("bottom left", LegendPlace::Corner(false, true)),
-            ("bottom right", LegendPlace::Corner(true, true)),
-            ("none", LegendPlace::Nowhere),
-        ];
-        choose("place", name, &all)
+choices! {
+    /// Where a legend stands.
+    pub enum LegendPlace {
+        /// Where it covers no data, else below.
+        Best = "best",
+        /// Below the panel, or below the figure for all panels.
+        Below = "below",
+        /// In this corner.
+        TopLeft = "top left",
+        /// In this corner.
+        TopRight = "top right",
+        /// In this corner.
+        BottomLeft = "bottom left",
+        /// In this corner.
+        BottomRight = "bottom right",
+        /// Nowhere.
+        Nowhere = "none",
     }
 }

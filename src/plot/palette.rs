@@ -1,7 +1,10 @@
 //! Colours, dashes and markers: safe for colour-blind readers, and different in shape so that they print in grey.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Result, choose};
-use crate::{ensure, fail};
+use crate::options::{Given, OptionValue, Problem, Reading, pick, wrong};
+use crate::{choices, ensure, fail};
 
 /// Red, green, blue.
 pub(super) type Colour = [u8; 3];
@@ -46,7 +49,7 @@ pub fn colour(text: &str, palette: &Palette) -> Result<Colour> {
 }
 
 /// The colours that series take in turn.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Palette {
     /// Paul Tol's "bright" scheme, the strongest first (personal.sron.nl/~pault).
     #[default]
@@ -57,13 +60,43 @@ pub enum Palette {
     Own(Vec<[u8; 3]>),
 }
 
-impl Palette {
-    /// Parse `tol` or `okabe_ito`.
-    pub fn parse(name: &str) -> Result<Self> {
-        let okabe = choose("palette", name, &[("tol", false), ("okabe_ito", true)])?;
-        Ok(if okabe { Palette::OkabeIto } else { Palette::Tol })
-    }
+/// The palettes that have a name.
+const PALETTES: [(&str, bool); 2] = [("tol", false), ("okabe_ito", true)];
 
+impl OptionValue for Palette {
+    fn kind() -> String {
+        "string or [color]".into()
+    }
+    fn wanted() -> String {
+        "\"tol\", \"okabe_ito\" or an array of colours".into()
+    }
+    fn choices() -> Vec<&'static str> {
+        PALETTES.map(|(name, _)| name).to_vec()
+    }
+    fn read(given: &Given) -> Reading<Self> {
+        let own = |given: &Given| match given {
+            Given::Text(name) => colour(name, &Palette::Tol).map_err(|e| Problem::Inside(String::new(), e.to_string())),
+            other => <[u8; 3]>::read(other),
+        };
+        match given {
+            Given::Text(_) => Ok(match pick(given, &PALETTES)? {
+                true => Palette::OkabeIto,
+                false => Palette::Tol,
+            }),
+            Given::List(colours) => Ok(Palette::Own(colours.iter().map(own).collect::<Reading<_>>()?)),
+            other => Err(wrong(&Self::wanted(), other)),
+        }
+    }
+    fn literal(&self) -> String {
+        match self {
+            Palette::Tol => "\"tol\"".into(),
+            Palette::OkabeIto => "\"okabe_ito\"".into(),
+            Palette::Own(colours) => colours.literal(),
+        }
+    }
+}
+
+impl Palette {
     pub(super) fn colours(&self) -> Vec<Colour> {
         let list: &[u32] = match self {
             Palette::Tol => &[0x4477AA, 0xEE6677, 0x228833, 0xCCBB44, 0xAA3377, 0x66CCEE, 0xBBBBBB],
@@ -82,34 +115,23 @@ impl Palette {
     }
 }
 
-/// How a line is interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dash {
-    /// Not at all.
-    Solid,
-    /// Dashes.
-    Dashed,
-    /// Dots.
-    Dotted,
-    /// A dash, a dot.
-    DashDot,
-    /// Long dashes.
-    Long,
+choices! {
+    /// How a line is interrupted.
+    pub enum Dash {
+        /// Not at all.
+        Solid = "solid",
+        /// Dashes.
+        Dashed = "dashed",
+        /// Dots.
+        Dotted = "dotted",
+        /// A dash, a dot.
+        DashDot = "dashdot",
+        /// Long dashes.
+        Long = "long",
+    }
 }
 
 impl Dash {
-    /// Parse `solid`, `dashed`, `dotted`, `dashdot` or `long`.
-    pub fn parse(name: &str) -> Result<Self> {
-        let all = [
-            ("solid", Dash::Solid),
-            ("dashed", Dash::Dashed),
-            ("dotted", Dash::Dotted),
-            ("dashdot", Dash::DashDot),
-            ("long", Dash::Long),
-        ];
-        choose("dash", name, &all)
-    }
-
     pub(super) fn of_series(n: usize) -> Self {
         [Dash::Solid, Dash::Dashed, Dash::DashDot, Dash::Dotted, Dash::Long][n % 5]
     }
@@ -128,43 +150,29 @@ impl Dash {
     }
 }
 
-/// The shape of a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marker {
-    /// No point at all.
-    None,
-    /// A disc.
-    Circle,
-    /// A square.
-    Square,
-    /// A triangle, point up.
-    Triangle,
-    /// A square on its corner.
-    Diamond,
-    /// A triangle, point down.
-    Down,
-    /// Two crossing strokes, upright.
-    Plus,
-    /// Two crossing strokes, oblique.
-    Cross,
+choices! {
+    /// The shape of a point.
+    pub enum Marker {
+        /// No point at all.
+        None = "none",
+        /// A disc.
+        Circle = "circle",
+        /// A square.
+        Square = "square",
+        /// A triangle, point up.
+        Triangle = "triangle",
+        /// A square on its corner.
+        Diamond = "diamond",
+        /// A triangle, point down.
+        Down = "down",
+        /// Two crossing strokes, upright.
+        Plus = "plus",
+        /// Two crossing strokes, oblique.
+        Cross = "cross",
+    }
 }
 
 impl Marker {
-    /// Parse `none`, `circle`, `square`, `triangle`, `diamond`, `down`, `plus` or `cross`.
-    pub fn parse(name: &str) -> Result<Self> {
-        let all = [
-            ("none", Marker::None),
-            ("circle", Marker::Circle),
-            ("square", Marker::Square),
-            ("triangle", Marker::Triangle),
-            ("diamond", Marker::Diamond),
-            ("down", Marker::Down),
-            ("plus", Marker::Plus),
-            ("cross", Marker::Cross),
-        ];
-        choose("marker", name, &all)
-    }
-
     pub(super) fn of_series(n: usize) -> Self {
         use Marker::*;
         [Circle, Square, Triangle, Diamond, Down, Plus, Cross][n % 7]
@@ -203,29 +211,19 @@ impl Marker {
     }
 }
 
-/// A map from numbers to colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColourMap {
-    /// Dark violet to yellow, even steps of lightness.
-    #[default]
-    Viridis,
-    /// White to dark blue: shares and counts.
-    Blues,
-    /// Blue, white, red: values on both sides of zero.
-    Diverging,
+choices! {
+    /// A map from numbers to colours.
+    pub enum ColourMap {
+        /// Dark violet to yellow, even steps of lightness.
+        Viridis = "viridis",
+        /// White to dark blue: shares and counts.
+        Blues = "blues",
+        /// Blue, white, red: values on both sides of zero.
+        Diverging = "diverging",
+    }
 }
 
 impl ColourMap {
-    /// Parse `viridis`, `blues` or `diverging`.
-    pub fn parse(name: &str) -> Result<Self> {
-        let all = [
-            ("viridis", ColourMap::Viridis),
-            ("blues", ColourMap::Blues),
-            ("diverging", ColourMap::Diverging),
-        ];
-        choose("colors", name, &all)
-    }
-
     /// The colour at `t` in 0..1, between the nearest stops; that of nothing for NaN.
     pub(super) fn at(self, t: f64) -> Colour {
         let stops: &[u32] = match self {
@@ -299,7 +297,7 @@ mod tests {
             let text = of(wrong).unwrap_err().to_string();
             assert!(text.contains("is not known") && text.contains("#RRGGBB"), "{text}");
         }
-        let text = Marker::parse("sqare").unwrap_err().to_string();
+        let text = choose("marker", "sqare", &Marker::ALL).unwrap_err().to_string();
         assert!(text.contains("did you mean \"square\""), "{text}");
     }
 }

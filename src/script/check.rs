@@ -1,15 +1,13 @@
 //! What can be said about a script without running it: unknown functions, variables, options, arguments.
 
 use rhai::{AST, ASTNode, Expr, Map, Position, Scope};
-use serde_json::Value;
 
+use super::bind::unknown_option;
 use super::engine::Interpreter;
-use super::nested;
-use super::options::unknown;
 use super::report::{Place, Report};
 use super::table::{Entry, Param};
-use super::values::unknown_option;
 use crate::error::nearest;
+use crate::options::{Inside, unknown};
 
 /// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
 pub fn check(interpreter: &Interpreter, source: &str, text: &str) -> Vec<Report> {
@@ -231,7 +229,7 @@ fn unknown_options(entry: &Entry, arguments: &[Expr]) -> Vec<(String, Position)>
         match entry.arguments().iter().find(|p| p.name == key) {
             Some(param) => unknown_inside(
                 &format!("{}: {key}", entry.full_name()),
-                &(param.options)(),
+                (param.inside)(),
                 value,
                 &mut found,
             ),
@@ -245,16 +243,23 @@ fn unknown_options(entry: &Entry, arguments: &[Expr]) -> Vec<(String, Position)>
 }
 
 /// The same for a map whose options are known.
-fn unknown_inside(path: &str, options: &Value, map: Option<&Expr>, found: &mut Vec<(String, Position)>) {
-    let Some(map) = map.filter(|_| options.is_object()) else {
-        return;
+fn unknown_inside(path: &str, inside: Inside, value: Option<&Expr>, found: &mut Vec<(String, Position)>) {
+    let (fields, value) = match (inside, value) {
+        (Inside::Map(fields), Some(map)) => (fields, map),
+        (Inside::List(fields), Some(Expr::Array(items, _))) => {
+            for (i, item) in items.iter().enumerate() {
+                unknown_inside(&format!("{path}[{i}]"), Inside::Map(fields.clone()), Some(item), found);
+            }
+            return;
+        }
+        _ => return,
     };
-    for (key, at, value) in map_entries(map) {
-        match nested::names(options).find(|(name, _)| *name == key) {
-            Some((_, inside)) => unknown_inside(&format!("{path}: {key}"), inside, value, found),
+    for (key, at, value) in map_entries(value) {
+        match fields.iter().find(|field| field.name == key) {
+            Some(field) => unknown_inside(&format!("{path}: {key}"), (field.inside)(), value, found),
             None => {
-                let valid = nested::names(options).map(|(name, _)| name);
-                found.push((unknown(path, &key, valid).to_string(), at));
+                let valid: Vec<&str> = fields.iter().map(|field| field.name).collect();
+                found.push((format!("{path}: {}", unknown(&key, &valid)), at));
             }
         }
     }
@@ -331,6 +336,28 @@ mod tests {
         );
         let silent = "let a = 8 / 4 + 5.0 / 8 + 5 / 8.0; let n = 8; let b = n / 3; let c = n ^ 1; [a, b, c]";
         assert_eq!(findings(silent), [""; 0]);
+    }
+
+    #[test]
+    fn maps_inside_options_are_checked_at_any_depth_and_in_lists() {
+        let run = |options: &str| findings(&format!("fn f(n, d) {{ train::pretrain(n, d, #{{ {options} }}) }}"));
+        assert_eq!(
+            run("optimizer: #{ groups: [#{ prefix: \"a\" }, #{ prefx: \"b\" }] }"),
+            [
+                "s:1:83: train::pretrain: optimizer: groups[1]: unknown option `prefx`; valid options: prefix, lr, weight_decay; \
+              did you mean `prefix`?"
+            ]
+        );
+        assert_eq!(
+            run("loss: #{ temperature: #{ frm: 0.2, to: 0.1 } }"),
+            [
+                "s:1:64: train::pretrain: loss: temperature: unknown option `frm`; valid options: learnable, min, max, from, to, \
+              schedule; did you mean `from`?"
+            ]
+        );
+        // names of the user's own, and a value that is no map
+        let silent = "optimizer: #{ groups: #{ \"segmentation_head\": 10.0 } }, loss: #{ temperature: 0.1 }";
+        assert_eq!(run(silent), [""; 0]);
     }
 
     #[test]

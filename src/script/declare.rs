@@ -3,8 +3,13 @@
 /// Entries of the function table; see the module documentation of [`crate::script`] for the grammar.
 #[macro_export]
 macro_rules! entries {
-    (@text) => { None };
-    (@text $default:expr) => { Some($crate::script::table::Param::default_text(stringify!($default))) };
+    (@text $type:ty;) => { None };
+    (@text $type:ty; $default:expr) => {{
+        let default: $type = $default;
+        Some($crate::script::values::Arg::literal(&default).unwrap_or_else(|| "..".into()))
+    }};
+    (@base) => { Default::default() };
+    (@base $base:expr) => { $base };
     (@default $type:ty;) => { None };
     (@default $type:ty; $default:expr) => { Some(|| -> $type { $default }) };
     (@returns) => { () };
@@ -15,9 +20,11 @@ macro_rules! entries {
                 name: stringify!($param),
                 doc: concat!($($doc, "\n",)* ""),
                 kind: <$type as $crate::script::values::Arg>::kind(),
-                options: <$type as $crate::script::values::Arg>::options,
+                owner: "",
+                choices: <$type as $crate::script::values::Arg>::choices(),
+                inside: <$type as $crate::script::values::Arg>::inside,
                 takes_map: <$type as $crate::script::values::Arg>::TAKES_MAP,
-                default: $crate::entries!(@text $($default)?),
+                default: $crate::entries!(@text $type; $($default)?),
             }
         ),*]
     };
@@ -26,7 +33,11 @@ macro_rules! entries {
         $kind:ident $name:ident (
             $ctx:ident
             $(, $(#[doc = $param_doc:literal])* $param:ident : $type:ty $(= $default:expr)? )*
-            $(, ..$shared:ident : $shared_type:ty)? $(,)?
+            $(
+                , ..$shared:ident $(without($($left_out:ident),*))? : $shared_type:ty $(= $base:expr)?
+                $(, $(#[doc = $later_doc:literal])* $later:ident : $later_type:ty $(= $later_default:expr)? )*
+            )*
+            $(,)?
         ) $(-> $returns:ty)? $body:block
     )*) => {
         vec![$(
@@ -39,14 +50,29 @@ macro_rules! entries {
                 params: {
                     let own: Vec<$crate::script::table::Param> =
                         $crate::entries!(@params $( $(#[doc = $param_doc])* $param : $type $(= $default)? ),*);
-                    $( let own = [own, <$shared_type as $crate::script::values::Shared>::params()].concat(); )?
+                    $(
+                        let shared = <$shared_type as $crate::script::values::Shared>::params(&$crate::entries!(@base $($base)?));
+                        let left_out: &[&str] = &[$($(stringify!($left_out)),*)?];
+                        let own = $crate::script::table::joined(own, shared, left_out);
+                        let own = $crate::script::table::joined(
+                            own,
+                            $crate::entries!(@params $( $(#[doc = $later_doc])* $later : $later_type $(= $later_default)? ),*),
+                            &[],
+                        );
+                    )*
                     own
                 },
                 returns: <$crate::entries!(@returns $($returns)?) as $crate::script::values::Reply>::kind(),
                 body: Some(|$ctx: &$crate::script::context::Call<'_>, values: &mut $crate::script::values::Values<'_>| {
                     let _ = &values;
-                    $( let $param: $type = values.take::<$type>($crate::entries!(@default $type; $($default)?))?; )*
-                    $( let $shared = <$shared_type as $crate::script::values::Shared>::take(values)?; )?
+                    $( let $param: $type = values.take::<$type>(stringify!($param), $crate::entries!(@default $type; $($default)?))?; )*
+                    $(
+                        let $shared = <$shared_type as $crate::script::values::Shared>::take(values)?;
+                        $( let $later: $later_type = values.take::<$later_type>(
+                            stringify!($later),
+                            $crate::entries!(@default $later_type; $($later_default)?),
+                        )?; )*
+                    )*
                     $crate::script::values::answer::<$crate::entries!(@returns $($returns)?)>($ctx, || $body)
                 }),
                 receiver_type: None,
@@ -81,8 +107,9 @@ macro_rules! described {
     };
 }
 
-/// A struct of options that several functions share, its fields declared as parameters are; `..settings: Settings` behind a
-/// function's own parameters takes them all.
+/// A struct of options that several functions share and whose values only scripts have (closures, names of colours), its fields declared as
+/// parameters are; `..callbacks: Callbacks` behind a function's own parameters takes them all. Options of plain values are declared with
+/// [`options!`](crate::options!).
 #[macro_export]
 macro_rules! shared_options {
     (
@@ -97,12 +124,13 @@ macro_rules! shared_options {
         }
 
         impl $crate::script::values::Shared for $name {
-            fn params() -> Vec<$crate::script::table::Param> {
+            type Base = ();
+            fn params((): &()) -> Vec<$crate::script::table::Param> {
                 $crate::entries!(@params $( $(#[doc = $field_doc])* $field : $type $(= $default)? ),*)
             }
             fn take(values: &mut $crate::script::values::Values<'_>) -> $crate::error::Result<Self> {
                 Ok($name {
-                    $( $field: values.take::<$type>($crate::entries!(@default $type; $($default)?))?, )*
+                    $( $field: values.take::<$type>(stringify!($field), $crate::entries!(@default $type; $($default)?))?, )*
                 })
             }
         }

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use super::context::Context;
-use super::nested;
 use super::table::{Entry, Kind, Param, TOPICS, Table};
 use crate::error::nearest;
 
@@ -100,10 +99,12 @@ fn options(table: &Table, name: &str, only_maps: bool) -> Vec<String> {
             .arguments()
             .iter()
             .filter(|p| p.name == name && p.default.is_some());
-        for p in arguments.filter(|p| !only_maps || (p.options)().is_object()) {
+        for p in arguments.filter(|p| !only_maps || !(p.inside)().fields().is_empty()) {
             let mut text = format!("\n  {}", argument(p));
-            for (name, default) in nested::names(&(p.options)()) {
-                let _ = write!(text, "\n    {name}: {}", nested::literal(default));
+            for field in (p.inside)().fields() {
+                let p = Param::from(field);
+                let default = p.default.as_deref().unwrap_or("()");
+                let _ = write!(text, "\n    {}: {default}  {}", p.name, p.text().replace("\n ", " "));
             }
             match found.iter_mut().find(|(t, _)| *t == text) {
                 Some((_, functions)) => functions.push(called(entry)),
@@ -145,8 +146,8 @@ fn describe(entry: &Entry) -> String {
 
 /// `dim: int = -1  Which dimension.`
 fn argument(p: &Param) -> String {
-    let doc = p.doc.trim();
-    format!("{}{}{doc}", p.signature(), if doc.is_empty() { "" } else { "  " })
+    let text = p.text();
+    format!("{}{}{text}", p.signature(), if text.is_empty() { "" } else { "  " })
 }
 
 /// `tensor::zeros`, or `tensor.softmax` for a method.
@@ -210,12 +211,12 @@ pub fn reference(table: &Table) -> String {
                 _ => write!(out, "\n### {}\n\n`{signature}`\n", entry.full_name()),
             };
             let _ = write!(out, "\n{}\n", entry.text());
-            let documented: Vec<_> = entry.arguments().iter().filter(|p| !p.doc.trim().is_empty()).collect();
+            let documented: Vec<_> = entry.arguments().iter().filter(|p| !p.text().is_empty()).collect();
             if !documented.is_empty() {
                 out.push('\n');
             }
             for p in documented {
-                let _ = writeln!(out, "- `{}`: {}", p.signature(), p.doc.trim().replace('\n', " "));
+                let _ = writeln!(out, "- `{}`: {}", p.signature(), p.text().replace('\n', " "));
             }
             for example in entry.examples() {
                 let _ = write!(out, "\n```rust\n{}\n```\n", example.trim());

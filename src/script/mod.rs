@@ -18,7 +18,7 @@
 //!         /// assert_eq(o.lr, 0.1);
 //!         /// ```
 //!         fn sgd(ctx, parameters: Parameters, /// Step size.
-//!                lr: f64 = 0.01, nesterov: bool = false, groups: Option<Options> = None) -> Optimizer {
+//!                lr: f64 = 0.01, nesterov: bool = false) -> Optimizer {
 //!             Ok(Optimizer::new(parameters, lr, nesterov)?)  <- the body is a `crate::error::Result`
 //!         }
 //!     });
@@ -39,26 +39,30 @@
 //!
 //! - A parameter with a default is an option: it may be given by position or in a final map `#{ name: value }`. A parameter
 //!   without one must be given, by position or by name. A final map is always the options, unless its place belongs to a
-//!   parameter without default of a map type ([`Options`], `Map`, `Dynamic`).
-//! - Options that several functions share are a struct made by `shared_options! { struct Settings { /// How many.
-//!   steps: usize = 10 } }`; a declaration takes them behind its own parameters with `..settings: Settings`.
+//!   parameter without default of a map type (`Map`, `Dynamic`).
+//! - Options are declared where they belong, with [`options!`](crate::options!) on a struct of their own layer. A function takes them as its own with
+//!   `..options: CrossEntropyOptions` (read over the defaults), or with `..given: Nested<TrainConfig> = base` where it reads them itself:
+//!   `given.over(ctx.function(), base)?`; `without(name, ..)` behind the name leaves some out. A parameter behind `..options` that is called like an
+//!   option replaces its type (a tensor where a number may stand) and keeps its place and text. A map of them is `augment: Option<Nested<Augment>>
+//!   = None`, then `augment.read("batches: augment")?`. Closures and handles in them: `given.closure("schedule")`, `given.take(path, "memory")`.
+//! - One name of a few: `reduction: Plain<Reduction> = Plain(Reduction::Mean)` with an enum made by [`choices!`](crate::choices!), or a type made by
+//!   `names!` where the function itself knows the names.
+//! - What only scripts have (closures) and several functions share: `shared_options! { struct Extras { on_step: Option<FnPtr> = None } }`.
 //! - Argument types ([`Arg`]): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
-//!   is `None`), `Vec<T>` (an array or a range), `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], [`Sizes`], `Map`, `Dynamic`, `FnPtr` (a closure), [`Options`]
-//!   (a nested map). Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
+//!   is `None`), `Vec<T>` (an array or a range), `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], [`Sizes`], `Map`, `Dynamic`, `FnPtr` (a closure).
+//!   Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
 //! - Parameters named like Rust keywords do not exist; a default is an expression of the parameter's Rust type
 //!   (`mode: String = "bilinear".into()`).
 //! - `ctx` is a [`Call`]: `ctx.session()` (device, `random()`, `output_path()`, `progress()`, `check_cancel()`), `ctx.tracking()` (false inside
 //!   `tensor::no_grad`: run models with `track: false`), `ctx.function()` (name for messages), `ctx.call(&closure, (a, b))`
 //!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
 //! - A function that Ctrl-C can pause clears the cancel flag if `ctx.interactive()`, so that the person gets the paused thing; a script ends.
-//! - Nested options: `augment: Option<Nested<Augment>> = None`, then `augment.fill("batches: augment")?` fills a serde struct, nested
-//!   structs included, refusing unknown names; an empty `impl Known for Augment` (in `api/known.rs`) tells help and completion
-//!   its names. By hand: [`Options`] and `options.take::<f64>(path, "lr")?` .. `options.finish(path)?`.
 //! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
 pub mod api;
 mod argument;
+mod bind;
 mod catch;
 pub mod check;
 mod compile;
@@ -68,6 +72,7 @@ pub mod definitions;
 pub mod engine;
 mod habits;
 pub mod help;
+mod names;
 pub mod nested;
 pub mod options;
 pub mod pieces;
@@ -83,7 +88,6 @@ pub mod values;
 pub use argument::Argument;
 pub use context::{Call, Context};
 pub use engine::Interpreter;
-pub use options::Options;
 pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
 pub use sizes::{Dims, Pair, Sizes};
@@ -92,8 +96,8 @@ pub use values::{Arg, Reply, ScriptType};
 
 /// What a file in `api/` needs.
 pub mod prelude {
-    pub use super::nested::Nested;
-    pub use super::{Arg, Call, Dims, Iterable, Options, Pair, Reply, ScriptType, Sizes, Table};
+    pub use super::nested::{Nested, Plain};
+    pub use super::{Arg, Call, Dims, Iterable, Pair, Reply, ScriptType, Sizes, Table};
     pub use crate::error::{Error, Result};
     pub use crate::{ensure, entries, fail, shared_options};
     pub use candle_core::Tensor;

@@ -1,122 +1,141 @@
-//! Option maps inside option maps whose names are known: what they fill, and what help and completion say of them.
+//! Structs of options at the border: as a map in the place of an argument, and as arguments of a function; and what help says of the options
+//! inside a map.
 
 use std::marker::PhantomData;
 
-use rhai::{Dynamic, Map};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use rhai::{Dynamic, FnPtr, Map};
 
-use super::options::Options;
-use super::values::Arg;
+use super::options::{given, take};
+use super::table::Param;
+use super::values::{Arg, Shared, Values};
 use crate::error::Result;
+use crate::options::{Field, Inside, OptionSet, OptionValue};
 
-/// A struct that a nested option map fills.
-pub trait Known: Default + Serialize + DeserializeOwned {
-    /// Its options with their defaults, maps inside it as objects. Where an option is absent by default or takes several
-    /// forms, put the map that a person may write there.
-    fn options() -> Value {
-        json(&Self::default())
-    }
-}
-
-/// An option map for a `T`: `augment: Option<Nested<Augment>> = None` declares the names of the options inside as well.
+/// The options of a `T` as a script gave them: `augment: Option<Nested<Augment>> = None` is a map of them, `..settings: Nested<TrainConfig>`
+/// makes them options of the function itself.
 #[derive(Clone)]
 pub struct Nested<T> {
-    map: Options,
+    map: Map,
     fills: PhantomData<T>,
 }
 
 impl<T> Default for Nested<T> {
     fn default() -> Self {
+        Nested::of(Map::new())
+    }
+}
+
+impl<T> Nested<T> {
+    fn of(map: Map) -> Self {
         Nested {
-            map: Options::default(),
+            map,
             fills: PhantomData,
         }
     }
-}
 
-impl<T: Known> Nested<T> {
-    /// The defaults of `T` with the given options put over them; see [`Options::fill`].
-    pub fn fill(self, path: &str) -> Result<T> {
-        self.map.fill(path, &T::default())
+    /// Take one out that only a script can give: a value with a gradient, a handle. `()` counts as not given.
+    pub fn take<A: Arg>(&mut self, path: &str, name: &str) -> Result<Option<A>> {
+        take(&mut self.map, path, name)
     }
 
-    /// The map itself, where some options are to be taken out by hand.
-    pub fn options(self) -> Options {
-        self.map
+    /// The closure that was given as this option.
+    pub fn closure(&self, name: &str) -> Option<FnPtr> {
+        self.map.get(name)?.clone().flatten().try_cast()
     }
 }
 
-impl<T: Known> Arg for Nested<T> {
+impl<T: OptionSet> Nested<T> {
+    /// `base` with the given options put over it; `path` stands in front of messages: `train::finetune: loss`.
+    ///
+    /// # Errors
+    /// A name that is not known at any depth, a value that does not fit.
+    pub fn over(self, path: &str, base: T) -> Result<T> {
+        base.over(&given(&self.map.into()))
+            .map_err(|problem| problem.error(path))
+    }
+
+    /// The defaults with the given options put over them.
+    pub fn read(self, path: &str) -> Result<T> {
+        self.over(path, T::default())
+    }
+}
+
+impl<T: OptionSet> Arg for Nested<T> {
     const TAKES_MAP: bool = true;
     fn kind() -> String {
         "map".into()
     }
     fn wanted() -> String {
-        Options::wanted()
+        Map::wanted()
     }
-    fn options() -> Value {
-        T::options()
+    fn inside() -> Inside {
+        Inside::Map(T::default().fields())
     }
     fn convert(value: &Dynamic) -> Option<Self> {
-        let map = Options::new(value.clone().try_cast::<Map>()?);
-        Some(Nested {
-            map,
-            fills: PhantomData,
-        })
+        value.clone().try_cast::<Map>().map(Nested::of)
+    }
+    fn literal(&self) -> Option<String> {
+        Some("#{}".into())
     }
 }
 
-/// A struct as the JSON of its fields.
-pub fn json<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
-}
-
-/// `base` with these fields put over it.
-pub fn with(mut base: Value, fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    if let Value::Object(all) = &mut base {
-        all.extend(fields.into_iter().map(|(name, value)| (name.to_string(), value)));
+impl<T: OptionSet> Shared for Nested<T> {
+    type Base = T;
+    fn params(base: &T) -> Vec<Param> {
+        base.fields().into_iter().map(Param::from).collect()
     }
-    base
+    fn take(values: &mut Values<'_>) -> Result<Self> {
+        let fields = T::default().fields();
+        Ok(Nested::of(values.those_of(&fields)))
+    }
 }
 
-/// The key of [`or`] for the default; no option is called so.
-const PLAIN: &str = "";
-
-/// A default that is no map, of an option that may also be given as this map.
-pub fn or(default: Value, map: Value) -> Value {
-    with(map, [(PLAIN, default)])
+impl<T: OptionSet> Shared for T {
+    type Base = T;
+    fn params(base: &T) -> Vec<Param> {
+        <Nested<T> as Shared>::params(base)
+    }
+    fn take(values: &mut Values<'_>) -> Result<Self> {
+        let path = values.function().to_string();
+        <Nested<T> as Shared>::take(values)?.read(&path)
+    }
 }
 
-/// The names of the options in a map, with what is inside each.
-pub fn names(options: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    let all = options.as_object().into_iter().flatten();
-    all.map(|(name, inside)| (name.as_str(), inside))
-        .filter(|(name, _)| *name != PLAIN)
+/// An option's type in the place of an argument: `reduction: Plain<Reduction> = Plain(Reduction::Mean)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<T>(pub T);
+
+impl<T: OptionValue> Arg for Plain<T> {
+    fn kind() -> String {
+        T::kind()
+    }
+    fn wanted() -> String {
+        T::wanted()
+    }
+    fn choices() -> Vec<&'static str> {
+        T::choices()
+    }
+    fn inside() -> Inside {
+        T::inside()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        T::read(&given(value)).ok().map(Plain)
+    }
+    fn read(value: Dynamic) -> std::result::Result<Self, crate::options::Problem> {
+        T::read(&given(&value)).map(Plain)
+    }
+    fn literal(&self) -> Option<String> {
+        Some(self.0.literal())
+    }
 }
 
-/// `temperature: 0.07, resize: ()`: the options of a map with their defaults.
-pub fn signature(options: &Value) -> String {
-    let all: Vec<String> = names(options)
-        .map(|(name, inside)| format!("{name}: {}", literal(inside)))
-        .collect();
+/// `temperature: 0.07, resize: ()`: options with their defaults.
+pub fn signature(fields: &[Field]) -> String {
+    let all: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.name, literal(f))).collect();
     all.join(", ")
 }
 
-/// What the map of the option `name` holds; of a list of maps, what each of them holds.
-pub fn inside<'o>(options: &'o Value, name: &str) -> Option<&'o Value> {
-    names(options)
-        .find(|(n, _)| *n == name)
-        .map(|(_, inside)| inside.get(0).unwrap_or(inside))
-}
-
-/// A default as a script writes it: `0.07`, `"all"`, `()`, `#{..}`.
-pub fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "()".into(),
-        Value::Object(fields) => fields.get(PLAIN).map_or("#{..}".into(), literal),
-        Value::Array(items) if items.first().is_some_and(Value::is_object) => "[]".into(),
-        other => other.to_string().replace(',', ", "),
-    }
+/// The default of an option.
+pub fn literal(field: &Field) -> &str {
+    field.default.as_deref().unwrap_or("()")
 }

@@ -3,6 +3,7 @@
 use rhai::Dynamic;
 
 use super::values::Arg;
+use crate::options::Reading;
 
 /// One size for both sides, or `[height, width]`: kernels, strides, paddings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,14 @@ impl Arg for Pair {
             .map(|n| [n, n])
             .or_else(|| <[usize; 2]>::convert(value))
             .map(Pair)
+    }
+    fn literal(&self) -> Option<String> {
+        let [height, width] = self.0;
+        if height == width {
+            height.literal()
+        } else {
+            self.0.literal()
+        }
     }
 }
 
@@ -40,7 +49,7 @@ impl Arg for Sizes {
             .or_else(|| Vec::<usize>::convert(value))
             .map(Sizes)
     }
-    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+    fn read(value: Dynamic) -> Reading<Self> {
         match usize::convert(&value) {
             Some(n) => Ok(Sizes(vec![n])),
             None => Vec::<usize>::read(value).map(Sizes),

@@ -4,11 +4,11 @@ use std::any::TypeId;
 use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult};
-use serde_json::Value;
 
 use super::context::Call;
 use super::values::{ScriptType, Values};
 use crate::error::Result;
+use crate::options::{Field, Inside};
 
 /// How a function is reached from a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,12 @@ pub struct Param {
     pub kind: String,
     /// Whether a map in its place is the value itself rather than the options.
     pub takes_map: bool,
-    /// The names and defaults of the options inside a map in its place.
-    pub options: fn() -> Value,
+    /// The struct that declares it as an option; empty for an argument of this function alone.
+    pub owner: &'static str,
+    /// The names that a string in its place may have, where only some make sense.
+    pub choices: Vec<&'static str>,
+    /// The options inside a map in its place.
+    pub inside: fn() -> Inside,
     /// The text of its default; a parameter without one must be given.
     pub default: Option<String>,
 }
@@ -82,13 +86,40 @@ pub struct Entry {
     pub receiver_type: Option<TypeId>,
 }
 
-impl Param {
-    /// The names that its documentation lists, each as `"name"` in code.
-    pub fn choices(&self) -> Vec<&'static str> {
-        let listed = self.doc.split("`\"").skip(1);
-        listed.filter_map(|rest| Some(rest.split_once("\"`")?.0)).collect()
+impl From<Field> for Param {
+    fn from(field: Field) -> Self {
+        Param {
+            name: field.name,
+            doc: field.doc,
+            kind: field.kind,
+            owner: field.owner,
+            choices: field.choices,
+            inside: field.inside,
+            takes_map: false,
+            default: field.default,
+        }
     }
 }
+
+/// `params` with `more` behind them, but for those that are left out. One that is there already is replaced where it stands by what the function
+/// itself declares; it keeps its text if the function has none.
+pub fn joined(mut params: Vec<Param>, more: Vec<Param>, left_out: &[&str]) -> Vec<Param> {
+    for mut param in more.into_iter().filter(|p| !left_out.contains(&p.name)) {
+        match params.iter_mut().find(|p| p.name == param.name) {
+            Some(there) if !param.owner.is_empty() => debug_assert!(there.owner.is_empty()),
+            Some(there) => {
+                if param.doc.is_empty() {
+                    param.doc = there.doc;
+                }
+                *there = param;
+            }
+            None => params.push(param),
+        }
+    }
+    params
+}
+
+impl Param {}
 
 impl Entry {
     /// `tensor::zeros`, or the bare name.
@@ -168,39 +199,12 @@ impl Param {
         }
     }
 
-    /// A default expression in the words of a script: `None` is `()`, `"f32".into()` is `"f32"`.
-    pub fn default_text(rust: &str) -> String {
-        let mut text = rust.replace('\n', " ");
-        for ending in [".into()", ".to_string()", ".to_vec()", ".to_owned()"] {
-            text = text.trim_end().trim_end_matches(ending).to_string();
-        }
-        let inner = |text: &str, start: &str| {
-            text.strip_prefix(start)
-                .and_then(|t| t.strip_suffix(')'))
-                .map(str::to_string)
-        };
-        if let Some(inner) = inner(&text, "Some(").or_else(|| inner(&text, "String::from(")) {
-            return Self::default_text(&inner);
-        }
-        if let Some(sides) = inner(&text, "Pair(") {
-            let parts: Vec<&str> = sides.trim_matches(['[', ']']).split(", ").collect();
-            return match parts.as_slice() {
-                [height, width] if height == width => (*height).to_string(),
-                _ => sides,
-            };
-        }
-        match text.as_str() {
-            "None" => "()".into(),
-            "String::new()" => "\"\"".into(),
-            "Vec::new()" | "vec![]" => "[]".into(),
-            "Options::default()" | "Nested::default()" => "#{}".into(),
-            "Digits::default()" => "4".into(),
-            "Dynamic::UNIT" | "GivenSchedule::default()" => "()".into(),
-            _ => text
-                .strip_prefix("vec!")
-                .unwrap_or(&text)
-                .trim_start_matches('&')
-                .replace("i64::MAX", "max"),
+    /// What it means, and what can be chosen.
+    pub fn text(&self) -> String {
+        let doc = self.doc.trim();
+        match self.choices.join("\"`, `\"") {
+            names if names.is_empty() => doc.to_string(),
+            names => format!("{doc} One of `\"{names}\"`.").trim_start().to_string(),
         }
     }
 }

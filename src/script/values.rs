@@ -2,14 +2,12 @@
 
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
-use serde_json::Value;
-
+pub use super::bind::Values;
 use super::context::{Call, Context};
-use super::nested;
-use super::options::Options;
+use super::options::given;
 use super::table::Param;
-use crate::error::{Error, Result};
-use crate::fail;
+use crate::error::Result;
+use crate::options::{Given, Inside, Problem, Reading, plural};
 
 /// A Rust type that scripts handle as one value. `Clone` must be cheap (a handle); the value may be shared.
 pub trait ScriptType: Clone + 'static {
@@ -39,15 +37,23 @@ pub trait Arg: Sized {
     fn kind() -> String;
     /// What is wanted, for messages: `a number`, `a tensor`.
     fn wanted() -> String;
-    /// The names and defaults of the options that a map in its place may hold; null where none are known.
-    fn options() -> Value {
-        Value::Null
+    /// The names that a string may have, where only some make sense.
+    fn choices() -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// The options of the map that may stand in its place.
+    fn inside() -> Inside {
+        Inside::Nothing
+    }
+    /// The value as a script writes it, where its type knows how.
+    fn literal(&self) -> Option<String> {
+        None
     }
     /// Convert; `None` if it does not fit.
     fn convert(value: &Dynamic) -> Option<Self>;
     /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
-    fn read(value: Dynamic) -> std::result::Result<Self, String> {
-        Self::convert(&value).ok_or_else(|| format!("must be {}, found {}", Self::wanted(), describe(&value)))
+    fn read(value: Dynamic) -> Reading<Self> {
+        Self::convert(&value).ok_or_else(|| must_be(&Self::wanted(), &value))
     }
 }
 
@@ -59,11 +65,13 @@ pub trait Reply {
     fn reply(self, context: &Context) -> Dynamic;
 }
 
-/// Options that several functions share, made by [`shared_options!`](crate::shared_options).
+/// Options that a function takes with `..name: Type`: a struct of options, or what [`shared_options!`](crate::shared_options) made.
 pub trait Shared: Sized {
+    /// What tells their defaults.
+    type Base: Default;
     /// Their parameters.
-    fn params() -> Vec<Param>;
-    /// Their values, in the same order.
+    fn params(base: &Self::Base) -> Vec<Param>;
+    /// Their values.
     fn take(values: &mut Values<'_>) -> Result<Self>;
 }
 
@@ -72,113 +80,10 @@ pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Re
     body().map(|value| value.reply(call))
 }
 
-/// The arguments of one call in the order of the parameters.
-pub struct Values<'a> {
-    function: &'a str,
-    params: &'a [Param],
-    slots: Vec<Option<Dynamic>>,
-    next: usize,
-}
-
-impl<'a> Values<'a> {
-    /// Sort positional arguments and a final option map into the parameters' slots; `skip` is 1 for methods.
-    pub fn bind(
-        function: &'a str,
-        signature: &dyn Fn() -> String,
-        params: &'a [Param],
-        skip: usize,
-        mut given: Vec<Dynamic>,
-    ) -> Result<Self> {
-        let last = given.len().saturating_sub(1);
-        let mut options: Option<Map> = None;
-        let position_takes_map = |i: usize| params.get(i).is_some_and(|p| p.takes_map && p.default.is_none());
-        if last >= skip && given.len() > skip && given[last].is_map() && !position_takes_map(last) {
-            options = given.pop().and_then(|map| map.try_cast::<Map>());
-        }
-        if given.len() > params.len() {
-            fail!(
-                "{function}: takes {}, {} given; {}",
-                match params.len() - skip.min(params.len()) {
-                    0 => "no arguments".to_string(),
-                    n => format!("at most {}", super::context::count(n, "argument")),
-                },
-                given.len() - skip,
-                signature()
-            );
-        }
-        let mut slots: Vec<Option<Dynamic>> = given.into_iter().map(Some).collect();
-        slots.resize(params.len(), None);
-        for (name, value) in options.unwrap_or_default() {
-            match params.iter().skip(skip).position(|p| p.name == name.as_str()) {
-                Some(i) if slots[i + skip].is_some() => {
-                    fail!("{function}: `{name}` is given twice, by position and as an option")
-                }
-                Some(i) => slots[i + skip] = Some(value),
-                None => return Err(unknown_option(function, &name, &params[skip.min(params.len())..])),
-            }
-        }
-        if let Some(missing) = params
-            .iter()
-            .zip(&slots)
-            .find(|(p, s)| p.default.is_none() && s.is_none())
-        {
-            fail!(
-                "{function}: the argument `{}` is missing; {}",
-                missing.0.name,
-                signature()
-            );
-        }
-        Ok(Values {
-            function,
-            params,
-            slots,
-            next: 0,
-        })
-    }
-
-    /// The next parameter's value, or its default.
-    pub fn take<T: Arg>(&mut self, default: Option<fn() -> T>) -> Result<T> {
-        let index = self.next;
-        self.next += 1;
-        let name = self.params.get(index).map_or("", |p| p.name);
-        match (self.slots.get_mut(index).and_then(Option::take), default) {
-            (Some(value), default) => {
-                let asks_for_default = value.is_unit();
-                match (read::<T>(value.flatten(), default.is_some()), default) {
-                    (Ok(value), _) => Ok(value),
-                    (Err(_), Some(default)) if asks_for_default => Ok(default()),
-                    (Err(problem), None) if asks_for_default => {
-                        fail!("{}: `{name}` {problem}{}", self.function, super::options::absent(name))
-                    }
-                    (Err(problem), _) => fail!("{}: `{name}` {problem}", self.function),
-                }
-            }
-            (None, Some(default)) => Ok(default()),
-            (None, None) => fail!("{}: the argument `{name}` is missing", self.function),
-        }
-    }
-}
-
-/// The error for an option that a function does not take; one that belongs into a map inside the options is told so.
-pub(super) fn unknown_option(function: &str, name: &str, params: &[Param]) -> Error {
-    let inside = |p: &&Param| nested::names(&(p.options)()).any(|(n, _)| n == name);
-    let valid: Vec<&str> = params.iter().map(|p| p.name).collect();
-    match params.iter().find(inside) {
-        Some(map) => {
-            let meant = format!("{}: #{{ {name}: .. }}", map.name);
-            Error::Usage(format!(
-                "{function}: {}",
-                crate::options::unknown_but(name, &valid, Some(meant))
-            ))
-        }
-        None => super::options::unknown(function, name, valid.into_iter()),
-    }
-}
-
 /// [`Arg::read`], for an `option` of finite numbers where those are what the type holds.
-pub(super) fn read<T: Arg>(value: Dynamic, option: bool) -> std::result::Result<T, String> {
+pub(super) fn read<T: Arg>(value: Dynamic, option: bool) -> Reading<T> {
     if option && T::FINITE {
-        finite(&value)?;
+        finite(&value).map_err(Problem::Value)?;
     }
     T::read(value)
 }
@@ -201,43 +106,16 @@ pub(super) fn finite(value: &Dynamic) -> std::result::Result<(), String> {
 
 /// What a value is, for messages: `the string "abc"`, `the number 3`, `Tensor f32 [2, 3]`.
 pub fn describe(value: &Dynamic) -> String {
-    if let Some(t) = value.read_lock::<candle_core::Tensor>() {
-        return t.brief();
+    // not as the list that it stands for, which may be long
+    match basic_type_name(value.type_name()) {
+        "range" => "a range".into(),
+        _ => given(value).to_string(),
     }
-    if value.is_unit() {
-        "()".into()
-    } else if value.is_string() {
-        let text = value.to_string();
-        match text.char_indices().nth(40) {
-            Some((end, _)) => format!("the string \"{}...\"", &text[..end]),
-            None => format!("the string \"{text}\""),
-        }
-    } else if value.is_int() || value.is_float() {
-        format!("the number {value}")
-    } else if value.is_bool() {
-        format!("{value}")
-    } else if let Some(array) = value.read_lock::<Array>() {
-        match array.first() {
-            Some(first) if array.len() == 1 => format!("an array holding {}", describe(first)),
-            Some(first) => format!("an array of {} (first: {})", array.len(), describe(first)),
-            None => "an empty array".into(),
-        }
-    } else if let Some(map) = value.read_lock::<Map>() {
-        let keys: Vec<&str> = map.keys().take(4).map(|k| k.as_str()).collect();
-        match (map.len(), keys.join(", ")) {
-            (0, _) => "an empty map".into(),
-            (1..=4, keys) => format!("a map of {keys}"),
-            (_, keys) => format!("a map of {keys}, .."),
-        }
-    } else if value.is_fnptr() {
-        "a closure".into()
-    } else {
-        // `Table::plain` puts the script's name in place of Rust's
-        match value.type_name() {
-            rust if rust.contains("::") => format!("a {rust}"),
-            other => format!("a {}", basic_type_name(other)),
-        }
-    }
+}
+
+/// A value of the wrong kind.
+fn must_be(wanted: &str, value: &Dynamic) -> Problem {
+    Problem::Value(format!("must be {wanted}, found {}", describe(value)))
 }
 
 /// The script's word for a Rust or Rhai type name; the last part of the path where there is none.
@@ -273,6 +151,11 @@ macro_rules! integers {
             fn kind() -> String { "int".into() }
             fn wanted() -> String { $wanted.into() }
             fn convert(value: &Dynamic) -> Option<Self> { integer(value)?.try_into().ok() }
+            fn literal(&self) -> Option<String> {
+                // the end of whatever is counted
+                let text = self.to_string();
+                Some(if text == i64::MAX.to_string() { "max".into() } else { text })
+            }
         }
         impl Reply for $type {
             fn kind() -> String { "int".into() }
@@ -292,6 +175,9 @@ impl Arg for f64 {
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         value.as_float().ok().or_else(|| value.as_int().ok().map(|i| i as f64))
+    }
+    fn literal(&self) -> Option<String> {
+        Some(format!("{self:?}"))
     }
 }
 
@@ -336,6 +222,9 @@ impl Arg for bool {
     fn convert(value: &Dynamic) -> Option<Self> {
         value.as_bool().ok()
     }
+    fn literal(&self) -> Option<String> {
+        Some(self.to_string())
+    }
 }
 
 impl Reply for bool {
@@ -356,6 +245,9 @@ impl Arg for String {
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         value.clone().into_immutable_string().ok().map(|s| s.to_string())
+    }
+    fn literal(&self) -> Option<String> {
+        Some(format!("{self:?}"))
     }
 }
 
@@ -388,6 +280,16 @@ impl Arg for Dynamic {
     fn convert(value: &Dynamic) -> Option<Self> {
         Some(value.clone())
     }
+    fn literal(&self) -> Option<String> {
+        match given(self) {
+            Given::Nothing => Some("()".into()),
+            Given::Int(i) => i.literal(),
+            Given::Float(f) => f.literal(),
+            Given::Bool(b) => b.literal(),
+            Given::Text(text) => text.literal(),
+            _ => None,
+        }
+    }
 }
 
 impl Reply for Dynamic {
@@ -419,6 +321,9 @@ impl Arg for Map {
     fn convert(value: &Dynamic) -> Option<Self> {
         value.clone().try_cast()
     }
+    fn literal(&self) -> Option<String> {
+        self.is_empty().then(|| "#{}".into())
+    }
 }
 
 impl Reply for Map {
@@ -442,19 +347,6 @@ impl Arg for FnPtr {
     }
 }
 
-impl Arg for Options {
-    const TAKES_MAP: bool = true;
-    fn kind() -> String {
-        "map".into()
-    }
-    fn wanted() -> String {
-        "a map #{ .. }".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.clone().try_cast::<Map>().map(Options::new)
-    }
-}
-
 impl<T: Arg> Arg for Option<T> {
     const TAKES_MAP: bool = T::TAKES_MAP;
     const FINITE: bool = T::FINITE;
@@ -464,8 +356,11 @@ impl<T: Arg> Arg for Option<T> {
     fn wanted() -> String {
         T::wanted()
     }
-    fn options() -> Value {
-        T::options()
+    fn choices() -> Vec<&'static str> {
+        T::choices()
+    }
+    fn inside() -> Inside {
+        T::inside()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         if value.is_unit() {
@@ -474,12 +369,15 @@ impl<T: Arg> Arg for Option<T> {
             T::convert(value).map(Some)
         }
     }
-    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+    fn read(value: Dynamic) -> Reading<Self> {
         if value.is_unit() {
             Ok(None)
         } else {
             T::read(value).map(Some)
         }
+    }
+    fn literal(&self) -> Option<String> {
+        self.as_ref().map_or(Some("()".into()), T::literal)
     }
 }
 
@@ -493,7 +391,7 @@ impl<T: Reply> Reply for Option<T> {
 }
 
 /// The items of an array, or the numbers of a range.
-fn items(value: &Dynamic) -> Option<Array> {
+pub(super) fn items(value: &Dynamic) -> Option<Array> {
     /// A longer range is a mistake, or should have been a tensor.
     const LONGEST: i64 = 1 << 24;
     let numbers = |from: i64, to: i64| -> Option<Array> {
@@ -524,21 +422,27 @@ impl<T: Arg> Arg for Vec<T> {
             format!("an array of {}", plural(&T::wanted()))
         }
     }
-    fn options() -> Value {
-        T::options()
+    fn choices() -> Vec<&'static str> {
+        T::choices()
+    }
+    fn inside() -> Inside {
+        T::inside().listed()
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         items(value)?.iter().map(T::convert).collect()
     }
-    fn read(value: Dynamic) -> std::result::Result<Self, String> {
+    fn read(value: Dynamic) -> Reading<Self> {
         let Some(array) = items(&value) else {
-            return Err(format!("must be {}, found {}", Self::wanted(), describe(&value)));
+            return Err(must_be(&Self::wanted(), &value));
         };
         let item = |(i, item): (usize, &Dynamic)| {
-            T::read(item.clone().flatten())
-                .map_err(|problem| format!("must be {}, but element {i} {problem}", Self::wanted()))
+            T::read(item.clone().flatten()).map_err(|problem| problem.at(i, &Self::wanted()))
         };
         array.iter().enumerate().map(item).collect()
+    }
+    fn literal(&self) -> Option<String> {
+        let items = self.iter().map(T::literal).collect::<Option<Vec<_>>>()?;
+        Some(format!("[{}]", items.join(", ")))
     }
 }
 
@@ -552,6 +456,9 @@ impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         Vec::<T>::convert(value)?.try_into().ok()
+    }
+    fn literal(&self) -> Option<String> {
+        self.to_vec().literal()
     }
 }
 
@@ -583,14 +490,5 @@ impl<T: ScriptType> Reply for T {
     }
     fn reply(self, context: &Context) -> Dynamic {
         Dynamic::from(if context.tracking() { self } else { self.detached() })
-    }
-}
-
-/// `a number` -> `numbers`.
-fn plural(wanted: &str) -> String {
-    let word = wanted.trim_start_matches("an ").trim_start_matches("a ");
-    match word.split_once(' ') {
-        Some((noun, rest)) => format!("{noun}s {rest}"),
-        None => format!("{word}s"),
     }
 }

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::course::Course;
 use super::optimizer::OptimizerConfig;
 use super::schedule::{Schedule, Shape};
+use super::temperature::{PretrainLoss, Temperature};
 use crate::data::{Augment, Distort};
-use crate::ensure;
 use crate::error::{POSITIVE, Result, in_range};
 use crate::loss::PixelContrastOptions;
 use crate::ops::{CrossEntropyOptions, Precision, Reduction};
+use crate::{ensure, options};
 
 /// What a run does, and which parameters it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,30 +35,6 @@ impl Task {
     }
 }
 
-/// How the temperature of the contrastive loss moves; it starts at the loss's own `temperature`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Temperature {
-    /// It stays.
-    Fixed,
-    /// From the start to `to`: `to + (start - to) * factor(step)`.
-    Scheduled {
-        /// The value where the schedule's factor is 0.
-        to: f64,
-        /// The shape between the two.
-        schedule: Schedule,
-    },
-    /// A parameter trained with the others (no weight decay), kept within bounds.
-    Learnable {
-        /// Lower bound.
-        min: f64,
-        /// Upper bound.
-        max: f64,
-    },
-    /// Given by a function of the step that the caller supplies.
-    Function,
-}
-
 /// What is minimised.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,107 +52,85 @@ pub enum Objective {
     Custom,
 }
 
-/// The settings of one run. Unknown names are refused when read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainConfig {
-    /// What the run does.
-    pub task: Task,
-    /// The loss.
-    pub objective: Objective,
-    /// How many steps; with `epochs` instead it is filled in when the run is made.
-    pub steps: Option<usize>,
-    /// How often the data set is gone through.
-    pub epochs: Option<usize>,
-    /// Images per step.
-    pub batch_size: usize,
-    /// The optimiser; its learning rate is multiplied by the schedule's factor.
-    pub optimizer: OptimizerConfig,
-    /// The learning rate's course.
-    pub schedule: Schedule,
-    /// Largest Euclidean norm of all gradients together; longer ones are shortened.
-    pub clip: Option<f64>,
-    /// Random scale, crop and flip of image and labels.
-    pub augment: Option<Augment>,
-    /// Colour distortion of the second view.
-    pub distort: Option<Distort>,
-    /// Colour distortions of further views.
-    #[serde(default)]
-    pub views: Vec<Distort>,
-    /// Order of the images, augmentation, dropout and sampling follow from it.
-    pub seed: u64,
-    /// What the factors of the convolutions of a training step are rounded to. Evaluation is always in f32.
-    #[serde(default)]
-    pub precision: Precision,
-    /// Accumulation, an averaged network, the best network, further sources.
-    #[serde(default)]
-    pub course: Course,
-    /// Evaluate on the validation set every so many steps (and at the end); only at the end if not given.
-    pub eval_every: Option<usize>,
-    /// Write `last.safetensors` every so many steps (and at the end, at a pause, at a failure). With 0 a run that ends well
-    /// writes none.
-    pub checkpoint_every: Option<usize>,
-    /// Write `last.safetensors` also after so many minutes without; 0 leaves it to `checkpoint_every`. Where that is 0 this does not count.
-    #[serde(default = "ten")]
-    pub checkpoint_minutes: f64,
-}
-
-/// Minutes of work that a sudden end may cost, if nothing else was asked for.
-fn ten() -> f64 {
-    10.0
+options! {
+    /// The settings of one run. Unknown names are refused when read.
+    pub struct TrainConfig {
+        /// A second view of each image with other colours; a pretraining of two views has that of SimCLR if none is given.
+        distort: Option<Distort> = None,
+        /// Deliver `batch.views` too, a colour version of the same crop for each of these maps.
+        views: Vec<Distort> = Vec::new(),
+        /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
+        eval_every: Option<usize> = None,
+        /// How many steps (or give `epochs`).
+        steps: Option<usize> = None,
+        /// How often to go through the data.
+        epochs: Option<usize> = None,
+        /// Images per step.
+        batch_size: usize = 8,
+        /// The optimiser; its learning rate is multiplied by the schedule's factor.
+        optimizer: OptimizerConfig = OptimizerConfig::default(),
+        /// The learning rate's course: `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step
+        /// to factor.
+        schedule: Schedule = Schedule::new(Shape::Poly) => "()",
+        /// Largest Euclidean norm of all gradients together; longer ones are shortened.
+        clip: Option<f64> = None,
+        /// Random scale, crop and flip of image and labels.
+        augment: Option<Augment> = None,
+        /// Accumulation, an averaged network, the best network, further sources.
+        course: Course = Course::default(),
+        /// Seed of everything random in the run; the session's if absent.
+        seed: u64 = 0 => "()",
+        /// `"bf16"`: the factors of convolutions rounded to bfloat16, all else (parameters, sums, statistics, losses, evaluation) in f32.
+        precision: Precision = Precision::F32,
+        /// Write `last.safetensors` every so many steps and at the end; only at the end if absent; never, pauses and failures
+        /// apart, if 0.
+        checkpoint_every: Option<usize> = None,
+        /// Write it also after so many minutes without, against a sudden end; 0 leaves it to `checkpoint_every`. Where that is 0 this does not
+        /// count.
+        checkpoint_minutes: f64 = 10.0,
+    }
+    beside {
+        /// What the run does.
+        task: Task = Task::Fit,
+        /// The loss.
+        objective: Objective = Objective::Custom,
+    }
 }
 
 impl TrainConfig {
     /// Contrastive pretraining. SGD with learning rate 0.03 (MoCo's), momentum 0.9, weight decay 4e-5 (DeepLab's), cosine with
     /// a warm-up of 30 steps; the second view, where the variant's method has one, is distorted as in SimCLR. Not the settings of
     /// the method's paper.
-    pub fn pretrain(options: PixelContrastOptions) -> Self {
-        let distort = options.variant.is_of_two_views().then(Distort::default);
-        let objective = Objective::PixelContrast {
-            options: Box::new(options),
-            temperature: Temperature::Fixed,
-        };
+    pub fn pretrain(loss: impl Into<PretrainLoss>) -> Self {
+        let PretrainLoss { options, temperature } = loss.into();
         TrainConfig {
-            distort,
+            task: Task::Pretrain,
+            distort: options.variant.is_of_two_views().then(Distort::default),
+            objective: Objective::PixelContrast {
+                options: Box::new(options),
+                temperature,
+            },
             schedule: Schedule {
                 warmup: 30,
                 ..Schedule::new(Shape::Cosine)
             },
-            ..Self::with(Task::Pretrain, objective)
+            ..TrainConfig::default()
         }
     }
 
     /// Supervised training with cross-entropy. SGD with learning rate 0.01, momentum 0.9, weight decay 4e-5, poly 0.9 (DeepLab's;
     /// a network that starts from random numbers bears 0.05).
     pub fn finetune(options: CrossEntropyOptions) -> Self {
-        Self::with(Task::Finetune, Objective::CrossEntropy(options))
+        TrainConfig {
+            task: Task::Finetune,
+            objective: Objective::CrossEntropy(options),
+            ..TrainConfig::default()
+        }
     }
 
     /// A loss of the caller's, otherwise as [`TrainConfig::finetune`].
     pub fn fit() -> Self {
-        Self::with(Task::Fit, Objective::Custom)
-    }
-
-    fn with(task: Task, objective: Objective) -> Self {
-        TrainConfig {
-            task,
-            objective,
-            steps: None,
-            epochs: None,
-            batch_size: 8,
-            optimizer: OptimizerConfig::default(),
-            schedule: Schedule::new(Shape::Poly),
-            clip: None,
-            augment: None,
-            distort: None,
-            views: Vec::new(),
-            seed: 0,
-            precision: Precision::F32,
-            course: Course::default(),
-            eval_every: None,
-            checkpoint_every: None,
-            checkpoint_minutes: ten(),
-        }
+        TrainConfig::default()
     }
 
     /// Fill in what was left open for a data set that has `batches` batches per epoch, and refuse what cannot be.
@@ -205,7 +160,7 @@ impl TrainConfig {
         match &self.objective {
             Objective::PixelContrast { options, temperature } => {
                 options.check()?;
-                check_temperature(options.temperature, temperature)?;
+                temperature.check(options.temperature)?;
             }
             Objective::CrossEntropy(options) => {
                 options.check(&format!("{name}: loss"), None)?;
@@ -227,27 +182,5 @@ impl TrainConfig {
             optimizer,
             ..self.clone()
         })
-    }
-}
-
-/// Refuse temperatures that are not above 0.
-fn check_temperature(start: f64, temperature: &Temperature) -> Result<()> {
-    let positive = |what: &str, value: f64| in_range("pretrain", what, value, POSITIVE);
-    positive("temperature", start)?;
-    match temperature {
-        Temperature::Scheduled { to, schedule } => {
-            positive("temperature: to", *to)?;
-            schedule.check()
-        }
-        Temperature::Learnable { min, max } => {
-            positive("temperature: min", *min)?;
-            positive("temperature: max", *max)?;
-            ensure!(
-                *min <= start && start <= *max,
-                "pretrain: the temperature starts at {start}, outside its bounds {min} to {max}"
-            );
-            Ok(())
-        }
-        Temperature::Fixed | Temperature::Function => Ok(()),
     }
 }

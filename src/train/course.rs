@@ -12,62 +12,61 @@ use super::run::{DataIdentity, Run};
 use crate::data::{Batch, BatchOptions, Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::{LoadOptions, Segmenter};
-use crate::{ensure, fail};
+use crate::options::Handle;
+use crate::{choices, ensure, fail, options};
 
-/// Which network a run keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// The last one.
-    #[default]
-    Last,
-    /// A copy of the one with the best val mIoU as well.
-    Best,
+choices! {
+    /// Which network a run keeps.
+    pub enum Keep {
+        /// The last one.
+        Last = "last",
+        /// A copy of the one with the best val mIoU as well.
+        Best = "best",
+    }
 }
 
-impl Keep {
-    /// The names in scripts.
-    pub const CHOICES: [(&'static str, Keep); 2] = [("last", Keep::Last), ("best", Keep::Best)];
+options! {
+    /// How a run goes beside its steps.
+    #[derive(PartialEq)]
+    pub struct Course {
+        /// Batches whose gradients are averaged for one update; a step is an update.
+        accumulate: usize = 1,
+        /// Keep an average of the network, `average = ema average + (1 - ema) network` after each update: `run.ema`, evaluated beside.
+        /// `#{ decay: 0.99, warm_up: true, model: teacher }` lets the decay begin small, and puts the average into a network made by
+        /// `copy()`, so that the loss can ask it.
+        ema: Option<f64> = None,
+        /// Multiply the learning rate by this for each stage from the heads to the images.
+        layer_decay: Option<f64> = None,
+        /// `"best"`: `run.best` is a copy of the network with the best val mIoU.
+        keep: Keep = Keep::Last,
+        /// Stop after so many evaluations without a better val mIoU.
+        patience: Option<usize> = None,
+        /// Batch norm uses its running statistics and leaves them as they are.
+        frozen_norm: bool = false,
+        /// Compute the maps of a frozen encoder (`frozen: true`) once per image, without `augment`: kept in memory up to a quarter of what
+        /// is left, then in files in the run's folder until the run ends.
+        cache_features: bool = false,
+    }
+    beside {
+        /// Whether the decay of `ema` begins small, so that the average does not remember the first numbers: after so many updates at most
+        /// `1 - 1 / (updates + 1)`.
+        ema_warm_up: bool = false,
+        /// Images per step of the sources after the first.
+        more_batch_sizes: Vec<usize> = Vec::new(),
+    }
+    flat
 }
 
-/// How a run goes beside its steps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Course {
-    /// Batches whose gradients are averaged for one update.
-    pub accumulate: usize,
-    /// Decay of an average of the network, `average = decay average + (1 - decay) network` after every update.
-    pub ema: Option<f64>,
-    /// Whether the decay begins small, so that the average does not remember the first numbers: after so many updates at most
-    /// `1 - 1 / (updates + 1)`.
-    pub ema_warm_up: bool,
-    /// The learning rate falls by this factor from each stage of the network to the one before it.
-    pub layer_decay: Option<f64>,
-    /// Which network is kept.
-    pub keep: Keep,
-    /// Stop after so many evaluations without a better val mIoU.
-    pub patience: Option<usize>,
-    /// Batch norm uses its running statistics and leaves them as they are.
-    pub frozen_norm: bool,
-    /// The maps of a frozen encoder are computed once per image.
-    pub cache_features: bool,
-    /// Images per step of the sources after the first.
-    pub more_batch_sizes: Vec<usize>,
-}
-
-impl Default for Course {
-    fn default() -> Self {
-        Course {
-            accumulate: 1,
-            ema: None,
-            ema_warm_up: false,
-            layer_decay: None,
-            keep: Keep::Last,
-            patience: None,
-            frozen_norm: false,
-            cache_features: false,
-            more_batch_sizes: Vec::new(),
-        }
+options! {
+    /// How a run averages its network, where more than the decay is to be said.
+    #[derive(PartialEq)]
+    pub struct AverageOptions {
+        /// The decay; it must be given.
+        decay: Option<f64> = None,
+        /// Whether the decay begins small.
+        warm_up: bool = false,
+        /// A network made by `copy()` that the average is put into.
+        model: Handle = Handle,
     }
 }
 

@@ -7,36 +7,27 @@ use rayon::prelude::*;
 
 use super::{predict, run};
 use crate::data::{self, Dataset, Histogram, IGNORED, Sample};
-use crate::ensure;
 use crate::error::Result;
 use crate::metrics::{Confusion, Protocol, Score};
 use crate::nn::Segmenter;
 use crate::ops::PairCounts;
 use crate::ops::kernel::cuda::upload;
 use crate::session::Session;
+use crate::{ensure, options};
 
-/// How predictions are made. The default is one pass over the whole image at its own size.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EvalOptions {
-    /// The image is resized by each of these factors; class probabilities are averaged.
-    pub scales: Vec<f64>,
-    /// Average with the prediction for the mirrored image.
-    pub flip: bool,
-    /// Height and width of a window that slides over the image by two thirds of its size; logits are averaged where windows
-    /// overlap.
-    pub window: Option<[usize; 2]>,
-    /// Images per pass (images of different sizes do not share a pass).
-    pub batch_size: usize,
-}
-
-impl Default for EvalOptions {
-    fn default() -> Self {
-        EvalOptions {
-            scales: vec![1.0],
-            flip: false,
-            window: None,
-            batch_size: 8,
-        }
+options! {
+    /// How predictions are made. The default is one pass over the whole image at its own size.
+    #[derive(PartialEq)]
+    pub struct EvalOptions {
+        /// The image is resized by each of these; class probabilities are averaged.
+        scales: Vec<f64> = vec![1.0],
+        /// Average with the prediction for the mirror image.
+        flip: bool = false,
+        /// Height and width of a window that slides over the image by two thirds of its size, where logits are averaged; the whole image at
+        /// once if absent.
+        window: Option<[usize; 2]> = None,
+        /// Images per pass (images of different sizes do not share a pass).
+        batch_size: usize = 8,
     }
 }
 

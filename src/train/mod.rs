@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `config` | [`TrainConfig`]: everything that determines a run except model and data |
-//! | `optimizer`, `schedule` | SGD and AdamW with groups and state; the learning rate's course |
+//! | `optimizer`, `schedule`, `temperature` | SGD and AdamW with groups and state; the courses of the learning rate and of the temperature |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
 //! | `fit`, `step`, `objective` | the loop; one step of it; the losses of the two built-in tasks |
@@ -39,12 +39,14 @@ mod predict;
 pub mod run;
 pub mod schedule;
 mod step;
+pub mod temperature;
 
-pub use config::{Objective, Task, Temperature, TrainConfig};
-pub use course::{Course, Keep};
+pub use config::{Objective, Task, TrainConfig};
+pub use course::{AverageOptions, Course, Keep};
 pub use evaluate::EvalOptions;
 pub use event::{Event, Flow, Hooks, LossValue, Moment};
 pub use history::History;
-pub use optimizer::{Group, Optimizer, OptimizerConfig, Rule};
+pub use optimizer::{Group, Groups, Optimizer, OptimizerConfig, Rule};
 pub use run::{Change, Run, Status};
 pub use schedule::{Schedule, Shape};
+pub use temperature::{MovingTemperature, PretrainLoss, Temperature};

@@ -8,18 +8,20 @@ use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::config::{Objective, Task, Temperature, TrainConfig};
+use super::config::{Objective, Task, TrainConfig};
 use super::course::{self, Beside};
 use super::event::Hooks;
 use super::folder::{self, Sitting};
 use super::history::History;
 use super::optimizer::{Group, Optimizer};
+use super::temperature::Temperature;
 use super::{capacity, checkpoint, evaluate, features, fit};
 use crate::data::{BatchOptions, Dataset};
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::{Memory, MemoryOptions};
 use crate::nn::{Parent, Segmenter};
+use crate::options::{Given, OptionSet};
 use crate::session::{Place, Session};
 
 /// Name of the learnable temperature among the parameters.
@@ -231,67 +233,58 @@ impl Run {
     /// Change a setting from the next step on: `lr`, `momentum`, `weight_decay`, `temperature`, `steps`, `clip`, `eval_every`,
     /// `checkpoint_every`, `checkpoint_minutes`. `lr` is the base rate that the schedule's factor scales. The change is recorded with its step in `config.json` and in the checkpoint.
     pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+        const CHANGEABLE: [&str; 9] = [
+            "lr",
+            "momentum",
+            "weight_decay",
+            "temperature",
+            "steps",
+            "clip",
+            "eval_every",
+            "checkpoint_every",
+            "checkpoint_minutes",
+        ];
+        if !CHANGEABLE.contains(&name) {
+            let hint = crate::error::nearest(name, CHANGEABLE)
+                .map(|n| format!("; did you mean {n}?"))
+                .unwrap_or_default();
+            crate::fail!(
+                "set: {name} cannot be changed while training; what can: {}{hint}",
+                CHANGEABLE.join(", ")
+            )
+        }
         let mut config = self.config.clone();
-        let number = || -> Result<f64> {
-            match value.as_f64() {
-                Some(v) => Ok(v),
-                None => crate::fail!("set: {name} must be a number, found {value}"),
-            }
-        };
-        let count = || -> Result<usize> {
-            match value.as_u64() {
-                Some(v) => Ok(v as usize),
-                None => crate::fail!("set: {name} must be an integer >= 0, found {value}"),
-            }
-        };
-        match name {
-            "lr" => config.optimizer.lr = Some(number()?),
-            "momentum" => config.optimizer.momentum = Some(number()?),
-            "weight_decay" => config.optimizer.weight_decay = Some(number()?),
-            "clip" => config.clip = if value.is_null() { None } else { Some(number()?) },
-            "eval_every" => config.eval_every = if value.is_null() { None } else { Some(count()?) },
-            "checkpoint_every" => config.checkpoint_every = if value.is_null() { None } else { Some(count()?) },
-            "checkpoint_minutes" => config.checkpoint_minutes = number()?,
-            "steps" => {
-                let steps = count()?;
-                ensure!(
-                    steps >= self.step,
-                    "set: steps is {steps}, but {} are already made",
-                    self.step
-                );
-                config.steps = Some(steps);
-            }
-            "temperature" => match &mut config.objective {
+        let given = Given::from(value);
+        let put = match (name, &mut config.objective) {
+            ("lr" | "momentum" | "weight_decay", _) => config.optimizer.put(name, &given),
+            (
+                "temperature",
                 Objective::PixelContrast {
                     options,
                     temperature: Temperature::Fixed,
-                } => options.temperature = number()?,
-                Objective::PixelContrast { .. } => {
-                    crate::fail!("set: the temperature of this run moves by itself; only a fixed one can be set")
-                }
-                _ => crate::fail!("set: {} has no temperature", self.config.task.name()),
-            },
-            other => {
-                const KNOWN: [&str; 9] = [
-                    "lr",
-                    "momentum",
-                    "weight_decay",
-                    "temperature",
-                    "steps",
-                    "clip",
-                    "eval_every",
-                    "checkpoint_every",
-                    "checkpoint_minutes",
-                ];
-                let hint = crate::error::nearest(other, KNOWN)
-                    .map(|n| format!("; did you mean {n}?"))
-                    .unwrap_or_default();
-                crate::fail!(
-                    "set: {other} cannot be changed while training; what can: {}{hint}",
-                    KNOWN.join(", ")
-                )
+                },
+            ) => options.put(name, &given),
+            ("temperature", Objective::PixelContrast { .. }) => {
+                crate::fail!("set: the temperature of this run moves by itself; only a fixed one can be set")
+            }
+            ("temperature", _) => crate::fail!("set: {} has no temperature", self.config.task.name()),
+            _ => config.put(name, &given),
+        };
+        put.map_err(|problem| problem.error("set"))?;
+        if value.is_null() {
+            match name {
+                "clip" => config.clip = None,
+                "eval_every" => config.eval_every = None,
+                "checkpoint_every" => config.checkpoint_every = None,
+                _ => crate::fail!("set: `{name}` must be a number, found ()"),
             }
         }
+        ensure!(
+            config.steps >= Some(self.step),
+            "set: steps is {}, but {} are already made",
+            config.steps.unwrap_or(0),
+            self.step
+        );
         let config = config.resolved(1)?;
         self.optimizer.set_config(&config.optimizer)?;
         self.config = config;
@@ -453,8 +446,8 @@ pub(super) fn optimizer(model: &Segmenter, config: &TrainConfig) -> Result<(Opti
         let var = Var::from_tensor(&start)?;
         parameters.push((TEMPERATURE.to_string(), var.clone()));
         temperature = Some(var);
-        if !settings.groups.iter().any(|g| g.prefix == TEMPERATURE) {
-            settings.groups.push(Group {
+        if !settings.groups.0.iter().any(|g| g.prefix == TEMPERATURE) {
+            settings.groups.0.push(Group {
                 prefix: TEMPERATURE.into(),
                 lr: 1.0,
                 weight_decay: Some(0.0),

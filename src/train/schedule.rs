@@ -1,60 +1,64 @@
 //! The factor on the learning rate (or on any other number) at each step.
 
-use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::ensure;
 use crate::error::{POSITIVE, Result, in_range};
+use crate::options::{Given, OptionValue, Problem, Reading};
+use crate::{choices, ensure, options};
 
-/// The shape of a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    /// 1 throughout.
-    Constant,
-    /// `(1 - step / steps) ^ power` (DeepLab's).
-    Poly,
-    /// `(1 + cos(pi step / steps)) / 2`.
-    Cosine,
-    /// `gamma ^ floor(step / every)`.
-    Step,
-    /// Given by a function of the step that the caller supplies.
-    Function,
+choices! {
+    /// The shape of a schedule.
+    pub enum Shape {
+        /// 1 throughout.
+        Constant = "constant",
+        /// `(1 - step / steps) ^ power` (DeepLab's).
+        Poly = "poly",
+        /// `(1 + cos(pi step / steps)) / 2`.
+        Cosine = "cosine",
+        /// `gamma ^ floor(step / every)`.
+        Step = "step",
+    }
+    beside {
+        /// Given by a function of the step that the caller supplies.
+        Function = "function",
+    }
 }
 
-impl Shape {
-    /// The names a script may use, with their shapes.
-    pub const NAMES: [(&'static str, Shape); 4] = [
-        ("constant", Shape::Constant),
-        ("poly", Shape::Poly),
-        ("cosine", Shape::Cosine),
-        ("step", Shape::Step),
-    ];
-}
-
-/// A schedule: its shape, and a linear warm-up that multiplies it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Schedule {
-    /// The shape.
-    pub name: Shape,
-    /// Exponent of `poly`.
-    pub power: f64,
-    /// Factor of `step` at each drop.
-    pub gamma: f64,
-    /// Steps between two drops of `step` (`None`: a third of all steps).
-    pub every: Option<usize>,
-    /// The factor is multiplied by `min(1, (step + 1) / warmup)`; 0 for none.
-    pub warmup: usize,
+options! {
+    /// A schedule: its shape, and a linear warm-up that multiplies it.
+    #[derive(PartialEq)]
+    pub struct Schedule {
+        /// The shape.
+        name: Shape = Shape::Poly,
+        /// Exponent of poly.
+        power: f64 = 0.9,
+        /// Factor of step at each drop.
+        gamma: f64 = 0.1,
+        /// Steps between two drops of step; a third of all if absent.
+        every: Option<usize> = None,
+        /// Steps of linear warm-up: the factor is multiplied by `min(1, (step + 1) / warmup)`.
+        warmup: usize = 0,
+    }
+    or "string, map or closure", "a name, a map or a closure", Schedule::form
 }
 
 impl Schedule {
-    /// A schedule of this shape with the usual constants: power 0.9, gamma 0.1, no warm-up.
+    /// A schedule of this shape with the usual constants.
     pub fn new(name: Shape) -> Self {
         Schedule {
             name,
-            power: 0.9,
-            gamma: 0.1,
-            every: None,
-            warmup: 0,
+            ..Schedule::default()
+        }
+    }
+
+    /// A name, or a function of the step; a map must name the shape.
+    fn form(given: &Given) -> Option<Reading<Self>> {
+        match given {
+            Given::Text(_) => Some(Shape::read(given).map(Schedule::new)),
+            Given::Function => Some(Ok(Schedule::new(Shape::Function))),
+            Given::Map(map) if !map.iter().any(|(name, _)| name == "name") => {
+                let text = "`name` is missing, such as #{ name: \"poly\", power: 0.9, warmup: 30 }";
+                Some(Err(Problem::Inside(String::new(), text.into())))
+            }
+            _ => None,
         }
     }
 
@@ -87,71 +91,65 @@ impl Schedule {
     }
 }
 
-/// Written as a name, `"poly"`, or with its constants, `{ name: "poly", power: 0.9, warmup: 30 }`.
-impl<'de> Deserialize<'de> for Schedule {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Full {
-            name: Shape,
-            power: Option<f64>,
-            gamma: Option<f64>,
-            every: Option<usize>,
-            warmup: Option<usize>,
-        }
-        // Not an untagged enum: it would swallow the message that names the unknown option.
-        let value = serde_json::Value::deserialize(d)?;
-        if value.is_string() {
-            return serde_json::from_value(value)
-                .map(Schedule::new)
-                .map_err(serde::de::Error::custom);
-        }
-        let full: Full = serde_json::from_value(value).map_err(serde::de::Error::custom)?;
-        let plain = Schedule::new(full.name);
-        Ok(Schedule {
-            name: full.name,
-            power: full.power.unwrap_or(plain.power),
-            gamma: full.gamma.unwrap_or(plain.gamma),
-            every: full.every,
-            warmup: full.warmup.unwrap_or(plain.warmup),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> serde_json::Result<Schedule> {
-        serde_json::from_str(text)
+    fn named(name: Shape) -> Schedule {
+        Schedule::new(name)
     }
 
     #[test]
     fn factors_at_hand_made_places() {
-        let factor = |text: &str, step| parse(text).unwrap().factor(step, 400);
-        assert_eq!(factor("\"constant\"", 399), 1.0);
-        assert_eq!(factor("\"poly\"", 0), 1.0);
-        assert!((factor("\"poly\"", 200) - 0.5f64.powf(0.9)).abs() < 1e-15);
-        assert_eq!(factor("\"poly\"", 400), 0.0);
-        assert!((factor("\"cosine\"", 200) - 0.5).abs() < 1e-15);
-        assert!((factor(r#"{"name": "step", "every": 100}"#, 250) - 0.01).abs() < 1e-15);
-        assert_eq!(factor(r#"{"name": "constant", "warmup": 10}"#, 4), 0.5);
-    }
-
-    #[test]
-    fn unknown_names_are_refused_by_name() {
-        assert!(parse("\"pol\"").unwrap_err().to_string().contains("`pol`"));
+        let factor = |schedule: Schedule, step| schedule.factor(step, 400);
+        assert_eq!(factor(named(Shape::Constant), 399), 1.0);
+        assert_eq!(factor(named(Shape::Poly), 0), 1.0);
+        assert!((factor(named(Shape::Poly), 200) - 0.5f64.powf(0.9)).abs() < 1e-15);
+        assert_eq!(factor(named(Shape::Poly), 400), 0.0);
+        assert!((factor(named(Shape::Cosine), 200) - 0.5).abs() < 1e-15);
+        let every = Some(100);
         assert!(
-            parse(r#"{"name": "poly", "pwer": 2}"#)
-                .unwrap_err()
-                .to_string()
-                .contains("`pwer`")
+            (factor(
+                Schedule {
+                    every,
+                    ..named(Shape::Step)
+                },
+                250
+            ) - 0.01)
+                .abs()
+                < 1e-15
+        );
+        assert_eq!(
+            factor(
+                Schedule {
+                    warmup: 10,
+                    ..named(Shape::Constant)
+                },
+                4
+            ),
+            0.5
         );
     }
 
     #[test]
-    fn the_record_reads_back() {
-        let schedule = parse(r#"{"name": "step", "every": 7, "warmup": 3}"#).unwrap();
-        assert_eq!(parse(&serde_json::to_string(&schedule).unwrap()).unwrap(), schedule);
+    fn a_script_gives_a_name_a_map_or_a_function() {
+        let text = |t: &str| Given::Text(t.into());
+        let map = |pairs: &[(&str, Given)]| Given::Map(pairs.iter().map(|(n, v)| (n.to_string(), v.clone())).collect());
+        assert_eq!(Schedule::read(&text("step")).unwrap(), named(Shape::Step));
+        assert_eq!(Schedule::read(&Given::Function).unwrap().name, Shape::Function);
+        let given = map(&[("name", text("step")), ("every", Given::Int(7))]);
+        let expected = Schedule {
+            every: Some(7),
+            ..named(Shape::Step)
+        };
+        assert_eq!(Schedule::read(&given).unwrap(), expected);
+        let record = serde_json::to_string(&expected).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&record).unwrap(), expected);
+        let error = |given: &Given| Schedule::read(given).unwrap_err().of("schedule").error("f").to_string();
+        assert!(error(&text("pol")).contains("did you mean \"poly\""));
+        assert!(error(&text("function")).contains("not known"));
+        assert!(error(&map(&[("power", Given::Int(1))])).contains("`name` is missing"));
+        assert!(error(&map(&[("name", text("poly")), ("pwer", Given::Int(2))])).contains("did you mean `power`"));
+        assert!(error(&Given::Int(3)).contains("must be a name, a map or a closure, found the number 3"));
     }
 }

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
 use super::buffers::Buffers;
-use super::config::{Objective, Temperature};
+use super::config::Objective;
 use super::course;
 use super::event::{Flow, Hooks, Moment};
 use super::failure::not_finite;
@@ -16,6 +16,7 @@ use super::ledger::{self, Facts, Ledger, Number, Row};
 use super::objective;
 use super::run::{self, Run};
 use super::schedule::Shape;
+use super::temperature::Temperature;
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::ops::{Precision, add_gradients};

@@ -22,9 +22,9 @@ use rayon::prelude::*;
 
 pub use self::loader::{Loader, Origin, Shared};
 use super::{Sample, Source};
-use crate::ensure;
 use crate::error::Result;
 use crate::session::digest::sha256;
+use crate::{choices, ensure};
 
 /// A list of samples with its classes; cloning and making views is cheap. Loaded samples stay in memory up to the source's
 /// budget ([`Source::cache_bytes`]), so that a small set is decoded once.
@@ -53,13 +53,14 @@ pub struct Splits {
     pub test: Option<Dataset>,
 }
 
-/// What to do with something that has no counterpart: a line of a list without image, an image without label map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// Refuse all, naming the first.
-    Refuse,
-    /// Leave it out.
-    Skip,
+choices! {
+    /// What to do with something that has no counterpart: a line of a list without image, an image without label map.
+    pub enum Missing {
+        /// Refuse all, naming the first.
+        Refuse = "error",
+        /// Leave it out.
+        Skip = "skip",
+    }
 }
 
 impl Dataset {

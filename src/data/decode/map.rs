@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::IGNORED;
 use crate::ensure;
 use crate::error::{Error, Result};
+use crate::options::{Given, OptionValue, Reading, wrong};
 
 /// What a person says of the values in their label files, where these are not the class numbers themselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelRule {
     /// These values mean these classes ([`IGNORED`]: none); other values must not occur.
     Values(Vec<(u16, u8)>),
@@ -18,7 +21,53 @@ pub enum LabelRule {
     Shift,
 }
 
+impl OptionValue for LabelRule {
+    fn kind() -> String {
+        "map, array or string".into()
+    }
+    fn wanted() -> String {
+        "#{ \"value\": class, .. } (a colour: \"red,green,blue\"), [[red, green, blue], ..] or \"shift\"".into()
+    }
+    fn read(given: &Given) -> Reading<Self> {
+        let rule = match given {
+            Given::Map(map) if !map.is_empty() => Self::of_map(map),
+            Given::List(colours) if !colours.is_empty() => {
+                let numbered = (0..=u8::MAX).zip(colours);
+                let read = numbered.map(|(class, colour)| Some((<[u8; 3]>::read(colour).ok()?, class)));
+                let all = colours.len() <= usize::from(u8::MAX) + 1;
+                read.collect::<Option<_>>().filter(|_| all).map(LabelRule::Colours)
+            }
+            Given::Text(name) if name == "shift" => Some(LabelRule::Shift),
+            _ => None,
+        };
+        rule.ok_or_else(|| wrong(&Self::wanted(), given))
+    }
+    fn literal(&self) -> String {
+        match self {
+            LabelRule::Shift => "\"shift\"".into(),
+            LabelRule::Values(_) | LabelRule::Colours(_) => "#{}".into(),
+        }
+    }
+}
+
 impl LabelRule {
+    /// All keys values, or all colours.
+    fn of_map(map: &[(String, Given)]) -> Option<Self> {
+        let class = |given: &Given| u8::read(given).ok();
+        let colour = |key: &str| -> Option<[u8; 3]> {
+            let parts: Option<Vec<u8>> = key.split(',').map(|part| part.trim().parse().ok()).collect();
+            parts?.try_into().ok()
+        };
+        if map.iter().any(|(key, _)| key.contains(',')) {
+            let pairs = map.iter().map(|(key, given)| Some((colour(key)?, class(given)?)));
+            return Some(LabelRule::Colours(pairs.collect::<Option<_>>()?));
+        }
+        let pairs = map
+            .iter()
+            .map(|(key, given)| Some((key.trim().parse().ok()?, class(given)?)));
+        Some(LabelRule::Values(pairs.collect::<Option<_>>()?))
+    }
+
     /// The number of classes that the rule names.
     pub fn classes(&self) -> Option<usize> {
         let largest = |all: &mut dyn Iterator<Item = u8>| all.filter(|c| *c != IGNORED).max();

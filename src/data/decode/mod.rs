@@ -15,6 +15,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
+use crate::choices;
 use crate::error::{Error, Result};
 use crate::session::Place;
 
@@ -27,14 +28,14 @@ pub const IMAGE_KINDS: &str = "PNG, JPEG, TIFF, WebP or BMP";
 /// The largest file that is read as an image or a label map.
 const LARGEST: u64 = 512 << 20;
 
-/// What to do with an image whose EXIF data say that it is to be turned or mirrored when shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Exif {
-    /// Turn it, as OpenCV and every viewer do.
-    #[default]
-    Apply,
-    /// Refuse the file by name.
-    Refuse,
+choices! {
+    /// What to do with an image whose EXIF data say that it is to be turned or mirrored when shown.
+    pub enum Exif {
+        /// Turn it, as OpenCV and every viewer do.
+        Apply = "apply",
+        /// Refuse the file by name.
+        Refuse = "refuse",
+    }
 }
 
 /// An image in memory.

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use self::canvas::{Canvas, hash_bits, noise};
 use self::street::Street;
 use super::{Dataset, IGNORED, Sample, Source, Splits, classes};
-use crate::ensure;
 use crate::error::Result;
 use crate::random::Random;
+use crate::{ensure, options};
 
 /// The labels of the nine classes.
 mod class {
@@ -38,31 +38,20 @@ mod class {
 /// The stream of random numbers that scenes are drawn from.
 const SCENES: u64 = 0x5CE4E5;
 
-/// What scenes to draw.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScenesOptions {
-    /// Pictures to train on.
-    pub count: usize,
-    /// Height and width.
-    pub size: [usize; 2],
-    /// How many of the nine classes are labelled, 2 to 9: the first ones of sky, building, road, pavement, tree, car, person, pole,
-    /// sign. The pictures stay the same; pixels of the others carry the ignore label.
-    pub classes: usize,
-    /// Picture `i` of a split depends on this, the split, `i` and the size only.
-    pub seed: u64,
-    /// Pictures to evaluate on, none of which is among those to train on.
-    pub val_count: usize,
-}
-
-impl Default for ScenesOptions {
-    fn default() -> Self {
-        ScenesOptions {
-            count: 200,
-            size: [96, 128],
-            classes: 9,
-            seed: 0,
-            val_count: 40,
-        }
+options! {
+    /// What scenes to draw.
+    #[derive(PartialEq)]
+    pub struct ScenesOptions {
+        /// Pictures to train on.
+        count: usize = 200,
+        /// Height and width.
+        size: [usize; 2] = [96, 128],
+        /// How many of the nine classes are labelled (the first ones, 2 to 9). The pictures stay the same; pixels of the others are ignored.
+        classes: usize = 9,
+        /// Another seed gives other pictures: picture `i` of a part depends on this, the part, `i` and the size only.
+        seed: u64 = 0,
+        /// Pictures in `.val`, none of which is among those to train on.
+        val_count: usize = 40,
     }
 }
 

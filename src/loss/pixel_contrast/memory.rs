@@ -6,38 +6,27 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::sampling::ClassMap;
-use crate::ensure;
 use crate::error::Result;
 use crate::loss::labels::{IGNORED, label_map};
 use crate::ops::pixel_contrast::{Pool, Source};
 use crate::random::Random;
+use crate::{ensure, options};
 
-/// The settings of a [`Memory`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MemoryOptions {
-    /// Keys kept of each class.
-    pub per_class: usize,
-    /// Keys stored of each class and batch.
-    pub per_batch: usize,
-    /// Batches to be stored before the memory is used.
-    pub warm_up: usize,
-    /// Store the features of a slowly moving average of the network (MoCo) with this momentum instead of the network's own;
-    /// it is the training loop that keeps such a network (parameters and running statistics, moved after each update).
-    pub momentum_encoder: Option<f64>,
-}
-
-impl Default for MemoryOptions {
-    fn default() -> Self {
-        MemoryOptions {
-            per_class: 512,
-            per_batch: 64,
-            warm_up: 10,
-            momentum_encoder: None,
-        }
+options! {
+    /// The settings of a [`Memory`].
+    #[derive(PartialEq)]
+    pub struct MemoryOptions {
+        /// Keys kept of each class; the oldest are overwritten.
+        per_class: usize = 512,
+        /// Keys stored of each class and batch.
+        per_batch: usize = 64,
+        /// Batches to be stored before the loss uses it.
+        warm_up: usize = 10,
+        /// Store the features of a slowly moving average of the network (MoCo) with this momentum instead of the network's own;
+        /// it is the training loop that keeps such a network (parameters and running statistics, moved after each update).
+        momentum_encoder: Option<f64> = None,
     }
 }
 

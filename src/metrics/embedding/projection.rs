@@ -5,30 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bhtsne::tSNE;
 
-use crate::ensure;
-use crate::error::{Error, Result, choose};
+use crate::error::{Error, Result};
+use crate::{choices, ensure};
 
 /// How many rounds of the power iteration; the plane is for the eye.
 const ROUNDS: usize = 60;
 
-/// How features become points in the plane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Projection {
-    /// The two directions of largest variance: linear, distances mean something.
-    #[default]
-    Pca,
-    /// t-SNE (van der Maaten and Hinton 2008, Barnes-Hut form): neighbours stay neighbours, distances between groups mean
-    /// nothing. It starts from the principal components, so that it is the same each time.
-    Tsne,
-}
-
-impl Projection {
-    /// Both.
-    pub const ALL: [(&'static str, Projection); 2] = [("pca", Projection::Pca), ("tsne", Projection::Tsne)];
-
-    /// The projection of this name; the error lists the names.
-    pub fn parse(name: &str) -> Result<Projection> {
-        choose("method", name, &Self::ALL)
+choices! {
+    /// How features become points in the plane.
+    pub enum Projection {
+        /// The two directions of largest variance: linear, distances mean something.
+        Pca = "pca",
+        /// t-SNE (van der Maaten and Hinton 2008, Barnes-Hut form): neighbours stay neighbours, distances between groups mean
+        /// nothing. It starts from the principal components, so that it is the same each time.
+        Tsne = "tsne",
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
         let logits = (random(&[2, 5, 9, 31], 1) * 3.0).unwrap();
         for weighted in [false, true] {
             for (label_smoothing, ignored) in [(0.0, false), (0.2, false), (0.1, true)] {
-                for (_, reduction) in Reduction::CHOICES {
+                for (_, reduction) in Reduction::ALL {
                     let o = CrossEntropyOptions {
                         ignore_label: -1,
                         class_weights: weighted.then(|| vec![0.5, 2.0, 0.0, 1.0, 3.0]),

@@ -9,28 +9,18 @@ use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::operation;
 use super::tape::Graph;
 use crate::error::{Result, in_range};
-use crate::{ensure, fail};
+use crate::{choices, ensure, fail, options};
 
-/// How the losses of the pixels become one number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduction {
-    /// Their sum, divided by the sum of their weights (those of their classes); 0 if that is 0.
-    #[default]
-    Mean,
-    /// Their sum.
-    Sum,
-    /// They stay a map, 0 where a pixel does not count.
-    None,
-}
-
-impl Reduction {
-    /// The names in scripts.
-    pub const CHOICES: [(&'static str, Reduction); 3] = [
-        ("mean", Reduction::Mean),
-        ("sum", Reduction::Sum),
-        ("none", Reduction::None),
-    ];
+choices! {
+    /// How the losses of the pixels become one number.
+    pub enum Reduction {
+        /// Their sum, divided by the sum of their weights (those of their classes); 0 if that is 0.
+        Mean = "mean",
+        /// Their sum.
+        Sum = "sum",
+        /// They stay a map, 0 where a pixel does not count.
+        None = "none",
+    }
 }
 
 /// Refuse weights of classes that are not finite, negative, all 0, or (where the number of classes is known) not one per class.
@@ -57,18 +47,19 @@ pub(crate) fn check_class_weights(
     Ok(())
 }
 
-/// What [`cross_entropy`] counts, and how.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CrossEntropyOptions {
-    /// Pixels with this label do not count.
-    pub ignore_label: i64,
-    /// Weight of each class; `None` for 1 each.
-    pub class_weights: Option<Vec<f32>>,
-    /// Share of the target spread evenly over all classes, 0 to 1.
-    pub label_smoothing: f64,
-    /// How the losses of the pixels become one number.
-    pub reduction: Reduction,
+options! {
+    /// What [`cross_entropy`] counts, and how.
+    #[derive(PartialEq)]
+    pub struct CrossEntropyOptions {
+        /// Pixels with this label do not count.
+        ignore_label: i64 = 255,
+        /// Weight of each class; 1 each if not given.
+        class_weights: Option<Vec<f32>> = None,
+        /// Share of the target spread evenly over all classes, 0 to 1.
+        label_smoothing: f64 = 0.0,
+        /// How the losses of the pixels become one number; `"none"` leaves a map of them, 0 where a pixel does not count.
+        reduction: Reduction = Reduction::Mean,
+    }
 }
 
 impl CrossEntropyOptions {
@@ -78,17 +69,6 @@ impl CrossEntropyOptions {
             check_class_weights(function, weights.iter().map(|w| f64::from(*w)), classes)?;
         }
         in_range(function, "label_smoothing", self.label_smoothing, 0.0..=1.0)
-    }
-}
-
-impl Default for CrossEntropyOptions {
-    fn default() -> Self {
-        CrossEntropyOptions {
-            ignore_label: 255,
-            class_weights: None,
-            label_smoothing: 0.0,
-            reduction: Reduction::Mean,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::reduce;
 use super::tape::Graph;
 use crate::error::Result;
-use crate::{ensure, fail};
+use crate::{choices, ensure, fail};
 
 /// Sizes around a dimension: `[outer, length, inner]`.
 type Around = [usize; 3];
@@ -83,31 +83,23 @@ pub fn median_of_all(x: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// How the share of a number of elements becomes a place among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Between {
-    /// On the line between the two neighbours.
-    Linear,
-    /// The lower neighbour.
-    Lower,
-    /// The higher neighbour.
-    Higher,
-    /// Half-way between the two neighbours.
-    Midpoint,
-    /// The nearer neighbour; of two the one with the even place.
-    Nearest,
+choices! {
+    /// How the share of a number of elements becomes a place among them.
+    pub enum Between {
+        /// On the line between the two neighbours.
+        Linear = "linear",
+        /// The lower neighbour.
+        Lower = "lower",
+        /// The higher neighbour.
+        Higher = "higher",
+        /// Half-way between the two neighbours.
+        Midpoint = "midpoint",
+        /// The nearer neighbour; of two the one with the even place.
+        Nearest = "nearest",
+    }
 }
 
 impl Between {
-    /// Their names.
-    pub const CHOICES: [(&'static str, Between); 5] = [
-        ("linear", Between::Linear),
-        ("lower", Between::Lower),
-        ("higher", Between::Higher),
-        ("midpoint", Between::Midpoint),
-        ("nearest", Between::Nearest),
-    ];
-
     /// The lower neighbour of a place, the higher one, and the weight of the higher one.
     fn neighbours(self, place: f64) -> (usize, usize, f64) {
         let (low, high) = (place.floor(), place.ceil());

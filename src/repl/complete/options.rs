@@ -1,19 +1,17 @@
 //! The options of the call that is being typed, in its own option map and in the maps inside it.
 
-use serde_json::Value;
-
 use super::{Assistant, last_word};
-use crate::script::api::known;
+use crate::options::Field;
 use crate::script::nested;
 use crate::script::pieces::{Kind, pieces};
-use crate::script::table::{Entry, Param};
+use crate::script::table::Entry;
 
 /// The options that the map at the end of a text may hold.
 pub(super) enum Options<'a> {
     /// Those of a function behind so many arguments given by position.
     Of(&'a Entry, usize),
     /// Those of this option, a map inside the options of a function.
-    Inside(String, Value),
+    Inside(String, Vec<Field>),
 }
 
 impl Options<'_> {
@@ -23,7 +21,7 @@ impl Options<'_> {
                 let rest = entry.arguments().iter().skip(*given);
                 rest.map(|p| p.name.to_string()).collect()
             }
-            Options::Inside(_, options) => nested::names(options).map(|(name, _)| name.to_string()).collect(),
+            Options::Inside(_, fields) => fields.iter().map(|field| field.name.to_string()).collect(),
         }
     }
 }
@@ -51,9 +49,12 @@ impl Assistant {
         match self.open_map(text, &open_brackets(text)) {
             Some(Options::Of(entry, _)) => {
                 let param = entry.arguments().iter().find(|p| p.name == option);
-                param.map(Param::choices).unwrap_or_default()
+                param.map(|param| param.choices.clone()).unwrap_or_default()
             }
-            Some(Options::Inside(owner, _)) => known::choices(&owner, option),
+            Some(Options::Inside(_, fields)) => {
+                let field = fields.into_iter().find(|field| field.name == option);
+                field.map(|field| field.choices).unwrap_or_default()
+            }
             None => Vec::new(),
         }
     }
@@ -62,7 +63,7 @@ impl Assistant {
     pub(super) fn signature(&self, line: &str) -> Option<String> {
         let open = open_brackets(line);
         match self.open_map(line, &open) {
-            Some(Options::Inside(name, options)) => Some(format!("{name}: #{{ {} }}", nested::signature(&options))),
+            Some(Options::Inside(name, fields)) => Some(format!("{name}: #{{ {} }}", nested::signature(&fields))),
             Some(Options::Of(entry, _)) => Some(entry.signature()),
             None => {
                 let (call, _) = open.iter().rev().find(|(_, c)| *c == '(')?;
@@ -88,10 +89,11 @@ impl Assistant {
                 }
                 (Some(Options::Of(..)), Some(key), _) => {
                     let param = entry.arguments().iter().find(|p| p.name == key)?;
-                    Some(inside(key, (param.options)())?)
+                    Some(inside(key, (param.inside)().fields())?)
                 }
-                (Some(Options::Inside(_, options)), Some(key), _) => {
-                    Some(inside(key, nested::inside(&options, key)?.clone())?)
+                (Some(Options::Inside(_, fields)), Some(key), _) => {
+                    let field = fields.iter().find(|field| field.name == key)?;
+                    Some(inside(key, (field.inside)().fields())?)
                 }
                 _ => return None,
             };
@@ -113,15 +115,15 @@ impl Assistant {
         }
         match entry.arguments().get(position) {
             // a map in the place of an argument that must be given is that argument, in a list always
-            Some(p) if depth > 1 || (p.takes_map && p.default.is_none()) => inside(p.name, (p.options)()),
+            Some(p) if depth > 1 || (p.takes_map && p.default.is_none()) => inside(p.name, (p.inside)().fields()),
             _ => Some(Options::Of(entry, position)),
         }
     }
 }
 
 /// The options of the map that the option `name` takes.
-fn inside<'a>(name: &str, options: Value) -> Option<Options<'a>> {
-    options.is_object().then(|| Options::Inside(name.to_string(), options))
+fn inside<'a>(name: &str, fields: Vec<Field>) -> Option<Options<'a>> {
+    (!fields.is_empty()).then(|| Options::Inside(name.to_string(), fields))
 }
 
 /// The brackets open at the end of `text`, outermost first: byte and character.

@@ -5,6 +5,7 @@ use super::plot::arguments::{Frame, Matrix, Numbers, Palette};
 use super::{Data, Model};
 use crate::metrics::embedding::{EmbeddingDiagnostics, Projection, project};
 use crate::plot::kinds::{self, EmbeddingData};
+use crate::script::options::take;
 use crate::script::prelude::*;
 use crate::train::embedding::embedded_pixels;
 
@@ -29,8 +30,8 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             ctx,
             model: Model,
             data: Data,
-            /// `"pca"` or `"tsne"`.
-            method: String = "pca".into(),
+            /// How features become points.
+            method: Plain<Projection> = Plain(Projection::Pca),
             /// How many pixels, the same number from every image.
             pixels: usize = 1500,
             /// Which pixels.
@@ -39,7 +40,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             title: String = String::new(),
             ..frame: Frame
         ) -> Figure {
-            let projection = Projection::parse(&method)?;
+            let projection = method.0;
             let set = data.set();
             let (points, labels) = plane(ctx, &model, &data, projection, pixels, seed)?;
             let axes = match projection {
@@ -54,7 +55,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
                 title,
                 axes: axes.map(String::from),
             };
-            Ok(Figure::new(kinds::embedding(&[shown], &frame.options()?)?))
+            Ok(Figure::new(kinds::embedding(&[shown], &frame.0)?))
         }
 
         /// Show several sets of points in the plane side by side, coloured by class, with one legend.
@@ -97,7 +98,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
                     axes: Default::default(),
                 });
             }
-            Ok(Figure::new(kinds::embedding(&shown, &frame.options()?)?))
+            Ok(Figure::new(kinds::embedding(&shown, &frame.0)?))
         }
     }
 }
@@ -117,12 +118,11 @@ fn plane(
 }
 
 /// The points of one set and the class of each.
-fn points_of(i: usize, set: Map) -> Result<(Vec<[f64; 2]>, Vec<usize>)> {
+fn points_of(i: usize, mut set: Map) -> Result<(Vec<[f64; 2]>, Vec<usize>)> {
     let path = format!("plot::embeddings: set {i}");
-    let mut set = Options::new(set);
     let wanted = |name: &str| Error::usage(format!("{path}: `{name}` is missing, expected #{{ points, labels }}"));
-    let points: Matrix = set.take(&path, "points")?.ok_or_else(|| wanted("points"))?;
-    let labels: Numbers = set.take(&path, "labels")?.ok_or_else(|| wanted("labels"))?;
+    let points: Matrix = take(&mut set, &path, "points")?.ok_or_else(|| wanted("points"))?;
+    let labels: Numbers = take(&mut set, &path, "labels")?.ok_or_else(|| wanted("labels"))?;
     ensure!(
         points.columns == 2,
         "{path}: points have {} numbers each, expected 2",
@@ -175,14 +175,14 @@ fn diagnostics() -> Vec<crate::script::table::Entry> {
             ctx,
             model: Model,
             data: Data,
-            /// `"pca"` (the two directions of largest variance) or `"tsne"`.
-            method: String = "pca".into(),
+            /// How features become points.
+            method: Plain<Projection> = Plain(Projection::Pca),
             /// How many pixels, the same number from every image.
             pixels: usize = 1500,
             /// Which pixels.
             seed: u64 = 0,
         ) -> Map {
-            let (points, labels) = plane(ctx, &model, &data, Projection::parse(&method)?, pixels, seed)?;
+            let (points, labels) = plane(ctx, &model, &data, method.0, pixels, seed)?;
             let (device, n) = (ctx.session().device(), labels.len());
             let points: Vec<f32> = points.iter().flatten().map(|x| *x as f32).collect();
             let found = [

@@ -74,17 +74,10 @@ fn constructors() -> Vec<Entry> {
         /// assert(score.miou < 1.0 && score.protocol.contains("flip yes"));
         /// ```
         fn segmentation(ctx, model: Model, data: Data,
-            /// The image is resized by each of these; class probabilities are averaged.
-            scales: Vec<f64> = vec![1.0],
-            /// Average with the prediction for the mirror image.
-            flip: bool = false,
-            /// Height and width of a window that slides over the image; the whole image at once if absent.
-            window: Option<Pair> = None,
-            /// Images per pass.
-            batch_size: usize = 8
+            ..options: EvalOptions,
+            window: Option<Pair> = None
         ) -> ScriptScore {
-            let window = window.map(|w| w.0);
-            let options = EvalOptions { scales, flip, window, batch_size };
+            let options = EvalOptions { window: window.map(|w| w.0), ..options };
             let score = evaluate::segmentation(ctx.session(), &model.0.borrow(), data.set(), &options)?;
             Ok(ScriptScore(Rc::new(score)))
         }
@@ -101,17 +94,12 @@ fn constructors() -> Vec<Entry> {
         fn predict(ctx, model: Model,
             /// `[3, h, w]`, colours 0 to 1, as `data.get(i).image`; colours are normalised here.
             image: Tensor,
-            /// The image is resized by each of these; class probabilities are averaged.
-            scales: Vec<f64> = vec![1.0],
-            /// Average with the prediction for the mirror image.
-            flip: bool = false,
-            /// Height and width of a window that slides over the image.
+            ..options without(batch_size): EvalOptions,
             window: Option<Pair> = None,
             /// Give the probability of every class, `[classes, h, w]`, in place of the labels.
             probabilities: bool = false
         ) -> Tensor {
-            let window = window.map(|w| w.0);
-            let options = EvalOptions { scales, flip, window, ..EvalOptions::default() };
+            let options = EvalOptions { window: window.map(|w| w.0), ..options };
             if probabilities {
                 return evaluate::probabilities(ctx.session(), &model.0.borrow(), &image, &options);
             }
@@ -131,14 +119,10 @@ fn constructors() -> Vec<Entry> {
         fn pseudo_labels(ctx, model: Model, data: Data,
             /// The least probability of a label.
             threshold: f64 = 0.95,
-            /// The image is resized by each of these; class probabilities are averaged.
-            scales: Vec<f64> = vec![1.0],
-            /// Average with the prediction for the mirror image.
-            flip: bool = false,
+            ..options without(window, batch_size): EvalOptions,
             /// Write the label maps to this folder, `NAME.png` each; relative to the run folder.
             folder: Option<String> = None
         ) -> Data {
-            let options = EvalOptions { scales, flip, ..EvalOptions::default() };
             let (model, set) = (model.0.borrow(), data.set());
             let found = evaluate::pseudo_labels(ctx.session(), &model, set, threshold, &options)?;
             let classes = model.classes();

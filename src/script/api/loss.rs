@@ -1,14 +1,37 @@
 //! `loss::`: the segmentation losses.
 
 use super::ScriptMemory;
-use crate::error::choose;
-use crate::loss::pixel_contrast::{
-    KeySampling, PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow, Sampling, Variant,
-};
+use crate::loss::pixel_contrast::{PixelContrastInput, PixelContrastOptions, ProbeInput, ProbeRow};
 use crate::loss::{self, CrossEntropyOptions, DiceOptions, FocalOptions};
-use crate::ops::{self, Reduction};
+use crate::ops;
 use crate::random::Random;
 use crate::script::prelude::*;
+
+/// The temperature of one loss: a number, or a tensor that may be learnt.
+enum Temperature {
+    Number(f64),
+    Tensor(Tensor),
+}
+
+impl Arg for Temperature {
+    const FINITE: bool = true;
+    fn kind() -> String {
+        "float or Tensor".into()
+    }
+    fn wanted() -> String {
+        "a number or a scalar tensor".into()
+    }
+    fn convert(value: &Dynamic) -> Option<Self> {
+        let number = f64::convert(value).map(Temperature::Number);
+        number.or_else(|| Tensor::convert(value).map(Temperature::Tensor))
+    }
+    fn literal(&self) -> Option<String> {
+        match self {
+            Temperature::Number(number) => Some(number.to_string()),
+            Temperature::Tensor(_) => None,
+        }
+    }
+}
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
@@ -30,19 +53,10 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             ctx,
             logits: Tensor,
             labels: Tensor,
-            /// Pixels with this label do not count.
-            ignore_label: i64 = 255,
-            /// Weight of each class; 1 each if not given.
-            class_weights: Option<Vec<f32>> = None,
-            /// Share of the target spread evenly over all classes, 0 to 1.
-            label_smoothing: f64 = 0.0,
-            /// `"mean"`, `"sum"`, or `"none"`: a map of each pixel's loss, 0 where it does not count.
-            reduction: String = "mean".into(),
+            ..options: CrossEntropyOptions,
             /// A weight for each pixel, `[n, h, w]`; the mean is divided by their sum.
             weights: Option<Tensor> = None,
         ) -> Tensor {
-            let reduction = choose("loss::cross_entropy: reduction", &reduction, &Reduction::CHOICES)?;
-            let options = CrossEntropyOptions { ignore_label, class_weights, label_smoothing, reduction };
             ops::in_single(&logits, |logits| match &weights {
                 Some(weights) => loss::weighted_cross_entropy(ctx.graph(&[logits]), logits, &labels, weights, &options),
                 None => ctx.graph(&[logits]).cross_entropy(logits, &labels, &options),
@@ -60,12 +74,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             ctx,
             logits: Tensor,
             labels: Tensor,
-            /// Pixels with this label do not count.
-            ignore_label: i64 = 255,
-            /// Added above and below the fraction bar.
-            smooth: f64 = 1.0,
+            ..options: DiceOptions,
         ) -> Tensor {
-            let options = DiceOptions { ignore_label, smooth };
             ops::in_single(&logits, |logits| loss::dice(logits, &labels, &options))
         }
 
@@ -82,17 +92,8 @@ fn supervised() -> Vec<crate::script::table::Entry> {
             ctx,
             logits: Tensor,
             labels: Tensor,
-            /// Pixels with this label do not count.
-            ignore_label: i64 = 255,
-            /// How fast right pixels lose weight; 0 is cross-entropy.
-            gamma: f64 = 2.0,
-            /// Weight of each class; 1 each if not given.
-            class_weights: Option<Vec<f64>> = None,
-            /// `"mean"`, `"sum"`, or `"none"`: a map of each pixel's loss, 0 where it does not count.
-            reduction: String = "mean".into(),
+            ..options: FocalOptions,
         ) -> Tensor {
-            let reduction = choose("loss::focal: reduction", &reduction, &Reduction::CHOICES)?;
-            let options = FocalOptions { ignore_label, gamma, class_weights, reduction };
             ops::in_single(&logits, |logits| loss::focal(logits, &labels, &options))
         }
     }
@@ -122,66 +123,21 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             /// The features of the distorted images, or `()`.
             distorted: Option<Tensor>,
             labels: Tensor,
-            /// Which pixels are contrasted with which.
-            variant: String = "within_image".into(),
-            /// A number, or a scalar tensor (a variable is learnt).
-            temperature: Dynamic = 0.07.into(),
-            /// The loss is multiplied by temperature / base_temperature (`"own_positive"`, `"supcon"`).
-            base_temperature: Option<f64> = None,
-            /// The partner of each image (cross-image variants); a random derangement if not given.
-            partners: Option<Vec<usize>> = None,
-            /// Pixels with this label take no part.
-            ignore_label: i64 = 255,
-            /// Bring features and labels to this size first.
-            resize: Option<[usize; 2]> = None,
-            /// Which pixels become anchors: `"all"`, `"uniform"`, `"class_balanced"`, `"hard"` or `"boundary"`.
-            sampling: String = "all".into(),
-            /// At most this many anchors per image.
-            max_anchors: Option<usize> = None,
-            /// At most this many anchors per class and image.
-            per_class: Option<usize> = None,
-            /// With `"hard"`: the share of wrongly predicted pixels.
-            hard_fraction: f64 = 0.5,
-            /// With `"boundary"`: how far from another class, in pixels of the features.
-            radius: usize = 2,
-            /// At most this many keys per image.
-            max_keys: Option<usize> = None,
-            /// Which pixels become keys then: `"uniform"` or `"class_balanced"`.
-            key_sampling: String = "uniform".into(),
-            /// Weight of each class's anchors, by label.
-            class_weights: Option<Vec<f64>> = None,
-            /// Predicted labels, for `"hard"`.
-            predictions: Option<Tensor> = None,
+            ..options: PixelContrastOptions,
+            /// A number, or a scalar tensor (a variable is learnt); small: only the nearest keys matter.
+            temperature: Temperature = Temperature::Number(PixelContrastOptions::default().temperature),
             /// Past keys as further keys, made by `loss::memory`; used once its warm-up is over.
             memory: Option<ScriptMemory> = None,
+            /// Predicted labels, for sampling `"hard"`.
+            predictions: Option<Tensor> = None,
             /// Where samples and partners come from; the session's random state if not given.
             seed: Option<u64> = None,
         ) -> Tensor {
-            let (number, tensor) = match (f64::convert(&temperature), Tensor::convert(&temperature)) {
-                (Some(number), _) => (number, None),
-                (None, Some(tensor)) => (1.0, Some(tensor)),
-                (None, None) => fail!(
-                    "loss::pixel_contrast: `temperature` must be a number or a scalar tensor, found {}",
-                    crate::script::values::describe(&temperature)
-                ),
+            let (temperature, tensor) = match temperature {
+                Temperature::Number(number) => (number, None),
+                Temperature::Tensor(tensor) => (1.0, Some(tensor)),
             };
-            let options = PixelContrastOptions {
-                variant: Variant::parse(&variant)?,
-                temperature: number,
-                base_temperature,
-                partners,
-                ignore_label,
-                resize,
-                sampling: Sampling::parse(&sampling)?,
-                max_anchors,
-                per_class,
-                hard_fraction,
-                radius,
-                max_keys,
-                key_sampling: KeySampling::parse(&key_sampling)?,
-                class_weights,
-                memory: None,
-            };
+            let options = PixelContrastOptions { temperature, ..options };
             warn_of_single(ctx, &features, &options);
             let mut random = seed.map_or_else(|| ctx.session().random(), Random::new);
             let memory = memory.as_ref().map(ScriptMemory::get);
@@ -224,13 +180,11 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             /// Where samples and partners come from, the same for every row.
             seed: u64 = 0,
         ) -> Array {
-            let base = PixelContrastOptions::default();
             let list = options.into_iter().enumerate();
-            let list = list.map(|(i, options)| {
-                let mut options = options.options();
+            let list = list.map(|(i, mut options)| {
                 let path = format!("loss::probe: options {i}");
                 let memory = options.take::<ScriptMemory>(&path, "memory")?;
-                Ok((options.fill(&path, &base)?, memory))
+                Ok((options.read(&path)?, memory))
             });
             let list: Vec<(PixelContrastOptions, Option<ScriptMemory>)> = list.collect::<Result<_>>()?;
             let mut table = Array::new();
@@ -267,14 +221,10 @@ fn warn_of_single(ctx: &Call, features: &Tensor, options: &PixelContrastOptions)
 /// One row of the probe as a script's map.
 fn row(options: &PixelContrastOptions, found: &ProbeRow) -> Map {
     let optional = |value: Option<f64>| value.map_or(Dynamic::UNIT, Dynamic::from_float);
-    let sampling = Sampling::ALL
-        .iter()
-        .find(|(_, s)| *s == options.sampling)
-        .map_or("", |(name, _)| name);
     let facts: [(&str, Dynamic); 13] = [
         ("variant", options.variant.name().into()),
         ("temperature", options.temperature.into()),
-        ("sampling", sampling.into()),
+        ("sampling", options.sampling.name().into()),
         ("value", found.value.into()),
         ("gradient_norm", found.gradient_norm.into()),
         ("gradient_norm_distorted", found.gradient_norm_distorted.into()),

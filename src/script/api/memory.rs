@@ -64,14 +64,9 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn memory(
             ctx,
-            /// Keys kept of each class; the oldest are overwritten.
-            per_class: usize = 512,
-            /// Keys stored of each class and batch.
-            per_batch: usize = 64,
-            /// Batches to be stored before the loss uses it.
-            warm_up: usize = 10,
+            // a slowly moving network is kept by the loop of `train::pretrain` only
+            ..options without(momentum_encoder): MemoryOptions
         ) -> ScriptMemory {
-            let options = MemoryOptions { per_class, per_batch, warm_up, momentum_encoder: None };
             Ok(ScriptMemory(Rc::new(RefCell::new(Memory::new(&options)?))))
         }
     }

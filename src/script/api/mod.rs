@@ -8,7 +8,6 @@ mod embedding;
 mod eval;
 mod files;
 mod format;
-pub mod known;
 mod loss;
 mod math;
 mod memory;

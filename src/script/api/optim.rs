@@ -8,7 +8,6 @@ use candle_core::Var;
 use super::{Gradients, Parameters};
 use crate::error::{POSITIVE, in_range};
 use crate::ops::optimizer::scale_in_place;
-use crate::script::options::json_from;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::train::{Optimizer, OptimizerConfig, Rule, Schedule, Shape};
@@ -61,34 +60,8 @@ fn variables(function: &str, value: &Dynamic) -> Result<Vec<(String, Var)>> {
     tensors.into_iter().enumerate().map(named).collect()
 }
 
-/// Groups of parameters: `#{ "segmentation_head": 10.0 }` or `[#{ prefix, lr, weight_decay }]`.
-pub(super) fn with_groups(path: &str, config: OptimizerConfig, groups: &Dynamic) -> Result<OptimizerConfig> {
-    if groups.is_unit() {
-        return Ok(config);
-    }
-    let groups = match json_from(groups) {
-        Ok(groups) => groups,
-        Err(problem) => fail!("{path}: `groups` {problem}; such as #{{ \"segmentation_head\": 10.0 }}"),
-    };
-    let read: std::result::Result<OptimizerConfig, _> = serde_json::from_value(serde_json::json!({ "groups": groups }));
-    match read {
-        Ok(read) => Ok(OptimizerConfig {
-            groups: read.groups,
-            ..config
-        }),
-        Err(e) => fail!(
-            "{path}: `groups`: {e}; expected #{{ \"segmentation_head\": 10.0 }} or [#{{ prefix, lr, weight_decay }}]"
-        ),
-    }
-}
-
-/// A schedule by name, with its constants.
-pub(super) fn shape(path: &str, name: &str) -> Result<Shape> {
-    crate::error::choose(&format!("{path}: schedule"), name, &Shape::NAMES)
-}
-
-fn make(ctx: &Call, parameters: &Dynamic, groups: &Dynamic, config: OptimizerConfig) -> Result<ScriptOptimizer> {
-    let config = with_groups(ctx.function(), config, groups)?;
+fn make(ctx: &Call, parameters: &Dynamic, rule: Rule, given: Nested<OptimizerConfig>) -> Result<ScriptOptimizer> {
+    let config = given.over(ctx.function(), OptimizerConfig::of_pytorch(rule))?;
     let variables = variables(ctx.function(), parameters)?;
     Ok(ScriptOptimizer(Rc::new(RefCell::new(Optimizer::new(
         variables, &config,
@@ -120,24 +93,9 @@ fn constructors() -> Vec<Entry> {
         fn sgd(ctx,
             /// `model.parameters()`, or an array of variables.
             parameters: Dynamic,
-            /// Learning rate.
-            lr: f64 = 0.01,
-            /// Weight of the velocity kept from the step before, 0 to below 1.
-            momentum: f64 = 0.0,
-            /// Look ahead along the velocity.
-            nesterov: bool = false,
-            /// L2 penalty, added to the gradient.
-            weight_decay: f64 = 0.0,
-            /// Multiples of `lr` by prefix, `#{ "segmentation_head": 10.0 }`, or a list of `#{ prefix, lr, weight_decay }`.
-            groups: Dynamic = Dynamic::UNIT
+            ..config without(name, beta1, beta2, eps): Nested<OptimizerConfig> = OptimizerConfig::of_pytorch(Rule::Sgd)
         ) -> ScriptOptimizer {
-            make(ctx, &parameters, &groups, OptimizerConfig {
-                lr: Some(lr),
-                momentum: Some(momentum),
-                nesterov,
-                weight_decay: Some(weight_decay),
-                ..OptimizerConfig::default()
-            })
+            make(ctx, &parameters, Rule::Sgd, config)
         }
 
         /// Make an AdamW optimiser (Adam with decoupled weight decay), step by step as `torch.optim.AdamW`.
@@ -150,32 +108,12 @@ fn constructors() -> Vec<Entry> {
         fn adamw(ctx,
             /// `model.parameters()`, or an array of variables.
             parameters: Dynamic,
-            /// Learning rate.
-            lr: f64 = 0.001,
-            /// Decay of the mean gradient.
-            beta1: f64 = 0.9,
-            /// Decay of the mean squared gradient.
-            beta2: f64 = 0.999,
-            /// Added to the root of the mean square.
-            eps: f64 = 1e-8,
-            /// Decoupled weight decay.
-            weight_decay: f64 = 0.01,
-            /// Multiples of `lr` by prefix, or a list of `#{ prefix, lr, weight_decay }`.
-            groups: Dynamic = Dynamic::UNIT
+            ..config without(name, momentum, nesterov): Nested<OptimizerConfig> = OptimizerConfig::of_pytorch(Rule::Adamw)
         ) -> ScriptOptimizer {
-            make(ctx, &parameters, &groups, OptimizerConfig {
-                name: Rule::Adamw,
-                lr: Some(lr),
-                momentum: None,
-                weight_decay: Some(weight_decay),
-                beta1,
-                beta2,
-                eps,
-                ..OptimizerConfig::default()
-            })
+            make(ctx, &parameters, Rule::Adamw, config)
         }
 
-        /// The factor of a schedule at `step` (from 0) of `steps`: `"constant"`, `"poly"`, `"cosine"` or `"step"`.
+        /// The factor of a schedule at `step` (from 0) of `steps`.
         ///
         /// poly: `(1 - step / steps) ^ power`; cosine: `(1 + cos(pi step / steps)) / 2`; step: `gamma ^ floor(step / every)`; all
         /// times `min(1, (step + 1) / warmup)`.
@@ -183,17 +121,14 @@ fn constructors() -> Vec<Entry> {
         /// assert_close(optim::schedule("cosine", 50, 100), 0.5);
         /// assert_close(optim::schedule("constant", 4, 100, #{ warmup: 10 }), 0.5);
         /// ```
-        fn schedule(ctx, name: String, step: usize, steps: usize,
-            /// Exponent of poly.
-            power: f64 = 0.9,
-            /// Factor of step at each drop.
-            gamma: f64 = 0.1,
-            /// Steps between two drops of step; a third of all if absent.
-            every: Option<usize> = None,
-            /// Steps of linear warm-up.
-            warmup: usize = 0
+        fn schedule(ctx,
+            /// The shape.
+            name: Plain<Shape>,
+            step: usize,
+            steps: usize,
+            ..schedule: Schedule
         ) -> f64 {
-            let schedule = Schedule { name: shape("optim", &name)?, power, gamma, every, warmup };
+            let schedule = Schedule { name: name.0, ..schedule };
             schedule.check()?;
             Ok(schedule.factor(step, steps))
         }

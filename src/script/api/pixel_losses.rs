@@ -1,7 +1,6 @@
 //! `loss::`: losses of chosen pixels, of the Jaccard index, and of two maps.
 
 use super::tensor::in_single;
-use crate::error::choose;
 use crate::loss::{self, Hardest};
 use crate::ops::{self, Reduction};
 use crate::script::prelude::*;
@@ -64,11 +63,10 @@ fn of_maps() -> Vec<Entry> {
         /// assert_close(loss::mse(tensor::from([1.0, 4.0]), tensor::from([0.0, 2.0])).item(), 2.5);
         /// ```
         fn mse(ctx, a: Tensor, b: Tensor,
-            /// `"mean"`, `"sum"` or `"none"`.
-            reduction: String = "mean".into()
+            /// How the numbers become one.
+            reduction: Plain<Reduction> = Plain(Reduction::Mean)
         ) -> Tensor {
-            let reduction = choose("loss::mse: reduction", &reduction, &Reduction::CHOICES)?;
-            of_one_type(&a, &b, |a, b| loss::mse(a, b, reduction))
+            of_one_type(&a, &b, |a, b| loss::mse(a, b, reduction.0))
         }
 
         /// The Kullback-Leibler divergence of the softmax of `target` from that of `logits`, both `[n, c, ..]`, mean over the pixels.
@@ -82,11 +80,10 @@ fn of_maps() -> Vec<Entry> {
         fn kl(ctx, logits: Tensor, target: Tensor,
             /// Both logits are divided by this.
             temperature: f64 = 1.0,
-            /// `"mean"`, `"sum"` or `"none"`.
-            reduction: String = "mean".into()
+            /// How the numbers become one.
+            reduction: Plain<Reduction> = Plain(Reduction::Mean)
         ) -> Tensor {
-            let reduction = choose("loss::kl: reduction", &reduction, &Reduction::CHOICES)?;
-            of_one_type(&logits, &target, |logits, target| loss::kl(logits, target, temperature, reduction))
+            of_one_type(&logits, &target, |logits, target| loss::kl(logits, target, temperature, reduction.0))
         }
 
         /// The binary cross-entropy of logits and targets between 0 and 1, of one shape.
@@ -94,11 +91,10 @@ fn of_maps() -> Vec<Entry> {
         /// assert_close(loss::bce(tensor::zeros([2]), tensor::from([0.0, 1.0])).item(), log(2.0));
         /// ```
         fn bce(ctx, logits: Tensor, targets: Tensor,
-            /// `"mean"`, `"sum"` or `"none"`.
-            reduction: String = "mean".into()
+            /// How the numbers become one.
+            reduction: Plain<Reduction> = Plain(Reduction::Mean)
         ) -> Tensor {
-            let reduction = choose("loss::bce: reduction", &reduction, &Reduction::CHOICES)?;
-            of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction))
+            of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction.0))
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::script::Context;
 use crate::script::prelude::*;
 use crate::script::show::show;
@@ -39,8 +37,8 @@ impl Arg for Digits {
     fn wanted() -> String {
         "an integer >= 0, or a map of them by column".into()
     }
-    fn options() -> Value {
-        Value::Null
+    fn literal(&self) -> Option<String> {
+        Some(self.others.to_string())
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         if let Some(map) = value.read_lock::<Map>() {

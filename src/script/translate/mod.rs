@@ -1,4 +1,4 @@
-//! Errors of Rhai and serde in our words. Only here is the text of an error read; elsewhere its kind says what it is.
+//! Errors of Rhai in our words. Only here is the text of an error read; elsewhere its kind says what it is.
 //!
 //! `runtime` translates what goes wrong while a script runs, `syntax` what cannot be parsed.
 
@@ -8,7 +8,7 @@ pub mod syntax;
 use rhai::{EvalAltResult, FnPtr};
 
 use super::table::Table;
-use crate::error::{Error, nearest};
+use crate::error::Error;
 
 /// Whether Rhai found no version of this closure for the number of arguments it was called with.
 pub fn is_wrong_count(error: &EvalAltResult, closure: &FnPtr) -> bool {
@@ -43,22 +43,4 @@ fn plain(table: &Table, text: &str) -> String {
         text.replace(&format!("a {}", t.rust_name), &format!("{article} {}", t.name))
             .replace(t.rust_name, t.name)
     })
-}
-
-/// serde's message, with a suggestion where it lists the valid names of an enum.
-pub fn serde(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match quoted.split_first() {
-        Some((found, valid)) if message.starts_with("unknown variant") => {
-            let hint = nearest(found, valid.iter().copied())
-                .map(|n| format!("; did you mean \"{n}\"?"))
-                .unwrap_or_default();
-            format!(
-                "\"{found}\" is not known, expected one of \"{}\"{hint}",
-                valid.join("\", \"")
-            )
-        }
-        _ => message,
-    }
 }

@@ -13,11 +13,11 @@ use candle_nn::VarBuilder;
 
 use super::picture::{Batch, normalised};
 use super::source::{self, Origin};
-use crate::error::{Result, choose};
+use crate::error::Result;
 use crate::ops::pieces::Check;
 use crate::ops::{Filter, resampled};
 use crate::session::Place;
-use crate::{ensure, ops};
+use crate::{choices, ensure, ops};
 use config::Config;
 use images::ImageModel;
 use texts::TextModel;
@@ -33,24 +33,14 @@ const MOST_PIXELS: usize = 1 << 26;
 /// Texts in one pass.
 const TEXTS: usize = 64;
 
-/// What a patch's features are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatchKind {
-    /// The token behind the last block, brought to the space of the texts as the model brings its image token there.
-    Tokens,
-    /// The same without the mixing over the image in the last attention, where CLIP collects what the whole image shows (MaskCLIP,
-    /// Zhou et al. 2022): labels of patches are far better. SigLIP: each token alone through the head that pools them.
-    Values,
-}
-
-impl PatchKind {
-    /// The kind of this name.
-    pub fn named(name: &str) -> Result<Self> {
-        choose(
-            "features",
-            name,
-            &[("values", PatchKind::Values), ("tokens", PatchKind::Tokens)],
-        )
+choices! {
+    /// What a patch's features are.
+    pub enum PatchKind {
+        /// The token behind the last block, brought to the space of the texts as the model brings its image token there.
+        Tokens = "tokens",
+        /// The same without the mixing over the image in the last attention, where CLIP collects what the whole image shows (MaskCLIP,
+        /// Zhou et al. 2022): labels of patches are far better. SigLIP: each token alone through the head that pools them.
+        Values = "values",
     }
 }
 

@@ -3,39 +3,29 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{Point, SegmentAnything};
-use crate::ensure;
 use crate::error::{POSITIVE, Result, in_range};
 use crate::ops::pieces::Check;
+use crate::{ensure, options};
 
 /// Points asked about in one pass.
 const POINTS: usize = 16;
 /// By how much the border of a mask is moved in and out to see whether it is sure.
 const OFFSET: f32 = 1.0;
 
-/// Which masks are wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MaskOptions {
-    /// Points on each side of the grid.
-    pub points_per_side: usize,
-    /// The least guess how good a mask is.
-    pub min_score: f64,
-    /// The least share that stays when the border is moved in, of what there is when it is moved out.
-    pub min_stability: f64,
-    /// The most that the boxes of two masks may overlap (intersection over union); the better mask stays.
-    pub max_overlap: f64,
-    /// The least number of pixels.
-    pub min_area: usize,
-}
-
-impl Default for MaskOptions {
-    fn default() -> Self {
-        MaskOptions {
-            points_per_side: 32,
-            min_score: 0.88,
-            min_stability: 0.95,
-            max_overlap: 0.7,
-            min_area: 1,
-        }
+options! {
+    /// Which masks are wanted.
+    #[derive(PartialEq)]
+    pub struct MaskOptions {
+        /// Points on each side of the grid.
+        points_per_side: usize = 32,
+        /// The least score of a mask: the model's guess how good it is.
+        min_score: f64 = 0.88,
+        /// The least share of a mask that stays when its border is moved in, of what there is when it is moved out.
+        min_stability: f64 = 0.95,
+        /// The most that the boxes of two masks may overlap, as intersection over union; the better one stays.
+        max_overlap: f64 = 0.7,
+        /// The least number of pixels of a mask.
+        min_area: usize = 1,
     }
 }
 

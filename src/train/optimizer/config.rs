@@ -2,109 +2,119 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::ensure;
 use crate::error::{POSITIVE, Result, in_range};
+use crate::options::{Given, Inside, OptionSet, OptionValue, Problem, Reading, wrong};
+use crate::{choices, ensure, options};
 
-/// The update rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rule {
-    /// Stochastic gradient descent with momentum, as `torch.optim.SGD`.
-    Sgd,
-    /// Adam with decoupled weight decay, as `torch.optim.AdamW`.
-    Adamw,
-}
-
-impl Rule {
-    /// The names a script may use.
-    pub const NAMES: [(&'static str, Rule); 2] = [("sgd", Rule::Sgd), ("adamw", Rule::Adamw)];
-}
-
-/// A set of parameters with settings of its own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Group {
-    /// The parameters below this name (`encoder.layer1` does not cover `encoder.layer10`); the longest prefix wins.
-    pub prefix: String,
-    /// Multiple of the learning rate.
-    #[serde(default = "one")]
-    pub lr: f64,
-    /// Weight decay of this group (`None`: as the others).
-    #[serde(default)]
-    pub weight_decay: Option<f64>,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-/// Options of an optimiser. `None` stands for the default of the place where it is used; see [`OptimizerConfig::resolved`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerConfig {
+choices! {
     /// The update rule.
-    pub name: Rule,
-    /// Learning rate.
-    pub lr: Option<f64>,
-    /// SGD: weight of the velocity kept from the step before.
-    pub momentum: Option<f64>,
-    /// SGD: look ahead along the velocity (Nesterov).
-    pub nesterov: bool,
-    /// SGD: L2 penalty; AdamW: decoupled decay.
-    pub weight_decay: Option<f64>,
-    /// AdamW: decay of the mean gradient.
-    pub beta1: f64,
-    /// AdamW: decay of the mean squared gradient.
-    pub beta2: f64,
-    /// AdamW: added to the root of the mean square.
-    pub eps: f64,
-    /// Groups of parameters by prefix: `{ "segmentation_head": 10.0 }` (multiples of the learning rate), or a list of
-    /// `{ prefix, lr, weight_decay }`.
-    #[serde(deserialize_with = "groups")]
-    pub groups: Vec<Group>,
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        OptimizerConfig {
-            name: Rule::Sgd,
-            lr: None,
-            momentum: None,
-            nesterov: false,
-            weight_decay: None,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            groups: Vec::new(),
-        }
+    pub enum Rule {
+        /// Stochastic gradient descent with momentum, as `torch.optim.SGD`.
+        Sgd = "sgd",
+        /// Adam with decoupled weight decay, as `torch.optim.AdamW`.
+        Adamw = "adamw",
     }
 }
 
-/// Groups from a map of multiples or from a list.
-fn groups<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Vec<Group>, D::Error> {
-    use serde::de::Error;
-    match serde_json::Value::deserialize(d)? {
-        serde_json::Value::Object(map) => map
-            .into_iter()
-            .map(|(prefix, multiple)| {
-                let lr = multiple.as_f64().ok_or_else(|| {
-                    let text = format!(
-                        "groups: \"{prefix}\" is {multiple}, expected a number to multiply the learning rate by"
-                    );
-                    Error::custom(text)
-                })?;
-                Ok(Group {
-                    prefix,
-                    lr,
-                    weight_decay: None,
-                })
+options! {
+    /// A set of parameters with settings of its own.
+    #[derive(PartialEq)]
+    pub struct Group {
+        /// The parameters below this name (`encoder.layer1` does not cover `encoder.layer10`); the longest prefix wins.
+        prefix: String = String::new(),
+        /// Multiple of the learning rate.
+        lr: f64 = 1.0,
+        /// Weight decay of this group; as the others if not given.
+        weight_decay: Option<f64> = None,
+    }
+}
+
+/// Groups of parameters; a script gives a list of maps, or a map of multiples of the learning rate: `#{ "segmentation_head": 10.0 }`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Groups(pub Vec<Group>);
+
+/// A record says it in the same forms.
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(d)?;
+        Groups::read(&Given::from(&value)).map_err(|problem| serde::de::Error::custom(problem.error("groups")))
+    }
+}
+
+impl OptionValue for Groups {
+    fn kind() -> String {
+        "[map] or map".into()
+    }
+    fn wanted() -> String {
+        "#{ \"segmentation_head\": 10.0 } or [#{ prefix, lr, weight_decay }]".into()
+    }
+    fn inside() -> Inside {
+        Inside::List(Group::default().fields())
+    }
+    fn read(given: &Given) -> Reading<Self> {
+        let multiple = |(prefix, given): &(String, Given)| {
+            let lr = f64::read(given).map_err(|problem| problem.of(prefix))?;
+            let prefix = prefix.clone();
+            Ok(Group {
+                prefix,
+                lr,
+                ..Group::default()
             })
-            .collect(),
-        list => serde_json::from_value(list).map_err(Error::custom),
+        };
+        let groups: Vec<Group> = match given {
+            Given::Map(map) => map.iter().map(multiple).collect::<Reading<_>>()?,
+            Given::List(_) => Vec::read(given)?,
+            other => return Err(wrong(&Self::wanted(), other)),
+        };
+        match groups.iter().position(|group| group.prefix.is_empty()) {
+            Some(i) => Err(Problem::Inside(
+                format!("[{i}]"),
+                "`prefix` is missing, the beginning of the names of its parameters".into(),
+            )),
+            None => Ok(Groups(groups)),
+        }
+    }
+    fn literal(&self) -> String {
+        self.0.literal()
+    }
+}
+
+options! {
+    /// Options of an optimiser. What is not given is the default of the place where it is used; see [`OptimizerConfig::resolved`].
+    #[derive(PartialEq)]
+    pub struct OptimizerConfig {
+        /// The update rule.
+        name: Rule = Rule::Sgd,
+        /// Learning rate.
+        lr: Option<f64> = None,
+        /// SGD: weight of the velocity kept from the step before, 0 to below 1.
+        momentum: Option<f64> = None,
+        /// SGD: look ahead along the velocity (Nesterov).
+        nesterov: bool = false,
+        /// AdamW: decay of the mean gradient.
+        beta1: f64 = 0.9,
+        /// AdamW: decay of the mean squared gradient.
+        beta2: f64 = 0.999,
+        /// AdamW: added to the root of the mean square.
+        eps: f64 = 1e-8,
+        /// SGD: L2 penalty, added to the gradient; AdamW: decoupled decay.
+        weight_decay: Option<f64> = None,
+        /// Multiples of `lr` by prefix, `#{ "segmentation_head": 10.0 }`, or a list of `#{ prefix, lr, weight_decay }`.
+        groups: Groups = Groups::default(),
     }
 }
 
 impl OptimizerConfig {
+    /// The defaults of `torch.optim.SGD`, but for a learning rate of 0.01; those of `torch.optim.AdamW`.
+    pub fn of_pytorch(name: Rule) -> Self {
+        OptimizerConfig {
+            name,
+            ..OptimizerConfig::default()
+        }
+        .resolved(0.01, 0.0, 0.0)
+    }
+
     /// Fill in what was left open: SGD from the arguments, AdamW as PyTorch (learning rate 1e-3, decay 0.01).
     pub fn resolved(&self, sgd_lr: f64, sgd_momentum: f64, sgd_weight_decay: f64) -> Self {
         let (lr, momentum, decay) = match self.name {
@@ -133,7 +143,7 @@ impl OptimizerConfig {
             !self.nesterov || momentum > 0.0,
             "optimizer: nesterov needs a momentum above 0, found {momentum}"
         );
-        for group in &self.groups {
+        for group in &self.groups.0 {
             let name = format!("optimizer: groups: \"{}\"", group.prefix);
             in_range(&name, "lr", group.lr, 0.0..)?;
             in_range(&name, "weight_decay", group.weight_decay.unwrap_or(0.0), 0.0..)?;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::ops::optimizer::cuda;
 use crate::ops::optimizer::guard::Guard;
 use crate::ops::optimizer::{AdamwStep, SgdStep, adamw_step, sgd_step, sum_of_squares};
-pub use config::{Group, OptimizerConfig, Rule};
+pub use config::{Group, Groups, OptimizerConfig, Rule};
 
 /// A parameter with what the optimiser keeps for it.
 struct Slot {
@@ -42,7 +42,7 @@ impl Optimizer {
             !parameters.is_empty(),
             "optimizer: no parameters were given (are all of them frozen?)"
         );
-        for group in &config.groups {
+        for group in &config.groups.0 {
             let start = |name: &str| name.split('.').next().unwrap_or_default().to_string();
             let mut known: Vec<String> = parameters.iter().map(|(n, _)| start(n)).collect();
             known.dedup();
@@ -56,7 +56,7 @@ impl Optimizer {
         let slots = parameters
             .into_iter()
             .map(|(name, var)| {
-                let matching = config.groups.iter().filter(|g| below(&g.prefix, &name));
+                let matching = config.groups.0.iter().filter(|g| below(&g.prefix, &name));
                 let group = matching.max_by_key(|g| g.prefix.len());
                 let kept: &[&'static str] = match config.name {
                     Rule::Sgd if config.momentum.unwrap_or(0.0) == 0.0 => &[],
@@ -301,6 +301,7 @@ fn fresh(var: &Var) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{Given, OptionValue, Reading};
     use candle_core::Device;
 
     fn golden() -> HashMap<String, Tensor> {
@@ -373,12 +374,18 @@ mod tests {
         }
     }
 
+    fn read(options: &[(&str, Given)]) -> Reading<OptimizerConfig> {
+        let map = options.iter().map(|(name, given)| (name.to_string(), given.clone()));
+        OptimizerConfig::read(&Given::Map(map.collect()))
+    }
+
     #[test]
     fn groups_multiply_the_learning_rate_of_the_longest_prefix() {
         let names = ["encoder.a", "segmentation_head.0.weight", "segmentation_head.0.bias"];
         let vars = names.map(|n| (n.to_string(), Var::new(&[0f32], &Device::Cpu).unwrap()));
-        let text = r#"{"lr": 0.1, "groups": {"segmentation_head": 10, "segmentation_head.0.bias": 20}}"#;
-        let config: OptimizerConfig = serde_json::from_str(text).unwrap();
+        let multiples = [("segmentation_head", 10), ("segmentation_head.0.bias", 20)];
+        let multiples = multiples.map(|(name, multiple)| (name.to_string(), Given::Int(multiple)));
+        let config = read(&[("lr", Given::Float(0.1)), ("groups", Given::Map(multiples.to_vec()))]).unwrap();
         let config = config.resolved(1.0, 0.0, 0.0);
         let mut optimizer = Optimizer::new(vars.to_vec(), &config).unwrap();
         let sum = vars
@@ -398,22 +405,21 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let var = || vec![("encoder.a".to_string(), Var::new(&[0f32], &Device::Cpu).unwrap())];
-        let parse = |text: &str| serde_json::from_str::<OptimizerConfig>(text);
-        let text = |text: &str| {
-            Optimizer::new(var(), &parse(text).unwrap())
+        let text = |options: &[(&str, Given)]| {
+            Optimizer::new(var(), &read(options).unwrap())
                 .err()
                 .map(|e| e.to_string())
                 .unwrap_or_default()
         };
-        assert!(text(r#"{"groups": {"head": 2}}"#).contains("\"head\""));
-        assert!(text(r#"{"momentum": 1.5}"#).contains("momentum 1.5, expected a number from 0 to below 1"));
-        assert!(text(r#"{"nesterov": true}"#).contains("nesterov needs"));
-        assert!(
-            parse(r#"{"lr_rate": 1}"#)
-                .unwrap_err()
-                .to_string()
-                .contains("`lr_rate`")
-        );
+        let head = Given::Map(vec![("head".into(), Given::Int(2))]);
+        assert!(text(&[("groups", head)]).contains("\"head\""));
+        let wanted = "momentum 1.5, expected a number from 0 to below 1";
+        assert!(text(&[("momentum", Given::Float(1.5))]).contains(wanted));
+        assert!(text(&[("nesterov", Given::Bool(true))]).contains("nesterov needs"));
+        let nameless = Given::List(vec![Given::Map(vec![("lr".into(), Given::Int(2))])]);
+        let wrong = |options: &[(&str, Given)]| read(options).unwrap_err().error("f").to_string();
+        assert!(wrong(&[("groups", nameless)]).starts_with("f: groups[0]: `prefix` is missing"));
+        assert!(wrong(&[("lr_rate", Given::Int(1))]).contains("`lr_rate`"));
     }
 
     /// What PyTorch 2.15 gives (parameters after each of the three steps).

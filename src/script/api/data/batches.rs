@@ -6,7 +6,7 @@ use std::rc::Rc;
 use candle_core::Device;
 
 use super::Data;
-use crate::data::{Augment, Batch, BatchOptions, Batches, Dataset, Distort};
+use crate::data::{Augment, Batch, BatchOptions, Batches, Dataset};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -103,52 +103,23 @@ pub(super) fn entries() -> Vec<Entry> {
         fn batches(
             ctx,
             data: Data,
-            /// Images per batch.
-            size: usize = 8,
-            /// A new random order in every epoch.
-            shuffle: bool = false,
-            /// Order and augmentation follow from it; the session's seed if not given.
-            seed: Option<u64> = None,
-            /// Random `scale: [smallest, largest]`, `crop: [h, w]`, `flip: probability`, for image and labels together.
-            augment: Option<Nested<Augment>> = None,
+            ..given: Nested<BatchOptions> = BatchOptions::once(),
             /// The same as `crop` in `augment`.
             crop: Option<[usize; 2]> = None,
-            /// A second view with other colours: `brightness`, `contrast`, `saturation`, `hue`, `probability`, `grey`, `blur`.
-            distort: Option<Nested<Distort>> = None,
-            /// Further views of the same crop, each a map as `distort` takes: `batch.views[i]`; no image is loaded twice.
-            views: Vec<Nested<Distort>> = Vec::new(),
             /// Draw images at random in proportion to these numbers, one per image, or `"balanced"`: every class has the same weight. An epoch
             /// has as many draws as the set has images.
-            weights: Option<Weights> = None,
-            /// How often to go through the set.
-            epochs: usize = 1,
-            /// Leave out an incomplete last batch.
-            drop_last: bool = false,
+            weights: Option<Weights> = None
         ) -> DataBatches {
-            let augment = augment.map(|o| o.fill("batches: augment")).transpose()?;
-            let augment = match crop {
-                Some(crop) => Some(Augment { crop: Some(crop), ..augment.unwrap_or_default() }),
-                None => augment,
-            };
-            let distort = distort.map(|o| o.fill("batches: distort")).transpose()?;
-            let views = views.into_iter().enumerate().map(|(i, o)| o.fill(&format!("batches: views[{i}]")));
             let weights = match weights {
                 None => None,
                 Some(Weights::Each(weights)) => Some(weights),
                 Some(Weights::Balanced) => Some(data.set().balanced_weights(&ctx.session().cancel_flag())?),
             };
-            let options = BatchOptions {
-                size,
-                shuffle,
-                seed: seed.unwrap_or(ctx.session().seed()),
-                augment,
-                distort,
-                views: views.collect::<Result<_>>()?,
-                weights: weights.map(Into::into),
-                drop_last,
-                start: 0,
-                epochs: Some(epochs),
-            };
+            let base = BatchOptions { seed: ctx.session().seed(), weights, ..BatchOptions::once() };
+            let mut options = given.over(ctx.function(), base)?;
+            if crop.is_some() {
+                options.augment = Some(Augment { crop, ..options.augment.unwrap_or_default() });
+            }
             let set = data.set().clone();
             options.check_for(&set)?;
             Ok(DataBatches { set, options, device: ctx.session().device().clone(), stream: Rc::default() })

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | here | [`Data`]: a data set in scripts |
-//! | `readers`, `rule` | `data::camvid(..)` and the like; the option `label_map` |
+//! | `readers` | `data::camvid(..)` and the like |
 //! | `facts` | what a set tells of itself |
 //! | `views`, `made` | sets made from sets; by closures |
 //! | `batches` | `d.batches(..)` |
@@ -14,19 +14,15 @@ mod facts;
 mod made;
 mod pictures;
 mod readers;
-mod rule;
 mod views;
 
 use std::rc::Rc;
 
-use crate::data::{Dataset, Missing, Splits};
+use crate::data::{Dataset, Splits};
 use crate::script::context::script_error;
 use crate::script::prelude::*;
 
 pub use batches::{DataBatches, batch_map};
-
-/// The names of what is done with something that has no counterpart.
-const MISSING: [(&str, Missing); 2] = [("error", Missing::Refuse), ("skip", Missing::Skip)];
 
 /// A data set as scripts hold it: images, and the parts `train`, `val` and `test` of what they were read or drawn with.
 #[derive(Clone)]

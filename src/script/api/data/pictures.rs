@@ -6,9 +6,8 @@ use candle_core::Device;
 
 use super::Data;
 use super::made::{Generated, Maker};
-use super::rule::GivenRule;
 use crate::data::decode::labels::labels_from_file;
-use crate::data::decode::map::LabelMap;
+use crate::data::decode::map::{LabelMap, LabelRule};
 use crate::data::decode::{Exif, image_from_file};
 use crate::data::encode::label_png;
 use crate::data::items::{from_samples, sample_from};
@@ -199,7 +198,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// The file; also looked for in the run folder.
             path: String,
             /// What the values or colours mean, as for `data::folder`.
-            label_map: Option<GivenRule> = None
+            label_map: Option<Plain<LabelRule>> = None
         ) -> Tensor {
             let map = match label_map {
                 None => LabelMap::identity(255, &[]),

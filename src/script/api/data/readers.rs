@@ -1,15 +1,10 @@
 //! `data::scenes`, `data::folder` and the readers of published data sets.
 
-use super::rule::GivenRule;
-use super::{Data, MISSING};
-use crate::data::{self, Exif, FolderOptions, ScenesOptions, Splits};
-use crate::error::choose;
+use super::Data;
+use crate::data::{self, FolderOptions, ScenesOptions, Splits};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::session::Place;
-
-/// The names of what is done with images that ask for a turn.
-const EXIF: [(&str, Exif); 2] = [("apply", Exif::Apply), ("refuse", Exif::Refuse)];
 
 /// The folder of the label maps, or `()` for none.
 struct Labels(Option<String>);
@@ -23,6 +18,9 @@ impl Arg for Labels {
     }
     fn convert(value: &Dynamic) -> Option<Self> {
         Option::<String>::convert(value).map(Labels)
+    }
+    fn literal(&self) -> Option<String> {
+        self.0.literal()
     }
 }
 
@@ -40,18 +38,9 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn scenes(
             ctx,
-            /// Pictures to train on.
-            count: usize = 200,
-            /// Height and width.
-            size: [usize; 2] = [96, 128],
-            /// How many of the nine classes are labelled (the first ones, 2 to 9); pixels of the others are ignored.
-            classes: usize = 9,
-            /// Another seed gives other pictures.
-            seed: u64 = 0,
-            /// Pictures in `.val`.
-            val_count: usize = 40,
+            ..options: ScenesOptions
         ) -> Data {
-            let parts = data::scenes(&ScenesOptions { count, size, classes, seed, val_count })?;
+            let parts = data::scenes(&options)?;
             Ok(Data::whole(parts))
         }
 
@@ -112,46 +101,10 @@ pub(super) fn entries() -> Vec<Entry> {
         fn folder(
             ctx,
             path: String,
-            /// The folder of the images below `path`.
-            images: String = "images".into(),
-            /// The folder of the label maps below `path`; `()` for images without labels.
-            labels: Labels = Labels(Some("labels".into())),
-            /// How many classes there are; not needed with `class_names` or a `label_map` that lists them.
-            classes: Option<usize> = None,
-            /// The names of the classes.
-            class_names: Option<Vec<String>> = None,
-            /// The value in the files that means "no class"; 255 always does. A class of this number is left out of the means of a score.
-            ignore_label: u32 = 255,
-            /// What the values in the files mean: `#{ "0": 0, "255": 1 }`, colours by class `[[128, 64, 128], ..]`, colours as keys
-            /// `#{ "0,0,0": 255 }` (255: no class), or `"shift"`: 1 is class 0, 0 is no class (ADE20K).
-            label_map: Option<GivenRule> = None,
-            /// What the names of label maps have behind those of their images: `"_mask"` for `1.jpg` and `1_mask.png`.
-            suffix: String = String::new(),
-            /// What to do with images without label map: `"error"` or `"skip"`.
-            missing: String = "error".into(),
-            /// What to do with images whose EXIF data ask for a turn: `"apply"` turns them, as OpenCV does, `"refuse"` names them.
-            exif: String = "apply".into(),
-            /// The share of the images in `.val`.
-            val: f64 = 0.2,
-            /// Which images are in `.val`.
-            seed: u64 = 0,
+            ..options: FolderOptions,
+            labels: Labels = Labels(FolderOptions::default().labels)
         ) -> Data {
-            let Ok(ignore_label) = u8::try_from(ignore_label) else {
-                fail!("data::folder: found ignore_label {ignore_label}, expected 0 to 255")
-            };
-            let options = FolderOptions {
-                images,
-                labels: labels.0,
-                suffix,
-                missing: choose("data::folder: missing", &missing, &MISSING)?,
-                classes,
-                class_names,
-                label_map: label_map.map(|rule| rule.0),
-                ignore_label,
-                exif: choose("data::folder: exif", &exif, &EXIF)?,
-                val,
-                seed,
-            };
+            let options = FolderOptions { labels: labels.0, ..options };
             read(ctx, &path, |path| data::folder(path, &options))
         }
     }

@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
+use super::Data;
 use super::facts::item_map;
 use super::made::{Maker, Mapped};
 use super::pictures::classes_from;
-use super::{Data, MISSING};
-use crate::data::Dataset;
-use crate::error::choose;
+use crate::data::{Dataset, Missing};
 use crate::ops::nearest_multiple;
 use crate::script::api::plot::arguments::Palette;
 use crate::script::prelude::*;
@@ -198,12 +197,11 @@ pub(super) fn entries() -> Vec<Entry> {
             ctx,
             data: Data,
             list_file: String,
-            /// What to do with lines that name no image of the set: `"error"` or `"skip"`.
-            missing: String = "error".into(),
+            /// What to do with lines that name no image of the set.
+            missing: Plain<Missing> = Plain(Missing::Refuse),
         ) -> Data {
-            let missing = choose("subset: missing", &missing, &MISSING)?;
             let list_file = ctx.session().input_path(&list_file)?;
-            data.view(|set| set.subset(&list_file, missing))
+            data.view(|set| set.subset(&list_file, missing.0))
         }
 
         /// Bring every image and label map to `[height, width]`, or each to the nearest sides that an encoder takes: images antialiased

@@ -6,7 +6,8 @@ mod parameters;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, ProjectionConfig, Segmenter, Value};
+use crate::names;
+use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter, Value};
 use crate::script::Context;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -89,28 +90,45 @@ impl ScriptType for Model {
     }
 }
 
-/// The options shared by all architectures, put over the architecture's defaults.
-fn config(
+/// The names of the encoders of an architecture.
+fn encoders(architecture: Architecture) -> Vec<&'static str> {
+    architecture.encoders().iter().map(|(name, _)| *name).collect()
+}
+
+names! {
+    /// The encoder of most networks.
+    struct ResnetName: encoders(Architecture::DeepLabV3Plus);
+    /// The encoder of a SegFormer.
+    struct MitName: encoders(Architecture::Segformer);
+    /// The encoder of networks on a foundation model.
+    struct VitName: encoders(Architecture::Dpt);
+}
+
+/// A network with the given options over its architecture's defaults.
+fn make(
+    ctx: &Call,
     architecture: Architecture,
     encoder: &str,
     classes: usize,
-    projection: Nested<ProjectionConfig>,
-) -> Result<ModelConfig> {
-    let mut config = ModelConfig::new(architecture, EncoderKind::from_name(architecture, encoder)?, classes);
-    let path = format!("model::{}: projection", architecture.name());
-    config.projection = projection.fill(&path)?;
-    Ok(config)
-}
-
-fn make(ctx: &Call, config: &ModelConfig, seed: Option<u64>) -> Result<Model> {
+    given: Nested<ModelConfig>,
+    seed: Option<u64>,
+) -> Result<Model> {
+    let encoder = EncoderKind::from_name(architecture, encoder)?;
+    let config = given.over(ctx.function(), ModelConfig::new(architecture, encoder, classes))?;
     let session = ctx.session();
     let seed = seed.unwrap_or_else(|| session.seed());
     Ok(Model::new(Segmenter::new_until(
-        config,
+        &config,
         seed,
         session.device(),
         session.cancel_flag(),
     )?))
+}
+
+/// The defaults of an architecture, with its smallest encoder.
+fn usual(architecture: Architecture) -> ModelConfig {
+    let (_, smallest) = architecture.encoders()[0];
+    ModelConfig::new(architecture, smallest, 0)
 }
 
 /// Declare the functions.
@@ -135,34 +153,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
         /// ```
         fn deeplabv3plus(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-            encoder: String,
+            /// The encoder.
+            encoder: ResnetName,
             /// Number of classes.
             classes: usize,
-            /// Stride of the encoder's last map: 8, 16 or 32; the last stages are dilated instead.
-            output_stride: usize = 16,
-            /// Channels of the decoder.
-            decoder_channels: usize = 256,
-            /// Dilations of the three atrous branches.
-            atrous_rates: [usize; 3] = [12, 24, 36],
-            /// Whether the atrous branches are depthwise separable.
-            separable: bool = true,
-            /// Dropout probability after the pyramid, in training.
-            dropout: f64 = 0.5,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3Plus),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let config = ModelConfig {
-                output_stride,
-                decoder_channels,
-                atrous_rates,
-                separable,
-                dropout,
-                ..config(Architecture::DeepLabV3Plus, &encoder, classes, projection)?
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::DeepLabV3Plus, &encoder.0, classes, given, seed)
         }
 
         /// Make a DeepLabV3 network with random parameters.
@@ -175,34 +174,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 4, 4]);
         /// ```
         fn deeplabv3(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-            encoder: String,
+            /// The encoder.
+            encoder: ResnetName,
             /// Number of classes.
             classes: usize,
-            /// Stride of the encoder's last map: 8, 16 or 32.
-            output_stride: usize = 8,
-            /// Channels of the decoder.
-            decoder_channels: usize = 256,
-            /// Dilations of the three atrous branches.
-            atrous_rates: [usize; 3] = [12, 24, 36],
-            /// Whether the atrous branches are depthwise separable.
-            separable: bool = false,
-            /// Dropout probability after the pyramid, in training.
-            dropout: f64 = 0.5,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let config = ModelConfig {
-                output_stride,
-                decoder_channels,
-                atrous_rates,
-                separable,
-                dropout,
-                ..config(Architecture::DeepLabV3, &encoder, classes, projection)?
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::DeepLabV3, &encoder.0, classes, given, seed)
         }
 
         /// Make an FCN network with random parameters.
@@ -215,29 +195,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 128, 4, 4]);
         /// ```
         fn fcn(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-            encoder: String,
+            /// The encoder.
+            encoder: ResnetName,
             /// Number of classes.
             classes: usize,
-            /// Stride of the encoder's last map: 8, 16 or 32.
-            output_stride: usize = 8,
-            /// Channels of the decoder; a quarter of the encoder's last map if absent.
-            decoder_channels: Option<usize> = None,
-            /// Dropout probability before the classifier, in training.
-            dropout: f64 = 0.1,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(atrous_rates, separable, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Fcn),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let base = config(Architecture::Fcn, &encoder, classes, projection)?;
-            let config = ModelConfig {
-                output_stride,
-                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
-                dropout,
-                ..base
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::Fcn, &encoder.0, classes, given, seed)
         }
 
         /// Make a U-Net with random parameters.
@@ -250,25 +216,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 2, 32, 32]);
         /// ```
         fn unet(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"` or `"resnet101"`.
-            encoder: String,
+            /// The encoder.
+            encoder: ResnetName,
             /// Number of classes.
             classes: usize,
-            /// Stride of the encoder's last map: 8, 16 or 32.
-            output_stride: usize = 32,
-            /// Channels of the coarsest of the five blocks; each finer block has half.
-            decoder_channels: usize = 256,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(atrous_rates, separable, dropout, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Unet),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let config = ModelConfig {
-                output_stride,
-                decoder_channels,
-                ..config(Architecture::Unet, &encoder, classes, projection)?
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::Unet, &encoder.0, classes, given, seed)
         }
 
         /// Make a SegFormer network with random parameters.
@@ -284,29 +240,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 8, 8]);
         /// ```
         fn segformer(ctx,
-            /// `"mit_b0"`, `"mit_b1"`, `"mit_b2"`, `"mit_b3"`, `"mit_b4"` or `"mit_b5"`.
-            encoder: String = "mit_b0".to_string(),
+            /// The encoder.
+            encoder: MitName = MitName("mit_b0".into()),
             /// Number of classes.
             classes: usize,
-            /// Channels of the decoder; 256 for mit_b0 and mit_b1, 768 for the others if absent.
-            decoder_channels: Option<usize> = None,
-            /// Dropout probability before the classifier, in training.
-            dropout: f64 = 0.1,
-            /// Probability that a branch of the last block is left out, in training; less in those before it.
-            drop_path: f64 = 0.1,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(output_stride, atrous_rates, separable, frozen): Nested<ModelConfig> = usual(Architecture::Segformer),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let base = config(Architecture::Segformer, &encoder, classes, projection)?;
-            let config = ModelConfig {
-                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
-                dropout,
-                drop_path,
-                ..base
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::Segformer, &encoder.0, classes, given, seed)
         }
 
         /// Make a linear classifier of the patches of a DINOv2 encoder, with random parameters.
@@ -322,26 +264,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.parameters("backbone").len, 0);
         /// ```
         fn linear(ctx,
-            /// `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, or with registers `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"`,
-            /// `"dinov2_vitl14_reg"`.
-            encoder: String = "dinov2_vits14".to_string(),
+            /// The encoder; `_reg`: with registers.
+            encoder: VitName = VitName("dinov2_vits14".into()),
             /// Number of classes.
             classes: usize,
-            /// Keep the encoder as it is: nothing goes back through it, and it runs as in evaluation.
-            frozen: bool = false,
-            /// Probability that a branch of the encoder's last block is left out, in training; less in those before it.
-            drop_path: f64 = 0.0,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(output_stride, decoder_channels, atrous_rates, separable, dropout): Nested<ModelConfig> = usual(Architecture::Linear),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let config = ModelConfig {
-                frozen,
-                drop_path,
-                ..config(Architecture::Linear, &encoder, classes, projection)?
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::Linear, &encoder.0, classes, given, seed)
         }
 
         /// Make a DPT network on a DINOv2 encoder, with random parameters.
@@ -356,30 +287,15 @@ fn constructors() -> Vec<Entry> {
         /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 16, 16, 24]);
         /// ```
         fn dpt(ctx,
-            /// `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, or with registers `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"`,
-            /// `"dinov2_vitl14_reg"`.
-            encoder: String = "dinov2_vits14".to_string(),
+            /// The encoder; `_reg`: with registers.
+            encoder: VitName = VitName("dinov2_vits14".into()),
             /// Number of classes.
             classes: usize,
-            /// Channels of the decoder; 64, 128 or 256 for the three sizes of encoders if absent.
-            decoder_channels: Option<usize> = None,
-            /// Keep the encoder as it is: nothing goes back through it, and it runs as in evaluation.
-            frozen: bool = false,
-            /// Probability that a branch of the encoder's last block is left out, in training; less in those before it.
-            drop_path: f64 = 0.0,
-            /// The projection head: `#{ layers: 3, channels: 256, norm: false }`.
-            projection: Nested<ProjectionConfig> = Nested::default(),
+            ..given without(output_stride, atrous_rates, separable, dropout): Nested<ModelConfig> = usual(Architecture::Dpt),
             /// Seed of the random parameters; the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let base = config(Architecture::Dpt, &encoder, classes, projection)?;
-            let config = ModelConfig {
-                decoder_channels: decoder_channels.unwrap_or(base.decoder_channels),
-                frozen,
-                drop_path,
-                ..base
-            };
-            make(ctx, &config, seed)
+            make(ctx, Architecture::Dpt, &encoder.0, classes, given, seed)
         }
 
         /// Make a network for training and evaluation of a layer of one's own: what it gives for images is logits.

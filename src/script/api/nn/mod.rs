@@ -7,8 +7,10 @@ use std::rc::Rc;
 use block::Block;
 
 use super::Model;
+use crate::names;
 use crate::nn::{Activation, EncoderKind, Layer, Module, Segmenter, Window};
 use crate::ops::Conv2dOptions;
+use crate::script::api::tensor::layers::Mode;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -35,6 +37,13 @@ pub(super) fn module(model: &Model, what: &str) -> Result<Rc<Module>> {
             model.brief()
         ),
     }
+}
+
+names! {
+    /// A function of each number.
+    struct ActivationName: Activation::names();
+    /// The encoder of a segmentation network.
+    struct EncoderName: EncoderKind::ALL.map(|(name, _)| name).to_vec();
 }
 
 /// Declare the functions.
@@ -140,13 +149,12 @@ fn layers() -> Vec<Entry> {
         /// assert_close(nn::activation("leaky_relu", #{ slope: 0.1 }).forward(tensor::from([-1.0])), [-0.1]);
         /// ```
         fn activation(ctx,
-            /// `"relu"`, `"gelu"`, `"silu"`, `"sigmoid"`, `"tanh"`, `"leaky_relu"`, `"elu"`, `"relu6"`, `"mish"`, `"hard_swish"`,
-            /// `"hard_sigmoid"` or `"gelu_tanh"`.
-            name: String,
+            /// The function.
+            name: ActivationName,
             /// The factor of negative numbers: 0.01 for leaky_relu, 1 for elu if absent.
             slope: Option<f64> = None
         ) -> Model {
-            layer(ctx, Layer::Activation(Activation::named(&name, slope)?), Some(0))
+            layer(ctx, Layer::Activation(Activation::named(&name.0, slope)?), Some(0))
         }
     }
 }
@@ -176,11 +184,11 @@ fn shapes() -> Vec<Entry> {
         fn upsample(ctx,
             /// Factor of both sides.
             scale: f64 = 2.0,
-            /// `"bilinear"` or `"nearest"`.
-            mode: String = "bilinear".into(),
+            /// How pixels between the old ones are found.
+            mode: Plain<Mode> = Plain(Mode::Bilinear),
             align_corners: bool = false
         ) -> Model {
-            let bilinear = crate::error::choose("upsample: mode", &mode, &[("bilinear", true), ("nearest", false)])?;
+            let bilinear = mode.0 == Mode::Bilinear;
             layer(ctx, Layer::Upsample { scale, bilinear, align_corners }, Some(0))
         }
 
@@ -193,16 +201,14 @@ fn shapes() -> Vec<Entry> {
         /// assert_eq(maps[4].shape, [2, 512, 1, 1]);
         /// ```
         fn encoder(ctx,
-            /// `"resnet18"`, `"resnet34"`, `"resnet50"`, `"resnet101"`, `"mit_b0"`, `"mit_b1"`, `"mit_b2"`, `"mit_b3"`, `"mit_b4"`,
-            /// `"mit_b5"`, `"dinov2_vits14"`, `"dinov2_vitb14"`, `"dinov2_vitl14"`, `"dinov2_vits14_reg"`, `"dinov2_vitb14_reg"` or
-            /// `"dinov2_vitl14_reg"`.
-            name: String,
+            /// The encoder.
+            name: EncoderName,
             /// Stride of the last map of a ResNet: 8, 16 or 32, which it is if absent.
             output_stride: Option<usize> = None,
             /// Seed of the random parameters; drawn from the session's if absent.
             seed: Option<u64> = None
         ) -> Model {
-            let kind = crate::error::choose("encoder", &name, &EncoderKind::ALL)?;
+            let kind = crate::error::choose("encoder", &name.0, &EncoderKind::ALL)?;
             layer(ctx, Layer::Encoder(kind, output_stride), seed)
         }
     }

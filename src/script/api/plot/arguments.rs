@@ -3,9 +3,10 @@
 use candle_core::DType;
 use rhai::Array;
 
-use crate::plot::{self, FigureOptions, Picture, Preset, Spread};
+use crate::plot::{self, Dash, FigureOptions, Marker, Picture, Spread};
 use crate::script::prelude::*;
-use crate::script::values::describe;
+use crate::script::table::Param;
+use crate::script::values::{Shared, Values, describe};
 
 /// Numbers for an axis: an array (where `()` is a gap) or a tensor of one dimension.
 pub struct Numbers(pub Vec<f64>);
@@ -83,6 +84,12 @@ impl Arg for Base {
     fn convert(value: &Dynamic) -> Option<Self> {
         let one = f64::convert(value).map(|v| vec![v]);
         one.or_else(|| Numbers::convert(value).map(|n| n.0)).map(Base)
+    }
+    fn literal(&self) -> Option<String> {
+        match self.0.as_slice() {
+            [one] => one.literal(),
+            all => all.to_vec().literal(),
+        }
     }
 }
 
@@ -162,61 +169,22 @@ impl Arg for Ink {
     }
 }
 
-/// The colours of the series: a name or a list.
-pub struct Colours(Vec<Ink>, Option<String>);
-
-impl Arg for Colours {
-    fn kind() -> String {
-        "string or [color]".into()
-    }
-    fn wanted() -> String {
-        "\"tol\", \"okabe_ito\" or an array of colours".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        let name = String::convert(value).map(|name| Colours(Vec::new(), Some(name)));
-        name.or_else(|| Vec::convert(value).map(|inks| Colours(inks, None)))
-    }
-}
-
-shared_options! {
-    /// Options that every figure takes.
-    pub struct Frame {
-        /// `"paper"` (3.5 x 2.6 in, 8 pt), `"ieee"` (3.3 x 2.5 in, 8 pt serif, 600 dpi), `"nature"` (7 pt) or `"slides"` (8 x 4.5 in).
-        preset: String = "paper".into(),
-        /// Width and height in inches; by default the preset's, more for several panels, as high as pictures need.
-        size: Option<[f64; 2]> = None,
-        /// `"sans"`, `"serif"` or the name of an installed family; by default the preset's.
-        font: String = String::new(),
-        /// Letter size in points; by default the preset's.
-        font_size: Option<f64> = None,
-        /// Colours of the series: `"tol"`, `"okabe_ito"` or an array of colours.
-        palette: Option<Colours> = None,
-        /// Light on a dark ground.
-        dark: bool = false,
-    }
-}
+/// The options of a figure that those of one call take too.
+pub struct Frame(pub FigureOptions);
 
 impl Frame {
-    /// The options of a figure, the rest as by default.
-    pub fn options(self) -> Result<FigureOptions> {
-        let named = |ink: Ink| match ink {
-            Ink::Rgb(colour) => Ok(colour),
-            Ink::Name(name) => plot::colour(&name, &plot::Palette::Tol),
-        };
-        let palette = match self.palette {
-            None => plot::Palette::Tol,
-            Some(Colours(_, Some(name))) => plot::Palette::parse(&name)?,
-            Some(Colours(inks, None)) => plot::Palette::Own(inks.into_iter().map(named).collect::<Result<_>>()?),
-        };
-        Ok(FigureOptions {
-            preset: Preset::parse(&self.preset)?,
-            size: self.size,
-            font: self.font,
-            font_size: self.font_size,
-            palette,
-            dark: self.dark,
-            ..FigureOptions::default()
-        })
+    const NAMES: [&str; 6] = ["preset", "size", "font", "font_size", "palette", "dark"];
+}
+
+impl Shared for Frame {
+    type Base = FigureOptions;
+    fn params(base: &FigureOptions) -> Vec<Param> {
+        let all = <FigureOptions as Shared>::params(base).into_iter();
+        all.filter(|p| Frame::NAMES.contains(&p.name)).collect()
+    }
+    fn take(values: &mut Values<'_>) -> Result<Self> {
+        // the others are no parameters of the function, or its own
+        FigureOptions::take(values).map(Frame)
     }
 }
 
@@ -233,11 +201,10 @@ shared_options! {
         alpha: Option<f64> = None,
         /// Diameter of markers, height of letters, in points.
         size: Option<f64> = None,
-        /// `"solid"`, `"dashed"`, `"dotted"`, `"dashdot"` or `"long"`; by default each line has its own.
-        dash: Option<String> = None,
-        /// `"none"`, `"circle"`, `"square"`, `"triangle"`, `"diamond"`, `"down"`, `"plus"` or `"cross"`; by default each
-        /// series has its own, shown where there are few points.
-        marker: Option<String> = None,
+        /// By default each line has its own.
+        dash: Option<Plain<Dash>> = None,
+        /// By default each series has its own, shown where there are few points.
+        marker: Option<Plain<Marker>> = None,
     }
 }
 
@@ -255,8 +222,8 @@ impl Look {
             width: self.width,
             alpha: self.alpha,
             size: self.size,
-            dash: self.dash.map(|name| plot::Dash::parse(&name)).transpose()?,
-            marker: self.marker.map(|name| plot::Marker::parse(&name)).transpose()?,
+            dash: self.dash.map(|dash| dash.0),
+            marker: self.marker.map(|marker| marker.0),
             faint: false,
         })
     }

@@ -1,7 +1,7 @@
 //! `plot::figure`, its panels, axes and legend, and saving it.
 
 use super::Figure;
-use super::arguments::{Frame, Name, Numbers, Palette};
+use super::arguments::{Name, Numbers, Palette};
 use crate::plot::{self, FigureOptions, LegendPlace, Log};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -20,30 +20,8 @@ pub(super) fn constructors() -> Vec<Entry> {
         /// ```
         fn figure(
             ctx,
-            /// Above the figure.
-            title: String = String::new(),
-            /// Below the x axis.
-            x: String = String::new(),
-            /// Beside the y axis.
-            y: String = String::new(),
-            /// Rows of panels, see `.panel`.
-            rows: usize = 1,
-            /// Columns of panels.
-            columns: usize = 1,
-            /// Logarithmic axes: `"none"`, `"x"`, `"y"` or `"xy"`.
-            log: String = "none".into(),
-            /// The same x limits for all panels, numbers below the last row only.
-            share_x: bool = false,
-            /// The same y limits for all panels, numbers beside the first column only.
-            share_y: bool = false,
-            /// Relative widths of the columns.
-            widths: Vec<f64> = Vec::new(),
-            /// Relative heights of the rows.
-            heights: Vec<f64> = Vec::new(),
-            ..frame: Frame
+            ..options: FigureOptions
         ) -> Figure {
-            let log = Log::parse(&log)?;
-            let options = FigureOptions { title, x, y, rows, columns, log, share_x, share_y, widths, heights, ..frame.options()? };
             Ok(Figure::new(plot::Figure::new(options)?))
         }
     }
@@ -70,9 +48,9 @@ pub(super) fn methods() -> Vec<Entry> {
             /// Beside its y axis, in place of the figure's.
             y: String = String::new(),
             /// Its logarithmic axes, in place of the figure's.
-            log: Option<String> = None,
+            log: Option<Plain<Log>> = None,
         ) -> Figure {
-            let log = log.map(|name| Log::parse(&name)).transpose()?;
+            let log = log.map(|log| log.0);
             figure.with(|f| f.panel(row, column, &title, &x, &y, log).map(drop))
         }
 
@@ -167,13 +145,11 @@ pub(super) fn methods() -> Vec<Entry> {
             names: Vec<String> = Vec::new(),
             /// Their colours.
             palette: Option<Palette> = None,
-            /// `"best"`, `"below"`, `"top left"`, `"top right"`, `"bottom left"`, `"bottom right"` or `"none"`: of this panel's
-            /// legend, from the first panel of all.
-            place: String = "best".into(),
+            /// Where the legend of this panel stands; from the first panel of all.
+            place: Plain<LegendPlace> = Plain(LegendPlace::Best),
         ) -> Figure {
-            let place = LegendPlace::parse(&place)?;
             let colours = palette.map_or(Vec::new(), |p| p.0);
-            figure.with(|f| f.legend(&names, &colours, place).map(drop))
+            figure.with(|f| f.legend(&names, &colours, place.0).map(drop))
         }
 
         /// List the texts of the figure as it was last saved or shown, with the corners of each in points: to check that nothing overlaps.

@@ -8,6 +8,7 @@ use crate::plot::kinds::{
 };
 use crate::plot::{Log, Picture};
 use crate::script::api::{Data, Model, ScriptRun, ScriptScore};
+use crate::script::options::take;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::train::evaluate::{EvalOptions, predict};
@@ -46,7 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// One line for all runs of the same label (of no labels: for all): their mean, with a band of one standard deviation.
             mean: bool = false,
             /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
-            log: Option<String> = None,
+            log: Option<Plain<Log>> = None,
             ..frame: Frame
         ) -> Figure {
             ensure!(
@@ -64,8 +65,8 @@ pub(super) fn entries() -> Vec<Entry> {
                 data.push(CurveData { label, columns: run.history().columns().to_vec() });
                 names.push(run.name().to_string());
             }
-            let log = log.map(|name| Log::parse(&name)).transpose()?;
-            let mut figure = curves(&data, &CurvesOptions { frame: frame.options()?, mean, log })?;
+            let log = log.map(|log| log.0);
+            let mut figure = curves(&data, &CurvesOptions { frame: frame.0, mean, log })?;
             figure.metadata.push(("runs".to_string(), names.join(", ")));
             Ok(Figure::new(figure))
         }
@@ -86,7 +87,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// One line for all: their mean, with a band of one standard deviation.
             mean: bool = false,
             /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
-            log: Option<String> = None,
+            log: Option<Plain<Log>> = None,
             ..frame: Frame
         ) -> Figure {
             let place = ctx.session().input_path(&folder)?;
@@ -100,8 +101,8 @@ pub(super) fn entries() -> Vec<Entry> {
                 columns: history.columns().to_vec(),
             };
             let data: Vec<CurveData> = found.into_iter().map(curve).collect();
-            let log = log.map(|name| Log::parse(&name)).transpose()?;
-            Ok(Figure::new(curves(&data, &CurvesOptions { frame: frame.options()?, mean, log })?))
+            let log = log.map(|log| log.0);
+            Ok(Figure::new(curves(&data, &CurvesOptions { frame: frame.0, mean, log })?))
         }
 
         /// Show a score's confusion matrix: each row in percent of the true pixels of its class.
@@ -121,7 +122,7 @@ pub(super) fn entries() -> Vec<Entry> {
             let matrix = &score.0.confusion;
             let class_names = (0..matrix.classes()).map(|c| score.0.class_name(c)).collect();
             let data = ConfusionData { counts: matrix.rows().concat(), class_names, title };
-            let mut figure = confusion(&data, &frame.options()?)?;
+            let mut figure = confusion(&data, &frame.0)?;
             figure.metadata.push(("protocol".to_string(), score.0.protocol.to_string()));
             Ok(Figure::new(figure))
         }
@@ -159,7 +160,7 @@ pub(super) fn entries() -> Vec<Entry> {
                     prediction: predicted.flatten_all()?.to_vec1::<u8>()?,
                 });
             }
-            let options = ExamplesOptions { frame: frame.options()?, title, overlay };
+            let options = ExamplesOptions { frame: frame.0, title, overlay };
             Ok(Figure::new(examples(&rows, set.class_names(), set.palette(), &options)?))
         }
 
@@ -184,23 +185,22 @@ pub(super) fn entries() -> Vec<Entry> {
             table: Vec<Map>,
             ..frame: Frame
         ) -> Figure {
-            let rows = table.into_iter().enumerate().map(|(i, row)| {
-                let mut row = Options::new(row);
+            let rows = table.into_iter().enumerate().map(|(i, mut row)| {
                 let path = format!("plot::label_efficiency: row {i}");
                 let missing = |name: &str| Error::usage(format!("{path}: `{name}` is missing, expected #{{ method, fraction, miou }} or #{{ method, labelled, miou }}"));
-                let labels = match (row.take(&path, "fraction")?, row.take(&path, "labelled")?) {
+                let labels = match (take(&mut row, &path, "fraction")?, take(&mut row, &path, "labelled")?) {
                     (Some(share), _) => Labels::Share(share),
                     (None, Some(images)) => Labels::Images(images),
                     (None, None) => return Err(missing("fraction")),
                 };
                 Ok(EfficiencyRow {
-                    method: row.take(&path, "method")?.ok_or_else(|| missing("method"))?,
+                    method: take(&mut row, &path, "method")?.ok_or_else(|| missing("method"))?,
                     labels,
-                    miou: row.take(&path, "miou")?.ok_or_else(|| missing("miou"))?,
+                    miou: take(&mut row, &path, "miou")?.ok_or_else(|| missing("miou"))?,
                 })
             });
             let rows: Vec<EfficiencyRow> = rows.collect::<Result<_>>()?;
-            Ok(Figure::new(label_efficiency(&rows, &frame.options()?)?))
+            Ok(Figure::new(label_efficiency(&rows, &frame.0)?))
         }
     }
 }

@@ -25,8 +25,8 @@ pub(super) fn methods() -> Vec<Entry> {
             column_names: Vec<String> = Vec::new(),
             /// Write the numbers into the cells; by default where they can be read well.
             numbers: Option<bool> = None,
-            /// `"viridis"`, `"blues"` or `"diverging"` (blue below zero, red above).
-            colors: String = "viridis".into(),
+            /// The colours of small to large numbers; `"diverging"` is blue below zero, red above.
+            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
             /// The values of the first and the last colour; by default those of the data.
             range: Option<[f64; 2]> = None,
             /// Beside the colour bar.
@@ -39,7 +39,7 @@ pub(super) fn methods() -> Vec<Entry> {
                 columns: column_names,
                 numbers,
                 texts: Vec::new(),
-                colours: ColourMap::parse(&colors)?,
+                colours: colors.0,
                 range,
                 label,
                 square,
@@ -110,12 +110,12 @@ pub(super) fn methods() -> Vec<Entry> {
             values: Matrix,
             /// Opacity, 0 to 1.
             alpha: f64 = 0.5,
-            /// `"viridis"`, `"blues"` or `"diverging"`.
-            colors: String = "viridis".into(),
+            /// The colours of small to large numbers.
+            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
             /// The values of the first and the last colour; by default those of the data.
             range: Option<[f64; 2]> = None,
         ) -> Figure {
-            let colours = ColourMap::parse(&colors)?;
+            let colours = colors.0;
             figure.with(|f| f.overlay(&values.values, values.rows, values.columns, alpha, colours, range).map(drop))
         }
 

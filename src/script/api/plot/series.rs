@@ -97,8 +97,8 @@ pub(super) fn methods() -> Vec<Entry> {
             values: Option<Numbers> = None,
             /// A number for each point, shown as its area.
             sizes: Option<Numbers> = None,
-            /// `"viridis"`, `"blues"` or `"diverging"`.
-            colors: String = "viridis".into(),
+            /// The colours of small to large numbers.
+            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
             /// The values of the first and the last colour.
             range: Option<[f64; 2]> = None,
             /// Beside the colour bar.
@@ -111,7 +111,7 @@ pub(super) fn methods() -> Vec<Entry> {
                 error: error.map(|e| e.0),
                 values: values.map(|v| v.0),
                 sizes: sizes.map(|s| s.0),
-                colours: ColourMap::parse(&colors)?,
+                colours: colors.0,
                 range,
                 bar,
             };

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::options::unknown;
+use crate::script::options::take;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::script::values::describe;
@@ -51,19 +53,21 @@ fn point(i: usize, value: &Dynamic) -> Result<Point> {
     if let Some([x, y]) = <[f64; 2]>::convert(value) {
         return Ok(Point { x, y, inside: true });
     }
-    let Some(map) = value.clone().try_cast::<Map>() else {
+    let Some(mut map) = value.clone().try_cast::<Map>() else {
         fail!(
             "element {i} of `points` must be [x, y] or #{{ x, y, inside: false }}, found {}",
             describe(value)
         )
     };
     let path = format!("element {i} of `points`");
-    let mut options = Options::new(map);
-    let (Some(x), Some(y)) = (options.take::<f64>(&path, "x")?, options.take::<f64>(&path, "y")?) else {
+    let (x, y) = (take(&mut map, &path, "x")?, take(&mut map, &path, "y")?);
+    let (Some(x), Some(y)) = (x, y) else {
         fail!("{path} needs both x and y: #{{ x, y, inside: false }}")
     };
-    let inside = options.take_or(&path, "inside", true)?;
-    options.finish(&path)?;
+    let inside = take(&mut map, &path, "inside")?.unwrap_or(true);
+    if let Some(name) = map.keys().next() {
+        fail!("{path}: {}", unknown(name, &["x", "y", "inside"]))
+    }
     Ok(Point { x, y, inside })
 }
 
@@ -99,20 +103,10 @@ fn methods() -> Vec<Entry> {
         fn masks(ctx, teacher: SamTeacher,
             /// `[3, h, w]`, colours 0 to 1.
             image: Tensor,
-            /// Points on each side of the grid.
-            points_per_side: usize = 32,
-            /// The least score of a mask.
-            min_score: f64 = 0.88,
-            /// The least share of a mask that stays when its border is moved in, of what there is when it is moved out.
-            min_stability: f64 = 0.95,
-            /// The most that the boxes of two masks may overlap, as intersection over union; the better one stays.
-            max_overlap: f64 = 0.7,
-            /// The least number of pixels of a mask.
-            min_area: usize = 1
+            ..options: MaskOptions
         ) -> Array {
-            let options = MaskOptions { points_per_side, min_score, min_stability, max_overlap, min_area };
             let session = ctx.session();
-            let total = points_per_side.saturating_mul(points_per_side);
+            let total = options.points_per_side.saturating_mul(options.points_per_side);
             let mut bar = session.progress("masks", 0, total as u64);
             let masks = teacher.0.masks(&image, &options, &|| session.check_cancel(), |done| bar.at(done as u64, ""))?;
             Ok(masks.into_iter().map(entry).collect())

@@ -4,8 +4,14 @@ use super::order::{as_before, lined};
 use super::shape::{Index, positions};
 use super::{Operand, affordable, axis};
 use crate::error::choose;
+use crate::names;
 use crate::ops::{self, Border};
 use crate::script::prelude::*;
+
+names! {
+    /// What stands around a tensor.
+    struct BorderName: vec!["constant", "reflect", "replicate", "circular"];
+}
 
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
@@ -57,8 +63,8 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([1, 2, 3]).pad([2, 0], #{ mode: "reflect" }), tensor::from([3, 2, 1, 2, 3]));
             /// ```
             fn pad(ctx, t: Tensor, pad: Vec<i64>,
-                /// `"constant"`, `"reflect"`, `"replicate"` (the nearest element) or `"circular"` (the other end).
-                mode: String = "constant".into(),
+                /// What stands around: `"replicate"` is the nearest element, `"circular"` the other end.
+                mode: BorderName = BorderName("constant".into()),
                 /// What `"constant"` puts there.
                 value: Operand = Operand::Int(0)
             ) -> Tensor {
@@ -71,7 +77,7 @@ pub fn declare(table: &mut Table) {
                     ("constant", Border::Constant(&value)), ("reflect", Border::Reflect),
                     ("replicate", Border::Replicate), ("circular", Border::Circular),
                 ];
-                padded(t, &pad, choose("mode", &mode, &modes)?)
+                padded(t, &pad, choose("mode", &mode.0, &modes)?)
             }
             /// The tensor with every element of `src` added at the place along `dim` that `index` says.
             ///

@@ -1,15 +1,19 @@
 //! Convolution, pooling and resizing of maps `[n, c, h, w]`.
 
 use super::in_single;
-use crate::error::choose;
+use crate::choices;
 use crate::ops::{self, Conv2dOptions};
 use crate::script::prelude::*;
 use crate::session::memory::affordable;
 
-#[derive(Clone, Copy)]
-enum Mode {
-    Bilinear,
-    Nearest,
+choices! {
+    /// How pixels between the old ones are found.
+    pub enum Mode {
+        /// From the four around.
+        Bilinear = "bilinear",
+        /// As the nearest.
+        Nearest = "nearest",
+    }
 }
 
 /// Declare the methods.
@@ -54,15 +58,15 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(tensor::zeros([1, 4, 4], "i64").resize([2, 2]).dtype, "i64");
         /// ```
         fn resize(ctx, t: Tensor, size: [usize; 2],
-            /// `"bilinear"` or `"nearest"`.
-            mode: String = "bilinear".into(),
+            /// How pixels between the old ones are found.
+            mode: Plain<Mode> = Plain(Mode::Bilinear),
             align_corners: bool = false,
         ) -> Tensor {
             affordable(&[t.elem_count(), size[0], size[1]], candle_core::DType::U8)?;
             if t.dtype().is_int() && t.rank() == 3 {
                 return ops::resize_labels(&t, size);
             }
-            match choose("mode", &mode, &[("bilinear", Mode::Bilinear), ("nearest", Mode::Nearest)])? {
+            match mode.0 {
                 Mode::Bilinear => in_single(&t, |x| ctx.graph(&[x]).resize_bilinear(x, size, align_corners)),
                 Mode::Nearest => in_single(&t, |x| ctx.graph(&[x]).resize_nearest(x, size)),
             }

@@ -6,7 +6,7 @@ mod display;
 mod elementwise;
 mod gradients;
 mod index;
-mod layers;
+pub mod layers;
 mod make;
 mod operators;
 mod order;
@@ -82,6 +82,13 @@ impl Arg for Operand {
             return Some(Operand::Float(f));
         }
         Tensor::convert(value).map(Operand::Tensor)
+    }
+    fn literal(&self) -> Option<String> {
+        match self {
+            Operand::Int(i) => i.literal(),
+            Operand::Float(f) => f.literal(),
+            Operand::Tensor(_) => None,
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use candle_core::DType;
 
 use super::{affordable, axis, float, in_single};
-use crate::error::choose;
 use crate::ops::{self, Between, Bins};
 use crate::script::prelude::*;
 
@@ -65,10 +64,10 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(t.quantile(0.25, #{ dim: 1, interpolation: "nearest" }), tensor::from([1.0, 5.0]));
             /// ```
             fn quantile(ctx, t: Tensor, q: Shares, dim: Option<i64> = None, keepdim: bool = false,
-                /// `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`: the number between two elements.
-                interpolation: String = "linear".into()
+                /// The number between two elements.
+                interpolation: Plain<Between> = Plain(Between::Linear)
             ) -> Tensor {
-                quantile(&t, &q, dim, keepdim, choose("interpolation", &interpolation, &Between::CHOICES)?)
+                quantile(&t, &q, dim, keepdim, interpolation.0)
             }
             /// The sums of the elements along `dim` up to each.
             /// ```

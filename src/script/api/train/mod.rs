@@ -8,14 +8,13 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use super::{Data, Model};
-use crate::data::{Dataset, Distort};
-use crate::loss::{CrossEntropyOptions, PixelContrastOptions};
-use crate::script::api::known::PretrainLoss;
+use crate::data::Dataset;
+use crate::loss::CrossEntropyOptions;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
-use crate::train::{Objective, Run, Status, TrainConfig};
+use crate::train::{PretrainLoss, Run, Status, TrainConfig};
 use closures::Closures;
-use settings::Settings;
+use settings::Extras;
 
 /// A training run in scripts: a handle, with the closures it calls.
 #[derive(Clone)]
@@ -232,21 +231,14 @@ fn constructors() -> Vec<Entry> {
             /// `#{ per_class: 512, per_batch: 64, warm_up: 10, momentum_encoder: 0.999 }` (with `momentum_encoder` the keys are
             /// those of a slowly moving average of the network).
             loss: Nested<PretrainLoss> = Nested::default(),
-            /// The second view: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`; without it that of SimCLR.
-            distort: Option<Nested<Distort>> = None,
-            ..settings: Settings
+            ..given without(views, eval_every): Nested<TrainConfig>,
+            ..extras: Extras
         ) -> ScriptRun {
-            let mut loss = loss.options();
-            let (start_temperature, temperature, closure) = settings::temperature(ctx.function(), &mut loss)?;
-            let mut options = loss.fill(&format!("{}: loss", ctx.function()), &PixelContrastOptions::default())?;
-            options.temperature = start_temperature.unwrap_or(options.temperature);
-            let mut config = TrainConfig::pretrain(options.clone());
-            config.objective = Objective::PixelContrast { options: Box::new(options), temperature };
-            let (config, mut closures) = settings.apply(ctx, config)?;
-            closures.temperature = closure;
-            let path = format!("{}: distort", ctx.function());
-            let distort = distort.map(|d| d.fill(&path)).transpose()?.or(config.distort);
-            start(ctx, &model, &data.into(), None, &TrainConfig { distort, ..config }, closures)
+            let moving = loss.closure("temperature");
+            let loss = loss.read(&format!("{}: loss", ctx.function()))?;
+            let (config, mut closures) = extras.over(ctx, TrainConfig::pretrain(loss), given)?;
+            closures.temperature = moving;
+            start(ctx, &model, &data.into(), None, &config, closures)
         }
 
         /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
@@ -267,12 +259,11 @@ fn constructors() -> Vec<Entry> {
             loss: Nested<CrossEntropyOptions> = Nested::default(),
             /// Validation images.
             val: Option<Data> = None,
-            /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
-            eval_every: Option<usize> = None,
-            ..settings: Settings
+            ..given without(distort, views): Nested<TrainConfig>,
+            ..extras: Extras
         ) -> ScriptRun {
-            let options = loss.fill(&format!("{}: loss", ctx.function()))?;
-            let (config, closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::finetune(options) })?;
+            let options = loss.read(&format!("{}: loss", ctx.function()))?;
+            let (config, closures) = extras.over(ctx, TrainConfig::finetune(options), given)?;
             start(ctx, &model, &data.into(), val, &config, closures)
         }
 
@@ -293,23 +284,14 @@ fn constructors() -> Vec<Entry> {
         fn fit(ctx, model: Model, data: Sources,
             /// The loss: `|model, batch| ..`.
             loss: FnPtr,
-            /// Deliver `batch.distorted` too: `#{ brightness, contrast, saturation, hue, probability, grey, blur }`.
-            distort: Option<Nested<Distort>> = None,
-            /// Deliver `batch.views` too, a colour version of the same crop for each of these maps.
-            views: Vec<Nested<Distort>> = Vec::new(),
             /// Validation images.
             val: Option<Data> = None,
-            /// Evaluate on `val` every so many steps and at the end; only at the end if absent.
-            eval_every: Option<usize> = None,
-            ..settings: Settings
+            ..given: Nested<TrainConfig>,
+            ..extras: Extras
         ) -> ScriptRun {
-            let (config, mut closures) = settings.apply(ctx, TrainConfig { eval_every, ..TrainConfig::fit() })?;
+            let (config, mut closures) = extras.over(ctx, TrainConfig::fit(), given)?;
             closures.loss = Some(loss);
-            let path = |option: &str| format!("{}: {option}", ctx.function());
-            let distort = distort.map(|d| d.fill(&path("distort"))).transpose()?;
-            let views = views.into_iter().enumerate().map(|(i, view)| view.fill(&path(&format!("views[{i}]"))));
-            let views = views.collect::<Result<_>>()?;
-            start(ctx, &model, &data, val, &TrainConfig { distort, views, ..config }, closures)
+            start(ctx, &model, &data, val, &config, closures)
         }
 
         /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
