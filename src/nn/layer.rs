@@ -137,15 +137,6 @@ impl Linear {
         pass.graph()
             .linear(x, &self.weight.tensor(pass), &self.bias.tensor(pass))
     }
-
-    /// The layer with each channel of its result multiplied by `scale` [out]: a product with the parameters, which are fewer numbers
-    /// than a map.
-    pub(super) fn forward_scaled(&self, x: &Tensor, scale: &Tensor, pass: &Pass) -> Result<Tensor> {
-        pass.go_on()?;
-        let weight = self.weight.tensor(pass).broadcast_mul(&scale.unsqueeze(1)?)?;
-        let bias = (self.bias.tensor(pass) * scale)?;
-        pass.graph().linear(x, &weight, &bias)
-    }
 }
 
 /// Layer norm over the channels of [n, c, h, w]: `NAME.weight` and `NAME.bias`, each [c].

@@ -77,7 +77,7 @@ pub use power::{power, power_of};
 pub use precision::Precision;
 pub use relu::relu;
 pub use resample::{Filter, resampled};
-pub use residual::residual;
+pub use residual::{residual, scaled_residual};
 pub use resize::{nearest_multiple, resize_bilinear, resize_labels, resize_nearest};
 pub use sort::{Between, median, median_of_all, quantile, sort, topk};
 pub use tape::Graph;

@@ -307,6 +307,13 @@ fn layer_norm_gelu_attention_linear_and_residual() {
     check("linear", &a, |a| ops::linear(&a[0], &a[1], &a[2]).unwrap());
     let a = [draw(random, &[2, 3, 2, 2]), draw(random, &[2, 3, 2, 2])];
     check("residual", &a, |a| ops::residual(&a[0], &a[1], &[0.0, 1.25]).unwrap());
+    let scale = draw(random, &[3]);
+    let a = [a[0].clone(), a[1].clone(), scale];
+    for factors in [[1.0, 1.0], [0.0, 1.25]] {
+        check("scaled_residual", &a, |a| {
+            ops::scaled_residual(&a[0], &a[1], &a[2], &factors).unwrap()
+        });
+    }
 }
 
 #[test]

@@ -176,12 +176,14 @@ impl Block {
         let y = graph.rounded(&self.norm1.forward(x, pass)?)?;
         let (query, key) = (self.query.forward(&y, pass)?, self.key.forward(&y, pass)?);
         let y = graph.attention(&query, &key, &self.value.forward(&y, pass)?, self.heads)?;
-        let y = graph.widened(&self.output.forward_scaled(&y, &self.scale1.tensor(pass), pass)?)?;
-        let x = graph.residual(x, &y, &drop_path(self.drop, images, pass)?)?;
+        let y = graph.widened(&self.output.forward(&y, pass)?)?;
+        let factors = drop_path(self.drop, images, pass)?;
+        let x = graph.scaled_residual(x, &y, &self.scale1.tensor(pass), &factors)?;
         let y = graph.rounded(&self.norm2.forward(&x, pass)?)?;
         let y = graph.gelu(&self.widen.forward(&y, pass)?)?;
-        let y = graph.widened(&self.narrow.forward_scaled(&y, &self.scale2.tensor(pass), pass)?)?;
-        graph.residual(&x, &y, &drop_path(self.drop, images, pass)?)
+        let y = graph.widened(&self.narrow.forward(&y, pass)?)?;
+        let factors = drop_path(self.drop, images, pass)?;
+        graph.scaled_residual(&x, &y, &self.scale2.tensor(pass), &factors)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::nn::decoder::{Conventions, Decoder};
 use crate::nn::head::Classifier;
 use crate::nn::{Architecture, ModelConfig, weights};
 use crate::ops::Tape;
+use crate::ops::kernel::cuda::emulated::{available, emulate};
 
 /// Element `i` of the tensor of this name: SplitMix64 of FNV-1a(name) + i, as a number in [-1, 1).
 fn uniform(name: &str, count: usize) -> Vec<f64> {
@@ -212,12 +213,25 @@ fn maps_and_gradients_are_those_of_transformers() {
 }
 
 #[test]
+fn a_network_on_a_gpu_is_that_of_transformers() {
+    if !available() {
+        return;
+    }
+    let golden = Golden::read();
+    for case in ["plain_small", "registers_small"] {
+        let (map, (gradient, name)) = emulate(|| errors(&golden, case, DType::F64));
+        assert!(map < 2e-7, "{case}: the maps are off by {map}");
+        assert!(gradient < 2e-6, "{case}: {name} is off by {gradient}");
+    }
+}
+
+#[test]
 fn the_names_and_shapes_are_those_of_the_published_files() {
     let golden = Golden::read();
     for (name, kind) in Architecture::Linear.encoders() {
-        let expected = golden.options["names"][*name].as_object().unwrap();
+        let expected = golden.options["names"][name].as_object().unwrap();
         let mut builder = Builder::new(None, DType::F32, &Device::Cpu);
-        Vit::new(&mut builder, "", &VitConfig::of(*kind, 0.0).unwrap()).unwrap();
+        Vit::new(&mut builder, "", &VitConfig::of(kind, 0.0).unwrap()).unwrap();
         let slots = builder.finish().unwrap();
         assert_eq!(slots.len(), expected.len(), "{name}");
         for slot in slots {

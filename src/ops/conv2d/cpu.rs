@@ -16,7 +16,11 @@ const TILE: usize = 128 * 1024;
 
 /// Output rows per tile, so that its columns have about [`TILE`] elements and every thread gets some.
 fn rows_per_tile(g: &Geometry) -> usize {
-    let fits = TILE / (g.depth() * g.out_size[1]).max(1);
+    // tokens, a map of one column: nothing is cut out, and few at a time would read the weights again and again
+    let fits = match g.is_pointwise() && g.out_size[1] == 1 {
+        true => usize::MAX,
+        false => TILE / (g.depth() * g.out_size[1]).max(1),
+    };
     let tasks = rayon::current_num_threads() * 2;
     let shared = (g.images * g.groups * g.out_size[0]).div_ceil(tasks);
     fits.min(shared).clamp(1, g.out_size[0].max(1))

@@ -1,12 +1,13 @@
 //! Adding a branch of a network to what went around it.
 
+mod cpu;
 mod cuda;
 
 use candle_core::Tensor;
 
-use super::kernel::cpu::fill_by;
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::operation;
+use super::tape::Needs;
 use crate::ensure;
 use crate::error::Result;
 
@@ -29,25 +30,79 @@ pub fn residual(graph, x: &Tensor, branch: &Tensor, factors: &[f64]) -> Result<T
     if on_gpu(x.device()) {
         return Ok(cuda::residual(graph, &x, &branch, factors)?);
     }
-    let (factors, each) = (factors.to_vec(), (x.elem_count() / factors.len().max(1)).max(1));
+    let whole = factors.iter().all(|factor| *factor == 1.0);
+    let (factors, area) = (factors.to_vec(), x.elem_count() / factors.len().max(1));
     Ok(by_dtype!(x, "residual", T => {
-        let factor = move |at: usize| factors[at / each] as T;
+        let factors: Vec<T> = factors.iter().map(|f| *f as T).collect();
         let result = {
             let (x, branch) = (View::<T>::of(&x)?, View::<T>::of(&branch)?);
-            fill_by(x.len(), |at, out| {
-                for (i, ((o, x), b)) in (at..).zip(out.iter_mut().zip(&x[at..]).zip(&branch[at..])) {
-                    o.write(*x + factor(i) * *b);
-                }
-            })
+            cpu::forward::<T>(&x, &branch, &factors, area)
         };
         graph.record_light("residual", &[&x, &branch], output(result, x.shape()), move |gradient| {
-            let dy = View::<T>::of(gradient)?;
-            let scaled = fill_by(dy.len(), |at, out| {
-                for (i, (o, d)) in (at..).zip(out.iter_mut().zip(&dy[at..])) {
-                    o.write(factor(i) * *d);
-                }
-            });
+            if whole {
+                return Ok(vec![Some(gradient.clone()), Some(gradient.clone())]);
+            }
+            let scaled = cpu::scaled::<T>(&View::<T>::of(gradient)?, &factors, area);
             Ok(vec![Some(gradient.clone()), Some(plain(scaled, gradient.shape()))])
+        })
+    })?)
+}
+}
+
+operation! {
+/// `x + factor scale branch` with a factor for every image, as [`residual`] has it, and a scale for every channel: LayerScale (Touvron et
+/// al. 2021).
+///
+/// Shapes: `x` and `branch` `[n, c, ...]`, `scale` `[c]`, `factors` n numbers, result as `x`.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn scaled_residual(graph, x: &Tensor, branch: &Tensor, scale: &Tensor, factors: &[f64]) -> Result<Tensor> {
+    ensure!(
+        x.dims() == branch.dims() && x.rank() >= 2 && x.dims()[0] == factors.len() && scale.dims() == [x.dims()[1]],
+        "scaled_residual: {:?} and {:?} must have one shape, [images, channels, ..], for {} factors and the scales {:?}",
+        x.dims(),
+        branch.dims(),
+        factors.len(),
+        scale.dims()
+    );
+    if on_gpu(x.device()) {
+        let mut shape = vec![1; x.rank()];
+        shape[1] = scale.elem_count();
+        return graph.residual(x, &branch.broadcast_mul(&scale.reshape(shape)?)?, factors);
+    }
+    let (x, branch, scale) = (x.contiguous()?, branch.contiguous()?, scale.contiguous()?);
+    let channels = scale.elem_count();
+    let (factors, area) = (factors.to_vec(), x.elem_count() / (factors.len() * channels).max(1));
+    // the gradients do not depend on `x`, which comes last
+    let needs = Needs {
+        arguments: 2,
+        result: false,
+    };
+    Ok(by_dtype!(x, "scaled_residual", T => {
+        let planes = move |scale: &[T]| -> Vec<T> {
+            factors.iter().flat_map(|f| scale.iter().map(move |s| *f as T * *s)).collect()
+        };
+        let result = {
+            let (x, branch, scale) = (View::<T>::of(&x)?, View::<T>::of(&branch)?, View::<T>::of(&scale)?);
+            cpu::forward::<T>(&x, &branch, &planes(&scale), area)
+        };
+        let (output, arguments) = (output(result, x.shape()), [&branch, &scale, &x]);
+        graph.record_what("scaled_residual", &arguments, needs, output, move |arguments, _, gradient| {
+            let (branch, scale) = (View::<T>::of(arguments[0])?, View::<T>::of(arguments[1])?);
+            let dy = View::<T>::of(gradient)?;
+            let dbranch = cpu::scaled::<T>(&dy, &planes(&scale), area);
+            let ones = vec![1.0; scale.len()];
+            let factors = planes(&ones);
+            let mut dscale = vec![T::default(); scale.len()];
+            for (plane, (sum, factor)) in cpu::products::<T>(&dy, &branch, area).into_iter().zip(factors).enumerate() {
+                dscale[plane % channels] += factor * sum;
+            }
+            Ok(vec![
+                Some(plain(dbranch, gradient.shape())),
+                Some(plain(dscale, channels)),
+                Some(gradient.clone()),
+            ])
         })
     })?)
 }
