@@ -5,6 +5,7 @@ use std::rc::Rc;
 use candle_core::{DType, Tensor, Var};
 use candle_nn::{Activation as CandleActivation, Module as _};
 
+use super::candle::Borrowed;
 use super::config::{Architecture, EncoderKind, Family, ModelConfig};
 use super::encoder::Encoder;
 use super::init::{ConvInit, Init};
@@ -80,6 +81,8 @@ pub enum Layer {
     Residual,
     /// The encoder of a segmentation network, perhaps of another output stride; gives its maps from fine to coarse.
     Encoder(EncoderKind, Option<usize>),
+    /// A module of candle-nn.
+    Borrowed(Rc<Borrowed>),
     /// Whatever its author computes from its parts.
     Block(Rc<dyn Network>),
 }
@@ -227,6 +230,7 @@ impl Layer {
                 config.check()?;
                 return Ok(Some(Encoder::named(builder, "", &config, Dilation::WholeStage)?));
             }
+            Layer::Borrowed(module) => module.declare(builder)?,
             Layer::Activation(_)
             | Layer::MaxPool(_)
             | Layer::AvgPool(_)
@@ -362,6 +366,7 @@ impl Layer {
                     false => graph.resize_nearest(x, size),
                 }
             }
+            Layer::Borrowed(module) => module.compute(tensors, x, pass),
             Layer::Sequential | Layer::Residual | Layer::Encoder(..) | Layer::Block(_) => {
                 fail!("internal: {} is not computed from tensors alone", self.describe())
             }
@@ -406,6 +411,7 @@ impl Layer {
             Layer::Sequential => "sequential".into(),
             Layer::Residual => "residual".into(),
             Layer::Encoder(kind, _) => format!("encoder {}", kind.name()),
+            Layer::Borrowed(module) => module.describe(),
             Layer::Block(_) => "block".into(),
         }
     }

@@ -15,7 +15,7 @@
 //! | `resnet`, `mit`, `vit` | the encoders; `encoder` is the enum over them |
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer`, `linear_head`, `dpt` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
-//! | `layers`, `module` | networks of one's own: the layers of `nn::`, and [`Module`], a layer with its tensors and parts |
+//! | `layers`, `candle`, `module` | networks of one's own: the layers of `nn::`, those of candle-nn, and [`Module`], a layer with its tensors and parts |
 //! | `parts`, `known` | encoder, decoder and heads one by one; maps of an encoder that were computed before |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
 //! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
@@ -25,6 +25,7 @@
 //! and U-Net; torchvision's DeepLabV3 and FCN; Hugging Face's SegFormer and DINOv2; UniMatch V2's DPT), so that weights load without conversion.
 
 mod aspp;
+mod candle;
 mod config;
 mod decoder;
 mod deeplabv3;
@@ -55,6 +56,7 @@ mod unet;
 mod vit;
 pub mod weights;
 
+pub use candle::Borrowed;
 pub use config::{Architecture, EncoderKind, Family, ModelConfig, ProjectionConfig};
 pub(crate) use known::Known;
 pub use layers::{Activation, Layer, Window};

@@ -8,7 +8,7 @@ use block::Block;
 
 use super::Model;
 use crate::names;
-use crate::nn::{Activation, EncoderKind, Layer, Module, Segmenter, Window};
+use crate::nn::{Activation, Borrowed, EncoderKind, Layer, Module, Segmenter, Window};
 use crate::ops::Conv2dOptions;
 use crate::script::api::tensor::layers::Mode;
 use crate::script::prelude::*;
@@ -141,6 +141,25 @@ fn layers() -> Vec<Entry> {
             channels: bool = false
         ) -> Model {
             layer(ctx, Layer::Dropout { p, channels }, Some(0))
+        }
+
+        /// Make a table with a row of numbers for each of `count` integers, as `torch.nn.Embedding`.
+        /// ```
+        /// let rows = nn::embedding(5, 3);
+        /// let y = rows.forward(tensor::from([[0, 4], [4, 1]]).to_dtype("i64"));
+        /// assert_eq(y.shape, [2, 2, 3]);
+        /// assert_eq(y[0][1], rows.state().weight[4]);
+        /// ```
+        fn embedding(ctx,
+            /// How many integers there are: 0 to `count - 1`.
+            count: usize,
+            /// Numbers in a row.
+            channels: usize,
+            /// Seed of the random parameters; drawn from the session's if absent.
+            seed: Option<u64> = None
+        ) -> Model {
+            ensure!(count > 0 && channels > 0, "embedding: {count} rows of {channels} numbers, expected at least 1 of each");
+            layer(ctx, Layer::Borrowed(Rc::new(Borrowed::embedding(count, channels))), seed)
         }
 
         /// Make a function of each number.
