@@ -167,6 +167,7 @@ mod tests {
                 Layer::Borrowed(std::rc::Rc::new(Borrowed::new("two", make))),
                 seed,
                 &Device::Cpu,
+                Arc::default(),
             )
         };
         let network = network(5).unwrap();
