@@ -48,8 +48,8 @@ const DATA: &str = ".arg.default";
 /// they are read.
 const OTHERS: [&str; 5] = ["latex", "stats::summary", "save", "show", "batches"];
 
-/// Bounds that need not bind: these may be infinite, though not NaN.
-const INFINITE: [&str; 2] = ["Tensor.clamp.min", "Tensor.clamp.max"];
+/// Bounds that need not bind, and the border below everything: these may be infinite, though not NaN.
+const INFINITE: [&str; 3] = ["Tensor.clamp.min", "Tensor.clamp.max", "Tensor.pad.value"];
 
 /// An argument of this kind.
 fn sample(kind: &str, name: &str) -> &'static str {

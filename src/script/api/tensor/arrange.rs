@@ -1,5 +1,6 @@
 //! The same elements elsewhere, with others around them, or added to others.
 
+use super::elementwise::Limit;
 use super::order::{as_before, lined};
 use super::shape::{Index, positions};
 use super::{Operand, affordable, axis};
@@ -65,13 +66,14 @@ pub fn declare(table: &mut Table) {
             fn pad(ctx, t: Tensor, pad: Vec<i64>,
                 /// What stands around: `"replicate"` is the nearest element, `"circular"` the other end.
                 mode: BorderName = BorderName("constant".into()),
-                /// What `"constant"` puts there.
-                value: Operand = Operand::Int(0)
+                /// What `"constant"` puts there, which may be infinite; 0 if not given.
+                value: Option<Limit> = None
             ) -> Tensor {
-                let value = match value {
-                    Operand::Int(i) => Tensor::new(i, t.device())?,
-                    Operand::Float(f) => Tensor::new(f, t.device())?,
-                    Operand::Tensor(t) => fail!("`value` must be a number, found {}; write t.item() for a tensor of one", t.brief()),
+                let value = match value.map(|value| value.0) {
+                    None => Tensor::new(0i64, t.device())?,
+                    Some(Operand::Int(i)) => Tensor::new(i, t.device())?,
+                    Some(Operand::Float(f)) => Tensor::new(f, t.device())?,
+                    Some(Operand::Tensor(one)) => one,
                 };
                 let modes = [
                     ("constant", Border::Constant(&value)), ("reflect", Border::Reflect),

@@ -8,8 +8,8 @@ use crate::ops;
 use crate::ops::reduce::{self, expand};
 use crate::script::prelude::*;
 
-/// A bound, which may be infinite as no other option may.
-struct Limit(Operand);
+/// A number that may be infinite as no other option may.
+pub(super) struct Limit(pub(super) Operand);
 
 impl Arg for Limit {
     fn kind() -> String {
