@@ -12,38 +12,24 @@ use super::Point;
 use super::decoder::{ANSWERS, Decoder};
 use super::names::originals;
 use super::tiny_vit::{Plan, TinyVit};
-use crate::error::{Error, Result, choose};
+use crate::choices;
+use crate::error::{Error, Result};
 use crate::session::Place;
 
 /// The side of a patch.
 const PATCH: usize = 16;
 
-/// Which image encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SamKind {
-    /// The smallest of the authors', a ViT-B.
-    VitB,
-    /// Mobile-SAM (Zhang et al. 2023), a TinyViT.
-    MobileSam,
+choices! {
+    /// Which image encoder.
+    pub enum SamKind {
+        /// The smallest of the authors', a ViT-B.
+        VitB = "vit_b",
+        /// Mobile-SAM (Zhang et al. 2023), a TinyViT.
+        MobileSam = "mobile_sam",
+    }
 }
 
 impl SamKind {
-    /// Every kind with its name.
-    pub const ALL: [(&'static str, SamKind); 2] = [("vit_b", SamKind::VitB), ("mobile_sam", SamKind::MobileSam)];
-
-    /// The kind of this name.
-    pub fn named(name: &str) -> Result<Self> {
-        choose("kind", name, &Self::ALL)
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            SamKind::VitB => "vit_b",
-            SamKind::MobileSam => "mobile_sam",
-        }
-    }
-
     fn published(self) -> Published {
         match self {
             SamKind::VitB => Published {

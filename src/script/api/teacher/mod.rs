@@ -95,13 +95,12 @@ fn constructors() -> Vec<Entry> {
         fn segment_anything(ctx,
             /// A file or folder, or `"random"`.
             path: String,
-            /// `"vit_b"` or `"mobile_sam"`.
-            kind: String = "vit_b".into(),
+            /// Which of the models.
+            kind: Plain<SamKind> = Plain(SamKind::VitB),
             /// Seed of the random numbers; the session's if absent.
             seed: Option<u64> = None
         ) -> SamTeacher {
-            let kind = SamKind::named(&kind)?;
-            Ok(SamTeacher::of(SegmentAnything::new(kind, &origin(ctx, &path, seed)?, ctx.session().device())?))
+            Ok(SamTeacher::of(SegmentAnything::new(kind.0, &origin(ctx, &path, seed)?, ctx.session().device())?))
         }
 
         /// Read a SegFormer that was trained elsewhere: labels of its own classes.
