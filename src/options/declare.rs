@@ -4,7 +4,8 @@
 ///
 /// - `=> "()"` behind a default: what help shows in its place, where the function that takes the option fills it in.
 /// - `beside { .. }` behind the struct: fields that are no options.
-/// - `or "kind", "wanted", read`: besides a map, the value has other forms; `read(given)` gives nothing for what is to be read as a map.
+/// - `or "kind", "wanted", read`: besides a map, the value has other forms; `read(given)` gives nothing for what is to be read as a map. Names
+///   that a string may have stand behind.
 /// - `flat`: in another struct its options stand among those of that struct.
 #[macro_export]
 macro_rules! options {
@@ -105,9 +106,13 @@ macro_rules! options {
         $crate::options!(@struct [$(#[$meta])*] $vis $name { $($body)* } { $($beside)* });
         $crate::options!(@map $name);
     };
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($body:tt)* } or $kind:literal, $wanted:literal, $form:expr) => {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($body:tt)* } or $kind:literal, $wanted:literal, $form:expr $(, $names:expr)?) => {
         $crate::options!(@struct [$(#[$meta])*] $vis $name { $($body)* } {});
-        $crate::options!(@value $name $kind, $wanted, $form, []);
+        $crate::options!(@value $name $kind, $wanted, $form, [$(
+            fn choices() -> Vec<&'static str> {
+                $names
+            }
+        )?]);
     };
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($body:tt)* } flat) => {
         $crate::options!(@struct [$(#[$meta])*] $vis $name { $($body)* } {});

@@ -69,8 +69,7 @@ options! {
         batch_size: usize = 8,
         /// The optimiser; its learning rate is multiplied by the schedule's factor.
         optimizer: OptimizerConfig = OptimizerConfig::default(),
-        /// The learning rate's course: `"constant"`, `"poly"`, `"cosine"`, `"step"`, `#{ name, power, gamma, every, warmup }` or a closure: step
-        /// to factor.
+        /// The learning rate's course, that of the task if absent: `#{ name, power, gamma, every, warmup }`, a closure (step to factor) or a name.
         schedule: Schedule = Schedule::new(Shape::Poly) => "()",
         /// Largest Euclidean norm of all gradients together; longer ones are shortened.
         clip: Option<f64> = None,

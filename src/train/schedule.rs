@@ -37,7 +37,7 @@ options! {
         /// Steps of linear warm-up: the factor is multiplied by `min(1, (step + 1) / warmup)`.
         warmup: usize = 0,
     }
-    or "string, map or closure", "a name, a map or a closure", Schedule::form
+    or "string, map or closure", "a name, a map or a closure", Schedule::form, Shape::choices()
 }
 
 impl Schedule {
