@@ -25,14 +25,21 @@ choices! {
 
 impl Architecture {
     /// The encoders it can have, with their names.
-    pub fn encoders(self) -> &'static [(&'static str, EncoderKind)] {
-        let (resnets, others) = EncoderKind::ALL.split_at(4);
-        let (mits, vits) = others.split_at(6);
-        match self {
-            Architecture::Segformer => mits,
-            Architecture::Linear | Architecture::Dpt => vits,
-            _ => resnets,
-        }
+    pub fn encoders(self) -> Vec<(&'static str, EncoderKind)> {
+        let families: &[Family] = match self {
+            Architecture::Segformer => &[Family::Mit, Family::Vit],
+            Architecture::Linear | Architecture::Dpt => &[Family::Vit],
+            Architecture::DeepLabV3Plus | Architecture::DeepLabV3 | Architecture::Fcn => &[Family::ResNet, Family::Vit],
+            // its blocks double the sides from map to map
+            Architecture::Unet => &[Family::ResNet],
+        };
+        let of = |family: &Family| {
+            let family = *family;
+            EncoderKind::ALL
+                .into_iter()
+                .filter(move |(_, kind)| kind.family() == family)
+        };
+        families.iter().flat_map(of).collect()
     }
 }
 
@@ -88,7 +95,7 @@ choices! {
 impl EncoderKind {
     /// The encoder of this name for this architecture; the error lists the valid names.
     pub fn from_name(architecture: Architecture, name: &str) -> Result<Self> {
-        choose("encoder", name, architecture.encoders())
+        choose("encoder", name, &architecture.encoders())
     }
 
     /// What kind of encoder it is.
@@ -190,8 +197,8 @@ options! {
     /// | `dropout` | 0.5 | 0.5 | 0.1 | not used | 0.1 |
     /// | `drop_path` | not used | not used | not used | not used | 0.1 |
     ///
-    /// Of `linear` and `dpt` the output stride is 14, the only one; `decoder_channels` is that of the encoder (`linear`, the only one) or 64,
-    /// 128, 256 for the three sizes (`dpt`); `drop_path` is 0, `dropout` is not used.
+    /// Of `linear` and `dpt` `decoder_channels` is that of the encoder (`linear`, the only one) or 64, 128, 256 for the three sizes (`dpt`);
+    /// `dropout` is not used. With a DINOv2 encoder the output stride is 14, the only one, and `drop_path` 0.
     #[derive(PartialEq)]
     pub struct ModelConfig {
         /// Stride of the encoder's last map: 8, 16 or 32 of a ResNet, whose last stages are dilated instead.
@@ -243,6 +250,11 @@ impl ModelConfig {
                 _ => (14, 256, 0.0),
             },
         };
+        let (output_stride, drop_path) = match (encoder.family(), architecture) {
+            (Family::Vit, _) => (14, 0.0),
+            (_, Architecture::Segformer) => (output_stride, 0.1),
+            _ => (output_stride, 0.0),
+        };
         ModelConfig {
             architecture,
             encoder,
@@ -251,11 +263,7 @@ impl ModelConfig {
             decoder_channels,
             separable: architecture == Architecture::DeepLabV3Plus,
             dropout,
-            drop_path: if architecture == Architecture::Segformer {
-                0.1
-            } else {
-                0.0
-            },
+            drop_path,
             ..ModelConfig::default()
         }
     }

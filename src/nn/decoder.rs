@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::config::{Architecture, ModelConfig};
+use super::config::{Architecture, Family, ModelConfig};
 use super::deeplabv3::DeepLabV3;
 use super::deeplabv3plus::DeepLabV3Plus;
 use super::dpt::Dpt;
@@ -31,8 +31,6 @@ pub(super) enum Decoder {
 pub(super) struct Conventions {
     /// Name of the encoder.
     pub(super) encoder: &'static str,
-    /// Name of the encoder's first stage.
-    pub(super) stage: &'static str,
     /// Name of the decoder.
     pub(super) decoder: &'static str,
     /// Name of the classifier's convolution.
@@ -52,7 +50,6 @@ impl Conventions {
         match architecture {
             Architecture::DeepLabV3Plus => Conventions {
                 encoder: "encoder",
-                stage: "encoder.layer1",
                 decoder: "decoder",
                 classifier: "segmentation_head.0",
                 dilation: Dilation::WholeStage,
@@ -67,21 +64,18 @@ impl Conventions {
             },
             Architecture::Segformer => Conventions {
                 encoder: "segformer.encoder",
-                stage: "segformer.encoder.block.0",
                 decoder: "decode_head",
                 classifier: "decode_head.classifier",
                 init: ConvInit::Transformer,
                 ..Self::of(Architecture::Fcn)
             },
             Architecture::Linear => Conventions {
-                stage: "backbone.encoder.layer.0",
                 decoder: "decode_head",
                 classifier: "decode_head.conv_seg",
                 init: ConvInit::Classifier,
                 ..Self::of(Architecture::Fcn)
             },
             Architecture::Dpt => Conventions {
-                stage: "backbone.encoder.layer.0",
                 decoder: "head",
                 classifier: "head.scratch.output_conv.2",
                 align_corners: true,
@@ -89,7 +83,6 @@ impl Conventions {
             },
             Architecture::DeepLabV3 | Architecture::Fcn => Conventions {
                 encoder: "backbone",
-                stage: "backbone.layer1",
                 decoder: "classifier",
                 classifier: "classifier.4",
                 dilation: Dilation::AfterFirstBlock,
@@ -138,10 +131,14 @@ impl Decoder {
     /// Channels and stride of the decoder's map.
     pub(super) fn output(config: &ModelConfig) -> (usize, f64) {
         match config.architecture {
-            Architecture::DeepLabV3Plus | Architecture::Segformer => (config.decoder_channels, 4.0),
-            Architecture::DeepLabV3 | Architecture::Fcn | Architecture::Linear => {
-                (config.decoder_channels, config.output_stride as f64)
+            Architecture::DeepLabV3Plus | Architecture::Segformer if config.encoder.family() != Family::Vit => {
+                (config.decoder_channels, 4.0)
             }
+            Architecture::DeepLabV3Plus
+            | Architecture::Segformer
+            | Architecture::DeepLabV3
+            | Architecture::Fcn
+            | Architecture::Linear => (config.decoder_channels, config.output_stride as f64),
             Architecture::Dpt => (config.decoder_channels, config.output_stride as f64 / 8.0),
             Architecture::Unet => {
                 let [.., last] = Unet::channels(config);

@@ -171,8 +171,11 @@ impl Segmenter {
     }
 
     /// The name below which the parameters of the encoder's first stage lie, such as `encoder.layer1` or `backbone.layer1`.
-    pub fn stage_name(&self) -> Option<&'static str> {
-        Some(self.conventions()?.stage)
+    pub fn stage_name(&self) -> Option<String> {
+        let names = self.stages()?;
+        // before it lie the stem of a ResNet and the embeddings of DINOv2
+        let before = usize::from(self.config()?.encoder.family() != Family::Mit);
+        names.get(before)?.first().cloned()
     }
 
     /// The name below which the encoder's parameters lie.

@@ -8,7 +8,7 @@ use super::picture::Batch;
 use super::source::{self, Origin, Published};
 use crate::data::normalise_colours;
 use crate::error::{Error, Result};
-use crate::nn::{Architecture, EncoderKind, LoadOptions, ModelConfig, Pass, Segmenter};
+use crate::nn::{Architecture, EncoderKind, Family, LoadOptions, ModelConfig, Pass, Segmenter};
 use crate::ops;
 use crate::ops::pieces::Check;
 use crate::session::Place;
@@ -107,7 +107,11 @@ fn described(given: &Value) -> std::result::Result<(ModelConfig, Vec<String>), S
         items.iter().map(|v| Some(v.as_u64()? as usize)).collect()
     };
     let (depths, widths) = (list("depths"), list("hidden_sizes"));
-    let known = Architecture::Segformer.encoders().iter().find(|(_, encoder)| {
+    let mut mits = Architecture::Segformer
+        .encoders()
+        .into_iter()
+        .filter(|(_, kind)| kind.family() == Family::Mit);
+    let known = mits.find(|(_, encoder)| {
         depths.as_deref() == Some(&encoder.blocks()) && widths.as_deref() == Some(&encoder.channels()[1..])
     });
     let Some((_, encoder)) = known else {
@@ -131,7 +135,7 @@ fn described(given: &Value) -> std::result::Result<(ModelConfig, Vec<String>), S
             class_names.len()
         ));
     }
-    let mut config = ModelConfig::new(Architecture::Segformer, *encoder, class_names.len());
+    let mut config = ModelConfig::new(Architecture::Segformer, encoder, class_names.len());
     match given["decoder_hidden_size"].as_u64() {
         Some(width) if !(1..=WIDEST).contains(&width) => {
             return Err(format!("decoder_hidden_size is {width}, expected 1 to {WIDEST}"));

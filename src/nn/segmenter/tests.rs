@@ -53,6 +53,34 @@ fn every_architecture_answers_at_the_size_of_any_image() {
 }
 
 #[test]
+fn every_decoder_of_maps_of_one_stride_takes_dinov2() {
+    for (name, architecture) in Architecture::ALL {
+        let kinds = architecture.encoders();
+        let Some((_, kind)) = kinds.into_iter().find(|(_, kind)| *kind == EncoderKind::DinoV2S) else {
+            assert_eq!(architecture, Architecture::Unet);
+            continue;
+        };
+        let mut config = ModelConfig::new(architecture, kind, 5);
+        if architecture != Architecture::Linear {
+            config.decoder_channels = 8;
+        }
+        let model = Segmenter::build(&config, None, None, DType::F32, &Device::Cpu).unwrap();
+        let pass = Pass::evaluation();
+        let maps = model.encode(&images(1, 28, 42), &pass).unwrap();
+        let dims: Vec<&[usize]> = maps.iter().map(Tensor::dims).collect();
+        assert_eq!(dims, [[1, 384, 2, 3]; 4], "{name}");
+        let logits = model.forward(&images(1, 28, 42), &pass).unwrap();
+        assert_eq!(logits.dims(), [1, 5, 28, 42], "{name}");
+        let stage = model.stage_name().unwrap();
+        assert!(
+            model.has_part(&stage) && stage.ends_with("encoder.layer.0"),
+            "{name}: {stage}"
+        );
+        assert!(model.summary().contains("384 x h/14 x w/14"), "{}", model.summary());
+    }
+}
+
+#[test]
 fn a_saved_model_knows_its_architecture_and_answers_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");

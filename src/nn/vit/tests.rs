@@ -229,9 +229,9 @@ fn a_network_on_a_gpu_is_that_of_transformers() {
 fn the_names_and_shapes_are_those_of_the_published_files() {
     let golden = Golden::read();
     for (name, kind) in Architecture::Linear.encoders() {
-        let expected = golden.options["names"][*name].as_object().unwrap();
+        let expected = golden.options["names"][name].as_object().unwrap();
         let mut builder = Builder::new(None, DType::F32, &Device::Cpu);
-        Vit::new(&mut builder, "", &VitConfig::of(*kind, 0.0).unwrap()).unwrap();
+        Vit::new(&mut builder, "", &VitConfig::of(kind, 0.0).unwrap()).unwrap();
         let slots = builder.finish().unwrap();
         assert_eq!(slots.len(), expected.len(), "{name}");
         for slot in slots {

@@ -97,7 +97,9 @@ fn encoders(architecture: Architecture) -> Vec<&'static str> {
 
 names! {
     /// The encoder of most networks.
-    struct ResnetName: encoders(Architecture::DeepLabV3Plus);
+    struct PyramidName: encoders(Architecture::DeepLabV3Plus);
+    /// The encoder of a U-Net.
+    struct UnetName: encoders(Architecture::Unet);
     /// The encoder of a SegFormer.
     struct MitName: encoders(Architecture::Segformer);
     /// The encoder of networks on a foundation model.
@@ -154,7 +156,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn deeplabv3plus(ctx,
             /// The encoder.
-            encoder: ResnetName,
+            encoder: PyramidName,
             /// Number of classes.
             classes: usize,
             ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3Plus),
@@ -175,7 +177,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn deeplabv3(ctx,
             /// The encoder.
-            encoder: ResnetName,
+            encoder: PyramidName,
             /// Number of classes.
             classes: usize,
             ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3),
@@ -196,7 +198,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn fcn(ctx,
             /// The encoder.
-            encoder: ResnetName,
+            encoder: PyramidName,
             /// Number of classes.
             classes: usize,
             ..given without(atrous_rates, separable, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Fcn),
@@ -217,7 +219,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn unet(ctx,
             /// The encoder.
-            encoder: ResnetName,
+            encoder: UnetName,
             /// Number of classes.
             classes: usize,
             ..given without(atrous_rates, separable, dropout, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Unet),
