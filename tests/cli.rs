@@ -84,9 +84,13 @@ fn a_script_reads_its_arguments() {
 
 #[test]
 fn every_script_that_takes_a_size_explains_how_to_write_one() {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let folder = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let scripts = ["scripts", "scripts/methods"].map(|name| std::fs::read_dir(folder(name)).unwrap());
     let mut sized = 0;
-    for script in std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()) {
+    for script in scripts.into_iter().flatten().map(|entry| entry.unwrap().path()) {
+        if script.extension().is_none_or(|e| e != "rhai") {
+            continue;
+        }
         let text = std::fs::read_to_string(&script).unwrap();
         if !text.contains("arg(\"size\"") {
             continue;
@@ -109,7 +113,7 @@ fn every_script_that_takes_a_size_explains_how_to_write_one() {
             );
         }
     }
-    assert_eq!(sized, 5);
+    assert!(sized >= 5, "{sized}");
 }
 
 #[test]

@@ -204,8 +204,9 @@ pub(super) fn entries() -> Vec<Entry> {
             data.view(|set| set.subset(&list_file, missing.0))
         }
 
-        /// Bring every image and label map to `[height, width]`, or each to the nearest sides that an encoder takes: images antialiased
-        /// bilinearly, labels by nearest neighbour.
+        /// Bring every image and label map to `[height, width]`, or each to the nearest sides that an encoder takes.
+        ///
+        /// Images antialiased bilinearly, labels by nearest neighbour.
         /// ```
         /// let small = data::scenes(#{ count: 2 }).resize([24, 32]);
         /// assert_eq(small.get(0).image.shape, [3, 24, 32]);
