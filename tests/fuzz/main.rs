@@ -70,7 +70,10 @@ fn unfit(text: &str) -> Option<&'static str> {
     [
         "internal error",
         "anon$",
-        "candle",
+        "candle_",
+        "candle-core",
+        "candle-nn",
+        "candle-transformers",
         "rhai::",
         "seglab::",
         "alloc::",
