@@ -352,7 +352,7 @@ fn what_no_teacher_can_take_is_refused_with_the_remedy() {
         ("siglip.patches(image - 0.5)", &["expected colours from 0 to 1"]),
         (
             "clip.patches(image, #{ features: \"valeus\" })",
-            &["\"values\", \"tokens\"", "did you mean \"values\""],
+            &["\"tokens\", \"values\"", "did you mean \"values\""],
         ),
         (
             "clip.patches(image, #{ short_side: 3 })",
