@@ -1,6 +1,6 @@
 //! seglab: a research sandbox for label-efficient semantic segmentation.
 //!
-//! Layers, each importing only from those above it: [`allocator`], [`error`], [`options`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
+//! Layers, each importing only from those above it: [`allocator`], [`error`], [`mod@options`], [`random`], [`device`], [`session`], [`ops`], then [`nn`], [`loss`],
 //! [`data`], [`metrics`], [`plot`] (which do not import one another), [`train`] and [`teacher`], [`script`], [`repl`].
 #![cfg_attr(
     test,

@@ -1,6 +1,6 @@
 //! The macros that declare options.
 
-/// A struct of options: `name: type = default` with a text each, also where scripts and help read it. See [`crate::options`].
+/// A struct of options: `name: type = default` with a text each, also where scripts and help read it. See [`mod@crate::options`].
 ///
 /// - `=> "()"` behind a default: what help shows in its place, where the function that takes the option fills it in.
 /// - `beside { .. }` behind the struct: fields that are no options.

@@ -8,7 +8,7 @@
 //! | `sam/` | [`SegmentAnything`]: a mask from points, all masks of an image |
 //! | `snap` | [`snap`]: labels moved to the borders of masks |
 //! | `segformer` | [`Segformer`]: labels of a published SegFormer |
-//! | `background` | [`run`](background): a pass of candle-transformers that Ctrl-C can leave |
+//! | `background` | a pass of candle-transformers that Ctrl-C can leave |
 //!
 //! What candle-transformers cannot do is met here: it computes one size, sometimes one image, and some of its models differ from
 //! `transformers`. Of Segment Anything its image encoder, prompt encoder and attention between the two are used; its decoder and its TinyViT
