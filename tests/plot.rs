@@ -4,8 +4,8 @@
 use std::fs;
 
 use seglab::plot::{
-    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, LineOptions, Log, Look, Palette, Picture, Preset,
-    Spread,
+    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, LineOptions, Log, Look, Marker, Palette, Picture,
+    Preset, SaveOptions, Spread,
 };
 
 fn labelled(label: &str) -> Look {
@@ -70,7 +70,15 @@ fn svg_holds_the_texts_and_one_piece_of_line_per_stretch() {
 fn png_has_the_size_the_resolution_and_the_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.png");
-    let written = lines().save(&path, Some(200.0), None, false).unwrap();
+    let written = lines()
+        .save(
+            &path,
+            &SaveOptions {
+                dpi: Some(200.0),
+                ..SaveOptions::default()
+            },
+        )
+        .unwrap();
     assert_eq!(written.len(), 2);
     let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(&path).unwrap()))
         .read_info()
@@ -129,7 +137,9 @@ fn pdf_embeds_the_font_and_its_metadata() {
 #[test]
 fn data_stand_beside_the_figure_and_not_beside_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    lines().save(folder.path().join("a.svg"), None, None, false).unwrap();
+    lines()
+        .save(folder.path().join("a.svg"), &SaveOptions::default())
+        .unwrap();
     let csv = fs::read_to_string(folder.path().join("a.data.csv")).unwrap();
     assert!(
         csv.starts_with("panel,kind,series,x,y,low,high\n\"L_{NCE}\",")
@@ -141,7 +151,7 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
     figure.image(Picture::new(4, 3, vec![7; 36]).unwrap()).unwrap();
     assert_eq!(
         figure
-            .save(folder.path().join("b.pdf"), None, None, false)
+            .save(folder.path().join("b.pdf"), &SaveOptions::default())
             .unwrap()
             .len(),
         1
@@ -242,10 +252,13 @@ fn wrong_input_is_named() {
             .contains("no value is positive")
     );
 
-    let text = lines().save("figure.jpg", None, None, false).unwrap_err().to_string();
+    let text = lines()
+        .save("figure.jpg", &SaveOptions::default())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("\"png\", \"svg\", \"pdf\""), "{text}");
     let text = lines()
-        .save("no/such/folder/f.svg", None, None, false)
+        .save("no/such/folder/f.svg", &SaveOptions::default())
         .unwrap_err()
         .to_string();
     assert!(text.contains("no/such/folder/f.svg"), "{text}");
@@ -577,7 +590,7 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
             .text([0.5, 1.0], "here", Some([0.3, 0.5]), Look::default())
             .unwrap();
         let files = figure
-            .save(folder.path().join(format!("{kind}.svg")), None, None, false)
+            .save(folder.path().join(format!("{kind}.svg")), &SaveOptions::default())
             .unwrap();
         let csv = fs::read_to_string(files[1].path()).unwrap();
         assert_eq!(
@@ -687,4 +700,150 @@ fn many_points_stay_small_and_pdf_is_15() {
     assert_eq!(lines().png(None).unwrap(), lines().png(None).unwrap());
     let outlines = lines().svg_outlines(None).unwrap();
     assert!(!outlines.contains("<text") && outlines.contains("<path"));
+}
+
+#[test]
+fn letters_as_shapes_keep_title_facts_and_size_and_the_file_is_known_as_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let outlines = SaveOptions {
+        outlines: Some(true),
+        ..SaveOptions::default()
+    };
+    let mut serif = Figure::new(FigureOptions {
+        preset: Preset::Ieee,
+        title: "a < b".into(),
+        ..FigureOptions::default()
+    })
+    .unwrap();
+    serif.line(&[1.0, 2.0], &[1.0, 2.0], LineOptions::default()).unwrap();
+    serif.metadata = vec![("software".into(), "seglab 0".into())];
+    let save = |figure: &Figure, options: &SaveOptions| {
+        let path = folder.path().join("f.svg");
+        figure.save(&path, options).unwrap();
+        fs::read_to_string(path).unwrap()
+    };
+    // letters that hardly any viewer has are shapes unless somebody wants them as text; the second file replaces the first
+    let texts = save(
+        &serif,
+        &SaveOptions {
+            outlines: Some(false),
+            ..SaveOptions::default()
+        },
+    );
+    assert!(texts.contains("<text ") && texts.contains("Libertinus Serif"));
+    for _ in 0..2 {
+        let shapes = save(&serif, &SaveOptions::default());
+        assert!(!shapes.contains("<text ") && shapes.contains("<path "));
+        for head in [
+            "viewBox=\"0 0 237.6 180\"",
+            "<title>a &lt; b</title>",
+            "seglab 0</lab:entry>",
+        ] {
+            assert!(shapes.contains(head), "{head}");
+        }
+        // as large as the page: the ground is its first shape
+        let scale: f64 = shapes
+            .split("scale(")
+            .nth(1)
+            .unwrap()
+            .split(')')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((scale - 0.75).abs() < 1e-3, "{scale}");
+    }
+    assert!(save(&lines(), &SaveOptions::default()).contains("<text "));
+    assert!(!save(&lines(), &outlines).contains("<text "));
+}
+
+/// The points of a scatter as one picture and as shapes of their own.
+#[test]
+fn many_points_look_as_single_ones_do() {
+    for (marker, size) in [(Marker::Circle, 3.0), (Marker::Cross, 5.0), (Marker::Triangle, 2.0)] {
+        let at = |k: usize, n: usize| {
+            let x: Vec<f64> = (0..n).map(|i| ((i * 2 + k) * 7919 % 1009) as f64).collect();
+            let y: Vec<f64> = (0..n).map(|i| ((i * 2 + k) * 104_729 % 997) as f64).collect();
+            (x, y)
+        };
+        let draw = |parts: &[(Vec<f64>, Vec<f64>)]| {
+            let mut figure = Figure::new(FigureOptions::default()).unwrap();
+            for (x, y) in parts {
+                let look = Look {
+                    colour: Some([200, 30, 60]),
+                    marker: Some(marker),
+                    size: Some(size),
+                    alpha: Some(0.5),
+                    ..Look::default()
+                };
+                let options = LineOptions {
+                    look,
+                    ..LineOptions::default()
+                };
+                figure.scatter(x, y, options).unwrap();
+            }
+            assert_eq!(figure.svg(None).unwrap().contains("<image "), parts.len() == 1);
+            figure.picture(300.0).unwrap().pixels
+        };
+        let (even, odd) = (at(0, 3000), at(1, 3000));
+        let all = ([&even.0[..], &odd.0].concat(), [&even.1[..], &odd.1].concat());
+        let (one, single) = (draw(&[all]), draw(&[even, odd]));
+        let far: Vec<f64> = one
+            .iter()
+            .zip(&single)
+            .map(|(a, b)| f64::from(a.abs_diff(*b)))
+            .collect();
+        let ink = single.iter().map(|v| f64::from(255 - v)).sum::<f64>();
+        let share = far.iter().sum::<f64>() / ink;
+        assert!(share < 0.08, "{marker:?}: {share}");
+    }
+}
+
+#[test]
+fn values_at_lying_bars_and_names_of_points_keep_apart_and_inside() {
+    let text = svg(|f| {
+        let options = BarOptions {
+            horizontal: true,
+            values: true,
+            ..BarOptions::default()
+        };
+        f.bars(&["a".into(), "b".into()], &[1.0, -2.0], options).map(drop)
+    });
+    // viewers drop blanks at the ends of a text, so the distance must not be made of them
+    let x = |line: &str| {
+        line.split("x=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    let label = |value: &str| x(text.lines().find(|l| l.ends_with(&format!(">{value}</text>"))).unwrap());
+    let bars: Vec<&str> = text
+        .lines()
+        .filter(|l| l.starts_with("<rect ") && l.contains("#4477aa"))
+        .collect();
+    let width = bars[0]
+        .split("width=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .parse::<f64>()
+        .unwrap();
+    assert!((1.5..4.0).contains(&(label("1") - (x(bars[0]) + width))), "{text}");
+    assert!((1.5..4.0).contains(&(x(bars[1]) - label("−2"))), "{text}");
+
+    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    figure.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
+    for x in [2.0, 38.0] {
+        figure.point(x, 5.0, labelled(&format!("point {x}"))).unwrap();
+    }
+    figure.svg(None).unwrap();
+    for text in figure.text_boxes() {
+        assert!(text.corners.iter().all(|p| (0.0..252.0).contains(&p[0])), "{text:?}");
+    }
 }

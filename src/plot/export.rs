@@ -11,12 +11,27 @@ use super::figure::Figure;
 use super::font::Font;
 use super::picture::Picture;
 use super::{csv, layout, png};
-use crate::ensure;
 use crate::error::{Error, Result, choose};
 use crate::session::Place;
+use crate::{ensure, options};
 
 /// Resolution of the pictures inside a PDF or SVG unless the caller wants another.
 const PICTURE_DPI: f64 = 300.0;
+
+options! {
+    /// How a figure is written.
+    #[derive(Copy)]
+    pub struct SaveOptions {
+        /// Dots per inch of a PNG and of pictures in the others; by default the preset's, and 300.
+        dpi: Option<f64> = None,
+        /// Write the data: by default all but pictures and matrices of more than 10,000 numbers; `true` writes these matrices too, `false`
+        /// nothing.
+        data: Option<bool> = None,
+        /// In an SVG, draw letters as shapes, which look the same where the font is not installed; by default those of all fonts but
+        /// `"sans"`, for which most viewers have one of the same width or narrower.
+        outlines: Option<bool> = None,
+    }
+}
 
 /// Kind of file, from the name's ending.
 #[derive(Clone, Copy)]
@@ -28,19 +43,12 @@ enum Format {
 
 impl Figure {
     /// Write the figure in the format of its name's ending (`.png`, `.svg`, `.pdf`) and its data beside it, to the same name with
-    /// `.data.csv`. `dpi` is the resolution of a PNG (the preset's by default) and of the pictures inside the others (300 by
-    /// default). `data` says whether the data is written; by default it is unless there are only pictures, or a heat map of more
-    /// than 10,000 numbers. `outlines` makes the letters of an SVG shapes. Returns the files written.
+    /// `.data.csv`. Returns the files written.
     ///
     /// # Errors
     /// The ending is another one; a file cannot be written; a file of the data's name is there that seglab did not write.
-    pub fn save(
-        &self,
-        place: impl Into<Place>,
-        dpi: Option<f64>,
-        data: Option<bool>,
-        outlines: bool,
-    ) -> Result<Vec<Place>> {
+    pub fn save(&self, place: impl Into<Place>, options: &SaveOptions) -> Result<Vec<Place>> {
+        let SaveOptions { dpi, data, outlines } = *options;
         let place = place.into();
         let formats = [("png", Format::Png), ("svg", Format::Svg), ("pdf", Format::Pdf)];
         let format = choose("save: the ending of the file name", &place.ending(), &formats)?;
@@ -58,7 +66,7 @@ impl Figure {
         }
         let bytes = match format {
             Format::Png => self.png(dpi)?,
-            Format::Svg if outlines => self.svg_outlines(dpi)?.into_bytes(),
+            Format::Svg if outlines.unwrap_or(self.options.font != "sans") => self.svg_outlines(dpi)?.into_bytes(),
             Format::Svg => self.svg(dpi)?.into_bytes(),
             Format::Pdf => self.pdf(dpi)?,
         };
@@ -74,18 +82,27 @@ impl Figure {
     /// The figure as an SVG document; text stays text.
     pub fn svg(&self, dpi: Option<f64>) -> Result<String> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        Ok(layout::render(self, dpi)?.0)
+        Ok(layout::render(self, dpi, true)?.0)
     }
 
     /// The figure as an SVG document without text: letters are shapes, which look the same where the font is not installed.
     pub fn svg_outlines(&self, dpi: Option<f64>) -> Result<String> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, _, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = layout::render(self, dpi, true)?;
         let options = usvg::WriteOptions {
             preserve_text: false,
             ..usvg::WriteOptions::default()
         };
-        Ok(parse(&svg, &font)?.to_string(&options))
+        let tree = parse(&svg, &font)?;
+        let shapes = tree.to_string(&options);
+        // our own head, which has the size in points, title and metadata, around what usvg drew in its pixels
+        let head = &svg[..svg.find("<rect ").unwrap_or(0)];
+        let body = shapes.split_once('>').map_or("", |(_, body)| body);
+        let scale = size[0] / f64::from(tree.size().width());
+        Ok(format!(
+            "{head}<g xmlns:xlink=\"http://www.w3.org/1999/xlink\" transform=\"scale({scale:.6})\">{}</g></svg>\n",
+            body.trim_end().trim_end_matches("</svg>")
+        ))
     }
 
     /// The figure as a PNG file with its resolution and metadata.
@@ -97,14 +114,14 @@ impl Figure {
     /// The figure as pixels.
     pub fn picture(&self, dpi: f64) -> Result<Picture> {
         let dpi = check_dpi(dpi)?;
-        let (svg, size, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = layout::render(self, dpi, false)?;
         self.waited(move || raster(&svg, &font, size, dpi))
     }
 
     /// The figure as a PDF of one page, version 1.5, which pdflatex takes; the fonts are embedded, text can be selected.
     pub fn pdf(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, size, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = layout::render(self, dpi, false)?;
         let title = font.plain(&self.options.title);
         let facts: Vec<String> = self
             .metadata

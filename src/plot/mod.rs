@@ -47,6 +47,7 @@ mod terminal;
 mod tex;
 mod text;
 
+pub use export::SaveOptions;
 pub use figure::Figure;
 pub use layers::GroupKind;
 pub use options::{BarOptions, FigureOptions, HeatmapOptions, LegendPlace, LineOptions, Log, Look, Preset, Spread};

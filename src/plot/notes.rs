@@ -2,12 +2,12 @@
 
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::drawing::DrawingArea;
-use plotters::element::{PathElement, Polygon, Rectangle, Text};
+use plotters::element::{EmptyElement, PathElement, Polygon, Rectangle, Text};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
-use super::backend::{Backend, pen};
+use super::backend::{Backend, pen, units};
 use super::chart::letters;
 use super::font::{CAP, DEPTH};
 use super::identity::Identity;
@@ -167,12 +167,13 @@ pub(super) fn value(
         (false, _, false) => Pos::new(HPos::Center, VPos::Bottom),
         (false, _, true) => Pos::new(HPos::Center, VPos::Top),
     };
-    let ink = style.ink;
-    let label = if lies && !inside {
-        format!("\u{a0}{label}\u{a0}")
-    } else {
-        label.to_string()
+    let beside = units(style.gap * 0.7) as i32;
+    let away = match (lies, inside, down) {
+        (true, false, false) => beside,
+        (true, false, true) => -beside,
+        _ => 0,
     };
-    on.draw(&Text::new(label, (px, py), letters(ink, size).pos(anchor)))?;
+    let text = Text::new(label.to_string(), (away, 0), letters(style.ink, size).pos(anchor));
+    on.draw(&(EmptyElement::at((px, py)) + text))?;
     Ok(())
 }

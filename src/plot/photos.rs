@@ -54,8 +54,20 @@ pub(super) fn draw(canvas: &mut Canvas, panel: &Panel, area: Area) -> Result<()>
         // white around it, so that it is seen on any ground
         canvas.marker(shape, place, radius * 1.4, [255; 3], 0.9);
         canvas.marker(shape, place, radius, colour, look.alpha.unwrap_or(1.0));
-        let beside = [place[0] + radius * 2.0, place[1] + style.small * CAP / 2.0];
-        canvas.text(beside, &look.label, style.small, Anchor::Start, 0.0, colour);
+        if look.label.is_empty() {
+            continue;
+        }
+        // a name stands on a light ground, to the right of its point or where the picture ends there to the left
+        let [wide, high] = [canvas.font.width(&look.label, style.small), style.small * (CAP + DEPTH)];
+        let away = radius * 1.4 + style.gap * 0.5;
+        let left = match place[0] + away + wide + style.gap > inside.right() {
+            true => place[0] - away - wide,
+            false => place[0] + away,
+        };
+        let ground = Area::new(left, place[1] - style.small * CAP / 2.0, wide, high);
+        canvas.rect(ground.grown(style.gap * 0.3), [255; 3], 0.8);
+        let base = [left, place[1] + style.small * CAP / 2.0];
+        canvas.text(base, &look.label, style.small, Anchor::Start, 0.0, colour);
     }
     let title = Area::new(area.x, inside.y, area.w, inside.h);
     draw_title(canvas, &panel.title, title, 0.0);

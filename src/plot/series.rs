@@ -299,7 +299,8 @@ impl Pencil<'_> {
             dot.radius.is_finite().then_some(dot)
         };
         let dots = (0..x.len()).filter_map(dot);
-        if x.len() > raster::MOST {
+        let most = radius * if options.sizes.is_some() { 2.0 } else { 1.0 };
+        if x.len() > raster::MOST && most <= raster::LARGEST {
             return raster::draw(self.backend, self.area, dots, [self.x(), self.y]);
         }
         for dot in dots {

@@ -93,8 +93,10 @@ impl Font {
                 Node::Space(width) => x += width * size,
                 Node::Scripts { above, below } => {
                     let small = (size * SCRIPT).max(size.min(3.0));
-                    let up = self.place(above, small, [x, at[1] - 0.4 * size], runs);
-                    let down = self.place(below, small, [x, at[1] + 0.18 * size], runs);
+                    // above one another they keep apart: the letters of the upper one reach below their line
+                    let apart = if above.is_empty() || below.is_empty() { 0.0 } else { 0.1 };
+                    let up = self.place(above, small, [x, at[1] - (0.4 + apart) * size], runs);
+                    let down = self.place(below, small, [x, at[1] + (0.18 + apart) * size], runs);
                     x += up.max(down) + 0.03 * size;
                 }
             }
@@ -398,6 +400,7 @@ fn script(out: &mut Vec<Node>, raised: bool, inner: Vec<Node>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::font::{CAP, DEPTH};
     use super::*;
 
     fn runs(text: &str) -> Vec<(String, f64, f64)> {
@@ -419,7 +422,10 @@ mod tests {
         let laid = Font::load("sans").unwrap().lay(r"$\mathcal{L}_{NCE}^{pix}$", 10.0);
         let texts: Vec<&str> = laid.runs.iter().map(|r| r.text.as_str()).collect();
         assert_eq!(texts, ["ℒ", "pix", "NCE"]);
-        assert!(laid.runs[1].at[0] == laid.runs[2].at[0] && laid.runs[1].at[1] < 0.0 && laid.runs[2].at[1] > 0.0);
+        let [pix, nce] = [&laid.runs[1], &laid.runs[2]];
+        assert_eq!(pix.at[0], nce.at[0]);
+        // the p reaches below its line, the capitals of NCE above theirs
+        assert!(pix.at[1] + DEPTH * pix.size < nce.at[1] - CAP * nce.size);
         assert_eq!(runs("$10^{-3}$")[1], ("−3".into(), -4.0, 7.0));
         // nested scripts get smaller
         assert!((runs("$x^{y^z}$")[2].2 - 4.9).abs() < 1e-9);

@@ -2,7 +2,7 @@
 
 use super::Figure;
 use super::arguments::{Name, Numbers, Palette};
-use crate::plot::{self, FigureOptions, LegendPlace, Log};
+use crate::plot::{self, FigureOptions, LegendPlace, Log, SaveOptions};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -185,15 +185,9 @@ pub(super) fn methods() -> Vec<Entry> {
             ctx,
             figure: Figure,
             path: String,
-            /// Dots per inch of a PNG and of pictures in the others; by default the preset's.
-            dpi: Option<f64> = None,
-            /// Write the data: by default all but pictures and matrices of more than 10,000 numbers; `true` writes these matrices
-            /// too, `false` nothing.
-            data: Option<bool> = None,
-            /// In an SVG, draw letters as shapes, which look the same where the font is not installed.
-            outlines: bool = false,
+            ..options: SaveOptions
         ) -> String {
-            figure.save(ctx.session(), &path, dpi, data, outlines)
+            figure.save(ctx.session(), &path, &options)
         }
     }
 }

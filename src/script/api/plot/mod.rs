@@ -62,14 +62,7 @@ impl Figure {
     }
 
     /// Save below the run folder; what made the figure goes into the file. Returns the path.
-    fn save(
-        &self,
-        session: &Session,
-        name: &str,
-        dpi: Option<f64>,
-        data: Option<bool>,
-        outlines: bool,
-    ) -> Result<String> {
+    fn save(&self, session: &Session, name: &str, options: &plot::SaveOptions) -> Result<String> {
         let path = session.output_path(name)?;
         let mut figure = self.0.borrow_mut();
         let facts = facts(session);
@@ -78,7 +71,7 @@ impl Figure {
             .retain(|(key, _)| !facts.iter().any(|(name, _)| name == key));
         figure.metadata.extend(facts);
         figure.cancel = session.cancel_flag();
-        figure.save(&path, dpi, data, outlines)?;
+        figure.save(&path, options)?;
         drop(figure);
         self.warn(session);
         Ok(path.to_string())
