@@ -12,6 +12,7 @@ use rhai::{
 };
 
 use super::catch;
+use super::compare;
 use super::compile;
 use super::context::{Call, Context, script_error};
 use super::report::{Report, explain, explain_syntax};
@@ -201,7 +202,8 @@ pub(super) fn build(context: &Context) -> (Engine, SharedResolver) {
         let ends = over || session.cancelled() || progress.paused() || progress.passed_over();
         ends.then(|| super::context::INTERRUPTED.into())
     });
-    read_eval_as_name(&mut engine);
+    read_tokens(&mut engine);
+    compare::register(&mut engine);
     catch::register(&mut engine);
     for t in &context.table().types {
         (t.register)(&mut engine);
@@ -299,21 +301,22 @@ fn with_cause(error: EvalAltResult, text: String) -> EvalAltResult {
 pub fn parser() -> Engine {
     let mut engine = Engine::new();
     engine.set_max_expr_depths(256, 128);
-    read_eval_as_name(&mut engine);
+    read_tokens(&mut engine);
     let whos = engine.register_custom_syntax(["whos", "()"], false, |_, _| Ok(Dynamic::UNIT));
     debug_assert!(whos.is_ok());
     engine
 }
 
-/// Let the parser of `engine` take `eval` as the name [`EVAL`] stands for.
-pub(super) fn read_eval_as_name(engine: &mut Engine) {
+/// Let the parser of `engine` take `eval` as the name [`EVAL`] stands for, and comparisons as ours.
+fn read_tokens(engine: &mut Engine) {
+    compare::parse(engine);
     #[expect(
         deprecated,
         reason = "rhai marks it so because it may change, not because it will go"
     )]
     engine.on_parse_token(|token, _, _| match token {
         Token::Reserved(name) if *name == EVAL.0 => Token::Identifier(Box::new(EVAL.1.into())),
-        other => other,
+        other => compare::token(other),
     });
 }
 

@@ -65,6 +65,7 @@ mod argument;
 mod bind;
 mod catch;
 pub mod check;
+mod compare;
 mod compile;
 pub mod context;
 mod declare;

@@ -3,12 +3,13 @@
 use rhai::{LexError, ParseErrorType};
 
 use super::runtime::{ITERABLE, lower_first};
+use crate::script::compare::as_written;
 use crate::script::habits::keyword;
 use crate::script::report::Place;
 
 /// Message and hint of a parse error in `source`; `place` moves to where the fix belongs.
 pub fn explain(kind: &ParseErrorType, source: &str, place: &mut Option<Place>) -> (String, Option<String>) {
-    let text = lower_first(&kind.to_string());
+    let text = lower_first(&as_written(&kind.to_string()));
     let (before, after) = around(place.as_ref());
     let previous = before.trim_end().rsplit(|c: char| !is_word(c)).next().unwrap_or("");
     let next = after.split(|c: char| !is_word(c)).next().unwrap_or("");

@@ -5,7 +5,6 @@
 
 mod array;
 mod blob;
-mod compare;
 mod items;
 mod map;
 mod number;
@@ -24,7 +23,6 @@ use crate::session::memory::available_memory;
 
 /// Declare everything.
 pub fn declare(table: &mut Table) {
-    table.hook(compare::register);
     topics::declare(table);
     array::declare(table);
     blob::declare(table);
