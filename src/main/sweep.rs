@@ -111,6 +111,9 @@ fn session(common: &Common, folder: &Path) -> Result<Session> {
 /// One point, as a job of Slurm. Where the time limit came, the job goes back into the queue behind the run's checkpoint.
 fn point(common: &Common, index: usize) -> Result<u8> {
     let folder = common.out.clone().unwrap_or_default();
+    let session = session(common, &folder)?;
+    // first of all: where the limit is short the news comes as the job begins
+    let limit = signals::time_limit(session.ending(), study::time_to_spare)?;
     let sweep = Sweep::read(&folder)?;
     let Some(point) = sweep.points().get(index) else {
         return Err(Error::usage(format!(
@@ -118,14 +121,14 @@ fn point(common: &Common, index: usize) -> Result<u8> {
             sweep.points().len()
         )));
     };
-    let session = session(common, &folder)?;
-    let limit = signals::time_limit(session.ending())?;
     if sweep.states()?[index].0 == State::Done {
         return Ok(DONE);
     }
+    let before = sweep.steps(point);
     let status = study::run_point(&sweep, point, &common.device, &session)?;
-    if limit.reached() && !status.success() {
-        study::requeue()?;
+    let interrupted = matches!(sweep.states()?[index].0, State::Interrupted | State::Missing);
+    if limit.reached() && interrupted {
+        study::at_time_limit(&sweep, point, before)?;
     }
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
 }

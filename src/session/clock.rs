@@ -12,10 +12,14 @@ pub fn stamp() -> String {
     format!("{year:04}-{month:02}-{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
+/// Seconds since the beginning of 1970.
+pub fn seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_secs())
+}
+
 fn parts() -> (u64, u64, u64, u64, u64, u64) {
-    let seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
+    let seconds = seconds();
     let (year, month, day) = date(seconds / 86_400);
     (year, month, day, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }

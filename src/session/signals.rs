@@ -66,20 +66,21 @@ pub fn handle(ending: &Ending) -> Result<()> {
 pub struct TimeLimit(Arc<AtomicBool>);
 
 impl TimeLimit {
-    /// Whether it has come.
+    /// Whether it has come and has ended what ran.
     pub fn reached(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// Wait for the news of a time limit from now on; it cancels what runs, as Ctrl-C does.
-pub fn time_limit(ending: &Ending) -> Result<TimeLimit> {
+/// Wait for the news of a time limit from now on; once it has come and `spare` is over, it cancels what runs, as Ctrl-C does.
+pub fn time_limit(ending: &Ending, spare: impl Fn() -> Duration + Send + 'static) -> Result<TimeLimit> {
     let failed = |e: std::io::Error| Error::usage(format!("SIGUSR1 cannot be handled ({e})"));
     let mut signals = Signals::new([SIGUSR1]).map_err(failed)?;
     let (reached, cancel) = (Arc::new(AtomicBool::new(false)), ending.cancel_flag());
     let news = reached.clone();
     let wait = move || {
         for _ in signals.forever() {
+            std::thread::sleep(spare());
             news.store(true, Ordering::SeqCst);
             cancel.store(true, Ordering::SeqCst);
         }

@@ -112,23 +112,49 @@ impl Record {
         })
     }
 
+    /// This record, of a run that failed for this reason.
+    pub(super) fn failed(self, reason: &str) -> Self {
+        Record {
+            status: Outcome::Failed,
+            error: Some(reason.to_string()),
+            ..self
+        }
+    }
+
     /// Write it to the session's run folder.
     pub fn write(&self, session: &Session) -> Result<()> {
+        self.write_to(&session.output_path(FILE)?)
+    }
+
+    /// Write it to this file.
+    pub(super) fn write_to(&self, file: &Place) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::usage(e.to_string()))?;
-        session.output_path(FILE)?.write(text + "\n")
+        file.write(text + "\n")
     }
 }
 
 /// What the `config.json` of each training run below `folder` says of its data and its parent.
 fn runs(folder: &Path) -> BTreeMap<String, Value> {
-    let entries = Place::from(folder).list().unwrap_or_default();
-    let of = |entry: Place| {
-        let text = entry.join("config.json").text("the record of a training run").ok()?;
-        let config: Value = serde_json::from_str(&text).ok()?;
+    let of = |(name, config): (String, Value)| {
         let part = |name: &str| config.get(name).cloned().unwrap_or(Value::Null);
         let kept = ["data", "val", "parent"].map(|name| (name.to_string(), part(name)));
-        let name = entry.path().file_name()?.to_string_lossy().into_owned();
-        Some((name, Value::Object(kept.into_iter().collect())))
+        (name, Value::Object(kept.into_iter().collect()))
     };
-    entries.into_iter().filter_map(of).collect()
+    configs(folder).map(of).collect()
+}
+
+/// The steps of all training runs below `folder`, as their checkpoints have them.
+pub(super) fn steps(folder: &Path) -> u64 {
+    let steps = |(_, config): (String, Value)| config.get("step").and_then(Value::as_u64);
+    configs(folder).filter_map(steps).sum()
+}
+
+/// The `config.json` of each training run below `folder`, with the run's name.
+fn configs(folder: &Path) -> impl Iterator<Item = (String, Value)> {
+    let entries = Place::from(folder).list().unwrap_or_default();
+    entries.into_iter().filter_map(|entry| {
+        let text = entry.join("config.json").text("the record of a training run").ok()?;
+        let name = entry.path().file_name()?.to_string_lossy().into_owned();
+        Some((name, serde_json::from_str(&text).ok()?))
+    })
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use super::point::State;
+use super::point::{Point, State};
 use super::sweep::Sweep;
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::fail;
-use crate::session::Place;
+use crate::session::{Place, clock};
 
 /// Seconds before a job's time limit at which its run is asked to write its checkpoint.
 const BEFORE_LIMIT: u32 = 90;
@@ -146,16 +147,57 @@ pub fn jobs(sweep: &Sweep) -> BTreeMap<usize, String> {
     text.lines().filter_map(of).collect()
 }
 
-/// Put the job that this process is back into the queue.
-pub fn requeue() -> Result<()> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let (Some(array), Some(task)) = (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID")) else {
-        return Ok(());
+/// What a job at its time limit does with its interrupted point: it goes back into the queue behind the point's checkpoint. Where that
+/// has been done before and there is no more than `steps`, the steps before this attempt, a further one would get no further: the
+/// point counts as failed and says why.
+///
+/// # Errors
+/// Slurm does not take the job back.
+pub fn at_time_limit(sweep: &Sweep, point: &Point, steps: u64) -> Result<()> {
+    let again = variable("SLURM_RESTART_COUNT").is_some_and(|n| n != "0");
+    if again && sweep.steps(point) <= steps {
+        return sweep.give_up(
+            point,
+            "the job was at its time limit once more without a further training step; hand the sweep in again with a longer --time \
+             in --slurm (the run is ended 90 s before the limit, or after half of it)",
+        );
+    }
+    requeue()
+}
+
+/// How long a job may still work once the news of its time limit is there: until [`BEFORE_LIMIT`], or until half of its time is over. Slurm
+/// looks at its jobs only now and then, so its news is up to a minute early; under a short limit it comes as the job begins, which
+/// would never get anywhere. No time where Slurm does not tell.
+pub fn time_to_spare() -> Duration {
+    let seconds = || {
+        let asked = Command::new("squeue")
+            .env("SLURM_TIME_FORMAT", "%s")
+            .args(["--noheader", "--format=%S %e", "--jobs", &this_job()?])
+            .output()
+            .ok()?;
+        let text = String::from_utf8(asked.stdout).ok()?;
+        let (start, end) = text.trim().split_once(' ')?;
+        let (start, end) = (start.parse::<u64>().ok()?, end.parse::<u64>().ok()?);
+        let reserve = u64::from(BEFORE_LIMIT).min(end.saturating_sub(start) / 2);
+        end.checked_sub(reserve)?.checked_sub(clock::seconds())
     };
-    let asked = Command::new("scontrol")
-        .args(["requeue", &format!("{array}_{task}")])
-        .output();
-    match asked {
+    Duration::from_secs(seconds().unwrap_or(0))
+}
+
+/// The job that this process is, as Slurm names it; nothing outside an array.
+fn this_job() -> Option<String> {
+    let (array, task) = (variable("SLURM_ARRAY_JOB_ID")?, variable("SLURM_ARRAY_TASK_ID")?);
+    Some(format!("{array}_{task}"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// Put the job that this process is back into the queue.
+fn requeue() -> Result<()> {
+    let Some(job) = this_job() else { return Ok(()) };
+    match Command::new("scontrol").args(["requeue", &job]).output() {
         // Slurm ends the job as soon as it has been asked, and with it perhaps the one who asks
         Ok(answer) if answer.status.success() || answer.status.code().is_none() => Ok(()),
         Ok(answer) => fail!(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::grid::Arguments;
 use super::point::Point;
 pub use super::point::State;
-use super::record::Record;
+use super::record::{self, Record};
 use crate::ensure;
 use crate::error::{Error, Result};
 use crate::fail;
@@ -156,6 +156,20 @@ impl Sweep {
     /// Where each point stands.
     pub fn states(&self) -> Result<Vec<(State, Option<Record>)>> {
         self.plan.points.iter().map(|p| p.state(&self.folder)).collect()
+    }
+
+    /// Training steps that a point has behind it, all its runs together.
+    pub fn steps(&self, point: &Point) -> u64 {
+        record::steps(&self.folder.join(&point.folder))
+    }
+
+    /// Let a point that was interrupted count as failed, with the reason.
+    pub(super) fn give_up(&self, point: &Point, reason: &str) -> Result<()> {
+        let folder = self.folder.join(&point.folder);
+        match Record::read(&folder)? {
+            Some(record) => record.failed(reason).write_to(&Place::from(folder.join(record::FILE))),
+            None => Err(Error::usage(reason)),
+        }
     }
 }
 
