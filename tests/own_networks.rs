@@ -216,6 +216,67 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn the_memories_that_a_loss_fills_go_on_with_the_run() {
+    script(
+        r#"
+        let base = model::from(own(), #{ classes: data.classes });
+        let empty = || #{ near: loss::memory(#{ per_class: 6, per_batch: 2, warm_up: 1 }), far: loss::memory(#{ per_class: 4, per_batch: 4, warm_up: 0 }) };
+        // one memory in a map, one captured by a closure that the loss calls
+        let contrast = |kept, trouble| {
+            let far = kept.far;
+            let fill = |z, batch| far.store(z, batch.labels);
+            |net, batch| {
+                let z = net.features(batch.images);
+                let o = #{ variant: "own_positive", temperature: 0.3 };
+                let value = loss::pixel_contrast(z, (), batch.labels, o + #{ memory: kept.near }) + loss::pixel_contrast(z, (), batch.labels, o + #{ memory: kept.far });
+                kept.near.store(z, batch.labels);
+                fill.call(z, batch);
+                if trouble.contains(batch.step) { trouble.clear(); throw "a cable was pulled"; }
+                value
+            }
+        };
+        let options = #{ steps: 5, batch_size: 2, checkpoint_every: 0, seed: 3, optimizer: #{ lr: 0.1 }, augment: #{ flip: 0.5 } };
+        let whole = empty.call();
+        let first = train::fit(base.copy(), data, contrast.call(whole, []), options);
+
+        // saved after two steps, read again with empty memories
+        let half = empty.call();
+        let second = train::fit(base.copy(), data, contrast.call(half, []), options + #{ on_step: |e| if e.step == 1 { "stop" } });
+        second.save("half.safetensors");
+        assert_eq(half.near.counts["0"], 4);
+        let again = empty.call();
+        let model = base.copy();
+        let third = train::load("half.safetensors", #{ model: model, data: data, loss: contrast.call(again, []) });
+        assert_eq(again.near.counts, half.near.counts);
+        third.resume();
+        assert_eq(third.history.loss, first.history.loss);
+        for class in 0..9 { assert_eq(again.near.keys(class), whole.near.keys(class)); assert_eq(again.far.keys(class), whole.far.keys(class)); }
+
+        // a step that comes to nothing stores nothing
+        let torn = empty.call();
+        let net = base.copy();
+        let text = "";
+        try { train::fit(net, data, contrast.call(torn, [2]), options); } catch (e) { text = e.to_string(); }
+        assert(text.contains("a cable was pulled"));
+        assert_eq(torn.near.counts, half.near.counts);
+        assert_eq(torn.far.keys(0), half.far.keys(0));
+
+        // read without its loss a run keeps what it had; another loss is refused
+        let path = "half.safetensors";
+        train::load(path, #{ model: base.copy() }).save("copy.safetensors");
+        let fourth = train::load("copy.safetensors", #{ model: base.copy(), data: data, loss: contrast.call(empty.call(), []) });
+        fourth.resume();
+        assert_eq(fourth.history.loss, first.history.loss);
+        let one = loss::memory();
+        text = "";
+        try { train::load(path, #{ model: base.copy(), data: data, loss: |net, batch| { one.store(batch.images, batch.labels); net.forward(batch.images).mean() } }); }
+        catch (e) { text = e.to_string(); }
+        assert(text.contains("filled 2 memories of past keys") && text.contains("fills 1"));
+        "#,
+    );
+}
+
+#[test]
 fn a_loss_asks_the_average_and_the_average_goes_on_with_the_run() {
     script(
         r#"

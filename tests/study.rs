@@ -35,7 +35,13 @@ const SCRIPT: &str = r#"
     });
     let net = model::from(block, #{ classes: data.classes });
     let options = #{ steps: 6, batch_size: 2, checkpoint_every: 1, on_step: |run| if pause > 0.0 { sleep(pause) } };
-    let first = train::pretrain(net, data, options);
+    let memory = loss::memory(#{ per_class: 8, per_batch: 3, warm_up: 2 });
+    let first = train::fit(net, data, |net, batch| {
+        let features = net.features(batch.images);
+        let contrast = loss::pixel_contrast(features, (), batch.labels, #{ variant: "own_positive", memory: memory });
+        memory.store(features, batch.labels);
+        contrast
+    }, options);
     let run = train::finetune(net, data, options + #{ optimizer: #{ lr: lr } });
     if lr > 1.0 { throw "too fast"; }
     result(#{ loss: run.loss, first: first.loss, miou: eval::segmentation(net, data.val).miou });

@@ -13,6 +13,7 @@ use super::config::TrainConfig;
 use super::course::{Beside, Judged};
 use super::folder;
 use super::history::History;
+use super::lent::Lent;
 use super::run::{self, Change, DataIdentity, Run, Status};
 use crate::data::Dataset;
 use crate::ensure;
@@ -154,7 +155,7 @@ impl Stored {
         run.history = History::from_columns(columns);
         let (sources, judged) = (self.record.more_data, self.record.judged);
         let (model, beside) = (run.model.borrow(), &mut run.beside);
-        beside.restore(&model, &self.tensors, sources, judged)?;
+        beside.restore(&model, &self.tensors, sources, judged).map_err(here)?;
         drop(model);
         run.changes = self.record.changes;
         run.status = self.record.status;
@@ -186,7 +187,7 @@ pub(super) fn load(
     model: Option<Rc<RefCell<Segmenter>>>,
     data: Vec<Dataset>,
     val: Option<Dataset>,
-    average_into: Option<Rc<RefCell<Segmenter>>>,
+    lent: Lent,
 ) -> Result<Run> {
     let path = place.path();
     let stored = Stored::read(place, session.device())?;
@@ -240,7 +241,7 @@ pub(super) fn load(
         session: session.clone(),
         on_gpu: model.device().is_cuda(),
         model: shared.clone(),
-        beside: Beside::new(&record.config.course, &shared, more, average_into)?,
+        beside: Beside::new(&record.config.course, &shared, more, lent)?,
         data: first,
         val,
         identity: record.data.clone(),
@@ -281,6 +282,7 @@ pub(super) fn take_up(run: &mut Run) -> Result<()> {
     let same = settings(&stored.record.config)? == settings(&run.config)?
         && stored.record.data == run.identity
         && stored.record.more_data == run.beside.identities
+        && run.beside.memories.fit(&stored.tensors)
         && stored.record.changes.is_empty()
         && stored.record.status != Status::Stopped;
     if !same {

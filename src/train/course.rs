@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::features::Features;
+use super::lent::{Lent, Memories};
 use super::run::{DataIdentity, Run};
 use crate::data::{Batch, BatchOptions, Batches, Dataset};
 use crate::error::{Error, Result};
@@ -126,6 +127,8 @@ pub(super) struct Beside {
     /// The best network so far.
     pub(super) best: Option<Rc<RefCell<Segmenter>>>,
     pub(super) judged: Judged,
+    /// What the caller's loss fills.
+    pub(super) memories: Memories,
     /// What a frozen encoder made of the images; no part of the state, as it can be computed again.
     pub(super) features: Option<Features>,
 }
@@ -145,14 +148,9 @@ const AVERAGE: &str = "run.ema.";
 const BEST: &str = "run.best.";
 
 impl Beside {
-    /// That of a new run, which averages into a network of the caller's, if one is given.
-    pub(super) fn new(
-        course: &Course,
-        model: &Rc<RefCell<Segmenter>>,
-        more: Vec<Dataset>,
-        average: Option<Rc<RefCell<Segmenter>>>,
-    ) -> Result<Self> {
-        let average = match (course.ema, average) {
+    /// That of a new run, with what its caller lends it.
+    pub(super) fn new(course: &Course, model: &Rc<RefCell<Segmenter>>, more: Vec<Dataset>, lent: Lent) -> Result<Self> {
+        let average = match (course.ema, lent.average) {
             (Some(_), Some(given)) => {
                 ensure!(
                     !Rc::ptr_eq(&given, model),
@@ -169,13 +167,14 @@ impl Beside {
             identities: more.iter().map(DataIdentity::of).collect(),
             more,
             average,
+            memories: Memories::new(lent.memories),
             ..Beside::default()
         })
     }
 
     /// The tensors for a checkpoint.
     pub(super) fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut all = Vec::new();
+        let mut all = self.memories.tensors()?;
         for (prefix, network) in [(AVERAGE, &self.average), (BEST, &self.best)] {
             if let Some(network) = network {
                 let state = network.borrow().state()?.into_iter();
@@ -212,6 +211,7 @@ impl Beside {
         };
         load(AVERAGE, &mut self.average)?;
         load(BEST, &mut self.best)?;
+        self.memories.restore(tensors)?;
         (self.identities, self.judged) = (identities, judged);
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! | `optimizer`, `schedule`, `temperature` | SGD and AdamW with groups and state; the courses of the learning rate and of the temperature |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
+//! | `lent` | what of the caller's a run changes: the network for its average, the memories that its loss fills |
 //! | `fit`, `step`, `objective` | the loop; one step of it; the losses of the two built-in tasks |
 //! | `capacity` | batches that are larger than the data or the memory |
 //! | `failure` | the errors that end a run, with what was kept |
@@ -32,6 +33,7 @@ mod fit;
 mod folder;
 pub mod history;
 mod ledger;
+mod lent;
 mod objective;
 mod on_gpu;
 pub mod optimizer;
@@ -46,6 +48,7 @@ pub use course::{AverageOptions, Course, Keep};
 pub use evaluate::EvalOptions;
 pub use event::{Event, Flow, Hooks, LossValue, Moment};
 pub use history::History;
+pub use lent::Lent;
 pub use optimizer::{Group, Groups, Optimizer, OptimizerConfig, Rule};
 pub use run::{Change, Run, Status};
 pub use schedule::{Schedule, Shape};

@@ -13,6 +13,7 @@ use super::course::{self, Beside};
 use super::event::Hooks;
 use super::folder::{self, Sitting};
 use super::history::History;
+use super::lent::Lent;
 use super::optimizer::{Group, Optimizer};
 use super::temperature::Temperature;
 use super::{capacity, checkpoint, evaluate, features, fit};
@@ -138,11 +139,11 @@ impl Run {
         val: Option<Dataset>,
         config: &TrainConfig,
     ) -> Result<Self> {
-        Self::with_sources(session, model, data, Vec::new(), val, config, None)
+        Self::with_sources(session, model, data, Vec::new(), val, config, Lent::default())
     }
 
-    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first, and with the network that
-    /// its average is put into ([`super::Course::ema`]), for a loss that asks it.
+    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first, and with what of the caller's the
+    /// run changes.
     pub fn with_sources(
         session: &Session,
         model: Rc<RefCell<Segmenter>>,
@@ -150,7 +151,7 @@ impl Run {
         more: Vec<Dataset>,
         val: Option<Dataset>,
         config: &TrainConfig,
-        average: Option<Rc<RefCell<Segmenter>>>,
+        lent: Lent,
     ) -> Result<Self> {
         let task = config.task.name();
         ensure!(!data.is_empty(), "{task}: the data set {} has no images", data.name());
@@ -172,7 +173,7 @@ impl Run {
         features::check(task, &model.borrow(), &config)?;
         let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
         let origin = model.borrow().origin.clone();
-        let beside = Beside::new(&config.course, &model, more, average)?;
+        let beside = Beside::new(&config.course, &model, more, lent)?;
         let average = match averaging(&config) {
             Some(_) => Some(model.borrow().copy()?),
             None => None,
@@ -503,19 +504,26 @@ impl Run {
         data: Option<Dataset>,
         val: Option<Dataset>,
     ) -> Result<Self> {
-        checkpoint::load(session, &place.into(), None, data.into_iter().collect(), val, None)
+        checkpoint::load(
+            session,
+            &place.into(),
+            None,
+            data.into_iter().collect(),
+            val,
+            Lent::default(),
+        )
     }
 
     /// [`Run::load`] of a run that trains a network of the user's own, into that network (built as it was), that has several
-    /// sources, or that averages into a network of the user's.
+    /// sources, or that changes what is lent to it.
     pub fn load_into(
         session: &Session,
         place: impl Into<Place>,
         model: Option<Rc<RefCell<Segmenter>>>,
         data: Vec<Dataset>,
         val: Option<Dataset>,
-        average: Option<Rc<RefCell<Segmenter>>>,
+        lent: Lent,
     ) -> Result<Self> {
-        checkpoint::load(session, &place.into(), model, data, val, average)
+        checkpoint::load(session, &place.into(), model, data, val, lent)
     }
 }

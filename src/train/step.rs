@@ -33,8 +33,9 @@ pub(super) fn step(
     hooks: &mut Hooks,
     ledger: &mut Ledger,
 ) -> Result<Flow> {
-    // Batch norm's running statistics move in the forward pass already.
+    // Batch norm's running statistics move in the forward pass already, and a loss of the caller's may fill a memory.
     let buffers = Buffers::of(run)?;
+    let memories = run.beside.memories.copies();
     let outcome = attempt(run, batch, scores, hooks, ledger);
     match outcome {
         Ok(flow) => {
@@ -46,6 +47,7 @@ pub(super) fn step(
         Err(failure) => {
             ledger.take_back(run.step);
             buffers.put_back(None)?;
+            run.beside.memories.put_back(memories);
             match failure {
                 Failure::NotFinite(facts) => Err(not_finite(run, &facts)),
                 Failure::Other(error) => Err(error),

@@ -231,6 +231,7 @@ impl Memory {
                 continue;
             };
             let (n, dim) = tensor.dims2()?;
+            let mut rows = tensor.flatten_all()?.to_vec1::<f32>()?;
             ensure!(
                 n <= options.per_class && (memory.dim == 0 || memory.dim == dim),
                 "the saved memory holds {n} keys of {dim} channels under {name}, expected at most {} of {}",
@@ -238,12 +239,17 @@ impl Memory {
                 memory.dim
             );
             memory.dim = dim;
-            let next = number(&format!("next.{label}"))? % options.per_class;
+            let mut next = number(&format!("next.{label}"))?;
+            if n < options.per_class && n > 0 {
+                // there is more room now: the oldest key comes first, the next one behind the newest
+                rows.rotate_left(next % n * dim);
+                next = n;
+            }
             memory.rings.insert(
                 label,
                 Ring {
-                    rows: tensor.flatten_all()?.to_vec1()?,
-                    next,
+                    rows,
+                    next: next % options.per_class,
                 },
             );
         }
@@ -301,5 +307,30 @@ mod tests {
             memory.store(&features, &labels, 255, &mut random).unwrap();
         }
         assert_eq!(Memory::from_state(&options, &memory.state().unwrap()).unwrap(), memory);
+    }
+
+    #[test]
+    fn a_full_ring_goes_on_in_a_larger_memory_with_the_oldest_first() {
+        let sizes = |per_class| MemoryOptions {
+            per_class,
+            warm_up: 0,
+            ..MemoryOptions::default()
+        };
+        let keys = |memory: &Memory| -> Vec<f32> {
+            let keys: Vec<Vec<f32>> = memory.keys(0).unwrap().to_vec2().unwrap();
+            keys.iter().map(|key| key[1] / key[0]).collect()
+        };
+        let store = |memory: &mut Memory, slope: f32| {
+            let features = Tensor::from_vec(vec![1.0, slope], (1, 2, 1, 1), &Device::Cpu).unwrap();
+            let labels = Tensor::from_vec(vec![0_i64], (1, 1, 1), &Device::Cpu).unwrap();
+            memory.store(&features, &labels, 255, &mut Random::new(0)).unwrap();
+        };
+        let mut small = Memory::new(&sizes(2)).unwrap();
+        [1.0, 2.0, 4.0].into_iter().for_each(|slope| store(&mut small, slope));
+        let mut large = Memory::from_state(&sizes(3), &small.state().unwrap()).unwrap();
+        store(&mut large, 8.0);
+        assert_eq!(keys(&large), [2.0, 4.0, 8.0]);
+        store(&mut large, 16.0);
+        assert_eq!(keys(&large), [4.0, 8.0, 16.0]);
     }
 }

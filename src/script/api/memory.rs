@@ -18,6 +18,11 @@ impl ScriptMemory {
     pub fn get(&self) -> Ref<'_, Memory> {
         self.0.borrow()
     }
+
+    /// The memory itself, for a run that changes it.
+    pub fn shared(&self) -> Rc<RefCell<Memory>> {
+        self.0.clone()
+    }
 }
 
 impl ScriptType for ScriptMemory {
@@ -51,7 +56,8 @@ fn constructors() -> Vec<Entry> {
         /// Make an empty memory of past keys: for each class a ring of features, further keys for `loss::pixel_contrast`.
         ///
         /// For loops of one's own: give it to the loss as `memory`, then store the batch. `train::pretrain` keeps one by
-        /// itself with `loss: #{ memory: #{ per_class: 512 } }`. Its keys receive no gradient.
+        /// itself with `loss: #{ memory: #{ per_class: 512 } }`. Its keys receive no gradient. What the closures of a training
+        /// store is part of the run: its checkpoints hold it, and who goes on with the run finds it as it was.
         /// ```
         /// let memory = loss::memory(#{ per_class: 8, per_batch: 4, warm_up: 1 });
         /// let labels = tensor::from([[[0, 1, 0], [1, 255, 1]]]);

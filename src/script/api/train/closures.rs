@@ -1,12 +1,17 @@
 //! The script's closures as the functions that a run calls.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use crate::data::Batch;
 use crate::error::nearest;
+use crate::loss::pixel_contrast::Memory;
 use crate::random::Random;
-use crate::script::api::{Model, batch_map};
+use crate::script::api::{Model, ScriptMemory, batch_map};
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::train::{Event, Flow, Hooks, LossValue, Moment, TrainConfig};
+use crate::train::{Event, Flow, Hooks, Lent, LossValue, Moment, TrainConfig};
 
 /// The stream of random numbers inside a loss closure.
 const CLOSURE: u64 = 0xC105;
@@ -23,6 +28,24 @@ pub(super) struct Closures {
 }
 
 impl Closures {
+    /// What the run changes of the script's: the network for its average, and the memories that the closures use, found among the
+    /// variables that they captured, in the order of their texts.
+    pub(super) fn lent(&self) -> Lent {
+        let mut found = Found::default();
+        let all = [
+            &self.loss,
+            &self.on_step,
+            &self.on_epoch,
+            &self.schedule,
+            &self.temperature,
+        ];
+        all.into_iter().flatten().for_each(|closure| found.look_into(closure));
+        Lent {
+            average: self.average.clone().map(|model| model.0),
+            memories: found.memories,
+        }
+    }
+
     /// Run `body` with the closures as hooks.
     pub(super) fn with_hooks<T>(
         &self,
@@ -85,6 +108,45 @@ impl Closures {
             epochs_only: self.on_step.is_none(),
         };
         body(&mut hooks)
+    }
+}
+
+/// Memories among captured variables.
+#[derive(Default)]
+struct Found {
+    memories: Vec<Rc<RefCell<Memory>>>,
+    /// Where the arrays, maps and closures lie that were looked into: a map may hold a closure that captured the map.
+    seen: HashSet<usize>,
+}
+
+impl Found {
+    fn look_into(&mut self, closure: &FnPtr) {
+        closure.iter_curry().for_each(|value| self.look_at(value));
+    }
+
+    fn look_at(&mut self, value: &Dynamic) {
+        if let Some(memory) = value.read_lock::<ScriptMemory>() {
+            let memory = memory.shared();
+            if !self.memories.iter().any(|known| Rc::ptr_eq(known, &memory)) {
+                self.memories.push(memory);
+            }
+        } else if let Some(array) = value.read_lock::<Array>() {
+            if self.is_new(&*array) {
+                array.iter().for_each(|value| self.look_at(value));
+            }
+        } else if let Some(map) = value.read_lock::<Map>() {
+            if self.is_new(&*map) {
+                map.values().for_each(|value| self.look_at(value));
+            }
+        } else if let Some(closure) = value.read_lock::<FnPtr>()
+            && self.is_new(&*closure)
+        {
+            self.look_into(&closure);
+        }
+    }
+
+    fn is_new<T>(&mut self, container: &T) -> bool {
+        self.seen.insert(std::ptr::from_ref(container).addr())
     }
 }
 

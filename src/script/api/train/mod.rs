@@ -180,7 +180,6 @@ fn start(
     let Some(first) = sources.next() else {
         fail!("{}: `data` is an empty array, expected data sets", ctx.function())
     };
-    let average = closures.average.clone().map(|m| m.0);
     let run = Run::with_sources(
         ctx.session(),
         model.0.clone(),
@@ -188,7 +187,7 @@ fn start(
         sources.collect(),
         val,
         config,
-        average,
+        closures.lent(),
     )?;
     let run = ScriptRun {
         run: Rc::new(RefCell::new(run)),
@@ -273,7 +272,8 @@ fn constructors() -> Vec<Entry> {
         /// are those of the first. A map `#{ loss, .. }` names further numbers for the history and the bar.
         /// The batch is a map of `images` (normalised, `[n, 3, h, w]`), `labels` (`[n, h, w]`; `()` where no image has any), `distorted`
         /// (with `distort`), `views` (with `views`), `names`, `indices`, `epoch`, `step`. Parameters that receive no gradient stay as
-        /// they are.
+        /// they are. A checkpoint holds the network, its average (`ema`) and the keys of every `loss::memory` that the closure uses; other
+        /// variables that it changes start anew in a run that is read again.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 16 });
@@ -296,7 +296,8 @@ fn constructors() -> Vec<Entry> {
 
         /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
         ///
-        /// To go on it needs its data set again (the same images), and whatever closures it had. From the `last.safetensors` of a run
+        /// To go on it needs its data set again (the same images), and whatever closures it had; a `loss::memory` that they use gets
+        /// the keys that it had. From the `last.safetensors` of a run
         /// folder it goes on in that folder; from any other file it gets a folder of its own.
         /// ```
         /// let text = "";
@@ -326,8 +327,8 @@ fn constructors() -> Vec<Entry> {
             let path = ctx.session().input_path(&path)?;
             let data = data.map(|sources| sources.sets()).unwrap_or_default();
             let val = val.map(|data| data.set().clone());
-            let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val, ema.clone().map(|m| m.0))?;
             let closures = Closures { average: ema, loss, schedule, temperature, on_step, on_epoch };
+            let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val, closures.lent())?;
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }
     }

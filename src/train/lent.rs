@@ -1,0 +1,99 @@
+//! What a caller lends a run: things that its own loss uses and that the training changes. They are part of the run's state, as a
+//! continued run could not repeat the steps of one never interrupted without them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use candle_core::Tensor;
+
+use crate::ensure;
+use crate::error::Result;
+use crate::loss::pixel_contrast::Memory;
+use crate::nn::Segmenter;
+
+/// What a run changes and keeps in its checkpoints, but does not own.
+#[derive(Clone, Default)]
+pub struct Lent {
+    /// The network that its average is put into ([`super::Course::ema`]), for a loss that asks it.
+    pub average: Option<Rc<RefCell<Segmenter>>>,
+    /// The memories of past keys that its loss fills, each time in the same order.
+    pub memories: Vec<Rc<RefCell<Memory>>>,
+}
+
+/// The memories of past keys that were lent to a run.
+#[derive(Default)]
+pub(super) struct Memories {
+    all: Vec<Rc<RefCell<Memory>>>,
+    /// What a checkpoint held for memories that were not lent again: the run was read without its loss.
+    unclaimed: Vec<(String, Tensor)>,
+}
+
+const PREFIX: &str = "run.memories.";
+
+impl Memories {
+    pub(super) fn new(all: Vec<Rc<RefCell<Memory>>>) -> Self {
+        let unclaimed = Vec::new();
+        Memories { all, unclaimed }
+    }
+
+    /// What they hold now.
+    pub(super) fn copies(&self) -> Vec<Memory> {
+        self.all.iter().map(|memory| memory.borrow().clone()).collect()
+    }
+
+    /// Let them hold what they held then.
+    pub(super) fn put_back(&self, copies: Vec<Memory>) {
+        for (memory, copy) in self.all.iter().zip(copies) {
+            *memory.borrow_mut() = copy;
+        }
+    }
+
+    /// The tensors for a checkpoint.
+    pub(super) fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut tensors = self.unclaimed.clone();
+        for (i, memory) in self.all.iter().enumerate() {
+            let state = memory.borrow().state()?.into_iter();
+            tensors.extend(state.map(|(name, t)| (format!("{PREFIX}{i}.{name}"), t)));
+        }
+        Ok(tensors)
+    }
+
+    /// Whether a checkpoint with these tensors is of a run that was lent as many.
+    pub(super) fn fit(&self, tensors: &HashMap<String, Tensor>) -> bool {
+        count(tensors) == self.all.len()
+    }
+
+    /// Take over what a checkpoint with these tensors holds.
+    ///
+    /// # Errors
+    /// It holds another number of memories than were lent, or more keys than they take.
+    pub(super) fn restore(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        let stored = count(tensors);
+        if self.all.is_empty() {
+            let ours = tensors.iter().filter(|(name, _)| name.starts_with(PREFIX));
+            self.unclaimed = ours.map(|(name, t)| (name.clone(), t.clone())).collect();
+            return Ok(());
+        }
+        ensure!(
+            stored == 0 || self.fit(tensors),
+            "the loss of this run filled {stored} memories of past keys (loss::memory), the one given fills {}; give the loss as it was",
+            self.all.len()
+        );
+        for (i, memory) in self.all.iter().enumerate().take(stored) {
+            let prefix = format!("{PREFIX}{i}.");
+            let below = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(&prefix)?.to_string(), t.clone()));
+            let state: Vec<_> = tensors.iter().filter_map(below).collect();
+            let restored = Memory::from_state(memory.borrow().options(), &state)?;
+            *memory.borrow_mut() = restored;
+        }
+        Ok(())
+    }
+}
+
+/// How many memories a checkpoint with these tensors holds.
+fn count(tensors: &HashMap<String, Tensor>) -> usize {
+    (0..)
+        .take_while(|i| tensors.contains_key(&format!("{PREFIX}{i}.batches")))
+        .count()
+}
