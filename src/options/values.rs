@@ -171,13 +171,13 @@ impl OptionValue for Handle {
 }
 
 /// The choice that was named.
-pub fn pick<T: Copy>(given: &Given, choices: &[(&str, T)]) -> Reading<T> {
+pub fn pick<T: Clone>(given: &Given, choices: &[(&str, T)]) -> Reading<T> {
     let Given::Text(name) = given else {
         return Err(wrong("a string", given));
     };
     let found = choices.iter().find(|(n, _)| n == name);
     found
-        .map(|(_, value)| *value)
+        .map(|(_, value)| value.clone())
         .ok_or_else(|| Problem::Inside(String::new(), not_known(name, choices.iter().map(|(n, _)| *n))))
 }
 

@@ -69,6 +69,17 @@ impl Axis {
         }
     }
 
+    /// Width of the widest line of the labels.
+    pub(super) fn widest(&self, size: f64, font: &Font) -> f64 {
+        let lines = self.ticks.iter().flat_map(|tick| tick.1.split('\n'));
+        lines.map(|line| font.width(line, size)).fold(0.0, f64::max)
+    }
+
+    /// The values at its ends.
+    pub(super) fn ends(&self) -> [f64; 2] {
+        [self.low, self.high]
+    }
+
     /// The label of a tick.
     pub(super) fn label(&self, value: f64) -> String {
         let near = self.ticks.iter().find(|t| t.0 == value);

@@ -1,7 +1,7 @@
 //! Plotters draws its charts through this: a `DrawingBackend` over the canvas in units of 1/20 point, since its coordinates are
 //! whole numbers. Its own texts are not used; ours are measured in the fonts of the figure.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use plotters::drawing::DrawingAreaErrorKind;
@@ -12,19 +12,29 @@ use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontTransform,
 };
 
+use super::area::Area;
 use super::font::{CAP, DEPTH};
 use super::palette::{Colour, Marker};
-use super::svg::{Anchor, Area, Canvas, Stroke};
+use super::svg::{Anchor, Canvas, Stroke};
+use super::text::LEADING;
 use crate::error::Error;
 
 /// Units of plotters in a point.
 pub(super) const UNIT: f64 = 20.0;
-/// Distance of two lines of a text, in units of the font size.
-pub(super) const LEADING: f64 = 1.2;
-
 /// The canvas, shared with plotters while it draws.
 #[derive(Clone)]
-pub(super) struct Backend(pub(super) Rc<RefCell<Canvas>>);
+pub(super) struct Backend(Rc<RefCell<Canvas>>);
+
+impl Backend {
+    pub(super) fn new(canvas: Canvas) -> Backend {
+        Backend(Rc::new(RefCell::new(canvas)))
+    }
+
+    /// The canvas, for as long as nothing else draws.
+    pub(super) fn canvas(&self) -> RefMut<'_, Canvas> {
+        self.0.borrow_mut()
+    }
+}
 
 /// The only thing that can go wrong while drawing: the user interrupts it.
 #[derive(Debug)]
@@ -87,7 +97,7 @@ impl DrawingBackend for Backend {
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        match self.0.borrow().cancelled() {
+        match self.canvas().cancelled() {
             true => Err(DrawingErrorKind::DrawingError(Stopped)),
             false => Ok(()),
         }
@@ -99,8 +109,7 @@ impl DrawingBackend for Backend {
 
     fn draw_pixel(&mut self, at: BackendCoord, c: BackendColor) -> Drawn {
         let [x, y] = point(at);
-        self.0
-            .borrow_mut()
+        self.canvas()
             .rect(Area::new(x, y, 1.0 / UNIT, 1.0 / UNIT), colour(c), c.alpha);
         Ok(())
     }
@@ -112,7 +121,7 @@ impl DrawingBackend for Backend {
     fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
         self.ensure_prepared()?;
         let points: Vec<[f64; 2]> = path.into_iter().map(point).collect();
-        let mut canvas = self.0.borrow_mut();
+        let mut canvas = self.canvas();
         let stroke = stroke(style, &canvas);
         match points.as_slice() {
             _ if stroke.opacity == 0.0 || stroke.width == 0.0 => {}
@@ -126,7 +135,7 @@ impl DrawingBackend for Backend {
         self.ensure_prepared()?;
         let ([x, y], [right, bottom]) = (point(a), point(b));
         let area = Area::new(x, y, right - x, bottom - y);
-        let mut canvas = self.0.borrow_mut();
+        let mut canvas = self.canvas();
         match fill {
             true => canvas.rect(area, colour(style.color()), style.color().alpha),
             false => {
@@ -145,8 +154,7 @@ impl DrawingBackend for Backend {
     fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, corners: I, style: &S) -> Drawn {
         self.ensure_prepared()?;
         let points: Vec<[f64; 2]> = corners.into_iter().map(point).collect();
-        self.0
-            .borrow_mut()
+        self.canvas()
             .polygon(&points, colour(style.color()), style.color().alpha);
         Ok(())
     }
@@ -178,8 +186,7 @@ impl DrawingBackend for Backend {
             let shift = size * (first + LEADING * i as f64);
             let [x, y] = point(at);
             let base = [x + down[0] * shift, y + down[1] * shift];
-            self.0
-                .borrow_mut()
+            self.canvas()
                 .text(base, line, size, anchor, turn, colour(style.color()));
         }
         Ok(())
@@ -191,7 +198,7 @@ impl DrawingBackend for Backend {
         style: &T,
     ) -> Result<(u32, u32), DrawingErrorKind<Stopped>> {
         let size = style.size() / UNIT;
-        Ok((units(self.0.borrow().font.width(text, size)), units(size)))
+        Ok((units(self.canvas().font.width(text, size)), units(size)))
     }
 
     fn blit_bitmap(&mut self, at: BackendCoord, (w, h): (u32, u32), rgb: &[u8]) -> Drawn {
@@ -203,7 +210,7 @@ impl DrawingBackend for Backend {
             pixels: rgb.to_vec(),
         };
         // a picture of this size has been checked before
-        let _ = self.0.borrow_mut().picture(area, &picture, false);
+        let _ = self.canvas().picture(area, &picture, false);
         Ok(())
     }
 }
@@ -230,8 +237,7 @@ impl Drawable<Backend> for Dot {
         backend.ensure_prepared()?;
         if let Some(at) = at.next() {
             backend
-                .0
-                .borrow_mut()
+                .canvas()
                 .marker(self.shape, point(at), self.radius, self.colour, self.opacity);
         }
         Ok(())

@@ -7,22 +7,24 @@ use plotters::drawing::IntoDrawingArea;
 use plotters::element::Rectangle;
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
 
+use super::area::Area;
 use super::axis::{Axis, Request, Scale};
-use super::backend::{Backend, LEADING, UNIT, pen, units};
+use super::backend::{Backend, UNIT, pen, units};
 use super::categories::{Categories, wrap};
 use super::colourbar::ColourBar;
 use super::figure::{Panel, Ticks};
 use super::font::{CAP, DEPTH, Font};
 use super::identity::{Identity, entries};
 use super::layers::Layer;
-use super::layout::{Margins, Surroundings, draw_title, title_height};
+use super::layout::{Margins, Surroundings, draw_title, title_room};
 use super::legend::{Entry, Legend};
 use super::options::LegendPlace;
 use super::palette::Colour;
 use super::ranges::{limits, whole_x};
 use super::series;
 use super::style::Style;
-use super::svg::{Anchor, Area, Canvas, Stroke};
+use super::svg::{Anchor, Canvas, Stroke};
+use super::text::Block;
 use crate::error::Result;
 
 /// A panel as plotters draws it: x with the left axis, x with the right one.
@@ -38,8 +40,7 @@ pub(super) struct Plan<'a> {
     pub(super) margins: Margins,
     /// Room that the labels at the left and below need, without what other panels of the column or row need.
     labels: [f64; 2],
-    /// Height of the lines of the title beyond the first.
-    title: f64,
+    title: Block,
     has_right: bool,
     names: Option<Categories>,
     /// Letter size of the labels of y: smaller where many bars lie.
@@ -49,8 +50,8 @@ pub(super) struct Plan<'a> {
     bar: Option<ColourBar>,
     /// Numbers stand below x, beside y.
     shown: [bool; 2],
-    /// The labels of x, y and the right axis: their lines, and the size of their letters.
-    texts: [(Vec<String>, f64); 3],
+    /// The labels of x, y and the right axis.
+    texts: [Block; 3],
 }
 
 /// Where a legend stands.
@@ -76,35 +77,24 @@ pub(super) fn plan<'a>(
     let mut y_size = style.small;
     let names: Option<Ticks> = categories.filter(|_| lies).map(|(names, _)| {
         y_size = style.small * (height / names.len() as f64 / (style.small * 1.1)).clamp(0.5, 1.0);
-        let lines = |name: &String| wrap(name, 2, |t| font.width(t, y_size));
-        let fits = |name: &String| font.width(name, y_size) <= around.names[0];
-        let text = |name: &String| {
-            if fits(name) {
-                name.clone()
-            } else {
-                lines(name).join("\n")
-            }
+        let text = |name: &String| match font.width(name, y_size) <= around.names[0] {
+            true => name.clone(),
+            false => wrap(name, 2, |t| font.width(t, y_size)).join("\n"),
         };
-        names
-            .iter()
-            .enumerate()
-            .map(|(i, name)| (-(i as f64), text(name)))
-            .rev()
-            .collect()
+        let ticks = names.iter().enumerate().map(|(i, name)| (-(i as f64), text(name)));
+        ticks.rev().collect()
     });
     let axis = |i: usize| -> Result<Axis> {
         let (range, pad) = limits(panel, i, around.ranges[i.min(1)].filter(|_| i < 2))?;
         let upright = categories.is_some() && !lies && i == 0;
-        let own = if upright {
-            Some(&[][..])
-        } else {
-            panel.ticks[i].as_deref()
+        let own = match upright {
+            true => Some(&[][..]),
+            false => panel.ticks[i].as_deref(),
         };
         let request = Request {
-            scale: if upright || (lies && i == 1) {
-                Scale::Linear
-            } else {
-                panel.scales()[i]
+            scale: match upright || (lies && i == 1) {
+                true => Scale::Linear,
+                false => panel.scales()[i],
             },
             range,
             whole: i == 0 && categories.is_none() && whole_x(panel),
@@ -119,13 +109,13 @@ pub(super) fn plan<'a>(
     let (x, y) = (axis(0)?, axis(1)?);
     let right = if has_right { axis(2)? } else { y.clone() };
     let below = categories.filter(|(_, lies)| !lies && around.shown[0]);
-    let entries = entries(panel, &looks);
+    let text = |text: &str, shown: bool, room: f64| Block::new(if shown { text } else { "" }, style.size, room, font);
     let mut plan = Plan {
         panel,
         axes: [x, y, right],
         margins: [0.0; 4],
         labels: [0.0; 2],
-        title: 0.0,
+        title: text(&panel.title, true, width),
         has_right,
         names: below.map(|(n, _)| Categories::new(n, width / n.len() as f64, around.names[1], style, font)),
         y_size,
@@ -133,56 +123,40 @@ pub(super) fn plan<'a>(
         bar: colour_bar(panel, height, style, font),
         shown: around.shown,
         texts: [
-            font.wrapped(&panel.x, style.size, width),
-            font.wrapped(&panel.y, style.size, height),
-            font.wrapped(&panel.right, style.size, height),
+            text(&panel.x, around.shown[0], width),
+            text(&panel.y, around.shown[1], height),
+            text(&panel.right, true, height),
         ],
+        entries: entries(panel, &looks),
         looks,
-        entries,
     };
-    if !around.shown[0] {
-        plan.texts[0].0.clear();
-    }
-    if !around.shown[1] {
-        plan.texts[1].0.clear();
-    }
-    if !plan.entries.is_empty() && !around.legend_elsewhere {
-        plan.legend = match (panel.place, around.below) {
-            (LegendPlace::Nowhere, _) => None,
-            (LegendPlace::Below, _) | (LegendPlace::Best, true) => {
-                Some((plan.arranged(usize::MAX, width, style, font), Spot::Below))
-            }
-            (place, _) => {
-                let spot = match place {
-                    LegendPlace::TopLeft => Spot::Corner(false, false),
-                    LegendPlace::TopRight => Spot::Corner(true, false),
-                    LegendPlace::BottomLeft => Spot::Corner(false, true),
-                    LegendPlace::BottomRight => Spot::Corner(true, true),
-                    LegendPlace::Best | LegendPlace::Below | LegendPlace::Nowhere => Spot::Inside,
-                };
-                Some((plan.arranged(1, width, style, font), spot))
-            }
-        };
-    }
+    let spot = match panel.place {
+        LegendPlace::Nowhere => None,
+        _ if plan.entries.is_empty() || around.legend_elsewhere => None,
+        LegendPlace::Best if around.below => Some(Spot::Below),
+        LegendPlace::Below => Some(Spot::Below),
+        LegendPlace::Best => Some(Spot::Inside),
+        LegendPlace::TopLeft => Some(Spot::Corner(false, false)),
+        LegendPlace::TopRight => Some(Spot::Corner(true, false)),
+        LegendPlace::BottomLeft => Some(Spot::Corner(false, true)),
+        LegendPlace::BottomRight => Some(Spot::Corner(true, true)),
+    };
+    plan.legend = spot.map(|spot| {
+        let columns = if spot == Spot::Below { usize::MAX } else { 1 };
+        (plan.arranged(columns, width, style, font), spot)
+    });
     plan.measure(width, style, font);
     Ok(plan)
 }
 
+/// The bar of the first points that have colours.
 fn colour_bar(panel: &Panel, height: f64, style: &Style, font: &Font) -> Option<ColourBar> {
-    panel.layers.iter().find_map(|(layer, _)| match layer {
-        Layer::Curve { options, .. } => {
-            let values = options.values.as_ref()?;
-            let range = options.range.unwrap_or_else(|| options.colours.limits(values));
-            Some(ColourBar::new(
-                options.colours,
-                range,
-                &options.bar,
-                height,
-                style,
-                font,
-            ))
-        }
-        _ => None,
+    panel.layers.iter().find_map(|(layer, _)| {
+        let Layer::Curve { options, .. } = layer else {
+            return None;
+        };
+        let scale = (options.colors, options.values.as_deref()?, options.range);
+        Some(ColourBar::new(scale, &options.bar, height, style, font))
     })
 }
 
@@ -193,80 +167,61 @@ impl Plan<'_> {
 
     fn measure(&mut self, width: f64, style: &Style, font: &Font) {
         let bare = self.panel.bare;
+        let [x, y, second] = &self.axes;
         let ticks = if bare { 0.0 } else { 2.0 * style.tick };
-        let lines = |(lines, size): &(Vec<String>, f64)| match lines.len() {
-            0 => 0.0,
-            n => size * (CAP + DEPTH + LEADING * (n - 1) as f64) + style.gap,
+        let numbers = |axis: &Axis, size: f64, shown: bool| match shown && !bare {
+            true => axis.widest(size, font),
+            false => 0.0,
         };
-        let widest = |axis: &Axis, size: f64| {
-            let lines = axis
-                .ticks
-                .iter()
-                .flat_map(|t| t.1.split('\n').map(|line| font.width(line, size)));
-            if bare { 0.0 } else { lines.fold(0.0, f64::max) }
-        };
-        let numbers = if self.shown[1] {
-            widest(&self.axes[1], self.y_size)
-        } else {
-            0.0
-        };
-        let mut left = ticks + numbers + lines(&self.texts[1]);
+        let label = |axis: usize| self.texts[axis].room(style.gap);
+        let mut left = ticks + numbers(y, self.y_size, self.shown[1]) + label(1);
         let mut right = style.axis;
         if self.has_right {
-            right = ticks + widest(&self.axes[2], style.small) + lines(&self.texts[2]);
+            right = ticks + numbers(second, style.small, true) + label(2);
         }
         let mut bottom = ticks.max(style.axis);
         if self.shown[0] {
-            let last = self.axes[0]
-                .ticks
-                .iter()
-                .filter_map(|t| Some((self.axes[0].place(t.0)?, &t.1)))
-                .next_back();
-            if let Some((place, label)) = last.filter(|_| !bare) {
+            let mut places = x.ticks.iter().filter_map(|t| Some((x.place(t.0)?, &t.1)));
+            if let Some((place, label)) = places.next_back().filter(|_| !bare) {
                 right = right.max(font.width(label, style.small) / 2.0 - (1.0 - place) * width);
             }
             let tall = if bare { 0.0 } else { style.small * CAP };
             bottom = ticks + self.names.as_ref().map_or(tall, |c| c.height);
             left = left.max(self.names.as_ref().map_or(0.0, |c| c.overhang));
-            let note = if self.axes[0].note.is_empty() {
-                0.0
-            } else {
-                style.small * 1.1 + style.gap
+            let note = match x.note.as_str() {
+                "" => 0.0,
+                _ => style.small * 1.1 + style.gap,
             };
-            bottom += lines(&self.texts[0]).max(note);
+            bottom += label(0).max(note);
         }
         self.labels = [left, bottom];
-        if let Some((legend, Spot::Below)) = &self.legend {
-            bottom += legend.size[1] + style.gap * 1.5;
-        }
-        right += self.bar.as_ref().map_or(0.0, |b| b.room);
-        let mut top = style.small * CAP / 2.0;
-        let notes = !self.axes[1].note.is_empty() || (self.has_right && !self.axes[2].note.is_empty());
+        bottom += self.legend_below().map_or(0.0, |height| height + style.gap * 1.5);
+        let (room, head) = self.bar.as_ref().map_or((0.0, 0.0), |b| (b.room, b.head));
+        let mut top = head.max(style.small * CAP / 2.0);
+        let notes = !y.note.is_empty() || (self.has_right && !second.note.is_empty());
         if notes && !bare {
             top = top.max(style.small * 1.1 + style.gap * 0.6);
         }
-        top = top.max(self.bar.as_ref().map_or(0.0, |b| b.head));
-        let title = title_height(&self.panel.title, width, style, font);
-        self.title = (title - style.size * (CAP + DEPTH) - style.gap * 0.8).max(0.0);
-        self.margins = [left, right, top + title, bottom];
+        self.margins = [left, right + room, top + title_room(&self.title, style), bottom];
     }
 
-    /// Height of what makes the panel taller than usual: a legend below it, long names, a long title.
+    /// Height of a legend below the panel.
+    fn legend_below(&self) -> Option<f64> {
+        let (legend, spot) = self.legend.as_ref()?;
+        (*spot == Spot::Below).then_some(legend.size[1])
+    }
+
+    /// Height of what makes the panel taller than usual: a legend below it, many lying bars, long names.
     pub(super) fn extra(&self, style: &Style) -> f64 {
-        let legend = match &self.legend {
-            Some((legend, Spot::Below)) => legend.size[1],
-            _ => 0.0,
-        };
         let lying = self.panel.categories().filter(|(_, lies)| *lies);
-        let bars = lying.map_or(0.0, |(n, _)| {
-            (n.len() as f64 * style.small * 1.35 - 12.0 * style.size).max(0.0)
+        let bars = lying.map_or(0.0, |(names, _)| {
+            names.len() as f64 * style.small * 1.35 - 12.0 * style.size
         });
-        legend
-            + bars
-            + self
-                .names
-                .as_ref()
-                .map_or(0.0, |c| (c.height - 4.0 * style.small).max(0.0))
+        let names = self
+            .names
+            .as_ref()
+            .map_or(0.0, |names| names.height - 4.0 * style.small);
+        self.legend_below().unwrap_or(0.0) + bars.max(0.0) + names.max(0.0)
     }
 
     /// Whether a legend in the panel would cover data; the panel is drawn once to see.
@@ -276,10 +231,10 @@ impl Plan<'_> {
         };
         let [left, _, top, _] = self.margins;
         let area = Area::new(left, top, inner[0], inner[1]);
-        backend.0.borrow_mut().marks = Some(Vec::new());
-        backend.0.borrow_mut().dry = true;
+        backend.canvas().marks = Some(Vec::new());
+        backend.canvas().dry = true;
         let drawn = self.draw_data(backend, area);
-        let mut canvas = backend.0.borrow_mut();
+        let mut canvas = backend.canvas();
         let covers = self.free_spot(&canvas, area).is_none();
         canvas.clear();
         drawn.map(|()| covers)
@@ -296,9 +251,10 @@ impl Plan<'_> {
             if w > 0.75 * area.w || h > 0.6 * area.h {
                 continue;
             }
-            let x = [area.right() - w - edge, area.x + edge, area.x + (area.w - w) / 2.0];
-            let y = [area.y + edge, area.bottom() - h - edge];
-            for at in x.iter().flat_map(|x| y.map(|y| [*x, y])) {
+            let middle = area.x + (area.w - w) / 2.0;
+            let corners = [true, false].map(|right| [false, true].map(|low| area.corner(right, low, [w, h], edge)));
+            let [above, below] = corners[0].map(|corner| [middle, corner[1]]);
+            for at in corners.into_iter().flatten().chain([above, below]) {
                 let taken = Area::new(at[0], at[1], w, h).grown(margin);
                 if !marks.iter().any(|p| taken.contains(*p)) {
                     return Some((legend, at));
@@ -310,8 +266,8 @@ impl Plan<'_> {
 
     /// The data alone, with nothing around it.
     fn draw_data(&self, backend: &Backend, area: Area) -> Result<()> {
-        let mut chart = self.chart(backend, area, [0.0; 3])?;
-        series::draw(self, &mut chart, backend, area)
+        let chart = self.chart(backend, area, [0.0; 3])?;
+        series::draw(self, &chart, backend, area)
     }
 
     /// Plotters' chart with its plotting area at `area` and labels in these margins: left, right, below.
@@ -331,7 +287,7 @@ impl Plan<'_> {
 
     /// Draw the panel with its inner rectangle at `area`.
     pub(super) fn draw(&self, backend: &Backend, area: Area) -> Result<()> {
-        let style = backend.0.borrow().style.clone();
+        let style = backend.canvas().style.clone();
         let right = self.margins[1] - self.bar.as_ref().map_or(0.0, |b| b.room);
         let mut chart = self.chart(backend, area, [self.margins[0], right, self.labels[1].max(1.0)])?;
         let bare = self.panel.bare;
@@ -346,14 +302,14 @@ impl Plan<'_> {
             mesh.disable_x_mesh();
         }
         mesh.draw()?;
-        backend.0.borrow_mut().marks = Some(Vec::new());
-        series::draw(self, &mut chart, backend, area)?;
-        let mut canvas = backend.0.borrow_mut();
+        backend.canvas().marks = Some(Vec::new());
+        series::draw(self, &chart, backend, area)?;
+        let mut canvas = backend.canvas();
         let spot = self.free_spot(&canvas, area);
         canvas.marks = None;
         drop(canvas);
         self.draw_axes(&mut chart, &style)?;
-        let canvas = &mut *backend.0.borrow_mut();
+        let canvas = &mut *backend.canvas();
         self.draw_notes(canvas, area, &style);
         if let Some(bar) = &self.bar {
             bar.draw(canvas, area, right)?;
@@ -365,18 +321,15 @@ impl Plan<'_> {
     fn draw_axes(&self, chart: &mut Chart, style: &Style) -> Result<()> {
         let line = pen(style.ink, 1.0, style.axis);
         if self.panel.bare {
-            let [x, y] = [0, 1].map(|i| [self.axes[i].value(0.0), self.axes[i].value(1.0)]);
+            let [x, y] = [0, 1].map(|i| self.axes[i].ends());
             let mut frame = line;
             frame.filled = false;
             chart.draw_series([Rectangle::new([(x[0], y[0]), (x[1], y[1])], frame)])?;
         }
         let label = |axis: usize, shown: bool| {
-            move |v: &f64| {
-                if shown && !self.panel.bare {
-                    self.axes[axis].label(*v)
-                } else {
-                    String::new()
-                }
+            move |v: &f64| match shown && !self.panel.bare {
+                true => self.axes[axis].label(*v),
+                false => String::new(),
             }
         };
         let (x, y, right) = (label(0, self.shown[0]), label(1, self.shown[1]), label(2, true));
@@ -390,8 +343,8 @@ impl Plan<'_> {
             .y_label_formatter(&y)
             .set_all_tick_mark_size(ticks)
             .axis_desc_style(letters(style.ink, style.size))
-            .x_desc(self.texts[0].0.join("\n"))
-            .y_desc(self.texts[1].0.join("\n"));
+            .x_desc(self.texts[0].lines.join("\n"))
+            .y_desc(self.texts[1].lines.join("\n"));
         if self.panel.bare {
             mesh.axis_style(pen(style.ink, 0.0, 0.0));
         }
@@ -403,7 +356,7 @@ impl Plan<'_> {
                 .y_label_formatter(&right)
                 .set_all_tick_mark_size(ticks)
                 .axis_desc_style(letters(style.ink, style.size))
-                .y_desc(self.texts[2].0.join("\n"));
+                .y_desc(self.texts[2].lines.join("\n"));
             mesh.draw()?;
         }
         Ok(())
@@ -412,54 +365,33 @@ impl Plan<'_> {
     /// What plotters does not draw: small ticks, common factors, names under the axis, the title.
     fn draw_notes(&self, canvas: &mut Canvas, area: Area, style: &Style) {
         let stroke = Stroke::solid(style.ink, style.axis);
-        let small = style.tick * 0.55;
         if !self.panel.bare {
-            for p in self.axes[0].minor.iter().filter_map(|v| self.axes[0].place(*v)) {
-                let x = area.x + p * area.w;
+            let small = style.tick * 0.55;
+            let minor = |axis: usize| {
+                self.axes[axis]
+                    .minor
+                    .iter()
+                    .filter_map(move |v| self.axes[axis].place(*v))
+            };
+            for x in minor(0).map(|p| area.x + p * area.w) {
                 canvas.line([x, area.bottom()], [x, area.bottom() + small], stroke);
             }
-            for (axis, at, side) in [(1, area.x, -1.0), (2, area.right(), 1.0)] {
-                let shown = if axis == 2 && !self.has_right {
-                    &[][..]
-                } else {
-                    &self.axes[axis].minor
-                };
-                for p in shown.iter().filter_map(|v| self.axes[axis].place(*v)) {
-                    let y = area.bottom() - p * area.h;
-                    canvas.line([at, y], [at + side * small, y], stroke);
+            let sides = [(1, area.x, -small, true), (2, area.right(), small, self.has_right)];
+            for (axis, at, out, _) in sides.iter().filter(|side| side.3) {
+                for y in minor(*axis).map(|p| area.bottom() - p * area.h) {
+                    canvas.line([*at, y], [at + out, y], stroke);
                 }
             }
             let above = area.y - style.gap * 0.8;
-            if self.shown[1] {
-                canvas.text(
-                    [area.x, above],
-                    &self.axes[1].note,
-                    style.small,
-                    Anchor::Middle,
-                    0.0,
-                    style.ink,
-                );
-            }
-            if self.has_right {
-                canvas.text(
-                    [area.right(), above],
-                    &self.axes[2].note,
-                    style.small,
-                    Anchor::Middle,
-                    0.0,
-                    style.ink,
-                );
-            }
             let below = area.bottom() + self.labels[1] - style.small * DEPTH;
-            if self.shown[0] {
-                canvas.text(
-                    [area.right(), below],
-                    &self.axes[0].note,
-                    style.small,
-                    Anchor::End,
-                    0.0,
-                    style.ink,
-                );
+            for (axis, at, anchor, shown) in [
+                (1, [area.x, above], Anchor::Middle, self.shown[1]),
+                (2, [area.right(), above], Anchor::Middle, self.has_right),
+                (0, [area.right(), below], Anchor::End, self.shown[0]),
+            ] {
+                if shown {
+                    canvas.small(at, &self.axes[axis].note, anchor);
+                }
             }
         }
         let zero = self.axes[1].place(0.0).filter(|p| *p > 1e-9 && *p < 1.0);
@@ -471,42 +403,28 @@ impl Plan<'_> {
             let at = |i: usize| area.x + self.axes[0].place(i as f64).unwrap_or(0.0) * area.w;
             names.draw(canvas, at, area.bottom() + 2.0 * style.tick);
         }
-        let title = title_height(&self.panel.title, area.w, style, &canvas.font);
-        draw_title(canvas, &self.panel.title, area, self.margins[2] - title);
+        draw_title(
+            canvas,
+            &self.title,
+            area,
+            self.margins[2] - title_room(&self.title, style),
+        );
     }
 
-    fn draw_legend(&self, canvas: &mut Canvas, area: Area, spot: Option<(Legend, [f64; 2])>, style: &Style) {
-        let Some((legend, place)) = &self.legend else { return };
+    fn draw_legend(&self, canvas: &mut Canvas, area: Area, free: Option<(Legend, [f64; 2])>, style: &Style) {
+        let Some((legend, spot)) = &self.legend else { return };
         let [w, h] = legend.size;
-        let corner = |right: bool, low: bool| {
-            let x = if right {
-                area.right() - w - style.gap
-            } else {
-                area.x + style.gap
-            };
-            [
-                x,
-                if low {
-                    area.bottom() - h - style.gap
-                } else {
-                    area.y + style.gap
-                },
-            ]
-        };
-        let (legend, at) = match (place, &spot) {
+        let (legend, at) = match (spot, &free) {
             (Spot::Inside, Some((legend, at))) => (legend, *at),
-            (Spot::Inside, None) => (legend, corner(true, false)),
-            (Spot::Corner(right, low), _) => (legend, corner(*right, *low)),
             (Spot::Below, _) => {
                 let outer = area.w + self.margins[0] + self.margins[1];
-                let left = area.x - self.margins[0];
-                (
-                    legend,
-                    [left + ((outer - w) / 2.0).max(0.0), area.bottom() + self.margins[3] - h],
-                )
+                let left = area.x - self.margins[0] + ((outer - w) / 2.0).max(0.0);
+                (legend, [left, area.bottom() + self.margins[3] - h])
             }
+            (Spot::Inside, None) => (legend, area.corner(true, false, legend.size, style.gap)),
+            (Spot::Corner(right, low), _) => (legend, area.corner(*right, *low, legend.size, style.gap)),
         };
-        if *place != Spot::Below {
+        if *spot != Spot::Below {
             let ground = Area::new(at[0], at[1], legend.size[0], legend.size[1]).grown(style.gap * 0.5);
             canvas.rect(ground, style.ground, 0.85);
         }

@@ -1,17 +1,19 @@
 //! The bar beside a panel that says which colour stands for which value.
 
+use super::area::Area;
 use super::axis::{Axis, Request, Scale};
-use super::font::{CAP, DEPTH, Font};
+use super::font::{CAP, Font};
 use super::palette::ColourMap;
 use super::picture::Picture;
 use super::style::Style;
-use super::svg::{Anchor, Area, Canvas, Stroke};
+use super::svg::{Anchor, Canvas, Stroke};
+use super::text::Block;
 use crate::error::Result;
 
 pub(super) struct ColourBar {
-    pub(super) colours: ColourMap,
-    pub(super) range: [f64; 2],
-    label: (Vec<String>, f64),
+    colours: ColourMap,
+    range: [f64; 2],
+    label: Block,
     axis: Axis,
     width: f64,
     /// Width with numbers and label, from the panel on.
@@ -21,14 +23,15 @@ pub(super) struct ColourBar {
 }
 
 impl ColourBar {
+    /// The bar of these values, `height` points high, or of the range that was asked for.
     pub(super) fn new(
-        colours: ColourMap,
-        range: [f64; 2],
+        (colours, values, range): (ColourMap, &[f64], Option<[f64; 2]>),
         label: &str,
         height: f64,
         style: &Style,
         font: &Font,
     ) -> ColourBar {
+        let range = range.unwrap_or_else(|| colours.limits(values));
         let request = Request {
             scale: Scale::Linear,
             range,
@@ -41,27 +44,21 @@ impl ColourBar {
         };
         let axis = Axis::new(&request, font);
         let width = style.size * 0.9;
-        let label = font.wrapped(label, style.size, height);
-        let widest = axis
-            .ticks
-            .iter()
-            .map(|t| font.width(&t.1, style.small))
-            .fold(0.0, f64::max);
-        let numbers = widest.max(font.width(&axis.note, style.small) - width);
-        let lines = label.0.len() as f64 * label.1 * 1.2;
-        let room = style.gap * 2.0 + width + style.tick + style.gap * 0.7 + numbers + lines;
-        let head = if axis.note.is_empty() {
-            0.0
-        } else {
-            style.small * 1.3 + style.gap
+        let label = Block::new(label, style.size, height, font);
+        let numbers = axis.widest(style.small, font);
+        let numbers = numbers.max(font.width(&axis.note, style.small) - width);
+        let head = match axis.note.is_empty() {
+            true => 0.0,
+            false => style.small * 1.3 + style.gap,
         };
+        let room = style.gap * 2.7 + width + style.tick + numbers + label.room(style.gap * 1.4);
         ColourBar {
             colours,
             range,
             label,
             axis,
             width,
-            room: room + if lines > 0.0 { style.gap } else { 0.0 },
+            room,
             head,
         }
     }
@@ -83,33 +80,20 @@ impl ColourBar {
         canvas.picture(bar, &Picture::new(1, steps, pixels)?, false)?;
         let stroke = Stroke::solid(style.ink, style.axis);
         canvas.frame(bar, stroke);
-        let text = bar.right() + style.tick + style.gap * 0.7;
+        let tick = bar.right() + style.tick;
         for (value, label) in &self.axis.ticks {
             let Some(p) = self.axis.place(*value) else { continue };
             let y = bar.bottom() - p * bar.h;
-            canvas.line([bar.right(), y], [bar.right() + style.tick, y], stroke);
-            canvas.text(
-                [text, y + style.small * CAP / 2.0],
+            canvas.line([bar.right(), y], [tick, y], stroke);
+            canvas.small(
+                [tick + style.gap * 0.7, y + style.small * CAP / 2.0],
                 label,
-                style.small,
                 Anchor::Start,
-                0.0,
-                style.ink,
             );
         }
-        canvas.text(
-            [bar.x, bar.y - style.gap],
-            &self.axis.note,
-            style.small,
-            Anchor::Start,
-            0.0,
-            style.ink,
-        );
-        let right = area.right() + away + self.room;
-        for (i, line) in self.label.0.iter().rev().enumerate() {
-            let at = [right - self.label.1 * (DEPTH + 1.2 * i as f64), area.y + area.h / 2.0];
-            canvas.text(at, line, self.label.1, Anchor::Middle, -90.0, style.ink);
-        }
+        canvas.small([bar.x, bar.y - style.gap], &self.axis.note, Anchor::Start);
+        let left = area.right() + away + self.room - self.label.room(0.0);
+        self.label.draw_rising(canvas, [left, area.y + area.h / 2.0]);
         Ok(())
     }
 }

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::figure::Figure;
-use super::layers::{GroupKind, Joint, Layer, Note};
-use super::options::Spread;
+use super::layers::{Layer, Note};
 
 /// The session knows figures' data by how this starts, so that it may replace them.
 const HEADER: &str = "panel,kind,series,x,y,low,high";
@@ -39,55 +38,31 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
             };
             match layer {
                 Layer::Curve { x, y, joint, options } => {
-                    let kind = match joint {
-                        Joint::Line => "line",
-                        Joint::Nothing => "scatter",
-                        Joint::Step => "step",
-                        Joint::Area => "area",
-                    };
                     let spread = options.band.as_ref().or(options.error.as_ref());
                     for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                        let values = options.values.as_ref().map(|v| [v[i], f64::NAN]);
-                        row(
-                            kind,
-                            &options.look.label,
-                            &x.to_string(),
-                            *y,
-                            spread.map(|s: &Spread| s.ends(i, *y)).or(values),
-                        );
+                        let value = || options.values.as_ref().map(|v| [v[i], f64::NAN]);
+                        let ends = spread.map(|s| s.ends(i, *y)).or_else(value);
+                        row(joint.name(), &options.look.label, &x.to_string(), *y, ends);
                     }
                 }
                 Layer::Bars { names, values, options } => {
                     for (i, (name, value)) in names.iter().zip(values).enumerate() {
-                        row(
-                            "bars",
-                            &options.look.label,
-                            name,
-                            *value,
-                            options.error.as_ref().map(|s| s.ends(i, *value)),
-                        );
+                        let ends = options.error.as_ref().map(|s| s.ends(i, *value));
+                        row("bars", &options.look.label, name, *value, ends);
                     }
                 }
                 Layer::Bins { edges, heights, look } => {
                     for (w, height) in edges.windows(2).zip(heights) {
-                        row(
-                            "histogram",
-                            &look.label,
-                            &((w[0] + w[1]) / 2.0).to_string(),
-                            *height,
-                            Some([w[0], w[1]]),
-                        );
+                        let middle = ((w[0] + w[1]) / 2.0).to_string();
+                        row("histogram", &look.label, &middle, *height, Some([w[0], w[1]]));
                     }
                 }
                 Layer::Groups {
                     names, samples, kind, ..
                 } => {
-                    let kind = if *kind == GroupKind::Box { "box" } else { "violin" };
                     for (name, values) in names.iter().zip(samples) {
-                        values
-                            .iter()
-                            .enumerate()
-                            .for_each(|(i, v)| row(kind, name, &i.to_string(), *v, None));
+                        let values = values.iter().enumerate();
+                        values.for_each(|(i, v)| row(kind.name(), name, &i.to_string(), *v, None));
                     }
                 }
                 Layer::Note {
@@ -102,7 +77,10 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
                 } => {
                     let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or_else(|| i.to_string());
                     for (i, value) in values.iter().enumerate() {
-                        let (r, c) = (name(&options.rows, i / columns), name(&options.columns, i % columns));
+                        let (r, c) = (
+                            name(&options.row_names, i / columns),
+                            name(&options.column_names, i % columns),
+                        );
                         row("heatmap", &r, &c, *value, None);
                     }
                 }
@@ -124,20 +102,14 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{FigureOptions, LineOptions, Look, Picture};
+    use crate::plot::{FigureOptions, LineOptions, Look, Picture, Spread};
 
     #[test]
     fn values_and_ends_are_written() {
         let mut figure = Figure::new(FigureOptions::default()).unwrap();
-        let band = Some(Spread::Around(vec![0.5, 0.5]));
-        let look = Look {
-            label: "a, b".into(),
-            ..Look::default()
-        };
         let options = LineOptions {
-            look,
-            band,
-            ..LineOptions::default()
+            band: Some(Spread::Around(vec![0.5, 0.5])),
+            ..Look::named("a, b").into()
         };
         figure.line(&[1.0, 2.0], &[0.25, f64::NAN], options).unwrap();
         let csv = table(&figure).unwrap();

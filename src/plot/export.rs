@@ -11,7 +11,7 @@ use super::figure::Figure;
 use super::font::Font;
 use super::picture::Picture;
 use super::{csv, layout, png};
-use crate::error::{Error, Result, choose};
+use crate::error::{Error, Result, choose, in_range};
 use crate::session::Place;
 use crate::{ensure, options};
 
@@ -107,7 +107,7 @@ impl Figure {
 
     /// The figure as a PNG file with its resolution and metadata.
     pub fn png(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
-        let dpi = dpi.unwrap_or(self.options.preset.dpi());
+        let dpi = dpi.unwrap_or(self.options.preset.measures().2);
         png::encode(&self.picture(dpi)?, Some(dpi), &self.metadata)
     }
 
@@ -176,10 +176,7 @@ fn page(svg: &str, font: &Font, [width, height]: [f64; 2], title: String, facts:
 }
 
 fn check_dpi(dpi: f64) -> Result<f64> {
-    ensure!(
-        (20.0..=2400.0).contains(&dpi),
-        "figure: dpi {dpi} is not between 20 and 2400"
-    );
+    in_range("figure", "dpi", dpi, 20.0..=2400.0)?;
     Ok(dpi)
 }
 

@@ -8,8 +8,7 @@ use super::axis::Scale;
 use super::font::Font;
 use super::layers::Layer;
 use super::legend::Entry;
-use super::options::{FigureOptions, LegendPlace, Log, Preset};
-use super::palette::colour;
+use super::options::{FigureOptions, LegendPlace, Log, Preset, check_range};
 use super::svg::TextBox;
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -87,12 +86,8 @@ impl Figure {
     pub fn new(mut options: FigureOptions) -> Result<Self> {
         options.check()?;
         if options.font.is_empty() {
-            options.font = if options.preset == Preset::Ieee {
-                "serif"
-            } else {
-                "sans"
-            }
-            .into();
+            let serif = options.preset == Preset::Ieee;
+            options.font = if serif { "serif" } else { "sans" }.into();
         }
         let font = Font::load(&options.font)?;
         for (what, text) in [("title", &options.title), ("x", &options.x), ("y", &options.y)] {
@@ -150,11 +145,6 @@ impl Figure {
         }
         let font = Font::load(&self.options.font)?;
         texts.try_for_each(|text| font.check(what, text))
-    }
-
-    /// The colour of a name in this figure's palette.
-    pub fn colour(&self, name: &str) -> Result<[u8; 3]> {
-        colour(name, &self.options.palette)
     }
 
     pub(super) fn here(&mut self) -> &mut Panel {
@@ -216,14 +206,12 @@ impl Figure {
         let vertical = self.vertical();
         for (name, place, limits) in [("x", 0, x), ("y", vertical, y)] {
             let Some([low, high]) = limits else { continue };
+            let turned = low > high && (low - high).is_finite();
             ensure!(
-                low.is_finite() && high.is_finite() && low != high,
-                "limits: {name}: [{low}, {high}] is not a range; expected two finite numbers, [lowest, highest]"
-            );
-            ensure!(
-                low < high,
+                !turned,
                 "limits: {name}: [{low}, {high}] is the wrong way round, expected [{high}, {low}]"
             );
+            check_range("limits", name, limits)?;
             let panel = self.here();
             ensure!(
                 panel.scales()[place] == Scale::Linear || low > 0.0,

@@ -3,7 +3,7 @@
 use super::figure::{Figure, Panel};
 use super::layers::{Joint, Layer, Note};
 use super::legend::{Entry, Symbol};
-use super::options::Look;
+use super::options::{LegendPlace, Look};
 use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
 
@@ -22,23 +22,16 @@ pub(super) struct Identity {
 /// The looks of all layers, panel by panel. One label has one turn, colour, dash and marker in the whole figure; a series
 /// without a label takes the first turn that is free in its panel.
 pub(super) fn identities(figure: &Figure, style: &Style) -> Vec<Vec<Identity>> {
-    let looks = || {
-        figure
-            .panels
-            .iter()
-            .flat_map(|p| &p.layers)
-            .filter_map(|(l, _)| l.look())
-    };
-    let given =
-        |label: &str, of: &dyn Fn(&Look) -> bool| looks().find(|l| !label.is_empty() && l.label == label && of(l));
-    let mut known: Vec<(&str, usize)> = Vec::new();
+    let layers = || figure.panels.iter().flat_map(|p| &p.layers);
+    let looks = || layers().filter_map(|(layer, _)| layer.look());
+    let (mut known, nothing): (Vec<(&str, usize)>, Look) = Default::default();
     let mut all = Vec::new();
     for panel in &figure.panels {
         let mut used: Vec<usize> = Vec::new();
         let mut out = Vec::new();
         for (layer, _) in &panel.layers {
-            let look = layer.look().cloned().unwrap_or_default();
-            let label = layer.look().map_or("", |l| l.label.as_str());
+            let look = layer.look().unwrap_or(&nothing);
+            let label = look.label.as_str();
             let free = || {
                 (0..)
                     .find(|t| !used.contains(t) && !known.iter().any(|k| k.1 == *t))
@@ -56,27 +49,20 @@ pub(super) fn identities(figure: &Figure, style: &Style) -> Vec<Vec<Identity>> {
                     known.push((label, turn));
                 }
             }
+            // what this layer leaves open, another of the same label may say
+            let mut same = vec![look];
+            same.extend(looks().filter(|l| !label.is_empty() && l.label == label));
             let note = matches!(layer, Layer::Note { .. });
-            let own = if note { style.ink } else { style.series(turn) };
-            let colour = look
-                .colour
-                .or_else(|| given(label, &|l| l.colour.is_some()).and_then(|l| l.colour));
-            let dash = look
-                .dash
-                .or_else(|| given(label, &|l| l.dash.is_some()).and_then(|l| l.dash));
-            let marker = look
-                .marker
-                .or_else(|| given(label, &|l| l.marker.is_some()).and_then(|l| l.marker));
-            let usual = match (note, look.faint) {
-                (true, _) => Dash::Dashed,
-                (_, true) => Dash::Solid,
-                _ => Dash::of_series(turn),
+            let (own, usual) = match (note, look.faint) {
+                (true, _) => (style.ink, Dash::Dashed),
+                (_, true) => (style.series(turn), Dash::Solid),
+                _ => (style.series(turn), Dash::of_series(turn)),
             };
             out.push(Identity {
                 turn,
-                colour: colour.unwrap_or(own),
-                dash: dash.unwrap_or(usual),
-                marker: marker.unwrap_or(Marker::of_series(turn)),
+                colour: same.iter().find_map(|l| style.ink_of(l)).unwrap_or(own),
+                dash: same.iter().find_map(|l| l.dash).unwrap_or(usual),
+                marker: same.iter().find_map(|l| l.marker).unwrap_or(Marker::of_series(turn)),
             });
         }
         all.push(out);
@@ -137,13 +123,14 @@ pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
 
 /// Legend entries of the panel's layers that have a label, each once.
 pub(super) fn entries(panel: &Panel, looks: &[Identity]) -> Vec<Entry> {
+    let layers = panel.layers.iter().zip(looks);
+    once(layers.filter_map(|((layer, _), look)| entry(layer, look)))
+}
+
+/// Each entry once: of equal ones that which shows most, with marker or band.
+fn once(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
     let mut out: Vec<Entry> = Vec::new();
-    for entry in panel
-        .layers
-        .iter()
-        .zip(looks)
-        .filter_map(|((layer, _), look)| entry(layer, look))
-    {
+    for entry in entries {
         match out.iter_mut().find(|e| e.agrees(&entry)) {
             Some(same) if same.detail() < entry.detail() => *same = entry,
             Some(_) => {}
@@ -151,4 +138,22 @@ pub(super) fn entries(panel: &Panel, looks: &[Identity]) -> Vec<Entry> {
         }
     }
     out
+}
+
+/// The entries of one legend for all panels: the caller's, or those that several panels with axes agree on.
+pub(super) fn shared(figure: &Figure, looks: &[Vec<Identity>]) -> Vec<Entry> {
+    if !figure.legend.is_empty() {
+        return figure.legend.clone();
+    }
+    let panels = figure.panels.iter().zip(looks);
+    let shown = panels.filter(|(panel, _)| panel.place != LegendPlace::Nowhere);
+    let lists: Vec<Vec<Entry>> = shown.map(|(panel, looks)| entries(panel, looks)).collect();
+    let all = once(lists.iter().flatten().cloned());
+    let twice = |label: &str| all.iter().filter(|e| e.label == label).count() > 1;
+    // panels that have nothing in common, or mean different things by one name, keep their own legends
+    let common = |entry: &Entry| lists.iter().filter(|l| l.iter().any(|e| e.agrees(entry))).count() > 1;
+    match all.iter().any(common) && !all.iter().any(|entry| twice(&entry.label)) {
+        true => all,
+        false => Vec::new(),
+    }
 }

@@ -1,18 +1,16 @@
 //! From a figure to its SVG: how large every panel may be once its labels are measured, then the drawing.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use super::backend::{Backend, LEADING};
-use super::figure::{Figure, Found, Panel};
-use super::font::{CAP, DEPTH, Font};
+use super::area::Area;
+use super::backend::Backend;
+use super::figure::{Figure, Found};
+use super::font::Font;
 use super::identity::{self, Identity, identities};
 use super::layers::Layer;
 use super::legend::{Entry, Legend};
-use super::options::LegendPlace;
 use super::ranges;
 use super::style::Style;
-use super::svg::{Anchor, Area, Canvas};
+use super::svg::Canvas;
+use super::text::Block;
 use super::{chart, matrix, photos};
 use crate::ensure;
 use crate::error::Result;
@@ -41,7 +39,7 @@ enum Plan<'a> {
     Empty,
     Axes(Box<chart::Plan<'a>>),
     Matrix(Box<matrix::Plan<'a>>),
-    Picture(&'a Panel, Margins),
+    Picture(Box<photos::Plan<'a>>),
 }
 
 impl Plan<'_> {
@@ -50,7 +48,16 @@ impl Plan<'_> {
             Plan::Empty => [0.0; 4],
             Plan::Axes(p) => p.margins,
             Plan::Matrix(p) => p.margins,
-            Plan::Picture(_, m) => *m,
+            Plan::Picture(p) => p.margins,
+        }
+    }
+
+    /// Height over width, where these belong together.
+    fn aspect(&self) -> Option<f64> {
+        match self {
+            Plan::Picture(p) => Some(p.aspect()),
+            Plan::Matrix(p) => p.aspect(),
+            Plan::Empty | Plan::Axes(_) => None,
         }
     }
 }
@@ -64,10 +71,10 @@ pub(super) fn render(figure: &Figure, dpi: f64, kept: bool) -> Result<(String, [
     let style = Style::of(&figure.options);
     let font = Font::load(&figure.options.font)?;
     let canvas = Canvas::new(font, style.clone(), dpi, kept, figure.cancel.clone());
-    let backend = Backend(Rc::new(RefCell::new(canvas)));
+    let backend = Backend::new(canvas);
     let layout = Layout::new(figure, &backend, &style)?;
     layout.draw(&backend)?;
-    let mut canvas = backend.0.borrow_mut();
+    let mut canvas = backend.canvas();
     let svg = canvas.finish(layout.size, &figure.options.title, &figure.metadata);
     let missing = std::mem::take(&mut *canvas.font.missing.borrow_mut());
     if !missing.is_empty() {
@@ -100,6 +107,9 @@ struct Layout<'a> {
     entries: Vec<Entry>,
     legend: Legend,
     edge: f64,
+    /// Above all panels.
+    title: Block,
+    /// Height of the title.
     head: f64,
 }
 
@@ -108,17 +118,17 @@ impl<'a> Layout<'a> {
         let edge = style.gap * 0.7;
         let width = figure.options.size.map_or_else(|| default_width(figure), |s| s[0]) * 72.0;
         let looks = identities(figure, style);
-        let entries = shared_entries(figure, &looks);
-        let canvas = backend.0.borrow();
+        let entries = identity::shared(figure, &looks);
+        let canvas = backend.canvas();
         let legend = Legend::arrange(&entries, entries.len(), width - 2.0 * edge, style, &canvas.font);
-        let head = match figure.panels.len() {
-            1 => 0.0,
-            _ => title_height(&figure.options.title, width - 2.0 * edge, style, &canvas.font),
+        let title = match figure.panels.len() {
+            1 => Block::default(),
+            _ => Block::new(&figure.options.title, style.size, width - 2.0 * edge, &canvas.font),
         };
+        let head = title_room(&title, style);
         drop(canvas);
         let (rows, columns) = (figure.rows, figure.columns);
-        let pictures = figure.panels.iter().all(|p| p.layers.is_empty() || is_picture(p));
-        let [w, h] = figure.options.preset.size();
+        let ([w, h], ..) = figure.options.preset.measures();
         let mut layout = Layout {
             figure,
             looks,
@@ -128,21 +138,22 @@ impl<'a> Layout<'a> {
             inner_heights: vec![h * 72.0 * 0.7; rows],
             margins: [vec![0.0; columns], vec![0.0; columns], vec![0.0; rows], vec![0.0; rows]],
             below: vec![false; figure.panels.len()],
-            gap: if pictures { style.gap * 0.8 } else { style.gap * 2.5 },
+            gap: style.gap * if only_pictures(figure) { 0.8 } else { 2.5 },
             entries,
             legend,
             edge,
+            title,
             head,
         };
         // labels decide the margins, the margins the length of the axes, the length the labels: this settles quickly
         for round in 0..6 {
-            layout.plan(style, &backend.0.borrow().font)?;
+            layout.plan(style, &backend.canvas().font)?;
             layout.share_room(style)?;
             if round == 2 {
                 layout.look_for_room(backend)?;
             }
         }
-        layout.plan(style, &backend.0.borrow().font)?;
+        layout.plan(style, &backend.canvas().font)?;
         // all panels of a column or row keep to its margins, so that their labels stand in line
         for (i, plan) in layout.plans.iter_mut().enumerate() {
             let (row, column) = (i / columns, i % columns);
@@ -185,19 +196,18 @@ impl<'a> Layout<'a> {
                 legend_elsewhere: !self.entries.is_empty() && figure.legend.is_empty(),
                 below: self.below[i],
             };
-            let plan = match panel.layers.first() {
+            let plan = match panel.layers.first().map(|(layer, _)| layer) {
                 None => Plan::Empty,
-                Some((Layer::Heatmap { .. }, _)) => Plan::Matrix(Box::new(matrix::plan(panel, &around, style, font)?)),
-                Some((Layer::Picture { .. }, _)) => {
-                    Plan::Picture(panel, photos::margins(panel, around.inner, style, font))
+                Some(Layer::Heatmap { .. }) => {
+                    matrix::plan(panel, &around, style, font).map_or(Plan::Empty, |p| Plan::Matrix(Box::new(p)))
                 }
-                Some(_) => Plan::Axes(Box::new(chart::plan(
-                    panel,
-                    self.looks[i].clone(),
-                    &around,
-                    style,
-                    font,
-                )?)),
+                Some(Layer::Picture { .. }) => {
+                    photos::plan(panel, around.inner, style, font).map_or(Plan::Empty, |p| Plan::Picture(Box::new(p)))
+                }
+                Some(_) => {
+                    let looks = self.looks[i].clone();
+                    Plan::Axes(Box::new(chart::plan(panel, looks, &around, style, font)?))
+                }
             };
             self.plans.push(plan);
         }
@@ -220,67 +230,58 @@ impl<'a> Layout<'a> {
 
     fn share_room(&mut self, style: &Style) -> Result<()> {
         let (rows, columns) = (self.figure.rows, self.figure.columns);
+        let options = &self.figure.options;
         for side in 0..4 {
-            let cells = |k: usize| -> Vec<usize> {
-                match side < 2 {
-                    true => (0..rows).map(|r| r * columns + k).collect(),
-                    false => (0..columns).map(|c| k * columns + c).collect(),
-                }
-            };
-            let most = |k: usize| {
-                cells(k)
-                    .into_iter()
-                    .map(|i| self.plans[i].margins()[side])
-                    .fold(0.0, f64::max)
-            };
-            self.margins[side] = (0..if side < 2 { columns } else { rows }).map(most).collect();
+            let mut most = vec![0.0f64; if side < 2 { columns } else { rows }];
+            for (i, plan) in self.plans.iter().enumerate() {
+                let place = if side < 2 { i % columns } else { i / columns };
+                most[place] = most[place].max(plan.margins()[side]);
+            }
+            self.margins[side] = most;
         }
-        let sides: f64 = self.margins[0].iter().chain(&self.margins[1]).sum();
-        let free = self.size[0] - 2.0 * self.edge - sides - self.gap * (columns - 1) as f64;
-        let shares = weights(&self.figure.options.widths, columns);
-        self.inner_widths = shares.iter().map(|s| free * s).collect();
-        let narrowest = self.inner_widths.iter().copied().fold(f64::INFINITY, f64::min);
-        self.check_room(narrowest, style, "wide", self.size[0])?;
-        let natural: Vec<f64> = (0..rows).map(|r| self.natural_height(r)).collect();
-        let foot = if self.entries.is_empty() {
-            0.0
-        } else {
-            self.legend.size[1] + 1.5 * style.gap
+        let sum = |sides: [usize; 2]| {
+            sides
+                .map(|side| self.margins[side].iter().sum::<f64>())
+                .iter()
+                .sum::<f64>()
         };
-        let around = self.margins[2].iter().chain(&self.margins[3]).sum::<f64>()
-            + 2.0 * self.edge
-            + self.gap * (rows - 1) as f64
-            + self.head
-            + foot;
+        let (aside, above) = (sum([0, 1]), sum([2, 3]));
+        let free = self.size[0] - 2.0 * self.edge - aside - self.gap * (columns - 1) as f64;
+        self.inner_widths = weights(&options.widths, columns)
+            .iter()
+            .map(|share| free * share)
+            .collect();
+        self.check_room(&self.inner_widths, style, "wide", self.size[0])?;
+        let natural: Vec<f64> = (0..rows).map(|row| self.natural_height(row)).collect();
+        let foot = match self.entries.is_empty() {
+            true => 0.0,
+            false => self.legend.size[1] + 1.5 * style.gap,
+        };
+        let around = above + 2.0 * self.edge + self.gap * (rows - 1) as f64 + self.head + foot;
         let total: f64 = natural.iter().sum();
-        let fixed = match (self.figure.options.size, self.only_axes()) {
-            (Some(size), _) => Some(size[1] * 72.0),
-            (None, true) => {
-                let heights = &self.figure.options.heights;
-                let panels: f64 = if heights.is_empty() {
-                    rows as f64
-                } else {
-                    heights.iter().sum()
+        let only_axes = self.plans.iter().all(|plan| plan.aspect().is_none());
+        let height = match options.size {
+            Some(size) => size[1] * 72.0,
+            None if only_axes => {
+                let panels = match options.heights.as_slice() {
+                    [] => rows as f64,
+                    heights => heights.iter().sum(),
                 };
                 let share = if panels > 1.0 { 0.8 } else { 1.0 };
-                let extra: f64 = (0..rows).map(|r| self.extra(r, style)).sum();
-                Some(self.figure.options.preset.size()[1] * 72.0 * panels * share + foot + extra + self.head)
+                let extra: f64 = (0..rows).map(|row| self.extra(row, style)).sum();
+                options.preset.measures().0[1] * 72.0 * panels * share + foot + extra + self.head
             }
-            (None, false) => None,
+            None => around + total,
         };
-        let scale = match fixed {
-            Some(height) => (height - around) / total,
-            None => 1.0,
-        };
+        let scale = (height - around) / total;
         self.inner_heights = natural.iter().map(|h| h * scale).collect();
-        self.size[1] = fixed.unwrap_or(around + total);
-        let lowest = self.inner_heights.iter().copied().fold(f64::INFINITY, f64::min);
-        self.check_room(lowest, style, "high", self.size[1])
+        self.size[1] = height;
+        self.check_room(&self.inner_heights, style, "high", height)
     }
 
-    fn check_room(&self, room: f64, style: &Style, what: &str, size: f64) -> Result<()> {
+    fn check_room(&self, rooms: &[f64], style: &Style, what: &str, size: f64) -> Result<()> {
         ensure!(
-            room >= 2.0 * style.size,
+            rooms.iter().all(|room| *room >= 2.0 * style.size),
             "figure: {:.1} in is not {what} enough for {} x {} panels with their labels; give a larger `size` (in inches) \
              or shorter labels",
             size / 72.0,
@@ -290,47 +291,35 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn extra(&self, row: usize, style: &Style) -> f64 {
-        let plans = &self.plans[row * self.figure.columns..(row + 1) * self.figure.columns];
-        let height = |p: &Plan| if let Plan::Axes(p) = p { p.extra(style) } else { 0.0 };
-        plans.iter().map(height).fold(0.0, f64::max)
+    /// The panels of a row with their columns.
+    fn row(&self, row: usize) -> impl Iterator<Item = (usize, &Plan<'a>)> {
+        let columns = self.figure.columns;
+        self.plans[row * columns..(row + 1) * columns].iter().enumerate()
     }
 
-    fn only_axes(&self) -> bool {
-        let fixed = |p: &Plan| match p {
-            Plan::Picture(..) => true,
-            Plan::Matrix(m) => m.square(),
-            _ => false,
-        };
-        !self.plans.iter().any(fixed)
+    fn extra(&self, row: usize, style: &Style) -> f64 {
+        let height = |(_, plan): (usize, &Plan)| if let Plan::Axes(p) = plan { p.extra(style) } else { 0.0 };
+        self.row(row).map(height).fold(0.0, f64::max)
     }
 
     fn natural_height(&self, row: usize) -> f64 {
-        let columns = self.figure.columns;
-        let of = |(column, plan): (usize, &Plan)| match plan {
-            Plan::Empty => 0.0,
-            Plan::Picture(panel, _) => photos::aspect(panel) * self.inner_widths[column],
-            Plan::Matrix(m) if m.square() => self.inner_widths[column] * m.aspect(),
-            _ => {
-                let share = self.figure.options.heights.get(row).copied().unwrap_or(1.0);
-                self.figure.options.preset.size()[1] * 72.0 * 0.7 * share
-            }
+        let options = &self.figure.options;
+        let share = options.heights.get(row).copied().unwrap_or(1.0);
+        let of = |(column, plan): (usize, &Plan)| match (plan, plan.aspect()) {
+            (Plan::Empty, _) => 0.0,
+            (_, Some(aspect)) => aspect * self.inner_widths[column],
+            (_, None) => options.preset.measures().0[1] * 72.0 * 0.7 * share,
         };
-        let plans = &self.plans[row * columns..(row + 1) * columns];
-        let tallest = plans.iter().enumerate().map(of).fold(0.0, f64::max);
-        if tallest > 0.0 {
-            tallest
-        } else {
-            self.inner_widths[0] * 0.5
+        match self.row(row).map(of).fold(0.0, f64::max) {
+            0.0 => self.inner_widths[0] * 0.5,
+            tallest => tallest,
         }
     }
 
     fn draw(&self, backend: &Backend) -> Result<()> {
         let [width, height] = self.size;
-        if self.head > 0.0 {
-            let area = Area::new(self.edge, self.edge + self.head, width - 2.0 * self.edge, 0.0);
-            draw_title(&mut backend.0.borrow_mut(), &self.figure.options.title, area, 0.0);
-        }
+        let top = Area::new(self.edge, self.edge + self.head, width - 2.0 * self.edge, 0.0);
+        draw_title(&mut backend.canvas(), &self.title, top, 0.0);
         let mut y = self.edge + self.head;
         for row in 0..self.figure.rows {
             y += self.margins[2][row];
@@ -342,8 +331,8 @@ impl<'a> Layout<'a> {
                 match &self.plans[row * self.figure.columns + column] {
                     Plan::Empty => {}
                     Plan::Axes(plan) => plan.draw(backend, area)?,
-                    Plan::Matrix(plan) => plan.draw(&mut backend.0.borrow_mut(), area)?,
-                    Plan::Picture(panel, _) => photos::draw(&mut backend.0.borrow_mut(), panel, area)?,
+                    Plan::Matrix(plan) => plan.draw(&mut backend.canvas(), area)?,
+                    Plan::Picture(plan) => plan.draw(&mut backend.canvas(), area)?,
                 }
                 x += self.inner_widths[column] + self.margins[1][column] + self.gap;
             }
@@ -354,7 +343,7 @@ impl<'a> Layout<'a> {
                 (width - self.legend.size[0]) / 2.0,
                 height - self.edge - self.legend.size[1],
             ];
-            self.legend.draw(&mut backend.0.borrow_mut(), at, &self.entries);
+            self.legend.draw(&mut backend.canvas(), at, &self.entries);
         }
         Ok(())
     }
@@ -367,73 +356,24 @@ fn weights(given: &[f64], n: usize) -> Vec<f64> {
     all.iter().map(|w| w / sum).collect()
 }
 
-/// Height of a title over something this wide, with the room below it; 0 without one.
-pub(super) fn title_height(title: &str, width: f64, style: &Style, font: &Font) -> f64 {
-    let (lines, size) = font.wrapped(title, style.size, width);
-    match lines.len() {
-        0 => 0.0,
-        n => size * (CAP + DEPTH + LEADING * (n - 1) as f64) + style.gap * 0.8,
-    }
+/// Height of a title with the room below it; nothing without one.
+pub(super) fn title_room(title: &Block, style: &Style) -> f64 {
+    title.room(style.gap * 0.8)
 }
 
-/// Title above `area`, its last line `lift` above it.
-pub(super) fn draw_title(canvas: &mut Canvas, title: &str, area: Area, lift: f64) {
-    let style = &canvas.style;
-    let (lines, size) = canvas.font.wrapped(title, style.size, area.w);
-    let (ink, lift) = (style.ink, lift + style.gap * 0.6 + size * DEPTH);
-    for (i, line) in lines.iter().rev().enumerate() {
-        let at = [area.x + area.w / 2.0, area.y - lift - size * LEADING * i as f64];
-        canvas.text(at, line, size, Anchor::Middle, 0.0, ink);
-    }
+/// Title above `area`, the letters of its last line `lift` above it.
+pub(super) fn draw_title(canvas: &mut Canvas, title: &Block, area: Area, lift: f64) {
+    let top = area.y - lift - title.room(canvas.style.gap * 0.6);
+    title.draw(canvas, [area.x + area.w / 2.0, top]);
 }
 
-fn is_picture(panel: &Panel) -> bool {
-    matches!(panel.layers.first(), Some((Layer::Picture { .. }, _)))
+fn only_pictures(figure: &Figure) -> bool {
+    let mut first = figure.panels.iter().filter_map(|p| p.layers.first());
+    first.all(|(layer, _)| matches!(layer, Layer::Picture { .. }))
 }
 
 fn default_width(figure: &Figure) -> f64 {
-    if let Some(width) = figure.width {
-        return width;
-    }
-    let one = figure.options.preset.size()[0];
-    let pictures = figure.panels.iter().all(|p| p.layers.is_empty() || is_picture(p));
-    if figure.columns == 1 || (pictures && figure.columns <= 4) || one > 5.0 {
-        one
-    } else {
-        2.0 * one + 0.16
-    }
-}
-
-/// The entries of one legend for all panels: the caller's, or those that several panels with lines agree on.
-fn shared_entries(figure: &Figure, looks: &[Vec<Identity>]) -> Vec<Entry> {
-    if !figure.legend.is_empty() {
-        return figure.legend.clone();
-    }
-    let shown = figure
-        .panels
-        .iter()
-        .zip(looks)
-        .filter(|(p, _)| p.place != LegendPlace::Nowhere);
-    let lists: Vec<Vec<Entry>> = shown
-        .map(|(p, l)| identity::entries(p, l))
-        .filter(|l| !l.is_empty())
-        .collect();
-    if lists.len() < 2 {
-        return Vec::new();
-    }
-    let mut out: Vec<Entry> = Vec::new();
-    for entry in lists.iter().flatten() {
-        match out.iter_mut().find(|e| e.label == entry.label) {
-            Some(same) if !same.agrees(entry) => return Vec::new(),
-            // of equal entries the one that shows most: with marker or band
-            Some(same) if same.detail() < entry.detail() => *same = entry.clone(),
-            Some(_) => {}
-            None => out.push(entry.clone()),
-        }
-    }
-    // panels that have nothing in common keep their own legends
-    let common = out
-        .iter()
-        .any(|e| lists.iter().filter(|l| l.iter().any(|o| o.agrees(e))).count() > 1);
-    if common { out } else { Vec::new() }
+    let ([one, _], ..) = figure.options.preset.measures();
+    let narrow = figure.columns == 1 || (only_pictures(figure) && figure.columns <= 4) || one > 5.0;
+    figure.width.unwrap_or(if narrow { one } else { 2.0 * one + 0.16 })
 }

@@ -1,10 +1,11 @@
 //! Legends: as many columns as fit, as wide as their text.
 
+use super::area::Area;
 use super::font::CAP;
 use super::font::Font;
 use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
-use super::svg::{Anchor, Area, Canvas, Stroke};
+use super::svg::{Anchor, Canvas, Stroke};
 
 /// What stands before a name.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,19 +1,19 @@
 //! Heat maps: cells in colours, numbers in them, names of rows and columns, the colour bar.
 
-use super::backend::LEADING;
+use super::area::Area;
 use super::categories::Categories;
 use super::colourbar::ColourBar;
 use super::figure::Panel;
-use super::font::{CAP, DEPTH, Font};
+use super::font::{CAP, Font};
 use super::layers::Layer;
-use super::layout::{Margins, Surroundings, draw_title, title_height};
+use super::layout::{Margins, Surroundings, draw_title, title_room};
 use super::options::HeatmapOptions;
 use super::palette::ink_on;
 use super::picture::Picture;
 use super::style::Style;
-use super::svg::{Anchor, Area, Canvas, Stroke};
-use super::text;
-use crate::error::{Error, Result};
+use super::svg::{Anchor, Canvas, Stroke};
+use super::text::{self, Block};
+use crate::error::Result;
 
 /// Matrices with more rows or columns than this are drawn as one picture.
 const CELLS: usize = 48;
@@ -22,7 +22,6 @@ const READABLE: [f64; 2] = [3.0, 4.5];
 
 /// Everything about the panel but its position.
 pub(super) struct Plan<'a> {
-    panel: &'a Panel,
     values: &'a [f64],
     rows: usize,
     columns: usize,
@@ -31,72 +30,68 @@ pub(super) struct Plan<'a> {
     row_size: f64,
     column_names: Categories,
     bar: ColourBar,
-    labels: [(Vec<String>, f64); 2],
+    title: Block,
+    x: Block,
+    y: Block,
     pub(super) margins: Margins,
 }
 
 /// Decide on colours and measure what stands around the cells.
-pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, font: &Font) -> Result<Plan<'a>> {
-    let Some((
-        Layer::Heatmap {
-            values,
-            rows,
-            columns,
-            options,
-        },
-        _,
-    )) = panel.layers.first()
+pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, font: &Font) -> Option<Plan<'a>> {
+    let (layer, _) = panel.layers.first()?;
+    let Layer::Heatmap {
+        values,
+        rows,
+        columns,
+        options,
+    } = layer
     else {
-        return Err(Error::usage("heatmap: the panel shows something else"));
+        return None;
     };
     let (rows, columns) = (*rows, *columns);
     let numbered = |n: usize, room: f64| -> Vec<String> {
-        let every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].into_iter();
-        let every = every
-            .clone()
-            .find(|e| n as f64 / *e as f64 * style.size * 2.2 <= room)
-            .unwrap_or(n.max(1));
-        (0..n)
-            .map(|i| if i % every == 0 { i.to_string() } else { String::new() })
-            .collect()
+        let fits = |every: &usize| n as f64 / *every as f64 * style.size * 2.2 <= room;
+        let every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].into_iter().find(fits);
+        let name = |i: usize| {
+            if i.is_multiple_of(every.unwrap_or(n)) {
+                i.to_string()
+            } else {
+                String::new()
+            }
+        };
+        (0..n).map(name).collect()
     };
-    let [width, height] = match options.square {
-        true => {
-            let area = Area::new(0.0, 0.0, around.inner[0], around.inner[1]).fitted(rows as f64 / columns as f64);
-            [area.w, area.h]
+    let mut inner = Area::new(0.0, 0.0, around.inner[0], around.inner[1]);
+    if options.square {
+        inner = inner.fitted(rows as f64 / columns as f64);
+    }
+    let row_size = style.small * (inner.h / rows as f64 / (style.small * 1.05)).clamp(0.5, 1.0);
+    let (row_names, size) = match options.row_names.as_slice() {
+        [] => (numbered(rows, inner.h), style.small),
+        names => {
+            let short = names.iter().map(|t| font.shorten(t, row_size, around.names[0]));
+            (short.collect(), row_size)
         }
-        false => around.inner,
     };
-    let row_size = style.small * (height / rows as f64 / (style.small * 1.05)).clamp(0.5, 1.0);
-    let row_names: Vec<String> = match options.rows.as_slice() {
-        [] => numbered(rows, height),
-        names => names
-            .iter()
-            .map(|t| font.shorten(t, row_size, around.names[0]))
-            .collect(),
+    let column_names = match options.column_names.as_slice() {
+        [] => Categories::upright(numbered(columns, inner.w), style),
+        names => Categories::new(names, inner.w / columns as f64, around.names[1], style, font),
     };
-    let column_names = match options.columns.as_slice() {
-        [] => Categories::upright(numbered(columns, width), style),
-        names => Categories::new(names, width / columns as f64, around.names[1], style, font),
-    };
-    let range = options.range.unwrap_or_else(|| options.colours.limits(values));
-    let bar = ColourBar::new(options.colours, range, &options.label, height, style, font);
-    let labels = [
-        font.wrapped(&panel.x, style.size, width),
-        font.wrapped(&panel.y, style.size, height),
-    ];
-    let room = |(lines, size): &(Vec<String>, f64)| match lines.len() {
-        0 => 0.0,
-        n => size * (CAP + DEPTH + LEADING * (n - 1) as f64) + style.gap,
-    };
-    let size = if options.rows.is_empty() { style.small } else { row_size };
+    let bar = ColourBar::new(
+        (options.colors, values, options.range),
+        &options.label,
+        inner.h,
+        style,
+        font,
+    );
+    let [title, x] = [&panel.title, &panel.x].map(|text| Block::new(text, style.size, inner.w, font));
+    let y = Block::new(&panel.y, style.size, inner.h, font);
     let widest = row_names.iter().map(|t| font.width(t, size)).fold(0.0, f64::max);
-    let left = (widest + style.gap + room(&labels[1])).max(column_names.overhang);
-    let top = bar.head.max(style.small * CAP / 2.0) + title_height(&panel.title, width, style, font);
-    let bottom = style.gap + column_names.height + room(&labels[0]);
+    let left = (widest + style.gap + y.room(style.gap)).max(column_names.overhang);
+    let top = bar.head.max(style.small * CAP / 2.0) + title_room(&title, style);
+    let bottom = style.gap + column_names.height + x.room(style.gap);
     let margins = [left, bar.room, top, bottom];
-    Ok(Plan {
-        panel,
+    Some(Plan {
         values,
         rows,
         columns,
@@ -105,56 +100,42 @@ pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, f
         row_size: size,
         column_names,
         bar,
-        labels,
+        title,
+        x,
+        y,
         margins,
     })
 }
 
 impl Plan<'_> {
-    /// Whether the cells are to be square.
-    pub(super) fn square(&self) -> bool {
-        self.options.square
-    }
-
-    /// Height over width of square cells.
-    pub(super) fn aspect(&self) -> f64 {
-        self.rows as f64 / self.columns as f64
+    /// Height over width of square cells, if they are to be square.
+    pub(super) fn aspect(&self) -> Option<f64> {
+        self.options.square.then_some(self.rows as f64 / self.columns as f64)
     }
 
     /// Draw the panel with its inner rectangle at `area`.
     pub(super) fn draw(&self, canvas: &mut Canvas, area: Area) -> Result<()> {
-        let inner = if self.options.square {
-            area.fitted(self.aspect())
-        } else {
-            area
-        };
+        let area = self.aspect().map_or(area, |aspect| area.fitted(aspect));
         let style = canvas.style.clone();
-        if self.rows.max(self.columns) <= CELLS {
-            self.draw_cells(canvas, inner, &style);
-        } else {
-            let pixels = self.values.iter().flat_map(|v| self.bar.colour(*v)).collect();
-            canvas.picture(inner, &Picture::new(self.columns, self.rows, pixels)?, true)?;
-            if self.options.numbers == Some(true) {
-                self.warn_of_numbers(canvas);
+        let fits = match self.rows.max(self.columns) <= CELLS {
+            true => self.draw_cells(canvas, area, &style),
+            false => {
+                let pixels = self.values.iter().flat_map(|v| self.bar.colour(*v)).collect();
+                canvas.picture(area, &Picture::new(self.columns, self.rows, pixels)?, true)?;
+                self.options.numbers != Some(true)
             }
+        };
+        if !fits {
+            canvas.warnings.push(format!(
+                "heatmap: the cells of {} x {} are too small for their numbers; give a larger `size` or numbers: false",
+                self.rows, self.columns
+            ));
         }
-        canvas.frame(inner, Stroke::solid(style.ink, style.axis));
-        self.draw_names(canvas, inner, &style);
-        let title = title_height(&self.panel.title, inner.w, &style, &canvas.font);
-        draw_title(
-            canvas,
-            &self.panel.title,
-            inner,
-            (self.margins[2] - title).min(self.bar.head.max(style.gap)),
-        );
-        self.bar.draw(canvas, inner, 0.0)
-    }
-
-    fn warn_of_numbers(&self, canvas: &mut Canvas) {
-        canvas.warnings.push(format!(
-            "heatmap: the cells of {} x {} are too small for their numbers; give a larger `size` or numbers: false",
-            self.rows, self.columns
-        ));
+        canvas.frame(area, Stroke::solid(style.ink, style.axis));
+        self.draw_names(canvas, area, &style);
+        let lift = self.margins[2] - title_room(&self.title, &style);
+        draw_title(canvas, &self.title, area, lift.min(self.bar.head.max(style.gap)));
+        self.bar.draw(canvas, area, 0.0)
     }
 
     /// The texts of the cells, the longer ones first: with fewer and fewer decimals.
@@ -167,7 +148,8 @@ impl Plan<'_> {
         (0..=most).rev().map(with).collect()
     }
 
-    fn draw_cells(&self, canvas: &mut Canvas, area: Area, style: &Style) {
+    /// Draw every cell; false where the numbers that it should show cannot be read.
+    fn draw_cells(&self, canvas: &mut Canvas, area: Area, style: &Style) -> bool {
         let (w, h) = (area.w / self.columns as f64, area.h / self.rows as f64);
         let fitting = |texts: &Vec<String>| {
             let longest = texts.iter().map(|t| canvas.font.width(t, 1.0)).fold(0.0, f64::max);
@@ -180,51 +162,33 @@ impl Plan<'_> {
         let (texts, size) = (&all[best], sizes[best]);
         let wanted = self.options.numbers.unwrap_or(size >= READABLE[1]);
         let shown = wanted && size >= READABLE[0];
-        if wanted && !shown {
-            self.warn_of_numbers(canvas);
-        }
         let gap = style.thin.min(w.min(h) * 0.08);
         for (i, value) in self.values.iter().enumerate() {
             let (row, column) = (i / self.columns, i % self.columns);
             let colour = self.bar.colour(*value);
-            let [x, y] = [area.x + column as f64 * w, area.y + row as f64 * h];
-            canvas.rect(Area::new(x + gap / 2.0, y + gap / 2.0, w - gap, h - gap), colour, 1.0);
+            let cell = Area::new(area.x + column as f64 * w, area.y + row as f64 * h, w, h);
+            canvas.rect(cell.grown(-gap / 2.0), colour, 1.0);
             if shown {
-                canvas.centred([x + w / 2.0, y + h / 2.0], &texts[i], size, ink_on(colour));
+                let base = [cell.x + w / 2.0, cell.y + h / 2.0 + size * CAP / 2.0];
+                canvas.text(base, &texts[i], size, Anchor::Middle, 0.0, ink_on(colour));
             }
         }
+        shown || !wanted
     }
 
     fn draw_names(&self, canvas: &mut Canvas, area: Area, style: &Style) {
         let (w, h) = (area.w / self.columns as f64, area.h / self.rows as f64);
         for (i, name) in self.row_names.iter().enumerate() {
-            let at = [
-                area.x - style.gap,
-                area.y + (i as f64 + 0.5) * h + self.row_size * CAP / 2.0,
-            ];
-            canvas.text(at, name, self.row_size, Anchor::End, 0.0, style.ink);
+            let middle = area.y + (i as f64 + 0.5) * h;
+            let base = [area.x - style.gap, middle + self.row_size * CAP / 2.0];
+            canvas.text(base, name, self.row_size, Anchor::End, 0.0, style.ink);
         }
         let top = area.bottom() + style.gap;
         self.column_names.draw(canvas, |i| area.x + (i as f64 + 0.5) * w, top);
-        let [(x, x_size), (y, y_size)] = &self.labels;
-        for (i, line) in x.iter().enumerate() {
-            let base = top + self.column_names.height + style.gap + x_size * (CAP + LEADING * i as f64);
-            canvas.text(
-                [area.x + area.w / 2.0, base],
-                line,
-                *x_size,
-                Anchor::Middle,
-                0.0,
-                style.ink,
-            );
-        }
-        for (i, line) in y.iter().enumerate() {
-            let at = [
-                area.x - self.margins[0] + y_size * (CAP + LEADING * i as f64),
-                area.y + area.h / 2.0,
-            ];
-            canvas.text(at, line, *y_size, Anchor::Middle, -90.0, style.ink);
-        }
+        let below = top + self.column_names.height + style.gap;
+        self.x.draw(canvas, [area.x + area.w / 2.0, below]);
+        self.y
+            .draw_rising(canvas, [area.x - self.margins[0], area.y + area.h / 2.0]);
     }
 }
 

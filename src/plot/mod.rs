@@ -4,19 +4,22 @@
 //! the figures that are made in one call. Nothing here knows tensors, models or data sets.
 //!
 //! How a figure becomes a file: `layout` measures all texts in the fonts of the figure until axes and margins fit one
-//! another; panels with axes (`chart`, `series`, `notes`) are drawn by plotters through `backend`, heat maps (`matrix`) and
+//! another; panels with axes (`chart`, `series`, `bars`, `notes`) are drawn by plotters through `backend`, heat maps (`matrix`) and
 //! pictures (`photos`) directly; `svg` writes the one document from which `export` makes every format, so that all formats
 //! look the same.
 //!
 //! | to add | write |
 //! |---|---|
 //! | a figure of one call | a file in `kinds/` that fills a [`Figure`] |
-//! | a kind of layer | a variant of `Layer` in `layers`; the exhaustive matches ask for the rest |
+//! | a kind of layer | a variant of `Layer` in `layers`, its checks in `adding`; the exhaustive matches ask for the rest |
 //! | a marker, dash, colour map | a variant in `palette` |
 //! | a TeX command | a pair in `SYMBOLS` of `tex`; one with arguments a line in `command` there |
 
+mod adding;
+mod area;
 mod axis;
 mod backend;
+mod bars;
 mod categories;
 mod chart;
 mod clip;
@@ -49,8 +52,8 @@ mod text;
 
 pub use export::SaveOptions;
 pub use figure::Figure;
-pub use layers::GroupKind;
+pub use layers::{GroupKind, Joint, Note};
 pub use options::{BarOptions, FigureOptions, HeatmapOptions, LegendPlace, LineOptions, Log, Look, Preset, Spread};
-pub use palette::{ColourMap, Dash, Marker, Palette, colour};
+pub use palette::{ColourMap, Dash, Ink, Marker, Palette};
 pub use picture::{IGNORED, Picture};
 pub use svg::TextBox;

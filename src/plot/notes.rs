@@ -1,179 +1,109 @@
-//! What is written over the data of a panel: lines and spans over its whole width, texts with arrows, values at bars.
+//! What is written over the data of a panel, drawn through plotters: lines and spans over its whole width, texts with arrows.
 
-use plotters::coord::cartesian::Cartesian2d;
-use plotters::drawing::DrawingArea;
 use plotters::element::{EmptyElement, PathElement, Polygon, Rectangle, Text};
-use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, ShapeStyle};
 
 use super::axis::Axis;
-use super::backend::{Backend, pen, units};
+use super::backend::{UNIT, pen};
 use super::chart::letters;
 use super::font::{CAP, DEPTH};
-use super::identity::Identity;
 use super::layers::Note;
 use super::options::Look;
 use super::palette::Dash;
-use super::svg::Area;
+use super::series::Pencil;
 use crate::error::Result;
 
-type Surface = DrawingArea<Backend, Cartesian2d<Axis, Axis>>;
-
-/// Spans in pass 0, lines in pass 2, texts in pass 5.
-#[expect(clippy::too_many_arguments, reason = "the parts of one layer, used once")]
-pub(super) fn draw(
-    note: &Note,
-    look: &Look,
-    identity: &Identity,
-    pass: usize,
-    on: &Surface,
-    [x, y]: [&Axis; 2],
-    backend: &Backend,
-    area: Area,
-) -> Result<()> {
-    let style = backend.0.borrow().style.clone();
-    let ends = |axis: &Axis| [axis.value(0.0), axis.value(1.0)];
-    match note {
-        Note::Span { x: wide, y: high } if pass == 0 => {
-            let within = |axis: &Axis, span: &Option<[f64; 2]>| {
-                let [low, high] = span.unwrap_or(ends(axis)).map(|v| axis.bound(v).unwrap_or(v));
-                (low < high).then_some([low, high])
-            };
-            if let (Some(x), Some(y)) = (within(x, wide), within(y, high)) {
-                let colour = look.colour.unwrap_or(style.edge);
-                let marks = backend.0.borrow_mut().marks.take();
-                on.draw(&Rectangle::new(
-                    [(x[0], y[0]), (x[1], y[1])],
-                    pen(colour, look.alpha.unwrap_or(0.18), 0.0).filled(),
-                ))?;
-                // a legend may stand on it
-                backend.0.borrow_mut().marks = marks;
+impl Pencil<'_> {
+    /// Spans in pass 0, lines in pass 2, texts in pass 5.
+    pub(super) fn note(&self, note: &Note, look: &Look, pass: usize) -> Result<()> {
+        match note {
+            Note::Span { x, y } if pass == 0 => self.span([x, y], look),
+            Note::HLine(at) if pass == 2 && self.y.contains(*at) => {
+                let [left, right] = self.x.ends();
+                self.rule(vec![(left, *at), (right, *at)], look)
             }
-        }
-        Note::HLine(_) | Note::VLine(_) if pass == 2 => {
-            let ([x0, x1], [y0, y1]) = (ends(x), ends(y));
-            let points = match note {
-                Note::HLine(at) if y.contains(*at) => vec![(x0, *at), (x1, *at)],
-                Note::VLine(at) if x.contains(*at) => vec![(*at, y0), (*at, y1)],
-                _ => return Ok(()),
-            };
-            let line = pen(
-                identity.colour,
-                look.alpha.unwrap_or(1.0),
-                look.width.unwrap_or(style.line * 0.7),
-            );
-            backend.0.borrow_mut().dash = identity.dash;
-            let drawn = on.draw(&PathElement::new(points, line));
-            backend.0.borrow_mut().dash = Dash::Solid;
-            drawn?;
-        }
-        Note::Text { at, text, to } if pass == 5 => {
-            let size = look.size.unwrap_or(style.small);
-            let ink = look.colour.unwrap_or(style.ink);
-            let place = |p: [f64; 2]| {
-                Some([
-                    area.x + x.place(p[0])? * area.w,
-                    area.bottom() - y.place(p[1])? * area.h,
-                ])
-            };
-            let Some([px, py]) = place(*at) else { return Ok(()) };
-            // the whole text stays in the panel
-            let half = backend.0.borrow().font.width(text, size) / 2.0;
-            let keep = |v: f64, half: f64, low: f64, high: f64| v.min(high - half).max(low + half);
-            let gap = style.gap * 0.5;
-            let px = keep(px, half + gap, area.x, area.right());
-            let py = keep(py, size * 0.6, area.y, area.bottom());
-            let back = (x.value((px - area.x) / area.w), y.value((area.bottom() - py) / area.h));
-            let anchored = letters(ink, size).pos(Pos::new(HPos::Center, VPos::Center));
-            if let Some(tip) = to.and_then(place) {
-                let line = pen(ink, 1.0, look.width.unwrap_or(style.line * 0.6));
-                let hull = [half + gap, size * (CAP + DEPTH) / 2.0 + gap];
-                arrow(on, [x, y], area, [px, py], hull, tip, line, style.line)?;
+            Note::VLine(at) if pass == 2 && self.x.contains(*at) => {
+                let [low, high] = self.y.ends();
+                self.rule(vec![(*at, low), (*at, high)], look)
             }
-            on.draw(&Text::new(text.clone(), back, anchored))?;
+            Note::Text { at, text, to } if pass == 5 => self.text(*at, text, *to, look),
+            _ => Ok(()),
         }
-        _ => {}
     }
-    Ok(())
+
+    fn span(&self, [x, y]: [&Option<[f64; 2]>; 2], look: &Look) -> Result<()> {
+        let within = |axis: &Axis, span: &Option<[f64; 2]>| {
+            let [low, high] = span.unwrap_or(axis.ends()).map(|v| axis.bound(v).unwrap_or(v));
+            (low < high).then_some([low, high])
+        };
+        let (Some([left, right]), Some([low, high])) = (within(self.x, x), within(self.y, y)) else {
+            return Ok(());
+        };
+        let colour = self.style.ink_of(look).unwrap_or(self.style.edge);
+        let fill = pen(colour, look.alpha.unwrap_or(0.18), 0.0).filled();
+        // a legend may stand on it
+        let marks = self.backend.canvas().marks.take();
+        let drawn = self.draw([Rectangle::new([(left, low), (right, high)], fill)]);
+        self.backend.canvas().marks = marks;
+        drawn
+    }
+
+    fn rule(&self, ends: Vec<(f64, f64)>, look: &Look) -> Result<()> {
+        let width = look.width.unwrap_or(self.style.line * 0.7);
+        self.backend.canvas().dash = self.look().dash;
+        let line = pen(self.look().colour, look.alpha.unwrap_or(1.0), width);
+        let drawn = self.draw([PathElement::new(ends, line)]);
+        self.backend.canvas().dash = Dash::Solid;
+        drawn
+    }
+
+    /// A text around a point of the panel, moved as far as it must to stay inside, and its arrow.
+    fn text(&self, at: [f64; 2], text: &str, to: Option<[f64; 2]>, look: &Look) -> Result<()> {
+        let (area, style) = (self.area, &self.style);
+        let size = look.size.unwrap_or(style.small);
+        let ink = style.ink_of(look).unwrap_or(style.ink);
+        let place = |p: [f64; 2]| {
+            let (x, y) = (self.x.place(p[0])?, self.y.place(p[1])?);
+            Some([area.x + x * area.w, area.bottom() - y * area.h])
+        };
+        let Some([x, y]) = place(at) else { return Ok(()) };
+        let (half, gap) = (self.backend.canvas().font.width(text, size) / 2.0, style.gap * 0.5);
+        let keep = |v: f64, half: f64, low: f64, high: f64| v.min(high - half).max(low + half);
+        let middle = [
+            keep(x, half + gap, area.x, area.right()),
+            keep(y, size * 0.6, area.y, area.bottom()),
+        ];
+        if let (Some(to), Some(tip)) = (to, to.and_then(place)) {
+            let hull = [half + gap, size * (CAP + DEPTH) / 2.0 + gap];
+            let line = pen(ink, 1.0, look.width.unwrap_or(style.line * 0.6));
+            self.arrow((to[0], to[1]), [middle[0] - tip[0], middle[1] - tip[1]], hull, line)?;
+        }
+        let centred = letters(ink, size).pos(Pos::new(HPos::Center, VPos::Center));
+        let text = Text::new(text.to_string(), pixels([middle[0] - x, middle[1] - y]), centred);
+        self.draw([EmptyElement::at((at[0], at[1])) + text])
+    }
+
+    /// A line with a head that ends at `tip` and begins at the edge of a text: its middle as seen from there, and half its size.
+    fn arrow(&self, tip: (f64, f64), [x, y]: [f64; 2], hull: [f64; 2], line: ShapeStyle) -> Result<()> {
+        // how far along the way the edge of the text is
+        let edge = (hull[0] / x.abs().max(1e-9)).min(hull[1] / y.abs().max(1e-9));
+        if edge >= 1.0 {
+            return Ok(());
+        }
+        let along = [x / x.hypot(y), y / x.hypot(y)];
+        let (long, wide) = (self.style.line * 4.0, self.style.line * 1.6);
+        let back =
+            |far: f64, aside: f64| pixels([along[0] * far - along[1] * aside, along[1] * far + along[0] * aside]);
+        let shaft = vec![pixels([x * (1.0 - edge), y * (1.0 - edge)]), back(long * 0.8, 0.0)];
+        let head = vec![(0, 0), back(long, wide), back(long, -wide)];
+        let shapes = EmptyElement::at(tip) + PathElement::new(shaft, line) + Polygon::new(head, line.color.filled());
+        self.draw([shapes])
+    }
 }
 
-/// A line from the edge of a text (its middle and half its size) to a point, with a head.
-#[expect(clippy::too_many_arguments, reason = "the parts of one arrow, used once")]
-fn arrow(
-    on: &Surface,
-    [x, y]: [&Axis; 2],
-    area: Area,
-    middle: [f64; 2],
-    hull: [f64; 2],
-    tip: [f64; 2],
-    line: plotters::style::ShapeStyle,
-    unit: f64,
-) -> Result<()> {
-    let way = [tip[0] - middle[0], tip[1] - middle[1]];
-    let length = way[0].hypot(way[1]);
-    // how far along the way the edge of the text is
-    let edge = (hull[0] / way[0].abs().max(1e-9)).min(hull[1] / way[1].abs().max(1e-9));
-    if edge >= 1.0 {
-        return Ok(());
-    }
-    let along = [way[0] / length, way[1] / length];
-    let (long, wide) = (unit * 4.0, unit * 1.6);
-    let neck = [tip[0] - along[0] * long * 0.8, tip[1] - along[1] * long * 0.8];
-    let side = |s: f64| {
-        [
-            tip[0] - along[0] * long - s * along[1] * wide,
-            tip[1] - along[1] * long + s * along[0] * wide,
-        ]
-    };
-    let back = |p: [f64; 2]| {
-        (
-            x.value((p[0] - area.x) / area.w),
-            y.value((area.bottom() - p[1]) / area.h),
-        )
-    };
-    let start = [middle[0] + way[0] * edge, middle[1] + way[1] * edge];
-    on.draw(&PathElement::new(vec![back(start), back(neck)], line))?;
-    on.draw(&Polygon::new(
-        [tip, side(1.0), side(-1.0)].map(back).to_vec(),
-        line.color.filled(),
-    ))?;
-    Ok(())
-}
-
-/// The value of a bar beyond its end, or in the middle of it; smaller where the bars are narrow.
-#[expect(clippy::too_many_arguments, reason = "the parts of one label, used once")]
-pub(super) fn value(
-    backend: &Backend,
-    on: &Surface,
-    at: (f64, f64),
-    label: &str,
-    [x, y]: [&Axis; 2],
-    lies: bool,
-    inside: bool,
-    down: bool,
-    room: f64,
-) -> Result<()> {
-    let (Some(px), Some(py)) = (x.bound(at.0), y.bound(at.1)) else {
-        return Ok(());
-    };
-    let style = backend.0.borrow().style.clone();
-    let wide = backend.0.borrow().font.width(label, 1.0);
-    let fits = if lies { room / 1.1 } else { room / wide * 1.2 };
-    let size = (style.small * 0.9).min(fits).max(style.small * 0.5);
-    let anchor = match (lies, inside, down) {
-        (_, true, _) => Pos::new(HPos::Center, VPos::Center),
-        (true, _, false) => Pos::new(HPos::Left, VPos::Center),
-        (true, _, true) => Pos::new(HPos::Right, VPos::Center),
-        (false, _, false) => Pos::new(HPos::Center, VPos::Bottom),
-        (false, _, true) => Pos::new(HPos::Center, VPos::Top),
-    };
-    let beside = units(style.gap * 0.7) as i32;
-    let away = match (lies, inside, down) {
-        (true, false, false) => beside,
-        (true, false, true) => -beside,
-        _ => 0,
-    };
-    let text = Text::new(label.to_string(), (away, 0), letters(style.ink, size).pos(anchor));
-    on.draw(&(EmptyElement::at((px, py)) + text))?;
-    Ok(())
+/// A distance in points as plotters takes it.
+fn pixels(by: [f64; 2]) -> (i32, i32) {
+    let [x, y] = by.map(|v| (v * UNIT).round() as i32);
+    (x, y)
 }

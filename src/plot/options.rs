@@ -1,7 +1,9 @@
 //! The options of figures and of what is drawn into them.
 
-use super::palette::{ColourMap, Dash, Marker, Palette};
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+use super::palette::{ColourMap, Dash, Ink, Marker, Palette};
+use crate::error::{Result, in_range};
 use crate::{choices, ensure, fail, options};
 
 choices! {
@@ -19,30 +21,13 @@ choices! {
 }
 
 impl Preset {
-    /// Width and height in inches.
-    pub fn size(self) -> [f64; 2] {
+    /// Width and height in inches, letter size in points, dots per inch of a PNG.
+    pub(super) fn measures(self) -> ([f64; 2], f64, f64) {
         match self {
-            Preset::Paper => [3.5, 2.6],
-            Preset::Ieee | Preset::Nature => [3.3, 2.5],
-            Preset::Slides => [8.0, 4.5],
-        }
-    }
-
-    /// Letter size in points.
-    pub fn font_size(self) -> f64 {
-        match self {
-            Preset::Paper | Preset::Ieee => 8.0,
-            Preset::Nature => 7.0,
-            Preset::Slides => 16.0,
-        }
-    }
-
-    /// Dots per inch of a PNG unless the caller wants another number.
-    pub fn dpi(self) -> f64 {
-        match self {
-            Preset::Paper => 300.0,
-            Preset::Ieee | Preset::Nature => 600.0,
-            Preset::Slides => 160.0,
+            Preset::Paper => ([3.5, 2.6], 8.0, 300.0),
+            Preset::Ieee => ([3.3, 2.5], 8.0, 600.0),
+            Preset::Nature => ([3.3, 2.5], 7.0, 600.0),
+            Preset::Slides => ([8.0, 4.5], 16.0, 160.0),
         }
     }
 }
@@ -102,11 +87,8 @@ options! {
 
 impl FigureOptions {
     pub(super) fn check(&self) -> Result<()> {
-        if let Some([w, h]) = self.size {
-            ensure!(
-                (0.5..=50.0).contains(&w) && (0.5..=50.0).contains(&h),
-                "figure: size [{w}, {h}] is not between 0.5 and 50 inches"
-            );
+        for side in self.size.iter().flatten() {
+            in_range("figure", "size (inches)", *side, 0.5..=50.0)?;
         }
         let (rows, columns) = (self.rows.max(1), self.columns.max(1));
         ensure!(
@@ -117,27 +99,28 @@ impl FigureOptions {
             ("widths", &self.widths, columns, "columns"),
             ("heights", &self.heights, rows, "rows"),
         ] {
+            let given = list.len();
             ensure!(
-                list.is_empty() || list.len() == n,
-                "figure: {name} has {} numbers for {n} {what}",
-                list.len()
+                given == 0 || given == n,
+                "figure: {name} has {given} numbers for {n} {what}"
             );
-            ensure!(
-                list.iter().all(|v| (0.05..=20.0).contains(v)),
-                "figure: {name} {list:?} are not all between 0.05 and 20"
-            );
+            list.iter()
+                .try_for_each(|v| in_range("figure", name, *v, 0.05..=20.0))?;
         }
-        let points = self.font_size.unwrap_or(8.0);
-        ensure!(
-            (2.0..=200.0).contains(&points),
-            "figure: font_size {points} is not between 2 and 200 points"
-        );
-        self.palette.check()
+        in_range(
+            "figure",
+            "font_size (points)",
+            self.font_size.unwrap_or(8.0),
+            2.0..=200.0,
+        )?;
+        let none = self.palette == Palette::Own(Vec::new());
+        ensure!(!none, "figure: palette: there is no colour in it");
+        Ok(())
     }
 }
 
 /// A half width around each value, or lower and upper ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Spread {
     /// `value - s` to `value + s`: standard deviations, confidence half widths.
     Around(Vec<f64>),
@@ -161,28 +144,25 @@ impl Spread {
             Spread::Around(s) => vec![s],
             Spread::Between(low, high) => vec![low, high],
         };
-        for list in &lists {
-            let n = values.len();
-            ensure!(
-                list.len() == n,
-                "{what} has {} values but there are {n} points",
-                list.len()
-            );
+        let n = values.len();
+        for list in lists {
+            let given = list.len();
+            ensure!(given == n, "{what} has {given} values but there are {n} points");
             if let Some(i) = list.iter().position(|v| v.is_infinite()) {
-                fail!(
-                    "{what} is {} at point {i}; expected a finite number, or () to draw none there",
-                    list[i]
-                );
+                let found = list[i];
+                fail!("{what} is {found} at point {i}; expected a finite number, or () to draw none there");
             }
         }
         for (i, value) in values.iter().enumerate() {
             let [low, high] = self.ends(i, *value);
             match self {
-                Spread::Around(s) => ensure!(
-                    s[i] >= 0.0 || s[i].is_nan(),
-                    "{what} is {} at point {i}; half widths cannot be negative",
-                    s[i]
-                ),
+                Spread::Around(s) => {
+                    let half = s[i];
+                    ensure!(
+                        half.is_nan() || half >= 0.0,
+                        "{what} is {half} at point {i}; half widths cannot be negative"
+                    );
+                }
                 Spread::Between(..) => {
                     ensure!(
                         low <= high || low.is_nan() || high.is_nan(),
@@ -200,106 +180,135 @@ impl Spread {
     }
 }
 
-/// How a series looks; what is not given follows from its label or place.
-#[derive(Clone, Debug, Default)]
-pub struct Look {
-    /// Name in the legend; one label is one colour, dash and marker in the whole figure.
-    pub label: String,
-    /// Colour.
-    pub colour: Option<[u8; 3]>,
-    /// Width of lines in points.
-    pub width: Option<f64>,
-    /// Opacity, 0 to 1.
-    pub alpha: Option<f64>,
-    /// Diameter of markers in points.
-    pub size: Option<f64>,
-    /// Dashes.
-    pub dash: Option<Dash>,
-    /// Marker.
-    pub marker: Option<Marker>,
-    /// Pale, and not counted among the series: raw values behind a smoothed line of the same colour.
-    pub faint: bool,
+options! {
+    /// How a series looks; what is not given follows from its label or place.
+    pub struct Look {
+        /// Name in the legend; one label is one colour, dash and marker in the whole figure.
+        label: String = String::new(),
+        /// A name, `"#4477AA"`, `"C0"` (the palette's first) or `[red, green, blue]`; by default the next of the palette.
+        color: Option<Ink> = None,
+        /// Width of lines in points.
+        width: Option<f64> = None,
+        /// Opacity, 0 to 1.
+        alpha: Option<f64> = None,
+        /// Diameter of markers, height of letters, in points.
+        size: Option<f64> = None,
+        /// By default each line has its own.
+        dash: Option<Dash> = None,
+        /// By default each series has its own, shown where there are few points.
+        marker: Option<Marker> = None,
+    }
+    beside {
+        /// Pale, and not counted among the series: raw values behind a smoothed line of the same colour.
+        faint: bool = false,
+    }
+    flat
 }
 
 impl Look {
+    /// The usual look of the series of this name.
+    pub fn named(label: impl Into<String>) -> Look {
+        Look {
+            label: label.into(),
+            ..Look::default()
+        }
+    }
+
     pub(super) fn check(&self, what: &str) -> Result<()> {
         for (name, value, most) in [
             ("width", self.width, 100.0),
             ("alpha", self.alpha, 1.0),
             ("size", self.size, 500.0),
         ] {
-            let value = value.unwrap_or(most);
-            ensure!(
-                (0.0..=most).contains(&value),
-                "{what}: {name} {value} is not between 0 and {most}"
-            );
+            in_range(what, name, value.unwrap_or(most), 0.0..=most)?;
         }
         Ok(())
     }
 }
 
-/// Options of a line, a step or scattered points.
-#[derive(Clone, Debug, Default)]
-pub struct LineOptions {
-    /// Colour, width and so on.
-    pub look: Look,
-    /// A shaded band.
-    pub band: Option<Spread>,
-    /// Error bars.
-    pub error: Option<Spread>,
-    /// A number for each point, shown as its colour.
-    pub values: Option<Vec<f64>>,
-    /// A number for each point, shown as its area.
-    pub sizes: Option<Vec<f64>>,
-    /// Colours of `values`.
-    pub colours: ColourMap,
-    /// The values of the first and last colour.
-    pub range: Option<[f64; 2]>,
-    /// Beside the colour bar of `values`.
-    pub bar: String,
+options! {
+    /// Options of a line or of scattered points.
+    pub struct LineOptions {
+        /// The colours of small to large numbers.
+        colors: ColourMap = ColourMap::Viridis,
+        /// The values of the first and the last colour.
+        range: Option<[f64; 2]> = None,
+        /// Beside the colour bar.
+        bar: String = String::new(),
+        /// Colour, width and so on.
+        look: Look = Look::default(),
+    }
+    beside {
+        /// A shaded band.
+        band: Option<Spread> = None,
+        /// Error bars.
+        error: Option<Spread> = None,
+        /// A number for each point, shown as its colour.
+        values: Option<Vec<f64>> = None,
+        /// A number for each point, shown as its area.
+        sizes: Option<Vec<f64>> = None,
+    }
+    flat
 }
 
-/// Options of a group of bars.
-#[derive(Clone, Debug, Default)]
-pub struct BarOptions {
-    /// Colour, width and so on.
-    pub look: Look,
-    /// Error bars.
-    pub error: Option<Spread>,
-    /// The bars lie.
-    pub horizontal: bool,
-    /// On top of those of the calls before.
-    pub stacked: bool,
-    /// The values stand at the bars.
-    pub values: bool,
+impl From<Look> for LineOptions {
+    fn from(look: Look) -> Self {
+        LineOptions {
+            look,
+            ..LineOptions::default()
+        }
+    }
 }
 
-/// Options of a heat map.
-#[derive(Clone, Debug, Default)]
-pub struct HeatmapOptions {
-    /// Names of the rows, top to bottom.
-    pub rows: Vec<String>,
-    /// Names of the columns.
-    pub columns: Vec<String>,
-    /// Write the numbers into the cells; by default where they can be read well.
-    pub numbers: Option<bool>,
-    /// Texts for the cells in place of the numbers, row by row; of several sets the first that can be read well.
-    pub texts: Vec<Vec<String>>,
-    /// Colours.
-    pub colours: ColourMap,
-    /// Values of the first and last colour; by default the smallest and largest value (symmetric for `Diverging`).
-    pub range: Option<[f64; 2]>,
-    /// Beside the colour bar.
-    pub label: String,
-    /// Square cells.
-    pub square: bool,
+options! {
+    /// Options of a group of bars.
+    pub struct BarOptions {
+        /// Let the bars lie, the first on top.
+        horizontal: bool = false,
+        /// Put them on those of the calls before.
+        stacked: bool = false,
+        /// Write the values at the bars.
+        values: bool = false,
+        /// Colour, width and so on.
+        look: Look = Look::default(),
+    }
+    beside {
+        /// Error bars.
+        error: Option<Spread> = None,
+    }
+    flat
 }
 
-pub(super) fn check_range(what: &str, range: Option<[f64; 2]>) -> Result<()> {
-    let Some([low, high]) = range else { return Ok(()) };
+options! {
+    /// Options of a heat map.
+    pub struct HeatmapOptions {
+        /// Beside the rows, from the top.
+        row_names: Vec<String> = Vec::new(),
+        /// Below the columns.
+        column_names: Vec<String> = Vec::new(),
+        /// Write the numbers into the cells; by default where they can be read well.
+        numbers: Option<bool> = None,
+        /// The colours of small to large numbers; `"diverging"` is blue below zero, red above.
+        colors: ColourMap = ColourMap::Viridis,
+        /// The values of the first and the last colour; by default those of the data.
+        range: Option<[f64; 2]> = None,
+        /// Beside the colour bar.
+        label: String = String::new(),
+        /// Make the cells square.
+        square: bool = false,
+    }
+    beside {
+        /// Texts for the cells in place of the numbers, row by row; of several sets the first that can be read well.
+        texts: Vec<Vec<String>> = Vec::new(),
+    }
+}
+
+/// A range of an option: two finite numbers, the second larger.
+pub(super) fn check_range(what: &str, option: &str, range: Option<[f64; 2]>) -> Result<()> {
+    let [low, high] = range.unwrap_or([0.0, 1.0]);
     ensure!(
         low < high && low.is_finite() && high.is_finite(),
-        "{what}: the range [{low}, {high}] is empty; expected two finite numbers, the second larger"
+        "{what}: {option} [{low}, {high}] is empty; expected two finite numbers, the second larger"
     );
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, choose};
+use crate::choices;
+use crate::error::not_known;
 use crate::options::{Given, OptionValue, Problem, Reading, pick, wrong};
-use crate::{choices, ensure, fail};
 
 /// Red, green, blue.
 pub(super) type Colour = [u8; 3];
@@ -32,19 +32,58 @@ const NAMES: [(&str, u32); 16] = [
     ("teal", 0x21918C),
 ];
 
-/// The colour of a name (`"red"`), of six hexadecimal digits (`"#4477AA"`) or of a place in the palette (`"C0"`).
-pub fn colour(text: &str, palette: &Palette) -> Result<Colour> {
-    let digits = text.strip_prefix('#').unwrap_or_default();
-    if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(rgb(u32::from_str_radix(digits, 16).unwrap_or(0)));
+/// A colour as it is given: its name, `"#4477AA"`, `"C0"` (the first of the figure's palette) or `[red, green, blue]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Ink {
+    /// As it is.
+    Rgb([u8; 3]),
+    /// The colour of this series.
+    Series(usize),
+}
+
+impl Ink {
+    /// The colour where series have these.
+    pub(super) fn of(self, series: &[Colour]) -> Colour {
+        match self {
+            Ink::Rgb(colour) => colour,
+            Ink::Series(n) => series[n % series.len()],
+        }
     }
-    if let Some(Ok(place)) = text.strip_prefix('C').map(str::parse::<usize>) {
-        let colours = palette.colours();
-        return Ok(colours[place % colours.len()]);
+}
+
+impl OptionValue for Ink {
+    fn kind() -> String {
+        "string or [int; 3]".into()
     }
-    match choose("color", text, &NAMES) {
-        Ok(hex) => Ok(rgb(hex)),
-        Err(e) => fail!("{e}, or \"#RRGGBB\", \"C0\", \"C1\", .. or [red, green, blue]"),
+    fn wanted() -> String {
+        "a colour: its name, \"#4477AA\", \"C0\" or [red, green, blue]".into()
+    }
+    fn read(given: &Given) -> Reading<Self> {
+        let Given::Text(text) = given else {
+            return <[u8; 3]>::read(given)
+                .map(Ink::Rgb)
+                .map_err(|_| wrong(&Self::wanted(), given));
+        };
+        let is_hex = |digits: &&str| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let digits = text.strip_prefix('#').filter(is_hex);
+        let hex = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let place = text.strip_prefix('C').and_then(|place| place.parse().ok());
+        let named = NAMES.iter().find(|(name, _)| name == text).map(|(_, hex)| *hex);
+        match (hex.or(named), place) {
+            (Some(hex), _) => Ok(Ink::Rgb(rgb(hex))),
+            (None, Some(place)) => Ok(Ink::Series(place)),
+            (None, None) => {
+                let names = not_known(text, NAMES.iter().map(|(name, _)| *name));
+                let others = "; others are \"#RRGGBB\", \"C0\", \"C1\", .. and [red, green, blue]";
+                Err(Problem::Inside(String::new(), names + others))
+            }
+        }
+    }
+    fn literal(&self) -> String {
+        match self {
+            Ink::Rgb(colour) => colour.literal(),
+            Ink::Series(n) => format!("\"C{n}\""),
+        }
     }
 }
 
@@ -60,9 +99,6 @@ pub enum Palette {
     Own(Vec<[u8; 3]>),
 }
 
-/// The palettes that have a name.
-const PALETTES: [(&str, bool); 2] = [("tol", false), ("okabe_ito", true)];
-
 impl OptionValue for Palette {
     fn kind() -> String {
         "string or [color]".into()
@@ -71,19 +107,13 @@ impl OptionValue for Palette {
         "\"tol\", \"okabe_ito\" or an array of colours".into()
     }
     fn choices() -> Vec<&'static str> {
-        PALETTES.map(|(name, _)| name).to_vec()
+        vec!["tol", "okabe_ito"]
     }
     fn read(given: &Given) -> Reading<Self> {
-        let own = |given: &Given| match given {
-            Given::Text(name) => colour(name, &Palette::Tol).map_err(|e| Problem::Inside(String::new(), e.to_string())),
-            other => <[u8; 3]>::read(other),
-        };
+        let own = |given: &Given| Ok(Ink::read(given)?.of(&Palette::Tol.colours()));
         match given {
-            Given::Text(_) => Ok(match pick(given, &PALETTES)? {
-                true => Palette::OkabeIto,
-                false => Palette::Tol,
-            }),
-            Given::List(colours) => Ok(Palette::Own(colours.iter().map(own).collect::<Reading<_>>()?)),
+            Given::Text(_) => pick(given, &[("tol", Palette::Tol), ("okabe_ito", Palette::OkabeIto)]),
+            Given::List(colours) => colours.iter().map(own).collect::<Reading<_>>().map(Palette::Own),
             other => Err(wrong(&Self::wanted(), other)),
         }
     }
@@ -104,14 +134,6 @@ impl Palette {
             Palette::Own(colours) => return colours.clone(),
         };
         list.iter().map(|hex| rgb(*hex)).collect()
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(
-            *self != Palette::Own(Vec::new()),
-            "figure: palette: there is no colour in it"
-        );
-        Ok(())
     }
 }
 
@@ -291,13 +313,13 @@ mod tests {
 
     #[test]
     fn names_are_a_closed_set() {
-        let of = |text| colour(text, &Palette::Tol);
-        assert_eq!(of("#4477aa").unwrap(), of("C0").unwrap());
-        for wrong in ["rde", "#4477", "#44zz66", "C"] {
-            let text = of(wrong).unwrap_err().to_string();
+        let of = |text: &str| Ink::read(&Given::Text(text.into()));
+        assert_eq!(of("#4477aa").unwrap().of(&[]), [0x44, 0x77, 0xAA]);
+        assert_eq!(of("C8").unwrap().of(&Palette::Tol.colours()), [0xEE, 0x66, 0x77]);
+        assert_eq!(of("gray"), of("grey"));
+        for wrong in ["rde", "#4477", "#44zz66", "#+12345", "C"] {
+            let text = of(wrong).unwrap_err().error("line").to_string();
             assert!(text.contains("is not known") && text.contains("#RRGGBB"), "{text}");
         }
-        let text = choose("marker", "sqare", &Marker::ALL).unwrap_err().to_string();
-        assert!(text.contains("did you mean \"square\""), "{text}");
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use resvg::tiny_skia::{FillRule, Mask, Path, PathBuilder, Pixmap, Transform};
 
+use super::area::Area;
 use super::axis::Axis;
 use super::backend::{Backend, Dot};
 use super::palette::Marker;
 use super::png;
-use super::svg::Area;
 use crate::error::{Error, Result};
 
 /// More points than this are drawn as a picture, if none has a larger radius than this, in points.
@@ -26,7 +26,7 @@ const STAMPS: usize = 1 << 26;
 /// Draw the points over the panel.
 pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot>, [x, y]: [&Axis; 2]) -> Result<()> {
     let (scale, dry, kept) = {
-        let canvas = backend.0.borrow();
+        let canvas = backend.canvas();
         (canvas.dpi.max(DPI) / 72.0, canvas.dry, canvas.kept)
     };
     let size = [area.w, area.h].map(|v| (v * scale).ceil().clamp(1.0, 10_000.0) as u32);
@@ -38,11 +38,11 @@ pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot
             continue;
         };
         if i % 16 == 0
-            && let Some(marks) = &mut backend.0.borrow_mut().marks
+            && let Some(marks) = &mut backend.canvas().marks
         {
             marks.push([area.x + px * area.w, area.bottom() - py * area.h]);
         }
-        if i % BATCH == 0 && backend.0.borrow().cancelled() {
+        if i % BATCH == 0 && backend.canvas().cancelled() {
             return Err(Error::Interrupted);
         }
         if dry {
@@ -69,7 +69,7 @@ pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot
     }
     let bytes = png::encode_transparent(&pixels, kept)?;
     let exact = Area::new(area.x, area.y, f64::from(size[0]) / scale, f64::from(size[1]) / scale);
-    backend.0.borrow_mut().png(exact, &bytes, false);
+    backend.canvas().png(exact, &bytes, false);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Lengths and colours of a figure's parts; the lengths follow from the letter size.
 
-use super::options::FigureOptions;
+use super::options::{FigureOptions, Look};
 use super::palette::Colour;
 
 /// Lengths in points.
@@ -38,7 +38,7 @@ pub(super) struct Style {
 
 impl Style {
     pub(super) fn of(options: &FigureOptions) -> Style {
-        let size = options.font_size.unwrap_or(options.preset.font_size());
+        let size = options.font_size.unwrap_or(options.preset.measures().1);
         let unit = size / 8.0;
         let [ink, ground, grid] = match options.dark {
             true => [[0xE6; 3], [0x16, 0x18, 0x1D], [0x35, 0x38, 0x40]],
@@ -60,6 +60,11 @@ impl Style {
             edge: [0x80; 3],
             series: options.palette.colours(),
         }
+    }
+
+    /// The colour that a look asks for.
+    pub(super) fn ink_of(&self, look: &Look) -> Option<Colour> {
+        look.color.map(|ink| ink.of(&self.series))
     }
 
     /// Colour of the n-th series.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::area::Area;
 use super::font::{CAP, DEPTH, Font};
 use super::palette::{Colour, Dash, Marker};
 use super::picture::Picture;
@@ -50,47 +51,6 @@ impl Stroke {
             let _ = write!(out, r#" stroke-opacity="{}""#, n(self.opacity));
         }
         out
-    }
-}
-
-/// A rectangle: left, top, width, height.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Area {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) w: f64,
-    pub(super) h: f64,
-}
-
-impl Area {
-    pub(super) fn new(x: f64, y: f64, w: f64, h: f64) -> Self {
-        Area { x, y, w, h }
-    }
-    pub(super) fn right(&self) -> f64 {
-        self.x + self.w
-    }
-    pub(super) fn bottom(&self) -> f64 {
-        self.y + self.h
-    }
-    pub(super) fn contains(&self, p: [f64; 2]) -> bool {
-        p[0] >= self.x && p[0] <= self.right() && p[1] >= self.y && p[1] <= self.bottom()
-    }
-    pub(super) fn grown(&self, by: f64) -> Area {
-        Area::new(self.x - by, self.y - by, self.w + 2.0 * by, self.h + 2.0 * by)
-    }
-    /// The largest rectangle of this height over width in the middle of this one.
-    pub(super) fn fitted(&self, aspect: f64) -> Area {
-        let w = self.w.min(self.h / aspect);
-        let h = w * aspect;
-        Area::new(self.x + (self.w - w) / 2.0, self.y + (self.h - h) / 2.0, w, h)
-    }
-    fn corners(&self) -> [[f64; 2]; 4] {
-        [
-            [self.x, self.y],
-            [self.right(), self.y],
-            [self.right(), self.bottom()],
-            [self.x, self.bottom()],
-        ]
     }
 }
 
@@ -214,7 +174,11 @@ impl Canvas {
         let [x, y, w, h] = [a.x, a.y, a.w.max(0.0), a.h.max(0.0)].map(n);
         let _ = write!(self.body, r#"<rect x="{x}" y="{y}" width="{w}" height="{h}""#);
         self.filled(fill, opacity);
-        let lines = hatch(a, self.hatch);
+        let mut lines = String::new();
+        for [p, q] in a.hatch(self.hatch) {
+            let [a, b, c, d] = [p[0], p[1], q[0], q[1]].map(n);
+            let _ = write!(lines, "M{a},{b}L{c},{d}");
+        }
         if !lines.is_empty() {
             let ground = hex(self.style.ground);
             let _ = writeln!(
@@ -345,16 +309,9 @@ impl Canvas {
         });
     }
 
-    /// Text whose capitals are centred on `at`.
-    pub(super) fn centred(&mut self, at: [f64; 2], text: &str, size: f64, colour: Colour) {
-        self.text(
-            [at[0], at[1] + size * CAP / 2.0],
-            text,
-            size,
-            Anchor::Middle,
-            0.0,
-            colour,
-        );
+    /// A small text of the figure's colour, its base line at `at`.
+    pub(super) fn small(&mut self, at: [f64; 2], text: &str, anchor: Anchor) {
+        self.text(at, text, self.style.small, anchor, 0.0, self.style.ink);
     }
 
     /// A picture in `area`, reduced to the resolution in force; `sharp` keeps the pixels' edges when it is enlarged.
@@ -379,42 +336,6 @@ impl Canvas {
             r#"<image x="{x}" y="{y}" width="{w}" height="{h}" preserveAspectRatio="none"{style} href="data:image/png;base64,{data}"/>"#
         );
     }
-}
-
-/// Distance between the lines across a bar, in points, along the horizontal.
-const HATCH: f64 = 4.0;
-
-/// The lines across a bar of the n-th series as path data: none, rising, level, falling, upright. They are cut to the
-/// rectangle here, since patterns and clip paths do not look the same everywhere.
-fn hatch(a: Area, series: usize) -> String {
-    let mut out = String::new();
-    let mut line = |p: [f64; 2], q: [f64; 2]| {
-        let _ = write!(out, "M{},{}L{},{}", n(p[0]), n(p[1]), n(q[0]), n(q[1]));
-    };
-    let count = |length: f64, step: f64| (length / step).ceil().max(0.0) as usize;
-    match series % 5 {
-        1 | 3 => {
-            for k in 0..count(a.w + a.h, HATCH) {
-                // x + y = c from the left top corner on; falling lines are the mirror image
-                let c = HATCH * (k as f64 + 0.5);
-                let (from, to) = ((c - a.h).max(0.0), c.min(a.w));
-                if to > from {
-                    let mirror = |x: f64| if series % 5 == 1 { a.x + x } else { a.right() - x };
-                    line([mirror(from), a.y + c - from], [mirror(to), a.y + c - to]);
-                }
-            }
-        }
-        2 => (1..count(a.h, HATCH * 0.75)).for_each(|k| {
-            let y = a.bottom() - HATCH * 0.75 * k as f64;
-            line([a.x, y], [a.right(), y]);
-        }),
-        4 => (1..count(a.w, HATCH * 0.75)).for_each(|k| {
-            let x = a.x + HATCH * 0.75 * k as f64;
-            line([x, a.y], [x, a.bottom()]);
-        }),
-        _ => {}
-    }
-    out
 }
 
 fn hex(c: Colour) -> String {
@@ -460,24 +381,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_across_a_bar_stay_inside() {
-        let a = Area::new(10.0, 20.0, 7.0, 30.0);
-        assert!(hatch(a, 0).is_empty());
-        for series in 1..5 {
-            let data = hatch(a, series);
-            let numbers: Vec<f64> = data
-                .split(['M', 'L', ','])
-                .filter(|t| !t.is_empty())
-                .map(|t| t.parse().unwrap())
-                .collect();
-            assert!(numbers.len() >= 4);
-            for p in numbers.chunks(2) {
-                assert!(a.contains([p[0], p[1]]), "{series}: {p:?}");
-            }
-        }
-    }
 
     #[test]
     fn text_is_escaped_and_numbers_are_short() {

@@ -1,6 +1,7 @@
 //! Texts that have to fit: cut, wrapped or made smaller; numbers as words.
 
-use super::font::Font;
+use super::font::{CAP, DEPTH, Font};
+use super::svg::{Anchor, Canvas};
 
 impl Font {
     /// `text` cut to `width` with an ellipsis where it is longer.
@@ -17,36 +18,70 @@ impl Font {
         }
         "…".to_string()
     }
+}
 
-    /// `text` in as few lines as stay within `width`, broken at spaces outside of formulas, and the size of its letters,
-    /// which is smaller where a single word is too long.
-    pub(super) fn wrapped(&self, text: &str, size: f64, width: f64) -> (Vec<String>, f64) {
+/// Distance of two lines of a text, in units of the font size.
+pub(super) const LEADING: f64 = 1.2;
+
+/// A text in lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    pub(super) lines: Vec<String>,
+    pub(super) size: f64,
+}
+
+impl Block {
+    /// `text` in as few lines as stay within `width`, broken at spaces outside of formulas; its letters are smaller where a single
+    /// word is too long.
+    pub(super) fn new(text: &str, size: f64, width: f64, font: &Font) -> Block {
         let mut words: Vec<String> = Vec::new();
         for word in text.split(' ').filter(|w| !w.is_empty()) {
-            match words
-                .last_mut()
-                .filter(|last| last.matches('$').count() % 2 == 1 || unclosed(last))
-            {
+            let open = |last: &&mut String| last.matches('$').count() % 2 == 1 || unclosed(last);
+            match words.last_mut().filter(open) {
                 Some(open) => *open = format!("{open} {word}"),
                 None => words.push(word.to_string()),
             }
         }
-        let widest = words.iter().map(|w| self.width(w, size)).fold(0.0, f64::max);
+        let widest = words.iter().map(|w| font.width(w, size)).fold(0.0, f64::max);
         let size = size * (width / widest.max(1e-9)).clamp(0.5, 1.0);
         let mut lines: Vec<String> = Vec::new();
         for word in words {
             match lines.last_mut() {
-                Some(line) if self.width(&format!("{line} {word}"), size) <= width => *line = format!("{line} {word}"),
+                Some(line) if font.width(&format!("{line} {word}"), size) <= width => *line = format!("{line} {word}"),
                 _ => lines.push(word),
             }
         }
-        (
-            lines
-                .iter()
-                .map(|line| self.shorten(line, size, width + 0.01))
-                .collect(),
-            size,
-        )
+        let lines = lines
+            .iter()
+            .map(|line| font.shorten(line, size, width + 0.01))
+            .collect();
+        Block { lines, size }
+    }
+
+    /// From the capitals of the first line to what reaches below the last, and `gap`; nothing without a text.
+    pub(super) fn room(&self, gap: f64) -> f64 {
+        match self.lines.len() {
+            0 => 0.0,
+            n => self.size * (CAP + DEPTH + LEADING * (n - 1) as f64) + gap,
+        }
+    }
+
+    /// Draw it with the capitals of its first line below `at`, which is in the middle of it.
+    pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2]) {
+        self.write(canvas, |down| [at[0], at[1] + down], 0.0);
+    }
+
+    /// Draw it from below to above, with the capitals of its first line right of `at`, which is in the middle of it.
+    pub(super) fn draw_rising(&self, canvas: &mut Canvas, at: [f64; 2]) {
+        self.write(canvas, |down| [at[0] + down, at[1]], -90.0);
+    }
+
+    fn write(&self, canvas: &mut Canvas, place: impl Fn(f64) -> [f64; 2], turn: f64) {
+        for (i, line) in self.lines.iter().enumerate() {
+            let base = place(self.size * (CAP + LEADING * i as f64));
+            let ink = canvas.style.ink;
+            canvas.text(base, line, self.size, Anchor::Middle, turn, ink);
+        }
     }
 }
 
@@ -130,9 +165,10 @@ mod tests {
     #[test]
     fn long_texts_are_wrapped_cut_or_smaller() {
         let font = Font::load("sans").unwrap();
-        assert_eq!(font.wrapped("one two three", 10.0, 50.0).0, ["one two", "three"]);
-        assert_eq!(font.wrapped("at $a = b$ now", 10.0, 38.0).0, ["at", "$a = b$", "now"]);
-        let (lines, size) = font.wrapped("unbreakable", 10.0, 40.0);
+        let block = |text: &str, width: f64| Block::new(text, 10.0, width, &font);
+        assert_eq!(block("one two three", 50.0).lines, ["one two", "three"]);
+        assert_eq!(block("at $a = b$ now", 38.0).lines, ["at", "$a = b$", "now"]);
+        let Block { lines, size } = block("unbreakable", 40.0);
         assert!(lines == ["unbreakable"] && size < 8.0 && font.width(&lines[0], size) < 40.1);
         assert!(font.shorten("a long name of a class", 10.0, 40.0).ends_with('…'));
     }

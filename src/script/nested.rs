@@ -96,8 +96,17 @@ impl<T: OptionSet> Shared for T {
         <Nested<T> as Shared>::params(base)
     }
     fn take(values: &mut Values<'_>) -> Result<Self> {
-        let path = values.function().to_string();
-        <Nested<T> as Shared>::take(values)?.read(&path)
+        let function = values.function().to_string();
+        let given = <Nested<T> as Shared>::take(values)?;
+        // of several things that a function draws, the label says which
+        let label = given
+            .map
+            .get("label")
+            .and_then(|label| label.clone().into_string().ok());
+        let path = label
+            .filter(|l| !l.is_empty())
+            .map_or(function.clone(), |l| format!("{function} \"{l}\""));
+        given.read(&path)
     }
 }
 

@@ -50,15 +50,15 @@ pub fn confusion(data: &ConfusionData, frame: &FigureOptions) -> Result<Figure> 
         y: "truth (pixels)".to_string(),
         ..frame.clone()
     })?;
-    figure.width = Some(frame.preset.size()[0] * wider);
+    figure.width = Some(frame.preset.measures().0[0] * wider);
     let options = HeatmapOptions {
-        rows: rows.collect(),
-        columns: data.class_names.clone(),
+        row_names: rows.collect(),
+        column_names: data.class_names.clone(),
         numbers: Some(true),
         texts: [1, 0]
             .map(|decimals| shares.iter().map(|s| percent(*s, decimals)).collect())
             .into(),
-        colours: ColourMap::Blues,
+        colors: ColourMap::Blues,
         range: Some([0.0, 100.0]),
         label: "% of the true pixels".to_string(),
         square: true,

@@ -130,35 +130,21 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
             let label = if runs.len() > 1 { line.label } else { String::new() };
             if let Some(raw) = &line.raw {
                 let look = Look {
-                    label: label.clone(),
                     faint: true,
                     dash: Some(Dash::Solid),
-                    ..Look::default()
+                    ..Look::named(&label)
                 };
-                figure.line(
-                    &line.x,
-                    raw,
-                    LineOptions {
-                        look,
-                        ..LineOptions::default()
-                    },
-                )?;
+                figure.line(&line.x, raw, look)?;
             }
-            let marker = (name != "val_miou").then_some(Marker::None);
             let look = Look {
-                label,
-                marker,
-                ..Look::default()
+                marker: (name != "val_miou").then_some(Marker::None),
+                ..Look::named(label)
             };
-            figure.line(
-                &line.x,
-                &line.y,
-                LineOptions {
-                    look,
-                    band: line.band,
-                    ..LineOptions::default()
-                },
-            )?;
+            let options = LineOptions {
+                band: line.band,
+                ..look.into()
+            };
+            figure.line(&line.x, &line.y, options)?;
         }
     }
     Ok(figure)

@@ -3,7 +3,7 @@
 use super::check_names;
 use crate::ensure;
 use crate::error::Result;
-use crate::plot::{Figure, FigureOptions, LineOptions, Look};
+use crate::plot::{Figure, FigureOptions, Ink, Look};
 
 /// Points in the plane with the class of each.
 #[derive(Clone, Debug)]
@@ -67,18 +67,10 @@ pub fn embedding(sets: &[EmbeddingData], frame: &FigureOptions) -> Result<Figure
                 continue;
             }
             let look = Look {
-                label: name.clone(),
-                colour: data.palette.get(class).copied(),
-                ..Look::default()
+                color: data.palette.get(class).copied().map(Ink::Rgb),
+                ..Look::named(name)
             };
-            figure.scatter(
-                &x,
-                &y,
-                LineOptions {
-                    look,
-                    ..LineOptions::default()
-                },
-            )?;
+            figure.scatter(&x, &y, look)?;
         }
     }
     Ok(figure)

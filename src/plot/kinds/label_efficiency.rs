@@ -129,25 +129,15 @@ pub fn label_efficiency(rows: &[EfficiencyRow], frame: &FigureOptions) -> Result
             (Some(low), Some(high)) if low < high => format!("{low}–{high}"),
             (_, high) => high.map_or(String::new(), usize::to_string),
         };
-        let left_out = if dropped > 0 {
-            format!(", {dropped} left out")
-        } else {
-            String::new()
+        let left_out = match dropped {
+            0 => String::new(),
+            n => format!(", {n} left out"),
         };
-        let band = sd.iter().any(|s| *s > 0.0).then_some(Spread::Around(sd));
-        let look = Look {
-            label: format!("{method} (n = {runs}{left_out})"),
-            ..Look::default()
+        let options = LineOptions {
+            band: sd.iter().any(|s| *s > 0.0).then_some(Spread::Around(sd)),
+            ..Look::named(format!("{method} (n = {runs}{left_out})")).into()
         };
-        figure.line(
-            &x,
-            &y,
-            LineOptions {
-                look,
-                band,
-                ..LineOptions::default()
-            },
-        )?;
+        figure.line(&x, &y, options)?;
     }
     Ok(figure)
 }

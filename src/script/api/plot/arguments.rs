@@ -3,7 +3,7 @@
 use candle_core::DType;
 use rhai::Array;
 
-use crate::plot::{self, Dash, FigureOptions, Marker, Picture, Spread};
+use crate::plot::{FigureOptions, Picture, Spread};
 use crate::script::prelude::*;
 use crate::script::table::Param;
 use crate::script::values::{Shared, Values, describe};
@@ -147,28 +147,6 @@ impl Arg for Groups {
     }
 }
 
-/// A colour: its name, `"#4477AA"`, `"C0"` (the first of the palette) or `[red, green, blue]`.
-#[derive(Clone)]
-pub enum Ink {
-    /// Still to be looked up.
-    Name(String),
-    /// As it is.
-    Rgb([u8; 3]),
-}
-
-impl Arg for Ink {
-    fn kind() -> String {
-        "string or [int; 3]".into()
-    }
-    fn wanted() -> String {
-        "a colour: its name, \"#4477AA\", \"C0\" or [red, green, blue]".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        let name = String::convert(value).map(Ink::Name);
-        name.or_else(|| rgb(Vec::convert(value)?).map(Ink::Rgb))
-    }
-}
-
 /// The options of a figure that those of one call take too.
 pub struct Frame(pub FigureOptions);
 
@@ -185,47 +163,6 @@ impl Shared for Frame {
     fn take(values: &mut Values<'_>) -> Result<Self> {
         // the others are no parameters of the function, or its own
         FigureOptions::take(values).map(Frame)
-    }
-}
-
-shared_options! {
-    /// How a series looks.
-    pub struct Look {
-        /// Name in the legend; one label is one colour, dash and marker in the whole figure.
-        label: String = String::new(),
-        /// A name, `"#4477AA"`, `"C0"` (the palette's first) or `[red, green, blue]`; by default the next of the palette.
-        color: Option<Ink> = None,
-        /// Width of lines in points.
-        width: Option<f64> = None,
-        /// Opacity, 0 to 1.
-        alpha: Option<f64> = None,
-        /// Diameter of markers, height of letters, in points.
-        size: Option<f64> = None,
-        /// By default each line has its own.
-        dash: Option<Plain<Dash>> = None,
-        /// By default each series has its own, shown where there are few points.
-        marker: Option<Plain<Marker>> = None,
-    }
-}
-
-impl Look {
-    /// As the figure's layers take it.
-    pub fn of(self, figure: &super::Figure) -> Result<plot::Look> {
-        let colour = match self.color {
-            None => None,
-            Some(Ink::Rgb(colour)) => Some(colour),
-            Some(Ink::Name(name)) => Some(figure.colour(&name)?),
-        };
-        Ok(plot::Look {
-            label: self.label,
-            colour,
-            width: self.width,
-            alpha: self.alpha,
-            size: self.size,
-            dash: self.dash.map(|dash| dash.0),
-            marker: self.marker.map(|marker| marker.0),
-            faint: false,
-        })
     }
 }
 

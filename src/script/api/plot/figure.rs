@@ -51,7 +51,7 @@ pub(super) fn methods() -> Vec<Entry> {
             log: Option<Plain<Log>> = None,
         ) -> Figure {
             let log = log.map(|log| log.0);
-            figure.with(|f| f.panel(row, column, &title, &x, &y, log).map(drop))
+            figure.with(|f| f.panel(row, column, &title, &x, &y, log))
         }
 
         /// Draw what follows in this panel against a second axis on the right; `.left()` goes back.
@@ -68,7 +68,7 @@ pub(super) fn methods() -> Vec<Entry> {
             /// A logarithmic axis.
             log: bool = false,
         ) -> Figure {
-            figure.with(|f| f.right(&y, log).map(drop))
+            figure.with(|f| f.right(&y, log))
         }
 
         /// Draw what follows in this panel against the left axis again.
@@ -77,7 +77,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// assert(f.line([1, 2], [4, 3]).save("left.svg").ends_with(".svg"));
         /// ```
         fn left(ctx, figure: Figure) -> Figure {
-            figure.with(|f| { f.left(); Ok(()) })
+            figure.with(|f| Ok(f.left()))
         }
 
         /// Set the ends of the panel's axes; what lies outside is cut off.
@@ -96,7 +96,7 @@ pub(super) fn methods() -> Vec<Entry> {
             /// `[lowest, highest]`; after `.right` those of the right axis.
             y: Option<[f64; 2]> = None,
         ) -> Figure {
-            figure.with(|f| f.limits(x, y).map(drop))
+            figure.with(|f| f.limits(x, y))
         }
 
         /// Put the ticks of the panel's axes at these values, with their names or their numbers.
@@ -126,7 +126,7 @@ pub(super) fn methods() -> Vec<Entry> {
                         f.ticks(axis, &at.0, &names)?;
                     }
                 }
-                Ok(())
+                Ok(f)
             })
         }
 
@@ -149,7 +149,7 @@ pub(super) fn methods() -> Vec<Entry> {
             place: Plain<LegendPlace> = Plain(LegendPlace::Best),
         ) -> Figure {
             let colours = palette.map_or(Vec::new(), |p| p.0);
-            figure.with(|f| f.legend(&names, &colours, place.0).map(drop))
+            figure.with(|f| f.legend(&names, &colours, place.0))
         }
 
         /// List the texts of the figure as it was last saved or shown, with the corners of each in points: to check that nothing overlaps.

@@ -50,13 +50,8 @@ impl Figure {
         }
     }
 
-    /// The colour of a name in this figure's palette.
-    fn colour(&self, name: &str) -> Result<[u8; 3]> {
-        self.0.borrow().colour(name)
-    }
-
     /// Change the figure, then hand it on to the next method of the chain.
-    fn with(self, change: impl FnOnce(&mut plot::Figure) -> Result<()>) -> Result<Self> {
+    fn with(self, change: impl FnOnce(&mut plot::Figure) -> Result<&mut plot::Figure>) -> Result<Self> {
         change(&mut self.0.borrow_mut())?;
         Ok(self)
     }

@@ -1,8 +1,8 @@
 //! Heat maps and images, and what is laid over them.
 
 use super::Figure;
-use super::arguments::{Look, Matrix, Palette, labels_from, picture_from};
-use crate::plot::{ColourMap, HeatmapOptions};
+use super::arguments::{Matrix, Palette, labels_from, picture_from};
+use crate::plot::{ColourMap, HeatmapOptions, Look};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -19,32 +19,9 @@ pub(super) fn methods() -> Vec<Entry> {
             figure: Figure,
             /// A tensor `[rows, columns]` or an array of rows.
             values: Matrix,
-            /// Beside the rows.
-            row_names: Vec<String> = Vec::new(),
-            /// Below the columns.
-            column_names: Vec<String> = Vec::new(),
-            /// Write the numbers into the cells; by default where they can be read well.
-            numbers: Option<bool> = None,
-            /// The colours of small to large numbers; `"diverging"` is blue below zero, red above.
-            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
-            /// The values of the first and the last colour; by default those of the data.
-            range: Option<[f64; 2]> = None,
-            /// Beside the colour bar.
-            label: String = String::new(),
-            /// Make the cells square.
-            square: bool = false,
+            ..options: HeatmapOptions
         ) -> Figure {
-            let options = HeatmapOptions {
-                rows: row_names,
-                columns: column_names,
-                numbers,
-                texts: Vec::new(),
-                colours: colors.0,
-                range,
-                label,
-                square,
-            };
-            figure.with(|f| f.heatmap(&values.values, values.rows, values.columns, options).map(drop))
+            figure.with(|f| f.heatmap(&values.values, values.rows, values.columns, options))
         }
 
         /// Show an image; where the panel has something already, it takes the next free one.
@@ -60,7 +37,7 @@ pub(super) fn methods() -> Vec<Entry> {
             image: Tensor,
         ) -> Figure {
             let picture = picture_from(&image)?;
-            figure.with(|f| f.image(picture).map(drop))
+            figure.with(|f| f.image(picture))
         }
 
         /// Show a label map over an image, half transparent with outlines; without an image (`()`) the label map alone.
@@ -91,9 +68,9 @@ pub(super) fn methods() -> Vec<Entry> {
                         picture.height,
                         picture.width
                     );
-                    f.masks(picture, &labels, &palette.0).map(drop)
+                    f.masks(picture, &labels, &palette.0)
                 }
-                None => f.labels(width, height, &labels, &palette.0).map(drop),
+                None => f.labels(width, height, &labels, &palette.0),
             })
         }
 
@@ -116,7 +93,7 @@ pub(super) fn methods() -> Vec<Entry> {
             range: Option<[f64; 2]> = None,
         ) -> Figure {
             let colours = colors.0;
-            figure.with(|f| f.overlay(&values.values, values.rows, values.columns, alpha, colours, range).map(drop))
+            figure.with(|f| f.overlay(&values.values, values.rows, values.columns, alpha, colours, range))
         }
 
         /// Mark a point on the panel's image, in pixels from its left upper corner; `label` is written beside it.
@@ -126,8 +103,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// assert(f.save("point.svg").ends_with(".svg"));
         /// ```
         fn point(ctx, figure: Figure, x: f64, y: f64, ..look: Look) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.point(x, y, look).map(drop))
+            figure.with(|f| f.point(x, y, look))
         }
     }
 }

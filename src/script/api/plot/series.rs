@@ -1,8 +1,8 @@
 //! What is drawn into panels with axes: lines, areas, bars, distributions, notes.
 
 use super::Figure;
-use super::arguments::{Base, Bins, Ends, Groups, Look, Name, Numbers};
-use crate::plot::{BarOptions, ColourMap, GroupKind, LineOptions};
+use super::arguments::{Base, Bins, Ends, Groups, Name, Numbers};
+use crate::plot::{BarOptions, GroupKind, Joint, LineOptions, Look, Note};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -44,8 +44,8 @@ pub(super) fn methods() -> Vec<Entry> {
             ..look: Look
         ) -> Figure {
             let (band, error) = (band.map(|b| b.0), error.map(|e| e.0));
-            let options = LineOptions { look: look.of(&figure)?, band, error, ..LineOptions::default() };
-            figure.with(|f| f.line(&x.0, &y.0, options).map(drop))
+            let options = LineOptions { band, error, ..look.into() };
+            figure.with(|f| f.line(&x.0, &y.0, options))
         }
 
         /// Draw a line that keeps each value until the next x.
@@ -54,8 +54,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// assert(f.save("step.svg").ends_with(".svg"));
         /// ```
         fn step(ctx, figure: Figure, x: Numbers, y: Numbers, ..look: Look) -> Figure {
-            let options = LineOptions { look: look.of(&figure)?, ..LineOptions::default() };
-            figure.with(|f| f.step(&x.0, &y.0, options).map(drop))
+            figure.with(|f| f.curve(Joint::Step, &x.0, &y.0, look))
         }
 
         /// Fill the area between a base and a line.
@@ -73,8 +72,7 @@ pub(super) fn methods() -> Vec<Entry> {
             base: Base = Base(vec![0.0]),
             ..look: Look
         ) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.area(&x.0, &y.0, &base.0, look).map(drop))
+            figure.with(|f| f.area(&x.0, &y.0, &base.0, look))
         }
 
         /// Draw points without a line; `values` colours them, with a bar that says how, `sizes` makes them larger and smaller.
@@ -97,25 +95,11 @@ pub(super) fn methods() -> Vec<Entry> {
             values: Option<Numbers> = None,
             /// A number for each point, shown as its area.
             sizes: Option<Numbers> = None,
-            /// The colours of small to large numbers.
-            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
-            /// The values of the first and the last colour.
-            range: Option<[f64; 2]> = None,
-            /// Beside the colour bar.
-            bar: String = String::new(),
-            ..look: Look
+            ..options: LineOptions
         ) -> Figure {
-            let options = LineOptions {
-                look: look.of(&figure)?,
-                band: None,
-                error: error.map(|e| e.0),
-                values: values.map(|v| v.0),
-                sizes: sizes.map(|s| s.0),
-                colours: colors.0,
-                range,
-                bar,
-            };
-            figure.with(|f| f.scatter(&x.0, &y.0, options).map(drop))
+            let (error, values, sizes) = (error.map(|e| e.0), values.map(|v| v.0), sizes.map(|s| s.0));
+            let options = LineOptions { error, values, sizes, ..options };
+            figure.with(|f| f.scatter(&x.0, &y.0, options))
         }
 
         /// Draw bars over named categories; those of a second call stand beside those of the first, or on them.
@@ -135,17 +119,11 @@ pub(super) fn methods() -> Vec<Entry> {
             heights: Numbers,
             /// Error bars: half widths, or `[low, high]`.
             error: Option<Ends> = None,
-            /// Let the bars lie, the first on top.
-            horizontal: bool = false,
-            /// Put them on those of the calls before.
-            stacked: bool = false,
-            /// Write the values at the bars.
-            values: bool = false,
-            ..look: Look
+            ..options: BarOptions
         ) -> Figure {
-            let options = BarOptions { look: look.of(&figure)?, error: error.map(|e| e.0), horizontal, stacked, values };
+            let options = BarOptions { error: error.map(|e| e.0), ..options };
             let names: Vec<String> = names.into_iter().map(|name| name.0).collect();
-            figure.with(|f| f.bars(&names, &heights.0, options).map(drop))
+            figure.with(|f| f.bars(&names, &heights.0, options))
         }
 
         /// Show how often values occur.
@@ -164,13 +142,12 @@ pub(super) fn methods() -> Vec<Entry> {
             density: bool = false,
             ..look: Look
         ) -> Figure {
-            let look = look.of(&figure)?;
             let (count, edges) = match bins {
                 None => (None, Vec::new()),
                 Some(Bins::Count(n)) => (Some(n), Vec::new()),
                 Some(Bins::Edges(edges)) => (None, edges),
             };
-            figure.with(|f| f.histogram(&values.0, count, &edges, density, look).map(drop))
+            figure.with(|f| f.histogram(&values.0, count, &edges, density, look))
         }
 
         /// Show the density of values, smoothed with a Gaussian kernel.
@@ -186,8 +163,7 @@ pub(super) fn methods() -> Vec<Entry> {
             bandwidth: Option<f64> = None,
             ..look: Look
         ) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.density(&values.0, bandwidth, look).map(drop))
+            figure.with(|f| f.density(&values.0, bandwidth, look))
         }
 
         /// Draw a box for each group: quartiles, whiskers to the outermost values within 1.5 times the box, outliers.
@@ -206,8 +182,8 @@ pub(super) fn methods() -> Vec<Entry> {
             horizontal: bool = false,
             ..look: Look
         ) -> Figure {
-            let (look, names) = (look.of(&figure)?, group_names("box", &groups, names)?);
-            figure.with(|f| f.groups(&names, &groups.samples, GroupKind::Box, horizontal, look).map(drop))
+            let names = group_names("box", &groups, names)?;
+            figure.with(|f| f.groups(GroupKind::Box, &names, &groups.samples, horizontal, look))
         }
 
         /// Draw the density of each group to both sides, with its quartiles.
@@ -226,8 +202,8 @@ pub(super) fn methods() -> Vec<Entry> {
             horizontal: bool = false,
             ..look: Look
         ) -> Figure {
-            let (look, names) = (look.of(&figure)?, group_names("violin", &groups, names)?);
-            figure.with(|f| f.groups(&names, &groups.samples, GroupKind::Violin, horizontal, look).map(drop))
+            let names = group_names("violin", &groups, names)?;
+            figure.with(|f| f.groups(GroupKind::Violin, &names, &groups.samples, horizontal, look))
         }
 
         /// Write a text into the panel, with an arrow to a point if wanted.
@@ -245,8 +221,7 @@ pub(super) fn methods() -> Vec<Entry> {
             to: Option<[f64; 2]> = None,
             ..look: Look
         ) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.text([x, y], &text, to, look).map(drop))
+            figure.with(|f| f.note(Note::Text { at: [x, y], text, to }, look))
         }
 
         /// Draw a horizontal line over the whole panel.
@@ -255,8 +230,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// assert(f.save("hline.svg").ends_with(".svg"));
         /// ```
         fn hline(ctx, figure: Figure, y: f64, ..look: Look) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.hline(y, look).map(drop))
+            figure.with(|f| f.note(Note::HLine(y), look))
         }
 
         /// Draw a vertical line over the whole panel.
@@ -265,8 +239,7 @@ pub(super) fn methods() -> Vec<Entry> {
         /// assert(f.save("vline.svg").ends_with(".svg"));
         /// ```
         fn vline(ctx, figure: Figure, x: f64, ..look: Look) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.vline(x, look).map(drop))
+            figure.with(|f| f.note(Note::VLine(x), look))
         }
 
         /// Shade a span of x, of y or of both.
@@ -283,8 +256,7 @@ pub(super) fn methods() -> Vec<Entry> {
             y: Option<[f64; 2]> = None,
             ..look: Look
         ) -> Figure {
-            let look = look.of(&figure)?;
-            figure.with(|f| f.span(x, y, look).map(drop))
+            figure.with(|f| f.note(Note::Span { x, y }, look))
         }
     }
 }
