@@ -10,7 +10,7 @@ use seglab::loss::pixel_contrast::MemoryOptions;
 use seglab::loss::{CrossEntropyOptions, DiceOptions, FocalOptions, PixelContrastOptions};
 use seglab::nn::{ModelConfig, ProjectionConfig};
 use seglab::options::{Field, Given, Inside, OptionSet};
-use seglab::plot::FigureOptions;
+use seglab::plot::{BarOptions, FigureOptions, HeatmapOptions, LineOptions, Look, SaveOptions};
 use seglab::script::options::given;
 use seglab::script::prelude::*;
 use seglab::script::table::{Entry, Kind};
@@ -277,6 +277,7 @@ fn structs() -> BTreeMap<&'static str, Declared> {
     BTreeMap::from([
         declared::<Augment>(),
         declared::<AverageOptions>(),
+        declared::<BarOptions>(),
         declared::<BatchOptions>(),
         declared::<Course>(),
         declared::<CrossEntropyOptions>(),
@@ -287,6 +288,9 @@ fn structs() -> BTreeMap<&'static str, Declared> {
         declared::<FocalOptions>(),
         declared::<FolderOptions>(),
         declared::<Group>(),
+        declared::<HeatmapOptions>(),
+        declared::<LineOptions>(),
+        declared::<Look>(),
         declared::<MaskOptions>(),
         declared::<MemoryOptions>(),
         declared::<ModelConfig>(),
@@ -296,6 +300,7 @@ fn structs() -> BTreeMap<&'static str, Declared> {
         declared::<PretrainLoss>(),
         declared::<ProjectionConfig>(),
         declared::<ScenesOptions>(),
+        declared::<SaveOptions>(),
         declared::<Schedule>(),
         declared::<TrainConfig>(),
     ])
