@@ -365,14 +365,14 @@ fn a_cancelled_run_pauses_with_a_checkpoint_and_goes_on() {
     let session = folder.session();
     let mut run = Run::new(&session, model(0), data(4), None, &finetune(4)).unwrap();
     let flag = session.cancel_flag();
-    let mut cancel = |event: &seglab::train::Event| {
+    let cancel = |event: &seglab::train::Event| {
         if event.step == 1 {
             flag.store(true, Ordering::Relaxed);
         }
         Ok(Flow::Continue)
     };
     let mut hooks = Hooks {
-        listener: Some(&mut cancel),
+        listener: Some(Box::new(cancel)),
         ..Hooks::default()
     };
     run.resume(&mut hooks).unwrap();
@@ -403,12 +403,12 @@ fn a_score_that_was_interrupted_is_measured_when_the_run_goes_on() {
         let folder = Folder::new();
         let mut run = new(&folder);
         let flag = run.session().cancel_flag();
-        let mut cancel = |event: &seglab::train::Event| {
+        let cancel = |event: &seglab::train::Event| {
             flag.store(event.step == at, Ordering::Relaxed);
             Ok(Flow::Continue)
         };
         let mut hooks = Hooks {
-            listener: Some(&mut cancel),
+            listener: Some(Box::new(cancel)),
             ..Hooks::default()
         };
         run.resume(&mut hooks).unwrap();
@@ -446,19 +446,18 @@ fn a_loss_that_is_not_finite_stops_before_the_update() {
     let mut run = Run::new(&session, model.clone(), data(4), None, &config).unwrap();
     let mut calls = 0;
     let snapshot = RefCell::new(None);
-    let random = RefCell::new(seglab::random::Random::new(0));
-    let mut loss = |batches: &[seglab::data::Batch], _: usize| {
+    let loss = |batches: &[seglab::data::Batch], pass: &Pass, _: usize| {
         let batch = &batches[0];
         calls += 1;
         if calls == 3 {
             *snapshot.borrow_mut() = Some(model.borrow().copy()?.state()?);
         }
-        let logits = model.borrow().forward(&batch.images, &Pass::training(&random))?;
+        let logits = model.borrow().forward(&batch.images, pass)?;
         let loss = cross_entropy(&logits, &batch.labels, &CrossEntropyOptions::default())?;
         Ok(if calls == 3 { (loss * f64::NAN)? } else { loss }.into())
     };
     let mut hooks = Hooks {
-        loss: Some(&mut loss),
+        loss: Some(Box::new(loss)),
         ..Hooks::default()
     };
     let error = run.resume(&mut hooks).unwrap_err();
@@ -483,7 +482,7 @@ fn listeners_skip_and_stop_and_see_epochs() {
     let mut run = Run::new(&folder.session(), model(0), data(4), None, &finetune(6)).unwrap();
     let before = numbers(&run);
     let mut seen = Vec::new();
-    let mut listener = |event: &seglab::train::Event| {
+    let listener = |event: &seglab::train::Event| {
         seen.push((event.moment, event.step, event.epoch));
         Ok(match (event.moment, event.step) {
             (Moment::Step, 0) => Flow::SkipBatch,
@@ -492,7 +491,7 @@ fn listeners_skip_and_stop_and_see_epochs() {
         })
     };
     let mut hooks = Hooks {
-        listener: Some(&mut listener),
+        listener: Some(Box::new(listener)),
         ..Hooks::default()
     };
     run.advance(1, &mut hooks).unwrap();
@@ -500,6 +499,7 @@ fn listeners_skip_and_stop_and_see_epochs() {
     assert_eq!(before[name], numbers(&run)[name]);
     run.resume(&mut hooks).unwrap();
     assert_eq!((run.status(), run.step()), (Status::Stopped, 2));
+    drop(hooks);
     assert_ne!(before[name], numbers(&run)[name]);
     // Four images in batches of two: an epoch is two steps.
     assert_eq!(

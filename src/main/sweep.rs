@@ -125,7 +125,7 @@ fn point(common: &Common, index: usize) -> Result<u8> {
         return Ok(DONE);
     }
     let before = sweep.steps(point);
-    let status = study::run_point(&sweep, point, &common.device, &session)?;
+    let status = study::run_point(&sweep, index, &common.device, &session)?;
     let interrupted = matches!(sweep.states()?[index].0, State::Interrupted | State::Missing);
     if limit.reached() && interrupted {
         study::at_time_limit(&sweep, point, before)?;

@@ -1,5 +1,5 @@
-//! Maps of an encoder that does not change, computed before: whoever has them hands them in, and passes over the same images take them
-//! instead of running the encoder.
+//! Maps of an encoder that does not change, computed before: whoever has them hands them in with the pass, which takes them for the same
+//! images instead of running the encoder.
 
 use candle_core::{Tensor, TensorId};
 
@@ -12,6 +12,7 @@ use crate::ensure;
 use crate::error::Result;
 
 /// The maps of some images.
+#[derive(Clone)]
 pub(crate) struct Known {
     images: TensorId,
     /// Those that the decoder looks at, as the network has them inside.
@@ -66,16 +67,12 @@ impl Segmenter {
         maps.drain(..parts.decoder.looks_from(maps.len()));
         Ok(maps)
     }
+}
 
-    /// Passes take these maps for these images, until others are handed in.
-    pub(crate) fn know(&self, known: Vec<Known>) {
-        self.known.replace(known);
-    }
-
+impl Pass<'_> {
     /// The maps of these images, if they were handed in.
     pub(super) fn known_maps(&self, images: &Tensor) -> Option<Result<Pyramid>> {
-        let known = self.known.borrow();
-        let found = known.iter().find(|known| known.images == images.id())?;
+        let found = self.known.iter().find(|known| known.images == images.id())?;
         // what the decoder does not look at may be anything
         let maps = match found.maps.as_slice() {
             [only] => vec![only.clone(); 4],

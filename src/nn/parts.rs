@@ -244,7 +244,7 @@ impl Segmenter {
             Kind::Own(module, classes) => return Ok(Inside::Given(self.given(module, *classes, images, pass)?)),
         };
         let pass = self.laid(pass);
-        let pyramid = match self.known_maps(images) {
+        let pyramid = match pass.known_maps(images) {
             Some(known) => known?,
             None => parts.encoded(&pass.graph().enter(images)?, &pass)?,
         };

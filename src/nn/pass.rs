@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::known::Known;
 use crate::error::Result;
 use crate::ops::pieces::Check;
 use crate::ops::{Graph, Layout, Precision, Tape};
@@ -24,6 +25,8 @@ pub struct Pass<'a> {
     pub precision: Precision,
     /// Asked before each layer that takes long; its error ends the pass.
     pub check: Option<Check<'a>>,
+    /// Maps of a frozen encoder that need not be computed.
+    pub(crate) known: &'a [Known],
     /// How maps lie inside the network, which decides that itself.
     pub(super) layout: Layout,
 }
@@ -39,6 +42,7 @@ impl<'a> Pass<'a> {
             tape: None,
             precision: Precision::F32,
             check: None,
+            known: &[],
             layout: Layout::ChannelsFirst,
         }
     }
@@ -53,6 +57,7 @@ impl<'a> Pass<'a> {
             tape: None,
             precision: Precision::F32,
             check: None,
+            known: &[],
             layout: Layout::ChannelsFirst,
         }
     }
@@ -68,6 +73,11 @@ impl<'a> Pass<'a> {
     /// The same pass with convolutions in this precision.
     pub fn at(self, precision: Precision) -> Self {
         Pass { precision, ..self }
+    }
+
+    /// The same pass, which takes these maps for the images that they are of.
+    pub(crate) fn knowing(self, known: &'a [Known]) -> Self {
+        Pass { known, ..self }
     }
 
     /// The same pass, ended by the error of `check`.

@@ -2,7 +2,7 @@
 
 mod tests;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use super::config::{Family, ModelConfig};
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Encoder;
 use super::head::{Classifier, Projection};
-use super::known::Known;
 use super::load::{self, LoadOptions, LoadReport};
 use super::module::Module;
 use super::origin::Origin;
@@ -36,7 +35,7 @@ const OWN: &str = "own";
 /// A segmentation network with a classifier for cross-entropy and a projection head for pixel contrast.
 ///
 /// Images come in normalised (the model does not touch colours), [n, 3, h, w], of any size. The mode that [`Segmenter::training`]
-/// reports and the precision are remarks for callers; what a forward pass does is said by its [`Pass`].
+/// reports is a remark for callers; what a forward pass does is said by its [`Pass`].
 pub struct Segmenter {
     pub(super) kind: Kind,
     /// All tensors; of a network of one's own they are listed when first asked for.
@@ -44,12 +43,8 @@ pub struct Segmenter {
     /// Where the numbers come from; whoever changes them says so here.
     pub origin: Origin,
     training: AtomicBool,
-    bf16: AtomicBool,
-    frozen_norm: AtomicBool,
     pub(super) dtype: DType,
     pub(super) device: Device,
-    /// What passes need not compute.
-    pub(super) known: RefCell<Vec<Known>>,
 }
 
 /// What computes.
@@ -127,11 +122,8 @@ impl Segmenter {
             slots,
             origin: Origin::default(),
             training: AtomicBool::new(true),
-            bf16: AtomicBool::new(false),
-            frozen_norm: AtomicBool::new(false),
             dtype,
             device: device.clone(),
-            known: RefCell::default(),
         }
     }
 
@@ -292,26 +284,6 @@ impl Segmenter {
         match &self.kind {
             Kind::Own(module, _) => module.training(),
             Kind::Parts(_) => self.training.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Remember how a caller that has no say of its own (a loss written in a script) should run its passes: in which precision, and
-    /// whether batch norm keeps to its running statistics.
-    pub fn set_manner(&self, precision: Precision, frozen_norm: bool) {
-        self.bf16.store(precision == Precision::Bf16, Ordering::Relaxed);
-        self.frozen_norm.store(frozen_norm, Ordering::Relaxed);
-    }
-
-    /// Whether batch norm should keep to its running statistics; not in a new model.
-    pub fn frozen_norm(&self) -> bool {
-        self.frozen_norm.load(Ordering::Relaxed)
-    }
-
-    /// In which precision passes should run; f32 for a new model.
-    pub fn precision(&self) -> Precision {
-        match self.bf16.load(Ordering::Relaxed) {
-            true => Precision::Bf16,
-            false => Precision::F32,
         }
     }
 

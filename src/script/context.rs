@@ -16,7 +16,7 @@ use super::table::Table;
 use super::translate;
 use crate::error::{Error, Result};
 use crate::fail;
-use crate::nn::{Parameter, Pass, Segmenter};
+use crate::nn::{Known, Parameter, Pass, Segmenter};
 use crate::ops::{Graph, Precision, Tape};
 use crate::session::Session;
 
@@ -35,7 +35,7 @@ struct State {
     table: Rc<Table>,
     tape: Tape,
     networks: RefCell<Vec<Weak<RefCell<Segmenter>>>>,
-    outer: Cell<Option<Outer>>,
+    outer: RefCell<Option<Outer>>,
     engine: RefCell<Weak<Engine>>,
     modules: RefCell<Vec<(String, rhai::Shared<Module>)>>,
     no_grad: Cell<usize>,
@@ -60,15 +60,19 @@ struct Source {
     asked: BTreeSet<Position>,
 }
 
-/// What the pass of a network says of the layers that its closure calls.
-#[derive(Clone, Copy)]
+/// What a pass says of the networks that a closure calls in it.
+#[derive(Clone)]
 pub struct Outer {
+    /// The only one it speaks of, if not of all.
+    of: Option<Weak<RefCell<Segmenter>>>,
     /// Whether they may be in training mode.
     pub training: bool,
     /// What the factors of convolutions are rounded to.
     pub precision: Precision,
     /// Whether batch norm keeps to its running statistics.
     pub frozen_norm: bool,
+    /// Maps that need not be computed.
+    pub(crate) known: Rc<[Known]>,
 }
 
 impl Context {
@@ -79,7 +83,7 @@ impl Context {
             table,
             tape: Tape::new(),
             networks: RefCell::default(),
-            outer: Cell::new(None),
+            outer: RefCell::default(),
             engine: RefCell::default(),
             modules: RefCell::default(),
             no_grad: Cell::new(0),
@@ -139,25 +143,34 @@ impl Context {
         living.map(|network| network.borrow().parameters("")).collect()
     }
 
-    /// The pass of the network whose closure is running.
-    pub fn outer(&self) -> Option<Outer> {
-        self.0.outer.get()
+    /// What the pass whose closure is running says of this network.
+    pub fn outer(&self, network: &Rc<RefCell<Segmenter>>) -> Option<Outer> {
+        let speaks = |of: &Weak<_>| std::ptr::eq(of.as_ptr(), Rc::as_ptr(network));
+        let outer = self.0.outer.borrow();
+        outer.clone().filter(|outer| outer.of.as_ref().is_none_or(speaks))
     }
 
-    /// Run `body`, the closure of a network, as a part of `pass`.
-    pub fn within<T>(&self, pass: &Pass, body: impl FnOnce() -> T) -> T {
-        struct Restore<'a>(&'a Cell<Option<Outer>>, Option<Outer>);
+    /// Whether the closure of a network is running: the networks that it calls are layers of that.
+    pub fn in_network(&self) -> bool {
+        self.0.outer.borrow().as_ref().is_some_and(|outer| outer.of.is_none())
+    }
+
+    /// Run `body`, the closure of a network, as a part of `pass`; or the closure of a loss of the network `of`.
+    pub fn within<T>(&self, pass: &Pass, of: Option<&Rc<RefCell<Segmenter>>>, body: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a RefCell<Option<Outer>>, Option<Outer>);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                self.0.set(self.1);
+                self.0.replace(self.1.take());
             }
         }
-        let _restore = Restore(&self.0.outer, self.0.outer.get());
-        self.0.outer.set(Some(Outer {
+        let outer = Outer {
+            of: of.map(Rc::downgrade),
             training: pass.training,
             precision: pass.precision,
             frozen_norm: pass.frozen_norm,
-        }));
+            known: pass.known.into(),
+        };
+        let _restore = Restore(&self.0.outer, self.0.outer.replace(Some(outer)));
         match pass.track {
             true => body(),
             false => self.without_tracking(body),

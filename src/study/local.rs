@@ -34,6 +34,18 @@ struct Work {
     begun: Instant,
 }
 
+impl Work {
+    /// Start the point of number `index` on this device.
+    fn start(sweep: &Sweep, index: usize, slot: usize, device: &str) -> Result<Self> {
+        Ok(Work {
+            index,
+            slot,
+            child: start(sweep, &sweep.points()[index], device)?,
+            begun: Instant::now(),
+        })
+    }
+}
+
 /// Run every point of `sweep` that is not done, `jobs.at_once` at a time, and say of each how it ended. A failed point ends no other.
 /// Where the session is cancelled the processes are ended, each with its checkpoints.
 ///
@@ -43,50 +55,107 @@ pub fn run_here(sweep: &Sweep, session: &Session, jobs: &Jobs) -> Result<()> {
     let states = sweep.states()?;
     let mut waiting: Vec<usize> = (0..states.len()).filter(|i| states[*i].0 != State::Done).collect();
     waiting.reverse(); // the next one is taken from the end
-    let total = waiting.len() as u64;
-    let mut progress = session.progress("sweep", 0, total);
-    let mut working: Vec<Work> = Vec::new();
+    let mut progress = session.progress("sweep", 0, waiting.len() as u64);
     let mut ended = 0;
-    let mut told = false;
-    while !waiting.is_empty() || !working.is_empty() {
-        if session.cancelled() {
-            if !told {
-                working.iter().for_each(|work| end(&work.child));
-                told = true;
+    attend(
+        session,
+        Vec::new(),
+        |working| {
+            if waiting.is_empty() {
+                return Ok(Next::None);
             }
-            if working.is_empty() {
-                return Err(Error::Interrupted);
+            if working.len() >= jobs.at_once {
+                return Ok(Next::Later);
             }
-        } else if working.len() < jobs.at_once
-            && let Some(at) = next(sweep, &waiting)?
-        {
-            let index = waiting.remove(at);
+            let Some(at) = next(sweep, &waiting)? else {
+                return Ok(Next::Later);
+            };
             let slot = (0..).find(|s| working.iter().all(|w| w.slot != *s)).unwrap_or(0);
             let device = &jobs.devices[slot % jobs.devices.len().max(1)];
-            working.push(Work {
-                index,
-                slot,
-                child: start(sweep, &sweep.points()[index], device)?,
-                begun: Instant::now(),
-            });
-            continue;
+            Ok(Next::Work(Work::start(sweep, waiting.remove(at), slot, device)?))
+        },
+        |work, status, at_work| {
+            ended += 1;
+            session.print(&verdict(sweep, work, status)?);
+            progress.at(ended, &format!("{at_work} at work"));
+            Ok(())
+        },
+    )?;
+    if waiting.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Interrupted)
+    }
+}
+
+/// Run the point of number `index` in a process of its own and wait for it; signals are handed on. The status it ended with.
+///
+/// # Errors
+/// The process cannot be started.
+pub fn run_point(sweep: &Sweep, index: usize, device: &str, session: &Session) -> Result<ExitStatus> {
+    let work = Work::start(sweep, index, 0, device)?;
+    let mut found = None;
+    attend(
+        session,
+        vec![work],
+        |_| Ok(Next::None),
+        |_, status, _| {
+            found = Some(status);
+            Ok(())
+        },
+    )?;
+    found.ok_or(Error::Interrupted)
+}
+
+/// What is to be done beside the processes at work.
+enum Next {
+    /// Wait for this one too.
+    Work(Work),
+    /// Nothing now.
+    Later,
+    /// Nothing any more.
+    None,
+}
+
+/// Wait for processes until all have ended: `next` starts further ones, `ended` is told of each that ended, its status, and how
+/// many are still at work. Where the session is cancelled no other is started, and those at work are asked to end.
+fn attend(
+    session: &Session,
+    mut working: Vec<Work>,
+    mut next: impl FnMut(&[Work]) -> Result<Next>,
+    mut ended: impl FnMut(&Work, ExitStatus, usize) -> Result<()>,
+) -> Result<()> {
+    let mut told = false;
+    loop {
+        let mut over = session.cancelled();
+        if over {
+            if !std::mem::replace(&mut told, true) {
+                working.iter().for_each(|work| end(&work.child));
+            }
+        } else {
+            match next(&working)? {
+                Next::Work(work) => {
+                    working.push(work);
+                    continue;
+                }
+                Next::Later => {}
+                Next::None => over = true,
+            }
+        }
+        if over && working.is_empty() {
+            return Ok(());
         }
         let mut still = Vec::new();
         for mut work in working {
             match work.child.try_wait() {
                 Ok(None) => still.push(work),
-                Ok(Some(status)) => {
-                    ended += 1;
-                    session.print(&verdict(sweep, &work, status)?);
-                    progress.at(ended, &format!("{} at work", still.len()));
-                }
+                Ok(Some(status)) => ended(&work, status, still.len())?,
                 Err(e) => return Err(Error::usage(format!("sweep: a process cannot be waited for ({e})"))),
             }
         }
         working = still;
         std::thread::sleep(LOOK_EVERY);
     }
-    Ok(())
 }
 
 /// The place in `waiting` of the next point that no other process is at work on (one of a sweep that was killed may be).
@@ -98,23 +167,6 @@ fn next(sweep: &Sweep, waiting: &[usize]) -> Result<Option<usize>> {
         }
     }
     Ok(None)
-}
-
-/// Run one point in a process of its own and wait for it; signals are handed on. The status it ended with.
-pub fn run_point(sweep: &Sweep, point: &Point, device: &str, session: &Session) -> Result<ExitStatus> {
-    let mut child = start(sweep, point, device)?;
-    let mut told = false;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if session.cancelled() && !told => {
-                end(&child);
-                told = true;
-            }
-            Ok(None) => std::thread::sleep(LOOK_EVERY),
-            Err(e) => return Err(Error::usage(format!("sweep: a process cannot be waited for ({e})"))),
-        }
-    }
 }
 
 /// Start `seglab run` for a point; what it says goes to `stdout.txt` and `stderr.txt` in its folder.

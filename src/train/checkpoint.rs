@@ -2,7 +2,7 @@
 //! model's configuration lies in the metadata, so the file is also a model file.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -223,13 +223,9 @@ pub(super) fn load(
         }
         None => Rc::new(RefCell::new(Segmenter::load(place, session.device())?)),
     };
-    let shared = model.clone();
-    let model = model.borrow();
     for name in &record.frozen {
-        model.freeze(name);
+        model.borrow().freeze(name);
     }
-    let (optimizer, temperature) = run::optimizer(&model, &record.config)?;
-    let average = run::averaging(&record.config).map(|_| model.copy()).transpose()?;
     let mut data = data.into_iter();
     let (first, more) = (data.next(), data.collect());
     let (home, kept) = folder::home(session, place).unzip();
@@ -238,24 +234,9 @@ pub(super) fn load(
         None => (None, parent(path, record.step), Vec::new()),
     };
     let mut run = Run {
-        session: session.clone(),
-        on_gpu: model.device().is_cuda(),
-        model: shared.clone(),
-        beside: Beside::new(&record.config.course, &shared, more, lent)?,
+        beside: Beside::new(&record.config.course, &model, more, lent)?,
         data: first,
         val,
-        identity: record.data.clone(),
-        config: record.config.clone(),
-        optimizer,
-        temperature,
-        memory: None,
-        average,
-        warned: BTreeMap::new(),
-        history: History::default(),
-        changes: Vec::new(),
-        status: Status::Paused,
-        step: 0,
-        owes_score: false,
         name: match &home {
             Some(_) => record.name.clone(),
             None => folder::claim_name(session, &record.name),
@@ -264,7 +245,7 @@ pub(super) fn load(
         model_seed,
         parent,
         sittings,
-        begun: false,
+        ..Run::of(session, model, record.data.clone(), record.config.clone())?
     };
     stored.restore(&mut run)?;
     Ok(run)

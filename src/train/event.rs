@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::data::Batch;
 use crate::error::Result;
+use crate::nn::Pass;
 use crate::ops::Tape;
 
 /// When an event happens.
@@ -60,19 +61,20 @@ impl From<Tensor> for LossValue {
     }
 }
 
-/// A loss of the caller's: a batch of each source, and the number of the pass (the step, where nothing is accumulated).
-pub type LossFunction<'a> = &'a mut dyn FnMut(&[Batch], usize) -> Result<LossValue>;
+/// A loss of the caller's: of a batch of each source; how the network passes them; and the number of the pass (the step, where nothing is
+/// accumulated).
+pub type LossFunction<'a> = Box<dyn FnMut(&[Batch], &Pass, usize) -> Result<LossValue> + 'a>;
 /// A number for each step.
-pub type StepFunction<'a> = &'a mut dyn FnMut(usize) -> Result<f64>;
+pub type StepFunction<'a> = Box<dyn FnMut(usize) -> Result<f64> + 'a>;
 /// Told at each [`Moment`].
-pub type Listener<'a> = &'a mut dyn FnMut(&Event) -> Result<Flow>;
+pub type Listener<'a> = Box<dyn FnMut(&Event) -> Result<Flow> + 'a>;
 
 /// The functions that a run calls. They are not part of its state: give them again when it goes on.
 #[derive(Default)]
 pub struct Hooks<'a> {
     /// The loss, for [`super::Objective::Custom`].
     pub loss: Option<LossFunction<'a>>,
-    /// The tape that `loss` may record on (with [`crate::nn::Pass::on`]), besides candle's graph.
+    /// The tape that passes are recorded on; a loss may use candle's graph besides.
     pub tape: Tape,
     /// The factor on the learning rate, for a schedule of shape [`super::Shape::Function`].
     pub schedule: Option<StepFunction<'a>>,

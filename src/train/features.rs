@@ -72,18 +72,18 @@ pub(super) fn begin(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// Let the passes of a step take the maps of its batches, one of each source, from what is kept.
-pub(super) fn provide(run: &mut Run, batches: &[Batch]) -> Result<()> {
+/// The maps of the batches of a pass, one of each source, where they are kept.
+pub(super) fn known(run: &mut Run, batches: &[Batch]) -> Result<Vec<Known>> {
     let Some(features) = &mut run.beside.features else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let model = run.model.borrow();
     let check = || run.session.check_cancel();
     let pass = Pass::evaluation().at(run.config.precision).until(&check);
-    let known = batches.iter().enumerate();
-    let known = known.map(|(source, batch)| features.of(&model, source, batch, &pass));
-    model.know(known.collect::<Result<_>>()?);
-    Ok(())
+    let batches = batches.iter().enumerate();
+    batches
+        .map(|(source, batch)| features.of(&model, source, batch, &pass))
+        .collect()
 }
 
 /// A digest of the numbers of the encoder.
@@ -218,8 +218,8 @@ mod tests {
         for batch in data.batches(&options, &Device::Cpu).unwrap() {
             let batch = batch.unwrap();
             let alone = model.forward(&batch.images, &pass).unwrap();
-            model.know(vec![features.of(&model, 0, &batch, &pass).unwrap()]);
-            let known = model.forward(&batch.images, &pass).unwrap();
+            let known = [features.of(&model, 0, &batch, &pass).unwrap()];
+            let known = model.forward(&batch.images, &pass.knowing(&known)).unwrap();
             let off = numbers(&(alone - known).unwrap())
                 .into_iter()
                 .fold(0f32, |m, d| m.max(d.abs()));

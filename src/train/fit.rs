@@ -32,7 +32,6 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     };
     let model = run.model.borrow();
     model.set_training(mode);
-    model.know(Vec::new());
     drop(model);
     descend(run);
     match outcome {

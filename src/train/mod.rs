@@ -46,7 +46,7 @@ pub mod temperature;
 pub use config::{Objective, Task, TrainConfig};
 pub use course::{AverageOptions, Course, Keep};
 pub use evaluate::EvalOptions;
-pub use event::{Event, Flow, Hooks, LossValue, Moment};
+pub use event::{Event, Flow, Hooks, Listener, LossValue, Moment};
 pub use history::History;
 pub use lent::Lent;
 pub use optimizer::{Group, Groups, Optimizer, OptimizerConfig, Rule};

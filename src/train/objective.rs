@@ -13,7 +13,7 @@ use crate::data::Batch;
 use crate::error::Result;
 use crate::loss::{PixelContrastInput, PixelContrastOptions, Sampling, pixel_contrast_until};
 use crate::nn::{Inside, Pass, Segmenter};
-use crate::ops::{Graph, Tape, checked_labels};
+use crate::ops::{Graph, checked_labels};
 use crate::random::Random;
 
 /// Steps between two judgements of the embedding, for which a GPU is waited for.
@@ -55,22 +55,20 @@ impl Computed {
     }
 }
 
-/// The loss of the run's objective; `temperature` overrides a fixed one.
+/// The loss of the run's objective; `temperature` overrides a fixed one, sampling draws from `random`.
 pub(super) fn compute(
     run: &Run,
     batch: &Batch,
     temperature: Option<f64>,
+    pass: &Pass,
     random: &RefCell<Random>,
-    tape: &Tape,
 ) -> Result<Computed> {
     let model = run.model.borrow();
-    let mut pass = Pass::training(random).on(tape).at(run.config.precision);
-    pass.frozen_norm = run.config.course.frozen_norm;
     match &run.config.objective {
         Objective::PixelContrast { options, .. } => {
             let mut options = PixelContrastOptions::clone(options);
             options.temperature = temperature.unwrap_or(options.temperature);
-            contrast(run, &model, batch, &options, &pass, random)
+            contrast(run, &model, batch, &options, pass, random)
         }
         Objective::CrossEntropy(options) => {
             let (_, height, width) = batch.labels.dims3()?;
@@ -78,14 +76,11 @@ pub(super) fn compute(
                 // A GPU does not stop at a label that is no class: its loss would be NaN.
                 checked_labels(&batch.host_labels, model.classes(), options.ignore_label)?;
             }
-            let maps = model.maps(&batch.images, &pass)?;
-            let logits = model.classify_maps(&maps, Some([height, width]), &pass)?;
+            let maps = model.maps(&batch.images, pass)?;
+            let logits = model.classify_maps(&maps, Some([height, width]), pass)?;
             drop(maps);
-            Ok(Computed::new(Graph::on(tape).cross_entropy(
-                &logits,
-                &batch.labels,
-                options,
-            )?))
+            let graph = pass.tape.map(Graph::on).unwrap_or_default();
+            Ok(Computed::new(graph.cross_entropy(&logits, &batch.labels, options)?))
         }
         Objective::Custom => crate::fail!("{}: the loss is a function; give it again to go on", run.name),
     }

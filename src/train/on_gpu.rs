@@ -16,7 +16,6 @@ use crate::loss::PixelContrastOptions;
 use crate::nn::{Architecture, EncoderKind, ModelConfig, Pass, Segmenter};
 use crate::ops::kernel::cuda::emulated::available;
 use crate::ops::{CrossEntropyOptions, cross_entropy};
-use crate::random::Random;
 use crate::session::Session;
 
 fn data() -> Dataset {
@@ -144,29 +143,31 @@ fn a_callback_that_sees_each_step_has_its_numbers_in_time() {
     let (_folder, mut run) = run(&config, true);
     let before = numbers(&run);
     let mut seen = Vec::new();
-    let mut listener = |event: &Event| {
+    let listener = |event: &Event| {
         seen.push((event.step, event.loss));
         Ok(Flow::SkipBatch)
     };
     let mut hooks = Hooks {
-        listener: Some(&mut listener),
+        listener: Some(Box::new(listener)),
         ..Hooks::default()
     };
     run.advance(1, &mut hooks).unwrap();
+    drop(hooks);
     assert_eq!(seen, [(0, run.history().column("loss").unwrap()[0])]);
     let parameter = |all: &[f32]| all[..1000].to_vec(); // the first tensor is the stem's weight
     assert_eq!(parameter(&before), parameter(&numbers(&run)));
     let mut epochs = Vec::new();
-    let mut listener = |event: &Event| {
+    let listener = |event: &Event| {
         epochs.push((event.step, event.loss));
         Ok(Flow::Continue)
     };
     let mut hooks = Hooks {
-        listener: Some(&mut listener),
+        listener: Some(Box::new(listener)),
         epochs_only: true,
         ..Hooks::default()
     };
     run.resume(&mut hooks).unwrap();
+    drop(hooks);
     let losses = run.history().column("loss").unwrap();
     assert_eq!(epochs, [(1, losses[1]), (3, losses[3])]);
 }
@@ -179,21 +180,21 @@ fn a_loss_that_is_not_finite_undoes_itself_and_all_after_it() {
     }
     let config = config(TrainConfig::fit(), 6, json!({"name": "adamw", "lr": 0.001}));
     let train = |run: &mut Run, broken: usize| {
-        let (model, random) = (run.model().clone(), RefCell::new(Random::new(0)));
+        let model = run.model().clone();
         let calls = RefCell::new(Vec::new());
-        let mut loss = |batches: &[Batch], step: usize| {
+        let loss = |batches: &[Batch], pass: &Pass, step: usize| {
             let batch = &batches[0];
             calls.borrow_mut().push(step);
-            *random.borrow_mut() = Random::new(step as u64);
-            let logits = model.borrow().forward(&batch.images, &Pass::training(&random))?;
+            let logits = model.borrow().forward(&batch.images, pass)?;
             let loss = cross_entropy(&logits, &batch.labels, &CrossEntropyOptions::default())?;
             Ok(if step == broken { (loss * f64::NAN)? } else { loss }.into())
         };
         let mut hooks = Hooks {
-            loss: Some(&mut loss),
+            loss: Some(Box::new(loss)),
             ..Hooks::default()
         };
         let outcome = run.resume(&mut hooks);
+        drop(hooks);
         (outcome, calls.into_inner())
     };
     let (_whole, mut whole) = run(&config, true);

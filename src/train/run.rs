@@ -171,44 +171,60 @@ impl Run {
         }
         capacity::check(session, &model.borrow(), &data, &config)?;
         features::check(task, &model.borrow(), &config)?;
-        let (optimizer, temperature) = optimizer(&model.borrow(), &config)?;
         let origin = model.borrow().origin.clone();
-        let beside = Beside::new(&config.course, &model, more, lent)?;
-        let average = match averaging(&config) {
-            Some(_) => Some(model.borrow().copy()?),
-            None => None,
-        };
-        let on_gpu = model.borrow().device().is_cuda();
         let mut run = Run {
             name: folder::claim_name(session, task),
-            beside,
-            session: session.clone(),
-            on_gpu,
-            model,
-            identity: DataIdentity::of(&data),
-            data: Some(data),
-            val,
-            optimizer,
-            temperature,
+            beside: Beside::new(&config.course, &model, more, lent)?,
             memory: memory_options(&config).map(Memory::new).transpose()?,
+            model_seed: origin.seed,
+            parent: origin.parent,
+            ..Self::of(session, model, DataIdentity::of(&data), config)?
+        };
+        (run.data, run.val) = (Some(data), val);
+        if session.goes_on() {
+            checkpoint::take_up(&mut run)?;
+        }
+        Ok(run)
+    }
+
+    /// A run at its beginning, without a name, data, a memory and what goes on beside the steps.
+    pub(super) fn of(
+        session: &Session,
+        model: Rc<RefCell<Segmenter>>,
+        identity: DataIdentity,
+        config: TrainConfig,
+    ) -> Result<Self> {
+        let network = model.borrow();
+        let (optimizer, temperature) = optimizer(&network, &config)?;
+        let average = averaging(&config).map(|_| network.copy()).transpose()?;
+        let on_gpu = network.device().is_cuda();
+        drop(network);
+        Ok(Run {
+            session: session.clone(),
+            model,
+            data: None,
+            val: None,
+            identity,
+            config,
+            optimizer,
+            on_gpu,
+            temperature,
+            memory: None,
             average,
             warned: BTreeMap::new(),
-            config,
             history: History::default(),
             changes: Vec::new(),
             status: Status::Paused,
             step: 0,
             owes_score: false,
+            name: String::new(),
             home: None,
-            model_seed: origin.seed,
-            parent: origin.parent,
+            model_seed: None,
+            parent: None,
             sittings: Vec::new(),
             begun: false,
-        };
-        if session.goes_on() {
-            checkpoint::take_up(&mut run)?;
-        }
-        Ok(run)
+            beside: Beside::default(),
+        })
     }
 
     /// Go on to the last step. Nothing happens if it is reached.

@@ -19,7 +19,8 @@ use super::schedule::Shape;
 use super::temperature::Temperature;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::ops::{Precision, add_gradients};
+use crate::nn::Pass;
+use crate::ops::add_gradients;
 use crate::random::Random;
 
 /// The stream of random numbers inside a step: dropout and sampling.
@@ -157,19 +158,15 @@ fn gradients<'a>(
     let mut whole: Option<Whole> = None;
     for (i, group) in groups.iter().enumerate() {
         let Some(batch) = group.first() else { continue };
-        features::provide(run, group)?;
-        let pass = run.step * count + i;
-        let random = RefCell::new(Random::derived(run.config.seed, &[STEP, pass as u64]));
+        let known = features::known(run, group)?;
+        let number = run.step * count + i;
+        let random = RefCell::new(Random::derived(run.config.seed, &[STEP, number as u64]));
+        let mut pass = Pass::training(&random).on(&hooks.tape).at(run.config.precision);
+        pass = pass.knowing(&known);
+        pass.frozen_norm = run.config.course.frozen_norm;
         let computed = match (&mut hooks.loss, &run.config.objective) {
-            (Some(loss), Objective::Custom) => {
-                run.model
-                    .borrow()
-                    .set_manner(run.config.precision, run.config.course.frozen_norm);
-                let value = loss(group, pass);
-                run.model.borrow().set_manner(Precision::F32, false);
-                objective::Computed::of(value?)
-            }
-            _ => objective::compute(run, batch, temperature, &random, &hooks.tape)?,
+            (Some(loss), Objective::Custom) => objective::Computed::of(loss(group, &pass, number)?),
+            _ => objective::compute(run, batch, temperature, &pass, &random)?,
         };
         let mut share = ledger::scalar(&run.name, &computed.loss)?;
         let mut minimised = computed.loss;

@@ -26,18 +26,20 @@ impl Model {
 
     /// Run `body` with the pass that the model's mode and `tensor::no_grad` ask for.
     fn pass<T>(&self, ctx: &Call, body: impl FnOnce(&Segmenter, &Pass) -> Result<T>) -> Result<T> {
-        if ctx.outer().is_none() {
+        if !ctx.in_network() {
             ctx.remember_network(&self.0);
         }
         let (model, session) = (self.0.borrow(), ctx.session());
-        let outer = ctx.outer();
-        let training = model.training() && outer.is_none_or(|o| o.training);
+        let outer = ctx.outer(&self.0);
+        let training = model.training() && outer.as_ref().is_none_or(|o| o.training);
         // only training draws: evaluating must not move the session's random state
         let check = || session.check_cancel();
         let random = training.then(|| RefCell::new(session.random()));
-        let precision = outer.map_or(model.precision(), |o| o.precision);
-        let mut pass = Pass::evaluation().at(precision).until(&check);
-        pass.frozen_norm = outer.map_or(model.frozen_norm(), |o| o.frozen_norm);
+        let mut pass = Pass::evaluation().until(&check);
+        if let Some(outer) = &outer {
+            pass = pass.at(outer.precision).knowing(&outer.known);
+            pass.frozen_norm = outer.frozen_norm;
+        }
         (pass.training, pass.random) = (training, random.as_ref());
         if ctx.tracking() {
             pass = pass.on(ctx.tape());

@@ -33,7 +33,7 @@ impl Network for Block {
             self.closure.call_raw(&native, None, arguments)
         };
         let session = self.context.session();
-        let value = self.context.within(pass, || match pass.random {
+        let value = self.context.within(pass, None, || match pass.random {
             // what the closure draws follows from the pass, so that a resumed run repeats it
             Some(random) => {
                 let seed = random.borrow_mut().bits();

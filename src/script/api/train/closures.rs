@@ -7,11 +7,12 @@ use std::rc::Rc;
 use crate::data::Batch;
 use crate::error::nearest;
 use crate::loss::pixel_contrast::Memory;
+use crate::nn::Pass;
 use crate::random::Random;
 use crate::script::api::{Model, ScriptMemory, batch_map};
 use crate::script::prelude::*;
 use crate::script::values::describe;
-use crate::train::{Event, Flow, Hooks, Lent, LossValue, Moment, TrainConfig};
+use crate::train::{Event, Flow, Hooks, Lent, Listener, LossValue, Moment, Run};
 
 /// The stream of random numbers inside a loss closure.
 const CLOSURE: u64 = 0xC105;
@@ -46,18 +47,11 @@ impl Closures {
         }
     }
 
-    /// Run `body` with the closures as hooks.
-    pub(super) fn with_hooks<T>(
-        &self,
-        ctx: &Call,
-        model: &Model,
-        config: &TrainConfig,
-        body: impl FnOnce(&mut Hooks) -> Result<T>,
-    ) -> Result<T> {
-        let (seed, accumulate) = (config.seed, config.course.accumulate);
-        let step = std::cell::Cell::new(0);
-        let mut loss = |batches: &[Batch], at: usize| {
-            step.set(at);
+    /// As the functions that `run` calls.
+    pub(super) fn hooks<'a>(&'a self, ctx: &'a Call, run: &Run) -> Hooks<'a> {
+        let model = Model(run.model().clone());
+        let (seed, accumulate) = (run.config().seed, run.config().course.accumulate);
+        let loss = move |batches: &[Batch], pass: &Pass, at: usize| {
             let Some(closure) = &self.loss else {
                 fail!("{}: the loss is a closure; give it again to go on", ctx.function())
             };
@@ -69,10 +63,11 @@ impl Closures {
                 Dynamic::from(map)
             });
             let arguments: Vec<Dynamic> = std::iter::once(Dynamic::from(model.clone())).chain(maps).collect();
-            let value = ctx.session().with_seed(stream, || ctx.call(closure, arguments))?;
+            let call = || ctx.session().with_seed(stream, || ctx.call(closure, arguments));
+            let value = ctx.within(pass, Some(&model.0), call)?;
             loss_value(ctx.function(), &value)
         };
-        let number = |what: &str, closure: &Option<FnPtr>, step: usize| -> Result<f64> {
+        let number = move |what: &str, closure: &Option<FnPtr>, step: usize| -> Result<f64> {
             let Some(closure) = closure else {
                 fail!("{}: {what} is a closure; give it again to go on", ctx.function())
             };
@@ -86,9 +81,7 @@ impl Closures {
                 ),
             }
         };
-        let mut schedule = |step: usize| number("the schedule", &self.schedule, step);
-        let mut temperature = |step: usize| number("the temperature", &self.temperature, step);
-        let mut listener = |event: &Event| {
+        let listener = move |event: &Event| {
             let (name, closure) = match event.moment {
                 Moment::Step => ("on_step", &self.on_step),
                 Moment::Epoch => ("on_epoch", &self.on_epoch),
@@ -99,15 +92,15 @@ impl Closures {
             let answer = ctx.call_as(name, closure, (event_map(event),))?;
             Ok(flow(ctx, name, event.moment, &answer))
         };
-        let mut hooks = Hooks {
-            loss: Some(&mut loss),
+        let listens = self.on_step.is_some() || self.on_epoch.is_some();
+        Hooks {
+            loss: Some(Box::new(loss)),
             tape: ctx.tape().clone(),
-            schedule: Some(&mut schedule),
-            temperature: Some(&mut temperature),
-            listener: (self.on_step.is_some() || self.on_epoch.is_some()).then_some(&mut listener),
+            schedule: Some(Box::new(move |step| number("the schedule", &self.schedule, step))),
+            temperature: Some(Box::new(move |step| number("the temperature", &self.temperature, step))),
+            listener: listens.then(|| Box::new(listener) as Listener),
             epochs_only: self.on_step.is_none(),
-        };
-        body(&mut hooks)
+        }
     }
 }
 

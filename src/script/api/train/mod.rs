@@ -42,12 +42,11 @@ impl ScriptRun {
     /// Go on: `n` steps, or to the end.
     fn go(&self, ctx: &Call, n: Option<usize>) -> Result<()> {
         let mut run = self.get_mut()?;
-        let model = Model(run.model().clone());
-        let config = run.config().clone();
-        let outcome = self.closures.with_hooks(ctx, &model, &config, |hooks| match n {
-            Some(n) => run.advance(n, hooks),
-            None => run.resume(hooks),
-        });
+        let mut hooks = self.closures.hooks(ctx, &run);
+        let outcome = match n {
+            Some(n) => run.advance(n, &mut hooks),
+            None => run.resume(&mut hooks),
+        };
         if run.status() == Status::Paused && ctx.session().cancelled() {
             let mut text = format!("{}: paused at step {} of {}", run.name(), run.step(), run.steps());
             let ends = ctx.session().ending().status().is_some();
