@@ -34,7 +34,7 @@ impl Arg for Rate {
     fn wanted() -> String {
         "a number or its name".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let named = || (String::convert(value)? == "fast").then_some(1.0);
         f64::convert(value).or_else(named).map(Rate)
     }

@@ -37,7 +37,7 @@ macro_rules! options {
             fn fields(&self) -> Vec<$crate::options::Field> {
                 let mut all = Vec::new();
                 $(
-                    all.extend($crate::options::OptionValue::fields_as(&self.$field, $crate::options::Field {
+                    all.extend($crate::options::Arg::fields_as(&self.$field, $crate::options::Field {
                         name: stringify!($field),
                         owner: stringify!($name),
                         doc: concat!($($doc, "\n",)* ""),
@@ -51,7 +51,7 @@ macro_rules! options {
             }
             fn offer_all(&mut self, name: &str, given: &$crate::options::Given) -> Option<$crate::options::Reading<()>> {
                 $(
-                    let done = $crate::options::OptionValue::offer(&mut self.$field, stringify!($field), name, given);
+                    let done = $crate::options::Arg::offer(&mut self.$field, stringify!($field), name, given);
                     if done.is_some() {
                         return done;
                     }
@@ -61,7 +61,7 @@ macro_rules! options {
         }
     };
     (@value $name:ident $kind:literal, $wanted:literal, $form:expr, [$($more:tt)*]) => {
-        impl $crate::options::OptionValue for $name {
+        impl $crate::options::Arg for $name {
             fn kind() -> String {
                 $kind.into()
             }
@@ -71,7 +71,8 @@ macro_rules! options {
             fn inside() -> $crate::options::Inside {
                 $crate::options::Inside::Map($crate::options::OptionSet::fields(&Self::default()))
             }
-            fn read(given: &$crate::options::Given) -> $crate::options::Reading<Self> {
+            fn read(value: &dyn $crate::options::Source) -> $crate::options::Reading<Self> {
+                let given = &value.given();
                 let form: fn(&$crate::options::Given) -> Option<$crate::options::Reading<Self>> = $form;
                 match (form(given), given) {
                     (Some(read), _) => read,
@@ -79,8 +80,8 @@ macro_rules! options {
                     (None, _) => Err($crate::options::wrong($wanted, given)),
                 }
             }
-            fn literal(&self) -> String {
-                "#{}".into()
+            fn literal(&self) -> Option<String> {
+                Some("#{}".into())
             }
             $($more)*
         }
@@ -160,7 +161,7 @@ macro_rules! choices {
             }
         }
 
-        impl $crate::options::OptionValue for $name {
+        impl $crate::options::Arg for $name {
             fn kind() -> String {
                 "string".into()
             }
@@ -170,11 +171,11 @@ macro_rules! choices {
             fn choices() -> Vec<&'static str> {
                 Self::ALL.map(|(name, _)| name).to_vec()
             }
-            fn read(given: &$crate::options::Given) -> $crate::options::Reading<Self> {
-                $crate::options::pick(given, &Self::ALL)
+            fn read(value: &dyn $crate::options::Source) -> $crate::options::Reading<Self> {
+                $crate::options::pick(value, &Self::ALL)
             }
-            fn literal(&self) -> String {
-                format!("\"{}\"", self.name())
+            fn literal(&self) -> Option<String> {
+                Some(format!("\"{}\"", self.name()))
             }
         }
     };

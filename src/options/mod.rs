@@ -1,97 +1,27 @@
 //! Options: what can be chosen, declared once, on the struct that owns it.
 //!
 //! [`options!`](crate::options!) makes a struct of options with names, types, defaults and texts, [`choices!`](crate::choices!) a closed set of
-//! names. What follows from a declaration: its `Default`, its record (serde), reading what a script gave ([`OptionValue::read`],
+//! names. What follows from a declaration: its `Default`, its record (serde), reading what a script gave ([`Arg::read`],
 //! [`OptionSet::put`]), and what help, hints, completion and the reference say ([`Field`]). The layers above name the struct and nothing more.
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | the traits, and what a script gave |
+//! | here | the traits |
+//! | `given` | what a script gave |
 //! | `declare` | the macros |
-//! | `values` | numbers, texts, lists as options |
+//! | `values` | numbers, texts, lists |
 //! | `names` | names that are not known, and what was meant |
 
 mod declare;
+mod given;
 mod names;
 mod values;
 
-use std::fmt;
-
+pub use given::{Given, Source, finite, wrong};
 pub use names::{unknown, unknown_but};
 pub use values::{Handle, pick, plural};
 
 use crate::error::Error;
-
-/// A value as a script gave it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Given {
-    /// `()`.
-    Nothing,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number without fraction.
-    Int(i64),
-    /// Another number.
-    Float(f64),
-    /// A string.
-    Text(String),
-    /// An array.
-    List(Vec<Given>),
-    /// A map.
-    Map(Vec<(String, Given)>),
-    /// A closure: who reads it keeps it, an option only remembers that there is one.
-    Function,
-    /// What is no plain value, in words: `Tensor f32 [2, 3]`.
-    Other(String),
-}
-
-impl From<&serde_json::Value> for Given {
-    fn from(value: &serde_json::Value) -> Self {
-        use serde_json::Value;
-        match value {
-            Value::Null => Given::Nothing,
-            Value::Bool(b) => Given::Bool(*b),
-            Value::Number(n) => n
-                .as_i64()
-                .map_or(Given::Float(n.as_f64().unwrap_or(f64::NAN)), Given::Int),
-            Value::String(text) => Given::Text(text.clone()),
-            Value::Array(items) => Given::List(items.iter().map(Given::from).collect()),
-            Value::Object(map) => Given::Map(map.iter().map(|(name, value)| (name.clone(), value.into())).collect()),
-        }
-    }
-}
-
-impl fmt::Display for Given {
-    /// What it is, for messages: `the string "abc"`, `the number 3`, `an array of 4 (first: ..)`.
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Given::Nothing => write!(f, "()"),
-            Given::Bool(b) => write!(f, "{b}"),
-            Given::Int(i) => write!(f, "the number {i}"),
-            Given::Float(x) if x.fract() == 0.0 && x.abs() < 1e15 => write!(f, "the number {x:.1}"),
-            Given::Float(x) => write!(f, "the number {x}"),
-            Given::Text(text) => match text.char_indices().nth(40) {
-                Some((end, _)) => write!(f, "the string \"{}...\"", &text[..end]),
-                None => write!(f, "the string \"{text}\""),
-            },
-            Given::List(items) => match items.first() {
-                Some(first) if items.len() == 1 => write!(f, "an array holding {first}"),
-                Some(first) => write!(f, "an array of {} (first: {first})", items.len()),
-                None => write!(f, "an empty array"),
-            },
-            Given::Map(map) => {
-                let keys: Vec<&str> = map.iter().take(4).map(|(key, _)| key.as_str()).collect();
-                match map.len() {
-                    0 => write!(f, "an empty map"),
-                    1..=4 => write!(f, "a map of {}", keys.join(", ")),
-                    _ => write!(f, "a map of {}, ..", keys.join(", ")),
-                }
-            }
-            Given::Function => write!(f, "a closure"),
-            Given::Other(text) => write!(f, "{text}"),
-        }
-    }
-}
 
 /// Why a value cannot be an option.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,11 +66,16 @@ impl Problem {
 /// What reading an option gives.
 pub type Reading<T> = std::result::Result<T, Problem>;
 
-/// The type of an option.
-pub trait OptionValue: Sized {
-    /// Its name in signatures: `float`, `[int]`.
+/// The type of an argument of a script function, or of an option. It says how to [`convert`](Arg::convert) or how to [`read`](Arg::read); the
+/// other follows.
+pub trait Arg: Sized {
+    /// Whether a map is a value of this type (else a map in its place holds the options).
+    const TAKES_MAP: bool = false;
+    /// Whether NaN and infinity, which are numbers, are none for an option of this type.
+    const FINITE: bool = false;
+    /// Its name in signatures: `float`, `[int]`, `Tensor`.
     fn kind() -> String;
-    /// What is wanted, for messages: `a number`.
+    /// What is wanted, for messages: `a number`, `a tensor`.
     fn wanted() -> String;
     /// The names that a string may have, where only some make sense.
     fn choices() -> Vec<&'static str> {
@@ -150,17 +85,32 @@ pub trait OptionValue: Sized {
     fn inside() -> Inside {
         Inside::Nothing
     }
-    /// The value that a script gave.
-    fn read(given: &Given) -> Reading<Self>;
-    /// The value as a script writes it: `0.07`, `"all"`, `()`.
-    fn literal(&self) -> String;
+    /// The value as a script writes it, where its type knows how: `0.07`, `"all"`, `()`.
+    fn literal(&self) -> Option<String> {
+        None
+    }
+    /// Convert; `None` if it does not fit.
+    fn convert(value: &dyn Source) -> Option<Self> {
+        Self::read(value).ok()
+    }
+    /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
+    fn read(value: &dyn Source) -> Reading<Self> {
+        Self::convert(value).ok_or_else(|| wrong(&Self::wanted(), value))
+    }
+    /// The same for an option, whose numbers are finite.
+    fn read_option(value: &dyn Source) -> Reading<Self> {
+        if Self::FINITE {
+            finite(&value.given()).map_err(Problem::Value)?;
+        }
+        Self::read(value)
+    }
     /// The options that a field of this type adds to those of its struct: itself, under the field's name.
     fn fields_as(&self, field: Field) -> Vec<Field> {
         vec![Field {
             kind: Self::kind(),
             choices: Self::choices(),
             inside: Self::inside,
-            default: field.default.or_else(|| Some(self.literal())),
+            default: field.default.or_else(|| self.literal()),
             ..field
         }]
     }
@@ -168,7 +118,7 @@ pub trait OptionValue: Sized {
     fn offer(&mut self, own: &str, name: &str, given: &Given) -> Option<Reading<()>> {
         (own == name).then(|| {
             if *given != Given::Nothing {
-                *self = Self::read(given).map_err(|problem| problem.of(name))?;
+                *self = Self::read_option(given).map_err(|problem| problem.of(name))?;
             }
             Ok(())
         })
@@ -252,11 +202,6 @@ pub trait OptionSet: Sized + Default {
         }
         Ok(self)
     }
-}
-
-/// A value of the wrong kind.
-pub fn wrong(wanted: &str, given: &Given) -> Problem {
-    Problem::Value(format!("must be {wanted}, found {given}"))
 }
 
 #[cfg(test)]

@@ -1,83 +1,92 @@
-//! Numbers, texts and lists as options.
+//! Numbers, texts and lists as arguments and options.
 
-use super::{Given, Inside, OptionValue, Problem, Reading, wrong};
+use super::{Arg, Given, Inside, Problem, Reading, Source, wrong};
 use crate::error::not_known;
 
 macro_rules! integers {
     ($($type:ty, $wanted:literal);*) => {$(
-        impl OptionValue for $type {
+        impl Arg for $type {
             fn kind() -> String { "int".into() }
             fn wanted() -> String { $wanted.into() }
-            fn read(given: &Given) -> Reading<Self> {
-                let integer = match given {
-                    Given::Int(i) => Some(*i),
-                    Given::Float(f) if f.fract() == 0.0 && f.abs() < 9.0e15 => Some(*f as i64),
-                    _ => None,
-                };
-                integer.and_then(|i| i.try_into().ok()).ok_or_else(|| wrong($wanted, given))
+            fn convert(value: &dyn Source) -> Option<Self> { integer(value)?.try_into().ok() }
+            fn literal(&self) -> Option<String> {
+                // the end of whatever is counted
+                let text = self.to_string();
+                Some(if text == i64::MAX.to_string() { "max".into() } else { text })
             }
-            fn literal(&self) -> String { self.to_string() }
         }
     )*};
 }
-integers!(i64, "an integer"; usize, "an integer >= 0"; u64, "an integer >= 0"; u8, "an integer from 0 to 255");
+integers!(i64, "an integer"; usize, "an integer >= 0"; u64, "an integer >= 0"; u32, "an integer >= 0"; i32, "an integer";
+    u8, "an integer from 0 to 255");
+
+/// An integral value, from an integer or a float without fraction.
+fn integer(value: &dyn Source) -> Option<i64> {
+    match value.scalar()? {
+        Given::Int(i) => Some(i),
+        Given::Float(f) if f.fract() == 0.0 && f.abs() < 9.0e15 => Some(f as i64),
+        _ => None,
+    }
+}
 
 macro_rules! numbers {
     ($($type:ty),*) => {$(
-        impl OptionValue for $type {
+        impl Arg for $type {
+            const FINITE: bool = true;
             fn kind() -> String { "float".into() }
             fn wanted() -> String { "a number".into() }
-            fn read(given: &Given) -> Reading<Self> {
-                match given {
-                    Given::Int(i) => Ok(*i as $type),
-                    Given::Float(f) if f.is_finite() => Ok(*f as $type),
-                    Given::Float(_) => Err(wrong("finite", given)),
-                    _ => Err(wrong("a number", given)),
+            fn convert(value: &dyn Source) -> Option<Self> {
+                match value.scalar()? {
+                    Given::Int(i) => Some(i as $type),
+                    Given::Float(f) => Some(f as $type),
+                    _ => None,
                 }
             }
-            fn literal(&self) -> String { format!("{self:?}") }
+            fn literal(&self) -> Option<String> { Some(format!("{self:?}")) }
         }
     )*};
 }
 numbers!(f64, f32);
 
-impl OptionValue for bool {
+impl Arg for bool {
     fn kind() -> String {
         "bool".into()
     }
     fn wanted() -> String {
         "true or false".into()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        match given {
-            Given::Bool(b) => Ok(*b),
-            _ => Err(wrong("true or false", given)),
+    fn convert(value: &dyn Source) -> Option<Self> {
+        match value.scalar()? {
+            Given::Bool(b) => Some(b),
+            _ => None,
         }
     }
-    fn literal(&self) -> String {
-        self.to_string()
+    fn literal(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 
-impl OptionValue for String {
+impl Arg for String {
     fn kind() -> String {
         "string".into()
     }
     fn wanted() -> String {
         "a string".into()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        match given {
-            Given::Text(text) => Ok(text.clone()),
-            _ => Err(wrong("a string", given)),
+    fn convert(value: &dyn Source) -> Option<Self> {
+        match value.scalar()? {
+            Given::Text(text) => Some(text),
+            _ => None,
         }
     }
-    fn literal(&self) -> String {
-        format!("{self:?}")
+    fn literal(&self) -> Option<String> {
+        Some(format!("{self:?}"))
     }
 }
 
-impl<T: OptionValue> OptionValue for Option<T> {
+impl<T: Arg> Arg for Option<T> {
+    const TAKES_MAP: bool = T::TAKES_MAP;
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
         T::kind()
     }
@@ -90,23 +99,36 @@ impl<T: OptionValue> OptionValue for Option<T> {
     fn inside() -> Inside {
         T::inside()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        match given {
-            Given::Nothing => Ok(None),
-            _ => T::read(given).map(Some),
+    fn convert(value: &dyn Source) -> Option<Self> {
+        match value.scalar() {
+            Some(Given::Nothing) => Some(None),
+            _ => T::convert(value).map(Some),
         }
     }
-    fn literal(&self) -> String {
-        self.as_ref().map_or("()".into(), T::literal)
+    fn read(value: &dyn Source) -> Reading<Self> {
+        match value.scalar() {
+            Some(Given::Nothing) => Ok(None),
+            _ => T::read(value).map(Some),
+        }
+    }
+    fn literal(&self) -> Option<String> {
+        self.as_ref().map_or(Some("()".into()), T::literal)
     }
 }
 
-impl<T: OptionValue> OptionValue for Vec<T> {
+impl<T: Arg> Arg for Vec<T> {
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
-        format!("[{}]", T::kind())
+        match T::kind().as_str() {
+            "any" => "array".into(),
+            kind => format!("[{kind}]"),
+        }
     }
     fn wanted() -> String {
-        format!("an array of {}", plural(&T::wanted()))
+        match T::kind().as_str() {
+            "any" => "an array".into(),
+            _ => format!("an array of {}", plural(&T::wanted())),
+        }
     }
     fn choices() -> Vec<&'static str> {
         T::choices()
@@ -114,36 +136,42 @@ impl<T: OptionValue> OptionValue for Vec<T> {
     fn inside() -> Inside {
         T::inside().listed()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        let Given::List(items) = given else {
-            return Err(wrong(&Self::wanted(), given));
-        };
-        let item = |(i, item): (usize, &Given)| T::read(item).map_err(|problem| problem.at(i, &Self::wanted()));
-        items.iter().enumerate().map(item).collect()
+    fn read(value: &dyn Source) -> Reading<Self> {
+        let mut all = Vec::new();
+        let read = value.each(&mut |item| {
+            let item = T::read(item).map_err(|problem| problem.at(all.len(), &Self::wanted()))?;
+            all.push(item);
+            Ok(())
+        });
+        match read {
+            Some(done) => done.map(|()| all),
+            None => Err(wrong(&Self::wanted(), value)),
+        }
     }
-    fn literal(&self) -> String {
-        let items: Vec<String> = self.iter().map(T::literal).collect();
-        format!("[{}]", items.join(", "))
+    fn literal(&self) -> Option<String> {
+        let items = self.iter().map(T::literal).collect::<Option<Vec<_>>>()?;
+        Some(format!("[{}]", items.join(", ")))
     }
 }
 
-impl<T: OptionValue + Copy, const N: usize> OptionValue for [T; N] {
+impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
         format!("[{}]", vec![T::kind(); N].join(", "))
     }
     fn wanted() -> String {
         format!("an array of {N} ({})", plural(&T::wanted()))
     }
-    fn read(given: &Given) -> Reading<Self> {
-        match given {
-            Given::List(items) if items.len() == N => {
-                let items = Vec::<T>::read(given)?;
-                items.try_into().map_err(|_| wrong(&Self::wanted(), given))
-            }
-            _ => Err(wrong(&Self::wanted(), given)),
-        }
+    fn read(value: &dyn Source) -> Reading<Self> {
+        let mut count = 0;
+        value.each(&mut |_| {
+            count += 1;
+            Ok(())
+        });
+        let items = if count == N { Vec::read(value)? } else { Vec::new() };
+        items.try_into().map_err(|_| wrong(&Self::wanted(), value))
     }
-    fn literal(&self) -> String {
+    fn literal(&self) -> Option<String> {
         self.to_vec().literal()
     }
 }
@@ -152,33 +180,28 @@ impl<T: OptionValue + Copy, const N: usize> OptionValue for [T; N] {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Handle;
 
-impl OptionValue for Handle {
+impl Arg for Handle {
     fn kind() -> String {
         "any".into()
     }
     fn wanted() -> String {
         "a value that a function gave".into()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        match given {
-            Given::Other(_) => Ok(Handle),
-            _ => Err(wrong(&Self::wanted(), given)),
-        }
+    fn convert(value: &dyn Source) -> Option<Self> {
+        matches!(value.given(), Given::Other(_)).then_some(Handle)
     }
-    fn literal(&self) -> String {
-        "()".into()
+    fn literal(&self) -> Option<String> {
+        Some("()".into())
     }
 }
 
 /// The choice that was named.
-pub fn pick<T: Clone>(given: &Given, choices: &[(&str, T)]) -> Reading<T> {
-    let Given::Text(name) = given else {
-        return Err(wrong("a string", given));
-    };
-    let found = choices.iter().find(|(n, _)| n == name);
+pub fn pick<T: Clone>(value: &dyn Source, choices: &[(&str, T)]) -> Reading<T> {
+    let name = String::read(value)?;
+    let found = choices.iter().find(|(n, _)| *n == name);
     found
-        .map(|(_, value)| value.clone())
-        .ok_or_else(|| Problem::Inside(String::new(), not_known(name, choices.iter().map(|(n, _)| *n))))
+        .map(|(_, choice)| choice.clone())
+        .ok_or_else(|| Problem::Inside(String::new(), not_known(&name, choices.iter().map(|(n, _)| *n))))
 }
 
 /// `a number` -> `numbers`.

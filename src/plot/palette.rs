@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices;
 use crate::error::not_known;
-use crate::options::{Given, OptionValue, Problem, Reading, pick, wrong};
+use crate::options::{Arg, Given, Problem, Reading, Source, pick, wrong};
 
 /// Red, green, blue.
 pub(super) type Colour = [u8; 3];
@@ -51,38 +51,37 @@ impl Ink {
     }
 }
 
-impl OptionValue for Ink {
+impl Arg for Ink {
     fn kind() -> String {
         "string or [int; 3]".into()
     }
     fn wanted() -> String {
         "a colour: its name, \"#4477AA\", \"C0\" or [red, green, blue]".into()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        let Given::Text(text) = given else {
-            return <[u8; 3]>::read(given)
-                .map(Ink::Rgb)
-                .map_err(|_| wrong(&Self::wanted(), given));
+    fn read(value: &dyn Source) -> Reading<Self> {
+        let Some(text) = String::convert(value) else {
+            let colour = <[u8; 3]>::convert(value).map(Ink::Rgb);
+            return colour.ok_or_else(|| wrong(&Self::wanted(), value));
         };
         let is_hex = |digits: &&str| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
         let digits = text.strip_prefix('#').filter(is_hex);
         let hex = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         let place = text.strip_prefix('C').and_then(|place| place.parse().ok());
-        let named = NAMES.iter().find(|(name, _)| name == text).map(|(_, hex)| *hex);
+        let named = NAMES.iter().find(|(name, _)| *name == text).map(|(_, hex)| *hex);
         match (hex.or(named), place) {
             (Some(hex), _) => Ok(Ink::Rgb(rgb(hex))),
             (None, Some(place)) => Ok(Ink::Series(place)),
             (None, None) => {
-                let names = not_known(text, NAMES.iter().map(|(name, _)| *name));
+                let names = not_known(&text, NAMES.iter().map(|(name, _)| *name));
                 let others = "; others are \"#RRGGBB\", \"C0\", \"C1\", .. and [red, green, blue]";
                 Err(Problem::Inside(String::new(), names + others))
             }
         }
     }
-    fn literal(&self) -> String {
+    fn literal(&self) -> Option<String> {
         match self {
             Ink::Rgb(colour) => colour.literal(),
-            Ink::Series(n) => format!("\"C{n}\""),
+            Ink::Series(n) => Some(format!("\"C{n}\"")),
         }
     }
 }
@@ -99,7 +98,7 @@ pub enum Palette {
     Own(Vec<[u8; 3]>),
 }
 
-impl OptionValue for Palette {
+impl Arg for Palette {
     fn kind() -> String {
         "string or [color]".into()
     }
@@ -109,18 +108,18 @@ impl OptionValue for Palette {
     fn choices() -> Vec<&'static str> {
         vec!["tol", "okabe_ito"]
     }
-    fn read(given: &Given) -> Reading<Self> {
+    fn read(value: &dyn Source) -> Reading<Self> {
         let own = |given: &Given| Ok(Ink::read(given)?.of(&Palette::Tol.colours()));
-        match given {
-            Given::Text(_) => pick(given, &[("tol", Palette::Tol), ("okabe_ito", Palette::OkabeIto)]),
+        match &value.given() {
+            Given::Text(_) => pick(value, &[("tol", Palette::Tol), ("okabe_ito", Palette::OkabeIto)]),
             Given::List(colours) => colours.iter().map(own).collect::<Reading<_>>().map(Palette::Own),
             other => Err(wrong(&Self::wanted(), other)),
         }
     }
-    fn literal(&self) -> String {
+    fn literal(&self) -> Option<String> {
         match self {
-            Palette::Tol => "\"tol\"".into(),
-            Palette::OkabeIto => "\"okabe_ito\"".into(),
+            Palette::Tol => Some("\"tol\"".into()),
+            Palette::OkabeIto => Some("\"okabe_ito\"".into()),
             Palette::Own(colours) => colours.literal(),
         }
     }

@@ -5,10 +5,9 @@ use rhai::{Dynamic, Map};
 use super::context::count;
 use super::options::absent;
 use super::table::Param;
-use super::values::{Arg, read};
 use crate::error::{Error, Result};
 use crate::fail;
-use crate::options::{Field, Problem, unknown, unknown_but};
+use crate::options::{Arg, Field, Problem, unknown, unknown_but};
 
 /// The arguments of one call in the order of the parameters.
 pub struct Values<'a> {
@@ -92,8 +91,10 @@ impl<'a> Values<'a> {
         let slot = self.params.iter().position(|p| p.name == name);
         match (slot.and_then(|i| self.slots[i].take()), default) {
             (Some(value), default) => {
+                let value = value.flatten();
                 let asks_for_default = value.is_unit();
-                match (read::<T>(value.flatten(), default.is_some()), default) {
+                let read = if default.is_some() { T::read_option } else { T::read };
+                match (read(&value), default) {
                     (Ok(value), _) => Ok(value),
                     (Err(_), Some(default)) if asks_for_default => Ok(default()),
                     (Err(Problem::Value(text)), None) if asks_for_default => {

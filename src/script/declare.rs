@@ -6,7 +6,7 @@ macro_rules! entries {
     (@text $type:ty;) => { None };
     (@text $type:ty; $default:expr) => {{
         let default: $type = $default;
-        Some($crate::script::values::Arg::literal(&default).unwrap_or_else(|| "..".into()))
+        Some($crate::options::Arg::literal(&default).unwrap_or_else(|| "..".into()))
     }};
     (@base) => { Default::default() };
     (@base $base:expr) => { $base };
@@ -19,11 +19,11 @@ macro_rules! entries {
             $crate::script::table::Param {
                 name: stringify!($param),
                 doc: concat!($($doc, "\n",)* ""),
-                kind: <$type as $crate::script::values::Arg>::kind(),
+                kind: <$type as $crate::options::Arg>::kind(),
                 owner: "",
-                choices: <$type as $crate::script::values::Arg>::choices(),
-                inside: <$type as $crate::script::values::Arg>::inside,
-                takes_map: <$type as $crate::script::values::Arg>::TAKES_MAP,
+                choices: <$type as $crate::options::Arg>::choices(),
+                inside: <$type as $crate::options::Arg>::inside,
+                takes_map: <$type as $crate::options::Arg>::TAKES_MAP,
                 default: $crate::entries!(@text $type; $($default)?),
             }
         ),*]

@@ -45,10 +45,10 @@
 //!   `given.over(ctx.function(), base)?`; `without(name, ..)` behind the name leaves some out. A parameter behind `..options` that is called like an
 //!   option replaces its type (a tensor where a number may stand) and keeps its place and text. A map of them is `augment: Option<Nested<Augment>>
 //!   = None`, then `augment.read("batches: augment")?`. Closures and handles in them: `given.closure("schedule")`, `given.take(path, "memory")`.
-//! - One name of a few: `reduction: Plain<Reduction> = Plain(Reduction::Mean)` with an enum made by [`choices!`](crate::choices!), or a type made by
+//! - One name of a few: `reduction: Reduction = Reduction::Mean` with an enum made by [`choices!`](crate::choices!), or a type made by
 //!   `names!` where the function itself knows the names.
 //! - What only scripts have (closures) and several functions share: `shared_options! { struct Extras { on_step: Option<FnPtr> = None } }`.
-//! - Argument types ([`Arg`]): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
+//! - Argument types ([`Arg`](crate::options::Arg)): `f64 f32 i64 usize u64 bool String Tensor`, every [`ScriptType`], `Option<T>` (`()` or nothing
 //!   is `None`), `Vec<T>` (an array or a range), `[T; N]`, [`Pair`] (`3` or `[3, 5]`), [`Dims`], [`Sizes`], `Map`, `Dynamic`, `FnPtr` (a closure).
 //!   Numbers convert: `1` for a float, `1e5` for an integer. Results ([`Reply`]): the same, and `()`.
 //! - Parameters named like Rust keywords do not exist; a default is an expression of the parameter's Rust type
@@ -93,13 +93,15 @@ pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
 pub use sizes::{Dims, Pair, Sizes};
 pub use table::{Iterable, Table};
-pub use values::{Arg, Reply, ScriptType};
+pub use values::{Reply, ScriptType};
 
 /// What a file in `api/` needs.
 pub mod prelude {
-    pub use super::nested::{Nested, Plain};
-    pub use super::{Arg, Call, Dims, Iterable, Pair, Reply, ScriptType, Sizes, Table};
+    pub use super::nested::Nested;
+    pub use super::values::dynamic;
+    pub use super::{Call, Dims, Iterable, Pair, Reply, ScriptType, Sizes, Table};
     pub use crate::error::{Error, Result};
+    pub use crate::options::{Arg, Source};
     pub use crate::{ensure, entries, fail, shared_options};
     pub use candle_core::Tensor;
     pub use rhai::{Array, Dynamic, FnPtr, Map};

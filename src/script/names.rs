@@ -7,7 +7,7 @@ macro_rules! names {
         $(#[$meta])*
         $vis struct $name(pub String);
 
-        impl $crate::script::Arg for $name {
+        impl $crate::options::Arg for $name {
             fn kind() -> String {
                 "string".into()
             }
@@ -17,8 +17,8 @@ macro_rules! names {
             fn choices() -> Vec<&'static str> {
                 $names
             }
-            fn convert(value: &$crate::script::Dynamic) -> Option<Self> {
-                <String as $crate::script::Arg>::convert(value).map($name)
+            fn convert(value: &dyn $crate::options::Source) -> Option<Self> {
+                <String as $crate::options::Arg>::convert(value).map($name)
             }
             fn literal(&self) -> Option<String> {
                 Some(format!("{:?}", self.0))

@@ -3,13 +3,13 @@
 
 use std::marker::PhantomData;
 
-use rhai::{Dynamic, FnPtr, Map};
+use rhai::{FnPtr, Map};
 
 use super::options::{given, take};
 use super::table::Param;
-use super::values::{Arg, Shared, Values};
+use super::values::{Shared, Values};
 use crate::error::Result;
-use crate::options::{Field, Inside, OptionSet, OptionValue};
+use crate::options::{Arg, Field, Inside, OptionSet, Source};
 
 /// The options of a `T` as a script gave them: `augment: Option<Nested<Augment>> = None` is a map of them, `..settings: Nested<TrainConfig>`
 /// makes them options of the function itself.
@@ -71,8 +71,8 @@ impl<T: OptionSet> Arg for Nested<T> {
     fn inside() -> Inside {
         Inside::Map(T::default().fields())
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.clone().try_cast::<Map>().map(Nested::of)
+    fn convert(value: &dyn Source) -> Option<Self> {
+        Map::convert(value).map(Nested::of)
     }
     fn literal(&self) -> Option<String> {
         Some("#{}".into())
@@ -107,34 +107,6 @@ impl<T: OptionSet> Shared for T {
             .filter(|l| !l.is_empty())
             .map_or(function.clone(), |l| format!("{function} \"{l}\""));
         given.read(&path)
-    }
-}
-
-/// An option's type in the place of an argument: `reduction: Plain<Reduction> = Plain(Reduction::Mean)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain<T>(pub T);
-
-impl<T: OptionValue> Arg for Plain<T> {
-    fn kind() -> String {
-        T::kind()
-    }
-    fn wanted() -> String {
-        T::wanted()
-    }
-    fn choices() -> Vec<&'static str> {
-        T::choices()
-    }
-    fn inside() -> Inside {
-        T::inside()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        T::read(&given(value)).ok().map(Plain)
-    }
-    fn read(value: Dynamic) -> std::result::Result<Self, crate::options::Problem> {
-        T::read(&given(&value)).map(Plain)
-    }
-    fn literal(&self) -> Option<String> {
-        Some(self.0.literal())
     }
 }
 

@@ -3,14 +3,14 @@
 use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
 
-use super::values::{Arg, ScriptType, basic_type_name, describe, finite, items, read};
+use super::values::{ScriptType, basic_type_name, describe, items};
 use crate::error::Result;
-use crate::options::Given;
+use crate::options::{Arg, Given, finite};
 
 /// Take the value called `name` out of a map; `()` counts as not given. `path` stands in front of messages.
 pub fn take<T: Arg>(map: &mut Map, path: &str, name: &str) -> Result<Option<T>> {
     match map.remove(name).map(Dynamic::flatten) {
-        Some(value) if !value.is_unit() => match read::<T>(value, true) {
+        Some(value) if !value.is_unit() => match T::read_option(&value) {
             Ok(value) => Ok(Some(value)),
             Err(problem) => Err(problem.of(name).error(path)),
         },
@@ -27,23 +27,32 @@ pub(super) fn absent(name: &str) -> &'static str {
     }
 }
 
-/// A value as options read it.
+/// A value that is neither array nor map nor what only scripts have.
+pub fn scalar(value: &Dynamic) -> Option<Given> {
+    if value.is_shared() {
+        scalar(&value.clone().flatten())
+    } else if value.is_unit() {
+        Some(Given::Nothing)
+    } else if let Ok(b) = value.as_bool() {
+        Some(Given::Bool(b))
+    } else if let Ok(i) = value.as_int() {
+        Some(Given::Int(i))
+    } else if let Ok(f) = value.as_float() {
+        Some(Given::Float(f))
+    } else {
+        value.is_string().then(|| Given::Text(value.to_string()))
+    }
+}
+
+/// A value as plain data.
 pub fn given(value: &Dynamic) -> Given {
     if value.is_shared() {
         return given(&value.clone().flatten());
     }
     if let Some(tensor) = value.read_lock::<candle_core::Tensor>() {
         Given::Other(tensor.brief())
-    } else if value.is_unit() {
-        Given::Nothing
-    } else if let Ok(b) = value.as_bool() {
-        Given::Bool(b)
-    } else if let Ok(i) = value.as_int() {
-        Given::Int(i)
-    } else if let Ok(f) = value.as_float() {
-        Given::Float(f)
-    } else if value.is_string() {
-        Given::Text(value.to_string())
+    } else if let Some(scalar) = scalar(value) {
+        scalar
     } else if value.is_fnptr() {
         Given::Function
     } else if let Some(map) = value.read_lock::<Map>() {
@@ -66,7 +75,7 @@ pub fn given(value: &Dynamic) -> Given {
 /// A plain script value as JSON; else what it must be and was: JSON has no tensors or closures, and no NaN, which it would turn into
 /// "not given".
 pub fn json_from(value: &Dynamic) -> std::result::Result<Value, String> {
-    finite(value)?;
+    finite(&given(value))?;
     plain_json(value).ok_or_else(|| {
         let found = describe(value);
         format!("must be a plain value (number, string, array, map), found {found}")

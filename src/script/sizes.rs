@@ -1,9 +1,6 @@
 //! Arguments that are one number or several: kernels, shapes, dimensions.
 
-use rhai::Dynamic;
-
-use super::values::Arg;
-use crate::options::Reading;
+use crate::options::{Arg, Reading, Source};
 
 /// One size for both sides, or `[height, width]`: kernels, strides, paddings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +13,7 @@ impl Arg for Pair {
     fn wanted() -> String {
         "an integer >= 0 or [height, width]".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         usize::convert(value)
             .map(|n| [n, n])
             .or_else(|| <[usize; 2]>::convert(value))
@@ -43,14 +40,8 @@ impl Arg for Sizes {
     fn wanted() -> String {
         Vec::<usize>::wanted()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        usize::convert(value)
-            .map(|n| vec![n])
-            .or_else(|| Vec::<usize>::convert(value))
-            .map(Sizes)
-    }
-    fn read(value: Dynamic) -> Reading<Self> {
-        match usize::convert(&value) {
+    fn read(value: &dyn Source) -> Reading<Self> {
+        match usize::convert(value) {
             Some(n) => Ok(Sizes(vec![n])),
             None => Vec::<usize>::read(value).map(Sizes),
         }
@@ -68,7 +59,7 @@ impl Arg for Dims {
     fn wanted() -> String {
         "a dimension or an array of dimensions".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         i64::convert(value)
             .map(|d| vec![d])
             .or_else(|| Vec::<i64>::convert(value))

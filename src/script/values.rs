@@ -1,13 +1,15 @@
-//! Values that cross the border: arguments in ([`Arg`]), results out ([`Reply`]), types of ours ([`ScriptType`]).
+//! Values that cross the border: arguments in ([`Source`]), results out ([`Reply`]), types of ours ([`ScriptType`]).
+
+use std::any::Any;
 
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
 pub use super::bind::Values;
 use super::context::{Call, Context};
-use super::options::given;
+use super::options::{given, scalar};
 use super::table::Param;
 use crate::error::Result;
-use crate::options::{Given, Inside, Problem, Reading, plural};
+use crate::options::{Arg, Given, Reading, Source};
 
 /// A Rust type that scripts handle as one value. `Clone` must be cheap (a handle); the value may be shared.
 pub trait ScriptType: Clone + 'static {
@@ -24,36 +26,6 @@ pub trait ScriptType: Clone + 'static {
     /// The value without its gradient graph, for results inside `tensor::no_grad`.
     fn detached(self) -> Self {
         self
-    }
-}
-
-/// A Rust type that an argument or option is converted to.
-pub trait Arg: Sized {
-    /// Whether a map is a value of this type (else a map in its place holds the options).
-    const TAKES_MAP: bool = false;
-    /// Whether NaN and infinity, which are numbers, are none for an option of this type.
-    const FINITE: bool = false;
-    /// Its name in signatures: `float`, `[int]`, `Tensor`.
-    fn kind() -> String;
-    /// What is wanted, for messages: `a number`, `a tensor`.
-    fn wanted() -> String;
-    /// The names that a string may have, where only some make sense.
-    fn choices() -> Vec<&'static str> {
-        Vec::new()
-    }
-    /// The options of the map that may stand in its place.
-    fn inside() -> Inside {
-        Inside::Nothing
-    }
-    /// The value as a script writes it, where its type knows how.
-    fn literal(&self) -> Option<String> {
-        None
-    }
-    /// Convert; `None` if it does not fit.
-    fn convert(value: &Dynamic) -> Option<Self>;
-    /// Convert, or say what was wanted and found: `must be a number, found the string "x"`.
-    fn read(value: Dynamic) -> Reading<Self> {
-        Self::convert(&value).ok_or_else(|| must_be(&Self::wanted(), &value))
     }
 }
 
@@ -80,30 +52,6 @@ pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Re
     body().map(|value| value.reply(call))
 }
 
-/// [`Arg::read`], for an `option` of finite numbers where those are what the type holds.
-pub(super) fn read<T: Arg>(value: Dynamic, option: bool) -> Reading<T> {
-    if option && T::FINITE {
-        finite(&value).map_err(Problem::Value)?;
-    }
-    T::read(value)
-}
-
-/// Refuse a value in which some number, in arrays and maps as well, is NaN or infinite: what it must be, and was.
-pub(super) fn finite(value: &Dynamic) -> std::result::Result<(), String> {
-    fn wrong(value: &Dynamic) -> Option<String> {
-        if let Ok(number) = value.as_float() {
-            (!number.is_finite()).then(|| format!("the number {number}"))
-        } else if let Some(array) = value.read_lock::<Array>() {
-            array.iter().find_map(wrong).map(|found| format!("{found} in an array"))
-        } else {
-            let map = value.read_lock::<Map>()?;
-            map.iter()
-                .find_map(|(name, inside)| Some(format!("{} as `{name}`", wrong(inside)?)))
-        }
-    }
-    wrong(value).map_or(Ok(()), |found| Err(format!("must be finite, found {found}")))
-}
-
 /// What a value is, for messages: `the string "abc"`, `the number 3`, `Tensor f32 [2, 3]`.
 pub fn describe(value: &Dynamic) -> String {
     // not as the list that it stands for, which may be long
@@ -111,11 +59,6 @@ pub fn describe(value: &Dynamic) -> String {
         "range" => "a range".into(),
         _ => given(value).to_string(),
     }
-}
-
-/// A value of the wrong kind.
-fn must_be(wanted: &str, value: &Dynamic) -> Problem {
-    Problem::Value(format!("must be {wanted}, found {}", describe(value)))
 }
 
 /// The script's word for a Rust or Rhai type name; the last part of the path where there is none.
@@ -136,50 +79,46 @@ pub fn basic_type_name(rust: &str) -> &str {
     }
 }
 
-/// An integral value, from an integer or a float without fraction.
-fn integer(value: &Dynamic) -> Option<i64> {
-    if let Ok(i) = value.as_int() {
-        return Some(i);
+/// A script's value as arguments and options are read from it.
+impl Source for Dynamic {
+    fn given(&self) -> Given {
+        given(self)
     }
-    let f = value.as_float().ok()?;
-    (f.fract() == 0.0 && f.abs() < 9.0e15).then_some(f as i64)
+    fn scalar(&self) -> Option<Given> {
+        scalar(self)
+    }
+    fn describe(&self) -> String {
+        describe(self)
+    }
+    fn each(&self, see: &mut dyn FnMut(&dyn Source) -> Reading<()>) -> Option<Reading<()>> {
+        let mut flat = |item: &Dynamic| match item.is_shared() {
+            true => see(&item.clone().flatten()),
+            false => see(item),
+        };
+        match self.read_lock::<Array>() {
+            Some(array) => Some(array.iter().try_for_each(flat)),
+            None => Some(items(self)?.iter().try_for_each(&mut flat)),
+        }
+    }
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The script's value that is read, which may be one that only scripts have.
+pub fn dynamic(value: &dyn Source) -> Option<&Dynamic> {
+    value.any().downcast_ref()
 }
 
 macro_rules! integers {
-    ($($type:ty, $wanted:literal);*) => {$(
-        impl Arg for $type {
-            fn kind() -> String { "int".into() }
-            fn wanted() -> String { $wanted.into() }
-            fn convert(value: &Dynamic) -> Option<Self> { integer(value)?.try_into().ok() }
-            fn literal(&self) -> Option<String> {
-                // the end of whatever is counted
-                let text = self.to_string();
-                Some(if text == i64::MAX.to_string() { "max".into() } else { text })
-            }
-        }
+    ($($type:ty),*) => {$(
         impl Reply for $type {
             fn kind() -> String { "int".into() }
             fn reply(self, _: &Context) -> Dynamic { Dynamic::from_int(i64::try_from(self).unwrap_or(i64::MAX)) }
         }
     )*};
 }
-integers!(i64, "an integer"; usize, "an integer >= 0"; u64, "an integer >= 0"; u32, "an integer >= 0"; i32, "an integer");
-
-impl Arg for f64 {
-    const FINITE: bool = true;
-    fn kind() -> String {
-        "float".into()
-    }
-    fn wanted() -> String {
-        "a number".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.as_float().ok().or_else(|| value.as_int().ok().map(|i| i as f64))
-    }
-    fn literal(&self) -> Option<String> {
-        Some(format!("{self:?}"))
-    }
-}
+integers!(i64, usize, u64, u32, i32);
 
 impl Reply for f64 {
     fn kind() -> String {
@@ -187,19 +126,6 @@ impl Reply for f64 {
     }
     fn reply(self, _: &Context) -> Dynamic {
         Dynamic::from_float(self)
-    }
-}
-
-impl Arg for f32 {
-    const FINITE: bool = true;
-    fn kind() -> String {
-        "float".into()
-    }
-    fn wanted() -> String {
-        "a number".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        f64::convert(value).map(|f| f as f32)
     }
 }
 
@@ -212,42 +138,12 @@ impl Reply for f32 {
     }
 }
 
-impl Arg for bool {
-    fn kind() -> String {
-        "bool".into()
-    }
-    fn wanted() -> String {
-        "true or false".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.as_bool().ok()
-    }
-    fn literal(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-}
-
 impl Reply for bool {
     fn kind() -> String {
         "bool".into()
     }
     fn reply(self, _: &Context) -> Dynamic {
         Dynamic::from_bool(self)
-    }
-}
-
-impl Arg for String {
-    fn kind() -> String {
-        "string".into()
-    }
-    fn wanted() -> String {
-        "a string".into()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.clone().into_immutable_string().ok().map(|s| s.to_string())
-    }
-    fn literal(&self) -> Option<String> {
-        Some(format!("{self:?}"))
     }
 }
 
@@ -277,17 +173,16 @@ impl Arg for Dynamic {
     fn wanted() -> String {
         "a value".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        Some(value.clone())
+    fn convert(value: &dyn Source) -> Option<Self> {
+        dynamic(value).cloned()
     }
     fn literal(&self) -> Option<String> {
-        match given(self) {
-            Given::Nothing => Some("()".into()),
+        match scalar(self)? {
             Given::Int(i) => i.literal(),
             Given::Float(f) => f.literal(),
             Given::Bool(b) => b.literal(),
             Given::Text(text) => text.literal(),
-            _ => None,
+            _ => Some("()".into()),
         }
     }
 }
@@ -318,8 +213,8 @@ impl Arg for Map {
     fn wanted() -> String {
         "a map #{ .. }".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.clone().try_cast()
+    fn convert(value: &dyn Source) -> Option<Self> {
+        dynamic(value)?.clone().try_cast()
     }
     fn literal(&self) -> Option<String> {
         self.is_empty().then(|| "#{}".into())
@@ -342,42 +237,8 @@ impl Arg for FnPtr {
     fn wanted() -> String {
         "a closure |..| ..".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.clone().try_cast()
-    }
-}
-
-impl<T: Arg> Arg for Option<T> {
-    const TAKES_MAP: bool = T::TAKES_MAP;
-    const FINITE: bool = T::FINITE;
-    fn kind() -> String {
-        T::kind()
-    }
-    fn wanted() -> String {
-        T::wanted()
-    }
-    fn choices() -> Vec<&'static str> {
-        T::choices()
-    }
-    fn inside() -> Inside {
-        T::inside()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        if value.is_unit() {
-            Some(None)
-        } else {
-            T::convert(value).map(Some)
-        }
-    }
-    fn read(value: Dynamic) -> Reading<Self> {
-        if value.is_unit() {
-            Ok(None)
-        } else {
-            T::read(value).map(Some)
-        }
-    }
-    fn literal(&self) -> Option<String> {
-        self.as_ref().map_or(Some("()".into()), T::literal)
+    fn convert(value: &dyn Source) -> Option<Self> {
+        dynamic(value)?.clone().try_cast()
     }
 }
 
@@ -406,62 +267,6 @@ pub(super) fn items(value: &Dynamic) -> Option<Array> {
     value.read_lock::<Array>().map(|array| array.clone())
 }
 
-impl<T: Arg> Arg for Vec<T> {
-    const FINITE: bool = T::FINITE;
-    fn kind() -> String {
-        if T::kind() == "any" {
-            "array".into()
-        } else {
-            format!("[{}]", T::kind())
-        }
-    }
-    fn wanted() -> String {
-        if T::kind() == "any" {
-            "an array".into()
-        } else {
-            format!("an array of {}", plural(&T::wanted()))
-        }
-    }
-    fn choices() -> Vec<&'static str> {
-        T::choices()
-    }
-    fn inside() -> Inside {
-        T::inside().listed()
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        items(value)?.iter().map(T::convert).collect()
-    }
-    fn read(value: Dynamic) -> Reading<Self> {
-        let Some(array) = items(&value) else {
-            return Err(must_be(&Self::wanted(), &value));
-        };
-        let item = |(i, item): (usize, &Dynamic)| {
-            T::read(item.clone().flatten()).map_err(|problem| problem.at(i, &Self::wanted()))
-        };
-        array.iter().enumerate().map(item).collect()
-    }
-    fn literal(&self) -> Option<String> {
-        let items = self.iter().map(T::literal).collect::<Option<Vec<_>>>()?;
-        Some(format!("[{}]", items.join(", ")))
-    }
-}
-
-impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
-    const FINITE: bool = T::FINITE;
-    fn kind() -> String {
-        format!("[{}]", vec![T::kind(); N].join(", "))
-    }
-    fn wanted() -> String {
-        format!("an array of {N} ({})", plural(&T::wanted()))
-    }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        Vec::<T>::convert(value)?.try_into().ok()
-    }
-    fn literal(&self) -> Option<String> {
-        self.to_vec().literal()
-    }
-}
-
 impl<T: Reply> Reply for Vec<T> {
     fn kind() -> String {
         format!("[{}]", T::kind())
@@ -479,8 +284,8 @@ impl<T: ScriptType> Arg for T {
         let article = if "AEIOU".contains(&T::NAME[..1]) { "an" } else { "a" };
         format!("{article} {}", T::NAME)
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        value.read_lock::<T>().map(|t| t.clone())
+    fn convert(value: &dyn Source) -> Option<Self> {
+        dynamic(value)?.read_lock::<T>().map(|t| t.clone())
     }
 }
 

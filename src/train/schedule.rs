@@ -1,7 +1,7 @@
 //! The factor on the learning rate (or on any other number) at each step.
 
 use crate::error::{POSITIVE, Result, in_range};
-use crate::options::{Given, OptionValue, Problem, Reading};
+use crate::options::{Arg, Given, Problem, Reading};
 use crate::{choices, ensure, options};
 
 choices! {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::{Schedule, Shape};
 use crate::error::{POSITIVE, Result, in_range};
 use crate::loss::PixelContrastOptions;
-use crate::options::{Field, Given, Inside, OptionSet, OptionValue, Problem, Reading, wrong};
+use crate::options::{Arg, Field, Given, Inside, OptionSet, Problem, Reading, wrong};
 use crate::{ensure, options};
 
 /// How the temperature of the contrastive loss moves; it starts at the loss's own `temperature`.
@@ -149,7 +149,7 @@ impl OptionSet for PretrainLoss {
         }
         let read = match given {
             Given::Nothing => return Some(Ok(())),
-            Given::Int(_) | Given::Float(_) => f64::read(given).map(|number| (Some(number), Temperature::Fixed)),
+            Given::Int(_) | Given::Float(_) => f64::read_option(given).map(|number| (Some(number), Temperature::Fixed)),
             Given::Function => Ok((None, Temperature::Function)),
             Given::Text(text) if text == "learnable" => Ok((None, Temperature::learnable(None, None))),
             Given::Map(_) => MovingTemperature::read(given),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::IGNORED;
 use crate::ensure;
 use crate::error::{Error, Result};
-use crate::options::{Given, OptionValue, Reading, wrong};
+use crate::options::{Arg, Given, Source};
 
 /// What a person says of the values in their label files, where these are not the class numbers themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,15 +21,15 @@ pub enum LabelRule {
     Shift,
 }
 
-impl OptionValue for LabelRule {
+impl Arg for LabelRule {
     fn kind() -> String {
         "map, array or string".into()
     }
     fn wanted() -> String {
         "#{ \"value\": class, .. } (a colour: \"red,green,blue\"), [[red, green, blue], ..] or \"shift\"".into()
     }
-    fn read(given: &Given) -> Reading<Self> {
-        let rule = match given {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        match &value.given() {
             Given::Map(map) if !map.is_empty() => Self::of_map(map),
             Given::List(colours) if !colours.is_empty() => {
                 let numbered = (0..=u8::MAX).zip(colours);
@@ -39,14 +39,13 @@ impl OptionValue for LabelRule {
             }
             Given::Text(name) if name == "shift" => Some(LabelRule::Shift),
             _ => None,
-        };
-        rule.ok_or_else(|| wrong(&Self::wanted(), given))
+        }
     }
-    fn literal(&self) -> String {
-        match self {
+    fn literal(&self) -> Option<String> {
+        Some(match self {
             LabelRule::Shift => "\"shift\"".into(),
             LabelRule::Values(_) | LabelRule::Colours(_) => "#{}".into(),
-        }
+        })
     }
 }
 

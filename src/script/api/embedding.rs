@@ -31,7 +31,7 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             model: Model,
             data: Data,
             /// How features become points.
-            method: Plain<Projection> = Plain(Projection::Pca),
+            method: Projection = Projection::Pca,
             /// How many pixels, the same number from every image.
             pixels: usize = 1500,
             /// Which pixels.
@@ -40,10 +40,9 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             title: String = String::new(),
             ..frame: Frame
         ) -> Figure {
-            let projection = method.0;
             let set = data.set();
-            let (points, labels) = plane(ctx, &model, &data, projection, pixels, seed)?;
-            let axes = match projection {
+            let (points, labels) = plane(ctx, &model, &data, method, pixels, seed)?;
+            let axes = match method {
                 Projection::Pca => ["first principal component", "second principal component"],
                 Projection::Tsne => ["t-SNE 1", "t-SNE 2"],
             };
@@ -176,13 +175,13 @@ fn diagnostics() -> Vec<crate::script::table::Entry> {
             model: Model,
             data: Data,
             /// How features become points.
-            method: Plain<Projection> = Plain(Projection::Pca),
+            method: Projection = Projection::Pca,
             /// How many pixels, the same number from every image.
             pixels: usize = 1500,
             /// Which pixels.
             seed: u64 = 0,
         ) -> Map {
-            let (points, labels) = plane(ctx, &model, &data, method.0, pixels, seed)?;
+            let (points, labels) = plane(ctx, &model, &data, method, pixels, seed)?;
             let (device, n) = (ctx.session().device(), labels.len());
             let points: Vec<f32> = points.iter().flatten().map(|x| *x as f32).collect();
             let found = [

@@ -21,7 +21,7 @@ impl Arg for Temperature {
     fn wanted() -> String {
         "a number or a scalar tensor".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let number = f64::convert(value).map(Temperature::Number);
         number.or_else(|| Tensor::convert(value).map(Temperature::Tensor))
     }

@@ -157,7 +157,7 @@ fn floats(items: &Array) -> Result<Vec<f64>> {
             "element {i} is not a number but {}",
             crate::script::values::describe(&items[i])
         ),
-        None => Ok(items.iter().filter_map(f64::convert).collect()),
+        None => Ok(items.iter().filter_map(|item| f64::convert(item)).collect()),
     }
 }
 

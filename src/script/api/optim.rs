@@ -44,7 +44,7 @@ fn variables(function: &str, value: &Dynamic) -> Result<Vec<(String, Var)>> {
     if let Some(parameters) = value.read_lock::<Parameters>() {
         return Ok(parameters.0.iter().map(|p| (p.name.clone(), p.var.clone())).collect());
     }
-    let tensors = <Vec<Tensor> as Arg>::read(value.clone());
+    let tensors = <Vec<Tensor> as Arg>::read(value);
     let Ok(tensors) = tensors else {
         fail!(
             "{function}: `parameters` must be model.parameters() or an array of variables made by tensor::variable(..)"
@@ -123,12 +123,12 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn schedule(ctx,
             /// The shape.
-            name: Plain<Shape>,
+            name: Shape,
             step: usize,
             steps: usize,
             ..schedule: Schedule
         ) -> f64 {
-            let schedule = Schedule { name: name.0, ..schedule };
+            let schedule = Schedule { name, ..schedule };
             schedule.check()?;
             Ok(schedule.factor(step, steps))
         }

@@ -64,9 +64,9 @@ fn of_maps() -> Vec<Entry> {
         /// ```
         fn mse(ctx, a: Tensor, b: Tensor,
             /// How the numbers become one.
-            reduction: Plain<Reduction> = Plain(Reduction::Mean)
+            reduction: Reduction = Reduction::Mean
         ) -> Tensor {
-            of_one_type(&a, &b, |a, b| loss::mse(a, b, reduction.0))
+            of_one_type(&a, &b, |a, b| loss::mse(a, b, reduction))
         }
 
         /// The Kullback-Leibler divergence of the softmax of `target` from that of `logits`, both `[n, c, ..]`, mean over the pixels.
@@ -81,9 +81,9 @@ fn of_maps() -> Vec<Entry> {
             /// Both logits are divided by this.
             temperature: f64 = 1.0,
             /// How the numbers become one.
-            reduction: Plain<Reduction> = Plain(Reduction::Mean)
+            reduction: Reduction = Reduction::Mean
         ) -> Tensor {
-            of_one_type(&logits, &target, |logits, target| loss::kl(logits, target, temperature, reduction.0))
+            of_one_type(&logits, &target, |logits, target| loss::kl(logits, target, temperature, reduction))
         }
 
         /// The binary cross-entropy of logits and targets between 0 and 1, of one shape.
@@ -92,9 +92,9 @@ fn of_maps() -> Vec<Entry> {
         /// ```
         fn bce(ctx, logits: Tensor, targets: Tensor,
             /// How the numbers become one.
-            reduction: Plain<Reduction> = Plain(Reduction::Mean)
+            reduction: Reduction = Reduction::Mean
         ) -> Tensor {
-            of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction.0))
+            of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction))
         }
     }
 }

@@ -40,8 +40,8 @@ impl Arg for Digits {
     fn literal(&self) -> Option<String> {
         Some(self.others.to_string())
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        if let Some(map) = value.read_lock::<Map>() {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        if let Some(map) = dynamic(value).and_then(|value| value.read_lock::<Map>()) {
             let each = map
                 .iter()
                 .map(|(name, digits)| Some((name.to_string(), usize::convert(digits)?)));

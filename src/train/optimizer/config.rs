@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{POSITIVE, Result, in_range};
-use crate::options::{Given, Inside, OptionSet, OptionValue, Problem, Reading, wrong};
+use crate::options::{Arg, Given, Inside, OptionSet, Problem, Reading, Source, wrong};
 use crate::{choices, ensure, options};
 
 choices! {
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Groups {
     }
 }
 
-impl OptionValue for Groups {
+impl Arg for Groups {
     fn kind() -> String {
         "[map] or map".into()
     }
@@ -52,9 +52,9 @@ impl OptionValue for Groups {
     fn inside() -> Inside {
         Inside::List(Group::default().fields())
     }
-    fn read(given: &Given) -> Reading<Self> {
+    fn read(value: &dyn Source) -> Reading<Self> {
         let multiple = |(prefix, given): &(String, Given)| {
-            let lr = f64::read(given).map_err(|problem| problem.of(prefix))?;
+            let lr = f64::read_option(given).map_err(|problem| problem.of(prefix))?;
             let prefix = prefix.clone();
             Ok(Group {
                 prefix,
@@ -62,10 +62,10 @@ impl OptionValue for Groups {
                 ..Group::default()
             })
         };
-        let groups: Vec<Group> = match given {
+        let groups: Vec<Group> = match value.given() {
             Given::Map(map) => map.iter().map(multiple).collect::<Reading<_>>()?,
-            Given::List(_) => Vec::read(given)?,
-            other => return Err(wrong(&Self::wanted(), other)),
+            Given::List(_) => Vec::read(value)?,
+            other => return Err(wrong(&Self::wanted(), &other)),
         };
         match groups.iter().position(|group| group.prefix.is_empty()) {
             Some(i) => Err(Problem::Inside(
@@ -75,7 +75,7 @@ impl OptionValue for Groups {
             None => Ok(Groups(groups)),
         }
     }
-    fn literal(&self) -> String {
+    fn literal(&self) -> Option<String> {
         self.0.literal()
     }
 }

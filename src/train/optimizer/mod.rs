@@ -301,7 +301,7 @@ fn fresh(var: &Var) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Given, OptionValue, Reading};
+    use crate::options::{Arg, Given, Reading};
     use candle_core::Device;
 
     fn golden() -> HashMap<String, Tensor> {

@@ -55,7 +55,7 @@ impl Arg for Weights {
     fn wanted() -> String {
         "\"balanced\" or an array of one number per image".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         match String::convert(value) {
             Some(name) => (name == "balanced").then_some(Weights::Balanced),
             None => Vec::convert(value).map(Weights::Each),

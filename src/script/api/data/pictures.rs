@@ -35,14 +35,14 @@ impl Arg for Maps {
     fn wanted() -> String {
         "a tensor, an array or a map of tensors".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(tensor) = Tensor::convert(value) {
             return Some(Maps::One(tensor));
         }
         if let Some(list) = Vec::<Tensor>::convert(value) {
             return Some(Maps::List(list));
         }
-        let map = value.read_lock::<Map>()?;
+        let map = dynamic(value)?.read_lock::<Map>()?;
         let named = map
             .iter()
             .map(|(name, t)| Some((name.to_string(), Tensor::convert(t)?)));
@@ -144,7 +144,7 @@ pub(super) fn sample_of(function: &str, number: usize, item: &Dynamic, classes: 
         },
     };
     let at = format!("{function}: item {number} ({name})");
-    let Some(image) = map.get("image").and_then(Tensor::convert) else {
+    let Some(image) = map.get("image").and_then(|image| Tensor::convert(image)) else {
         let found = map.get("image").map_or("nothing".into(), describe);
         fail!("{at}: image must be a tensor [3, h, w], found {found}")
     };
@@ -198,11 +198,11 @@ pub(super) fn entries() -> Vec<Entry> {
             /// The file; also looked for in the run folder.
             path: String,
             /// What the values or colours mean, as for `data::folder`.
-            label_map: Option<Plain<LabelRule>> = None
+            label_map: Option<LabelRule> = None
         ) -> Tensor {
             let map = match label_map {
                 None => LabelMap::identity(255, &[]),
-                Some(rule) => LabelMap::ruled(&rule.0, rule.0.classes().unwrap_or(255), data::IGNORED)?,
+                Some(rule) => LabelMap::ruled(&rule, rule.classes().unwrap_or(255), data::IGNORED)?,
             };
             let found = labels_from_file(&ctx.session().input_path(&path)?, &map)?;
             let labels: Vec<i64> = found.labels.into_iter().map(i64::from).collect();

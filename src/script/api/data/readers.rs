@@ -16,7 +16,7 @@ impl Arg for Labels {
     fn wanted() -> String {
         "a folder's name, or () for images without labels".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         Option::<String>::convert(value).map(Labels)
     }
     fn literal(&self) -> Option<String> {

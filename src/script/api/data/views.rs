@@ -26,7 +26,7 @@ impl Arg for Which {
     fn wanted() -> String {
         "an array of indices or of names".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let indices = Vec::convert(value).map(Which::Indices);
         indices.or_else(|| Vec::convert(value).map(Which::Names))
     }
@@ -198,10 +198,10 @@ pub(super) fn entries() -> Vec<Entry> {
             data: Data,
             list_file: String,
             /// What to do with lines that name no image of the set.
-            missing: Plain<Missing> = Plain(Missing::Refuse),
+            missing: Missing = Missing::Refuse,
         ) -> Data {
             let list_file = ctx.session().input_path(&list_file)?;
-            data.view(|set| set.subset(&list_file, missing.0))
+            data.view(|set| set.subset(&list_file, missing))
         }
 
         /// Bring every image and label map to `[height, width]`, or each to the nearest sides that an encoder takes.

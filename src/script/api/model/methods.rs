@@ -139,7 +139,7 @@ pub(super) fn entries() -> Vec<Entry> {
                   size: Option<[usize; 2]> = None) -> Tensor {
             let odd = |side: i32| usize::from(maps.tag() & side != 0);
             let odd = [odd(ODD_HEIGHT), odd(ODD_WIDTH)];
-            let maps = <Vec<Tensor> as Arg>::read(maps).map_err(|_| Error::usage("`maps` must be the array of tensors that encode gave"))?;
+            let maps = <Vec<Tensor> as Arg>::read(&maps).map_err(|_| Error::usage("`maps` must be the array of tensors that encode gave"))?;
             let maps: Vec<Tensor> = maps.iter().map(|t| ctx.seen(t)).collect();
             let from_maps = || match maps.first().map(Tensor::dims) {
                 Some([_, _, h, w]) => [(2 * h).saturating_sub(odd[0]), (2 * w).saturating_sub(odd[1])],

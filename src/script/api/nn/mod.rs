@@ -204,10 +204,10 @@ fn shapes() -> Vec<Entry> {
             /// Factor of both sides.
             scale: f64 = 2.0,
             /// How pixels between the old ones are found.
-            mode: Plain<Mode> = Plain(Mode::Bilinear),
+            mode: Mode = Mode::Bilinear,
             align_corners: bool = false
         ) -> Model {
-            let bilinear = mode.0 == Mode::Bilinear;
+            let bilinear = mode == Mode::Bilinear;
             layer(ctx, Layer::Upsample { scale, bilinear, align_corners }, Some(0))
         }
 

@@ -18,8 +18,8 @@ impl Arg for Numbers {
     fn wanted() -> String {
         "an array of numbers or a tensor of one dimension".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        if let Some(tensor) = value.read_lock::<Tensor>() {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        if let Some(tensor) = Tensor::convert(value) {
             return (tensor.rank() == 1).then(|| flat(&tensor).map(Numbers)).flatten();
         }
         let gap = |v: &Option<f64>| v.unwrap_or(f64::NAN);
@@ -37,7 +37,8 @@ impl Arg for Name {
     fn wanted() -> String {
         "a name (a string or a number)".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        let value = dynamic(value)?;
         let number = value.is_int() || value.is_float();
         number
             .then(|| value.to_string())
@@ -56,11 +57,11 @@ impl Arg for Ends {
     fn wanted() -> String {
         "half widths (an array of numbers or a tensor), or [low, high] with two of these".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(Numbers(half)) = Numbers::convert(value) {
             return Some(Ends(Spread::Around(half)));
         }
-        let array = value.read_lock::<Array>()?;
+        let array = dynamic(value)?.read_lock::<Array>()?;
         match array.as_slice() {
             [low, high] => {
                 let (low, high) = (Numbers::convert(low)?, Numbers::convert(high)?);
@@ -81,7 +82,7 @@ impl Arg for Base {
     fn wanted() -> String {
         "a number, or an array of numbers".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let one = f64::convert(value).map(|v| vec![v]);
         one.or_else(|| Numbers::convert(value).map(|n| n.0)).map(Base)
     }
@@ -108,7 +109,7 @@ impl Arg for Bins {
     fn wanted() -> String {
         "a number of bins, or an array with their edges".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let count = usize::convert(value).map(Bins::Count);
         count.or_else(|| Numbers::convert(value).map(|n| Bins::Edges(n.0)))
     }
@@ -130,7 +131,8 @@ impl Arg for Groups {
     fn wanted() -> String {
         "a map from names to arrays of numbers, or an array of arrays".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        let value = dynamic(value)?;
         let numbers = |v: &Dynamic| Numbers::convert(v).map(|n| n.0);
         if let Some(map) = value.read_lock::<Map>() {
             let names = map.keys().map(|k| k.to_string()).collect();
@@ -183,8 +185,8 @@ impl Arg for Matrix {
     fn wanted() -> String {
         "a tensor of two dimensions or an array of rows of equal length".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
-        if let Some(tensor) = value.read_lock::<Tensor>() {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        if let Some(tensor) = Tensor::convert(value) {
             let (rows, columns) = tensor.dims2().ok()?;
             return Some(Matrix {
                 values: flat(&tensor)?,
@@ -192,7 +194,7 @@ impl Arg for Matrix {
                 columns,
             });
         }
-        let array = value.read_lock::<Array>()?;
+        let array = dynamic(value)?.read_lock::<Array>()?;
         let rows: Vec<Vec<f64>> = array
             .iter()
             .map(|r| Numbers::convert(r).map(|n| n.0))
@@ -216,7 +218,7 @@ impl Arg for Palette {
     fn wanted() -> String {
         "an array of colours [red, green, blue], each 0 to 255 (data.palette is one)".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let colours = Vec::<Vec<u32>>::convert(value)?;
         colours.into_iter().map(rgb).collect::<Option<_>>().map(Palette)
     }

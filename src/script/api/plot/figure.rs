@@ -48,9 +48,8 @@ pub(super) fn methods() -> Vec<Entry> {
             /// Beside its y axis, in place of the figure's.
             y: String = String::new(),
             /// Its logarithmic axes, in place of the figure's.
-            log: Option<Plain<Log>> = None,
+            log: Option<Log> = None,
         ) -> Figure {
-            let log = log.map(|log| log.0);
             figure.with(|f| f.panel(row, column, &title, &x, &y, log))
         }
 
@@ -146,10 +145,10 @@ pub(super) fn methods() -> Vec<Entry> {
             /// Their colours.
             palette: Option<Palette> = None,
             /// Where the legend of this panel stands; from the first panel of all.
-            place: Plain<LegendPlace> = Plain(LegendPlace::Best),
+            place: LegendPlace = LegendPlace::Best,
         ) -> Figure {
             let colours = palette.map_or(Vec::new(), |p| p.0);
-            figure.with(|f| f.legend(&names, &colours, place.0))
+            figure.with(|f| f.legend(&names, &colours, place))
         }
 
         /// List the texts of the figure as it was last saved or shown, with the corners of each in points: to check that nothing overlaps.

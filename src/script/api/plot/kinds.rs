@@ -23,7 +23,7 @@ impl Arg for Runs {
     fn wanted() -> String {
         "an array of runs, or one".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let one = ScriptRun::convert(value).map(|run| vec![run]);
         one.or_else(|| Vec::convert(value)).map(Runs)
     }
@@ -47,7 +47,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// One line for all runs of the same label (of no labels: for all): their mean, with a band of one standard deviation.
             mean: bool = false,
             /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
-            log: Option<Plain<Log>> = None,
+            log: Option<Log> = None,
             ..frame: Frame
         ) -> Figure {
             ensure!(
@@ -65,7 +65,6 @@ pub(super) fn entries() -> Vec<Entry> {
                 data.push(CurveData { label, columns: run.history().columns().to_vec() });
                 names.push(run.name().to_string());
             }
-            let log = log.map(|log| log.0);
             let mut figure = curves(&data, &CurvesOptions { frame: frame.0, mean, log })?;
             figure.metadata.push(("runs".to_string(), names.join(", ")));
             Ok(Figure::new(figure))
@@ -87,7 +86,7 @@ pub(super) fn entries() -> Vec<Entry> {
             /// One line for all: their mean, with a band of one standard deviation.
             mean: bool = false,
             /// `"y"` for a logarithmic loss, `"none"`; by default as the loss falls.
-            log: Option<Plain<Log>> = None,
+            log: Option<Log> = None,
             ..frame: Frame
         ) -> Figure {
             let place = ctx.session().input_path(&folder)?;
@@ -101,7 +100,6 @@ pub(super) fn entries() -> Vec<Entry> {
                 columns: history.columns().to_vec(),
             };
             let data: Vec<CurveData> = found.into_iter().map(curve).collect();
-            let log = log.map(|log| log.0);
             Ok(Figure::new(curves(&data, &CurvesOptions { frame: frame.0, mean, log })?))
         }
 

@@ -88,12 +88,11 @@ pub(super) fn methods() -> Vec<Entry> {
             /// Opacity, 0 to 1.
             alpha: f64 = 0.5,
             /// The colours of small to large numbers.
-            colors: Plain<ColourMap> = Plain(ColourMap::Viridis),
+            colors: ColourMap = ColourMap::Viridis,
             /// The values of the first and the last colour; by default those of the data.
             range: Option<[f64; 2]> = None,
         ) -> Figure {
-            let colours = colors.0;
-            figure.with(|f| f.overlay(&values.values, values.rows, values.columns, alpha, colours, range))
+            figure.with(|f| f.overlay(&values.values, values.rows, values.columns, alpha, colors, range))
         }
 
         /// Mark a point on the panel's image, in pixels from its left upper corner; `label` is written beside it.

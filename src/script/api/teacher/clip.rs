@@ -89,11 +89,11 @@ fn methods() -> Vec<Entry> {
             image: Tensor,
             /// `"tokens"`: the last block's tokens, brought to the space of the texts; `"values"`: without the mixing over the image in the
             /// last attention (MaskCLIP), better for labels.
-            features: Plain<PatchKind> = Plain(PatchKind::Tokens),
+            features: PatchKind = PatchKind::Tokens,
             /// The shorter side of the image as the model sees it, in pixels; that of its training if absent.
             short_side: Option<usize> = None
         ) -> Tensor {
-            teacher.0.patches(&image, features.0, short_side, &|| ctx.session().check_cancel())
+            teacher.0.patches(&image, features, short_side, &|| ctx.session().check_cancel())
         }
 
         /// Label every pixel with the text that its patch is most similar to: a map of `labels` and `confidence`.
@@ -116,13 +116,13 @@ fn methods() -> Vec<Entry> {
             /// Height and width of the labels; those of the image if absent.
             size: Option<Pair> = None,
             /// `"values"` (MaskCLIP) or `"tokens"`, as for `patches`.
-            features: Plain<PatchKind> = Plain(PatchKind::Values),
+            features: PatchKind = PatchKind::Values,
             /// The shorter side of the image as the model sees it, in pixels; that of its training if absent.
             short_side: Option<usize> = None
         ) -> Map {
             let texts = self::features(ctx, &teacher, &texts)?;
             let check = || ctx.session().check_cancel();
-            labelled(teacher.0.zero_shot(&image, &texts, size.map(|s| s.0), features.0, short_side, &check)?)
+            labelled(teacher.0.zero_shot(&image, &texts, size.map(|s| s.0), features, short_side, &check)?)
         }
     }
 }

@@ -96,11 +96,11 @@ fn constructors() -> Vec<Entry> {
             /// A file or folder, or `"random"`.
             path: String,
             /// Which of the models.
-            kind: Plain<SamKind> = Plain(SamKind::VitB),
+            kind: SamKind = SamKind::VitB,
             /// Seed of the random numbers; the session's if absent.
             seed: Option<u64> = None
         ) -> SamTeacher {
-            Ok(SamTeacher::of(SegmentAnything::new(kind.0, &origin(ctx, &path, seed)?, ctx.session().device())?))
+            Ok(SamTeacher::of(SegmentAnything::new(kind, &origin(ctx, &path, seed)?, ctx.session().device())?))
         }
 
         /// Read a SegFormer that was trained elsewhere: labels of its own classes.

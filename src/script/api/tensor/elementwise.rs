@@ -18,7 +18,7 @@ impl Arg for Limit {
     fn wanted() -> String {
         "a number that is not NaN".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         match Operand::convert(value)? {
             Operand::Float(f) if f.is_nan() => None,
             Operand::Tensor(_) => None,

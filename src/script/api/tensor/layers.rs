@@ -59,14 +59,14 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn resize(ctx, t: Tensor, size: [usize; 2],
             /// How pixels between the old ones are found.
-            mode: Plain<Mode> = Plain(Mode::Bilinear),
+            mode: Mode = Mode::Bilinear,
             align_corners: bool = false,
         ) -> Tensor {
             affordable(&[t.elem_count(), size[0], size[1]], candle_core::DType::U8)?;
             if t.dtype().is_int() && t.rank() == 3 {
                 return ops::resize_labels(&t, size);
             }
-            match mode.0 {
+            match mode {
                 Mode::Bilinear => in_single(&t, |x| ctx.graph(&[x]).resize_bilinear(x, size, align_corners)),
                 Mode::Nearest => in_single(&t, |x| ctx.graph(&[x]).resize_nearest(x, size)),
             }

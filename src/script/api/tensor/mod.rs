@@ -74,7 +74,8 @@ impl Arg for Operand {
     fn wanted() -> String {
         "a tensor or a number".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
+        let value = dynamic(value)?;
         if let Ok(i) = value.as_int() {
             return Some(Operand::Int(i));
         }

@@ -65,9 +65,9 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn quantile(ctx, t: Tensor, q: Shares, dim: Option<i64> = None, keepdim: bool = false,
                 /// The number between two elements.
-                interpolation: Plain<Between> = Plain(Between::Linear)
+                interpolation: Between = Between::Linear
             ) -> Tensor {
-                quantile(&t, &q, dim, keepdim, interpolation.0)
+                quantile(&t, &q, dim, keepdim, interpolation)
             }
             /// The sums of the elements along `dim` up to each.
             /// ```
@@ -161,7 +161,7 @@ impl Arg for Shares {
     fn wanted() -> String {
         "a number from 0 to 1, or an array or tensor of these".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let (numbers, several) = match (f64::convert(value), Tensor::convert(value)) {
             (Some(number), _) => (vec![number], false),
             (None, Some(t)) if t.rank() <= 1 => (numbers(&t)?, t.rank() == 1),
@@ -185,7 +185,7 @@ impl Arg for BinsOrEdges {
     fn wanted() -> String {
         "a number of bins, or an array or tensor of their edges".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         match (usize::convert(value), Tensor::convert(value)) {
             (Some(count), _) => Some(BinsOrEdges::Count(count)),
             (None, Some(t)) if t.rank() == 1 => numbers(&t).map(BinsOrEdges::Edges),

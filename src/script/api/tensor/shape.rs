@@ -21,7 +21,7 @@ impl Arg for Cuts {
     fn wanted() -> String {
         "a size or an array of sizes".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let each = usize::convert(value).map(Cuts::Each);
         each.or_else(|| Vec::convert(value).map(Cuts::Sizes))
     }
@@ -239,7 +239,7 @@ impl Arg for Index {
     fn wanted() -> String {
         "a tensor or array of integers".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(t) = Tensor::convert(value) {
             return t.dtype().is_int().then_some(Index(t));
         }

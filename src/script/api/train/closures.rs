@@ -152,7 +152,7 @@ fn loss_value(function: &str, value: &Dynamic) -> Result<LossValue> {
     let Some(map) = value.read_lock::<Map>() else {
         fail!("{function}: the loss must return {wanted}, found {}", describe(value))
     };
-    let Some(loss) = map.get("loss").and_then(Tensor::convert) else {
+    let Some(loss) = map.get("loss").and_then(|loss| Tensor::convert(loss)) else {
         fail!("{function}: the loss must return {wanted}, found a map whose `loss` is no tensor")
     };
     let mut metrics = Vec::new();

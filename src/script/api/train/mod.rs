@@ -157,7 +157,7 @@ impl Arg for Sources {
     fn wanted() -> String {
         "a data set, or an array of data sets".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         match Data::convert(value) {
             Some(data) => Some(data.into()),
             None => Vec::<Data>::convert(value).map(Sources),

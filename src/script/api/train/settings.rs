@@ -17,7 +17,7 @@ impl Arg for BatchSizes {
     fn wanted() -> String {
         "an integer >= 1, or an array of them for several sources".into()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         usize::convert(value)
             .map(|n| vec![n])
             .or_else(|| Vec::<usize>::convert(value))
@@ -45,7 +45,7 @@ impl Arg for Average {
     fn inside() -> Inside {
         Nested::<AverageOptions>::inside()
     }
-    fn convert(value: &Dynamic) -> Option<Self> {
+    fn convert(value: &dyn Source) -> Option<Self> {
         let decay = f64::convert(value).map(Average::Decay);
         decay.or_else(|| Nested::convert(value).map(Average::Map))
     }
