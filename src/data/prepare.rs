@@ -94,12 +94,7 @@ pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, ep
         );
     }
     let n = parts.len();
-    let mut images = Vec::with_capacity(n * 3 * height * width);
-    let mut labels: Vec<i64> = Vec::with_capacity(n * height * width);
-    for part in &parts {
-        images.extend_from_slice(&part.image);
-        labels.extend(part.labels.iter().map(|&l| i64::from(l)));
-    }
+    let labels: Vec<i64> = parts.iter().flat_map(|p| &p.labels).map(|&l| i64::from(l)).collect();
     let shape = (n, 3, height, width);
     let stacked = |planes: Vec<&Vec<f32>>| -> Result<Tensor> {
         let mut all = Vec::with_capacity(n * 3 * height * width);
@@ -112,7 +107,7 @@ pub(super) fn assemble(parts: Vec<Option<Result<Part>>>, indices: Vec<usize>, ep
         .collect::<Result<_>>()?;
     let labels = Tensor::from_vec(labels, (n, height, width), &Device::Cpu)?;
     Ok(Batch {
-        images: Tensor::from_vec(images, shape, &Device::Cpu)?,
+        images: stacked(parts.iter().map(|p| &p.image).collect())?,
         distorted: distorted.map(stacked).transpose()?,
         views,
         labelled: parts.iter().any(|p| p.labelled),

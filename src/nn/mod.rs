@@ -18,6 +18,7 @@
 //! | `layers`, `candle`, `module` | networks of one's own: the layers of `nn::`, those of candle-nn, and [`Module`], a layer with its tensors and parts |
 //! | `parts`, `known` | encoder, decoder and heads one by one; maps of an encoder that were computed before |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
+//! | `state` | its numbers: saved, loaded, copied, averaged |
 //! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
@@ -51,6 +52,7 @@ mod pass;
 mod resnet;
 mod segformer;
 mod segmenter;
+mod state;
 mod summary;
 mod unet;
 mod vit;
@@ -67,4 +69,5 @@ pub use param::Parameter;
 pub(crate) use parts::Inside;
 pub use parts::Outputs;
 pub use pass::Pass;
-pub use segmenter::{CONFIG_KEY, Segmenter};
+pub use segmenter::Segmenter;
+pub use state::CONFIG_KEY;

@@ -63,7 +63,7 @@ macro_rules! entries {
                     own
                 },
                 returns: <$crate::entries!(@returns $($returns)?) as $crate::script::values::Reply>::kind(),
-                body: Some(|$ctx: &$crate::script::context::Call<'_>, values: &mut $crate::script::values::Values<'_>| {
+                body: Some(|$ctx: &$crate::script::Call<'_>, values: &mut $crate::script::values::Values<'_>| {
                     let _ = &values;
                     $( let $param: $type = values.take::<$type>(stringify!($param), $crate::entries!(@default $type; $($default)?))?; )*
                     $(

@@ -63,6 +63,7 @@
 pub mod api;
 mod argument;
 mod bind;
+mod call;
 mod catch;
 pub mod check;
 mod compare;
@@ -78,6 +79,7 @@ pub mod nested;
 pub mod options;
 pub mod pieces;
 mod plain;
+mod register;
 pub mod report;
 mod resolver;
 mod show;
@@ -87,7 +89,8 @@ mod translate;
 pub mod values;
 
 pub use argument::Argument;
-pub use context::{Call, Context};
+pub use call::Call;
+pub use context::Context;
 pub use engine::Interpreter;
 pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};

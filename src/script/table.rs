@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult};
 
-use super::context::Call;
+use super::call::Call;
 use super::values::{ScriptType, Values};
 use crate::error::Result;
 use crate::options::{Field, Inside};

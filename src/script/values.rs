@@ -5,7 +5,8 @@ use std::any::Any;
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 
 pub use super::bind::Values;
-use super::context::{Call, Context};
+use super::call::Call;
+use super::context::Context;
 use super::options::{given, scalar};
 use super::table::Param;
 use crate::error::Result;

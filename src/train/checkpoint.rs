@@ -9,12 +9,13 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::config::TrainConfig;
 use super::course::{Beside, Judged};
 use super::folder;
 use super::history::History;
 use super::lent::Lent;
-use super::run::{self, Change, DataIdentity, Run, Status};
+use super::run::{self, DataIdentity, Run, Status};
 use crate::data::Dataset;
 use crate::ensure;
 use crate::error::{Error, Result};

@@ -11,9 +11,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::change::Change;
 use super::checkpoint;
 use super::config::TrainConfig;
-use super::run::{Change, DataIdentity, Run, Status};
+use super::run::{DataIdentity, Run, Status};
 use crate::device::{device_name, tf32};
 use crate::error::{Error, Result};
 use crate::nn::Parent;

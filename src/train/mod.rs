@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `config` | [`TrainConfig`]: everything that determines a run except model and data |
 //! | `optimizer`, `schedule`, `temperature` | SGD and AdamW with groups and state; the courses of the learning rate and of the temperature |
-//! | `run` | [`Run`]: a run with its whole state; resume, advance, set, save, load |
+//! | `run` | [`Run`]: a run with its whole state; resume, advance, save, load |
+//! | `change` | settings that are changed on the way |
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
 //! | `lent` | what of the caller's a run changes: the network for its average, the memories that its loss fills |
 //! | `fit`, `step`, `objective` | the loop; one step of it; the losses of the two built-in tasks |
@@ -20,6 +21,7 @@
 
 mod buffers;
 mod capacity;
+mod change;
 mod checkpoint;
 pub mod config;
 mod course;
@@ -43,6 +45,7 @@ pub mod schedule;
 mod step;
 pub mod temperature;
 
+pub use change::Change;
 pub use config::{Objective, Task, TrainConfig};
 pub use course::{AverageOptions, Course, Keep};
 pub use evaluate::EvalOptions;
@@ -50,6 +53,6 @@ pub use event::{Event, Flow, Hooks, Listener, LossValue, Moment};
 pub use history::History;
 pub use lent::Lent;
 pub use optimizer::{Group, Groups, Optimizer, OptimizerConfig, Rule};
-pub use run::{Change, Run, Status};
+pub use run::{Run, Status};
 pub use schedule::{Schedule, Shape};
 pub use temperature::{MovingTemperature, PretrainLoss, Temperature};

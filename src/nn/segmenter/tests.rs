@@ -2,8 +2,11 @@
 #![cfg(test)]
 use std::cell::RefCell;
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::nn::{Architecture, EncoderKind};
+use crate::nn::{LoadOptions, weights};
 use crate::random::Random;
 
 fn small(architecture: Architecture, classes: usize) -> ModelConfig {
