@@ -1,5 +1,8 @@
-//! The built-in loop, `train::fit` with the same loss in a closure, and a loop written by hand: time and peak memory, each in processes
-//! of its own, in turn. `cargo bench --bench loops -- --rounds 3`.
+//! The built-in loop, `train::fit` with the same loss in a closure, and loops written by hand, with and without a name for the logits:
+//! time and peak memory, each in processes of its own, in turn. `cargo bench --bench loops -- --rounds 3`.
+//!
+//! And two losses of one pass: `joint` is the loop by hand with a contrastive loss beside the cross-entropy, both of `outputs`, `contrast`
+//! what that adds, the projection head and its loss both ways on features that are there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,13 +24,33 @@ let seconds = time(|| {
     if kind == "finetune" { losses = train::finetune(net, data, options).history.loss; }
     else if kind == "fit" {
         losses = train::fit(net, data, |net, batch| loss::cross_entropy(net.forward(batch.images), batch.labels), options).history.loss;
+    } else if kind == "contrast" {
+        let o = optim::sgd(net.parameters("projection"), rule);
+        let batch = data.batches(#{ size: 8, shuffle: true, seed: 5 }).next();
+        let features = tensor::variable(tensor::no_grad(|| net.features(batch.images)));
+        for i in 0..40 {
+            let loss = loss::pixel_contrast(net.project(features), (), batch.labels, #{ variant: "own_positive" });
+            o.step(loss.backward());
+            losses.push(loss.item());
+        }
     } else {
         let o = optim::sgd(net.parameters(), rule);
         for batch in data.batches(#{ size: 8, shuffle: true, seed: 5, epochs: 5 }) {
-            let logits = net.forward(batch.images);
-            let loss = loss::cross_entropy(logits, batch.labels);
-            o.step(loss.backward());
-            losses.push(loss.item());
+            if kind == "joint" {
+                let out = net.outputs(batch.images);
+                let loss = loss::cross_entropy(out.logits, batch.labels) + 0.1 * loss::pixel_contrast(out.embeddings, (), batch.labels, #{ variant: "own_positive" });
+                o.step(loss.backward());
+                losses.push(loss.item());
+            } else if kind == "hand" {
+                let logits = net.forward(batch.images);
+                let loss = loss::cross_entropy(logits, batch.labels);
+                o.step(loss.backward());
+                losses.push(loss.item());
+            } else {
+                let loss = loss::cross_entropy(net.forward(batch.images), batch.labels);
+                o.step(loss.backward());
+                losses.push(loss.item());
+            }
         }
     }
 });
@@ -76,23 +99,26 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("loops.rhai");
     std::fs::write(&script, SCRIPT).unwrap();
-    let kinds = ["finetune", "fit", "hand"];
+    let kinds = ["finetune", "fit", "hand", "no name", "joint", "contrast"];
     let mut all: Vec<Vec<(f64, f64, String)>> = vec![Vec::new(); kinds.len()];
     for _ in 0..rounds {
         for (found, kind) in all.iter_mut().zip(kinds) {
             found.push(run(kind, &script, folder.path()));
         }
     }
-    let base = median(all[0].iter().map(|r| r.0).collect());
-    println!("| loop | ms a step | of finetune | peak, MiB | last loss |\n|---|---|---|---|---|");
-    for (found, kind) in all.iter().zip(kinds) {
-        let seconds = median(found.iter().map(|r| r.0).collect());
-        let peak = median(found.iter().map(|r| r.1).collect());
+    let time = |i: usize| median(all[i].iter().map(|r| r.0).collect());
+    let peak = |i: usize| median(all[i].iter().map(|r| r.1).collect());
+    println!("| loop | ms a step | of finetune | peak, MiB | of finetune | last loss |\n|---|---|---|---|---|---|");
+    for (i, (found, kind)) in all.iter().zip(kinds).enumerate() {
         println!(
-            "| {kind} | {:.1} | {:.3} | {peak:.0} | {} |",
-            seconds * 25.0,
-            seconds / base,
+            "| {kind} | {:.1} | {:.3} | {:.0} | {:.3} | {} |",
+            time(i) * 25.0,
+            time(i) / time(0),
+            peak(i),
+            peak(i) / peak(0),
             found[0].2
         );
     }
+    let [hand, joint, contrast] = [2, 4, 5].map(time);
+    println!("joint: {:.3} of the sum of its parts", joint / (hand + contrast));
 }

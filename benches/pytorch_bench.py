@@ -91,6 +91,12 @@ def over(reduction):
         reduction(maps, (0, 2, 3)).sum().backward()
     return run
 measure("mean_8x64x64x64_over_023", over(torch.mean)); measure("std_8x64x64x64_over_023", over(torch.std))
+gain, offset = (torch.randn(1, 64, 1, 1, device=dev, requires_grad=True) for _ in range(2))
+def batch_statistics(t, dims):
+    gain.grad = offset.grad = None
+    return (t - t.mean(dims, keepdim=True)) / (t.var(dims, keepdim=True, unbiased=False) + 1e-5).sqrt() * gain + offset
+measure("batch_statistics_8x64x64x64", over(batch_statistics))
+measure("softmax_8x64x64x64_over_1", over(lambda t, _: t.softmax(1))); measure("logsumexp_8x64x64x64_over_1", over(lambda t, _: t.logsumexp(1)))
 long, square = torch.randn(1 << 20, device=dev), torch.randn(1024, 1024, device=dev)
 measure("sort_1m", lambda: long.sort()); measure("sort_1024x1024_last", lambda: square.sort(1)); measure("sort_1024x1024_first", lambda: square.sort(0, True))
 measure("topk_10_of_1m", lambda: long.topk(10)); measure("topk_5_of_1024x1024", lambda: square.topk(5, 1))
@@ -111,6 +117,19 @@ def lovasz():                           # Berman's code
         losses.append(errors @ jaccard)
     (sum(losses) / len(losses)).backward()
 measure("lovasz_4x19x128x128", lovasz)
+
+# --- a network of one's own: five convolutions with batch norm --------------------------------------------------------------
+if "train_step_own_8x3x96x96".startswith(a.only) and dev.type == "cpu":
+    channels, layers = [3, 32, 64, 64, 64], []
+    for i in range(4):
+        layers += [torch.nn.Conv2d(channels[i], channels[i + 1], 3, 2 if i == 1 else 1, 1, bias=False), torch.nn.BatchNorm2d(channels[i + 1]), torch.nn.ReLU()]
+    own = torch.nn.Sequential(*layers, torch.nn.Conv2d(64, 19, 1), torch.nn.Upsample(scale_factor=2, mode="bilinear"))
+    ox, oy = torch.randn(8, 3, 96, 96), torch.randint(0, 19, (8, 96, 96))
+    rule = torch.optim.SGD(own.parameters(), lr=.01, momentum=.9, weight_decay=1e-4)
+    def own_step():
+        rule.zero_grad(set_to_none=True)
+        F.cross_entropy(own(ox), oy, ignore_index=255).backward(); rule.step()
+    measure("train_step_own_8x3x96x96", own_step)
 
 # --- the pixel contrastive loss, within-image form, forward and backward ---------------------------------------------------
 def contrast(images, pixels, dim=256, classes=19, chunk=None):

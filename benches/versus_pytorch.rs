@@ -51,6 +51,7 @@
     reason = "a program for the terminal, which may stop at the first surprise"
 )]
 
+mod own;
 mod tensors;
 
 use std::cell::RefCell;
@@ -501,6 +502,9 @@ fn main() {
     set_tf32(true);
     let mut list = operations(o.precision);
     list.extend(tensors::workloads());
+    if o.device == "cpu" {
+        list.extend(own::workloads());
+    }
     list.extend(contrasts(&o));
     list.extend(networks(o.precision, &o));
     list.retain(|w| w.name.starts_with(&o.only));

@@ -97,18 +97,12 @@ fn a_closure_that_fails_and_losses_that_are_dropped_leave_nothing() {
 }
 
 #[test]
-fn forwards_without_backward_keep_no_memory() {
-    let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
+fn what_is_not_tracked_has_no_gradients() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     script(
         r#"
         let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("relu"), nn::conv2d(8, 4)]);
-        let x = tensor::randn([2, 3, 24, 24]);
-        let kept = ();
-        for i in 0..200 { kept = net.forward(x); }
-        let loss = (kept * 2.0).mean();
-        kept = ();
-        loss = ();
-        let y = tensor::no_grad(|| net.forward(x));
+        let y = tensor::no_grad(|| net.forward(tensor::randn([2, 3, 8, 8])));
         assert_eq(y.mean().backward().norms(), #{});
         "#,
     );
@@ -121,10 +115,10 @@ fn resident() -> usize {
     pages.unwrap_or(0) * 4096
 }
 
-#[test]
-fn memory_does_not_grow_over_two_thousand_steps() {
+/// By how much the process grows while `body` runs many times, after it has run a few times behind `start`.
+fn growth(start: &'static str, [few, many]: [usize; 2], body: &'static str) -> usize {
     let _alone = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
-    let work = || {
+    let work = move || {
         let folder = tempfile::tempdir().unwrap();
         let interpreter = Interpreter::new(Session::quiet(folder.path()));
         let mut scope = Scope::new();
@@ -133,23 +127,122 @@ fn memory_does_not_grow_over_two_thousand_steps() {
                 panic!("{}", report.render(false));
             }
         };
-        run(r#"
-            let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("relu"), nn::conv2d(8, 4)]);
-            let o = optim::sgd(net.parameters(), #{ lr: 0.01, momentum: 0.9 });
-            let x = tensor::randn([2, 3, 32, 32]);
-            for i in 0..200 { o.step(net.forward(x).sqr().mean().backward()); }
-        "#);
+        run(start);
+        run(&format!("for i in 0..{few} {{ {body} }}"));
         let before = resident();
-        run("for i in 0..1800 { o.step(net.forward(x).sqr().mean().backward()); }");
-        // one pass keeps 0.3 MB: a pass kept at every step would be 500 MB
+        run(&format!("for i in 0..{many} {{ {body} }}"));
         let grown = resident().saturating_sub(before);
-        assert!(grown < 20 << 20, "{} MiB", grown >> 20);
+        scope.clear();
         assert!(interpreter.context().tape().is_empty());
+        grown
     };
     let thread = std::thread::Builder::new().stack_size(1 << 29).spawn(work).unwrap();
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
+    match thread.join() {
+        Ok(grown) => grown,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+#[test]
+fn memory_does_not_grow_over_two_thousand_steps() {
+    let grown = growth(
+        r#"
+        let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("relu"), nn::conv2d(8, 4)]);
+        let o = optim::sgd(net.parameters(), #{ lr: 0.01, momentum: 0.9 });
+        let x = tensor::randn([2, 3, 32, 32]);
+        let w = tensor::variable(tensor::randn([1, 4, 1, 1]));
+        "#,
+        [200, 1800],
+        r#"
+        let logits = net.forward(x);
+        let unit = (logits - logits.mean([0, 2, 3], true)) / logits.std([0, 2, 3], true);
+        let loss = (unit * w).softmax(1).sqr().mean() + logits.reshape([2, -1]).topk(5, 1).values.mean();
+        o.step(loss.backward());
+        "#,
+    );
+    // one pass keeps 0.4 MB: a pass kept at every step would be 700 MB
+    assert!(grown < 20 << 20, "{} MiB", grown >> 20);
+}
+
+#[test]
+fn forwards_without_backward_keep_no_memory() {
+    let grown = growth(
+        r#"
+        let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1 }), nn::batch_norm(8), nn::activation("relu"), nn::conv2d(8, 4)]);
+        let x = tensor::randn([2, 3, 64, 64]);
+        let kept = ();
+        "#,
+        [20, 200],
+        // the last one is alive
+        "kept = net.forward(x).softmax(1);",
+    );
+    // one pass keeps 0.8 MB: all of them would be 160 MB
+    assert!(grown < 20 << 20, "{} MiB", grown >> 20);
+}
+
+/// Every architecture, as a script has it; what is dropped by chance is another thing in every call.
+#[test]
+fn encode_decode_classify_is_forward_bit_for_bit() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
+    script(
+        r#"
+        let small = #{ classes: 5, decoder_channels: 16 };
+        let nets = [
+            [model::unet(small + #{ encoder: "resnet18" }), [33, 47]],
+            [model::fcn(small + #{ encoder: "resnet18", dropout: 0.0 }), [33, 32]],
+            [model::deeplabv3(small + #{ encoder: "resnet18", dropout: 0.0 }), [32, 47]],
+            [model::deeplabv3plus(small + #{ encoder: "resnet18", dropout: 0.0 }), [33, 47]],
+            [model::segformer(small + #{ encoder: "mit_b0", dropout: 0.0, drop_path: 0.0 }), [33, 47]],
+            [model::dpt(small + #{ encoder: "dinov2_vits14" }), [28, 42]],
+            [model::linear(#{ classes: 5, encoder: "dinov2_vits14" }), [28, 42]],
+            [model::deeplabv3plus(small + #{ encoder: "dinov2_vits14", dropout: 0.0 }), [28, 42]],
+        ];
+        for pair in nets {
+            let net = pair[0];
+            let size = pair[1];
+            let x = tensor::randn([2, 3, size[0], size[1]]);
+            for training in [true, false] {
+                if training { net.train(); } else { net.eval(); }
+                let logits = net.forward(x);
+                let found = net.classify(net.decode(net.encode(x)), size);
+                assert_eq(logits, found);
+                let outputs = net.outputs(x);
+                assert_eq(logits, outputs.logits);
+                assert_eq(logits.shape, [2, 5, size[0], size[1]]);
+            }
+        }
+        "#,
+    );
+}
+
+#[test]
+fn a_joint_loss_through_outputs_is_one_pass() {
+    let _others = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
+    script(
+        r#"
+        let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 4, decoder_channels: 16, dropout: 0.0, projection: #{ channels: 8 } });
+        let x = tensor::randn([2, 3, 32, 32]);
+        let labels = (tensor::rand([2, 32, 32]) * 4).to_dtype("i64");
+        let once = net.copy();
+        let twice = net.copy();
+        once.forward(x);
+        twice.forward(x);
+        twice.forward(x);
+        let o = net.outputs(x);
+        let contrast = loss::pixel_contrast(o.embeddings, (), labels, #{ variant: "own_positive" });
+        let g = (loss::cross_entropy(o.logits, labels) + 0.1 * contrast).backward();
+        // the running statistics moved as often as the images went through
+        let name = "encoder.layer4.1.bn2.running_mean";
+        assert_eq(net.state()[name], once.state()[name]);
+        assert(net.state()[name] != twice.state()[name]);
+        // and the gradients are those of two passes, one for each loss
+        let both = g.norms();
+        let a = loss::cross_entropy(once.forward(x), labels).backward();
+        let b = loss::pixel_contrast(once.embed(x), (), labels, #{ variant: "own_positive" }).backward() * 0.1;
+        let sum = (a + b).norms();
+        for name in sum.keys() { assert_close(both[name], sum[name], #{ tolerance: 1e-4 }); }
+        "#,
+    );
 }
 
 #[test]
@@ -209,6 +302,19 @@ fn maps_added_by_hand_are_residual_layers_and_plain_graphs_stay() {
         let w = tensor::variable(tensor::randn([1, 3, 2, 2]));
         let l = loss::cross_entropy(w + w, tensor::zeros([1, 2, 2], "i64"));
         assert_eq(l.backward().of(w), l.backward().of(w));
+        let all = [loss::cross_entropy(w, tensor::zeros([1, 2, 2], "i64")), (w * w).mean([2, 3]).max(), w.softmax(1).topk(2, 1).values.sum()];
+        for l in all {
+            let g = l.backward();
+            let before = g.of(w) * 1;
+            optim::sgd([w]).clip(g, 1e-3);
+            assert(g.of(w).norm().item() < 2e-3);
+            assert_eq(l.backward().of(w), before);
+        }
+        // nor do two variables share a gradient
+        let v = tensor::variable(w * 1);
+        let g = (w + v).sum().backward();
+        optim::sgd([w, v]).clip(g, 1.0);
+        assert_close(g.of(w).norm().item(), sqrt(0.5), #{ tolerance: 1e-3 });
         "#,
     );
 }

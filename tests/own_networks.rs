@@ -205,14 +205,94 @@ fn mistakes_are_named() {
         refused(|| own().freeze("stm"), ["stm", "stem"]);
         refused(|| model::from(own(), #{ classes: 9 }).encode(x), ["encode", "one of your own"]);
         refused(|| nn::activation("rleu"), ["relu"]);
+        let none = nn::block(#{ a: nn::activation("relu") }, |parts, x| parts.a.forward(x));
+        assert_eq(none.parameters().len, 0);
+        refused(|| optim::sgd(none.parameters()), ["no parameters were given"]);
+        refused(|| model::from(none, #{ classes: 3 }), ["no parameters"]);
+        refused(|| own().parameters().get("stem.0.weigth"), ["stem.0.weigth", "did you mean", "stem.0.weight"]);
         let net = model::from(own(), #{ classes: data.classes });
         refused(|| train::fit(net, [data, data], |n, a, b| 1, #{ steps: 1, batch_size: 2 }), ["2 sources and 1 batch sizes"]);
         refused(|| train::fit(net, data, |n, a| #{ value: 1 }, #{ steps: 1, batch_size: 2 }), ["`loss` is no tensor"]);
+        refused(|| train::fit(net, data, |n, a| n.forward(a.images), #{ steps: 1, batch_size: 2 }), ["one number", "[2, 9, 16, 24]"]);
+        refused(|| train::fit(net, data, |n, a| "text", #{ steps: 1, batch_size: 2 }), ["a tensor of one number", "\"text\""]);
+        refused(|| train::fit(net, [data, data.resize([8, 8])],
+            |n, a, b| (n.forward(a.images) - n.forward(b.images)).mean(), #{ steps: 1, batch_size: [2, 2] }), ["[2, 9, 16, 24]", "[2, 9, 8, 8]"]);
         refused(|| train::finetune(net, data, #{ steps: 1, keep: "best" }), ["give val"]);
         refused(|| train::finetune(net, data, #{ steps: 1, ema: 1.5 }), ["ema"]);
         refused(|| train::finetune(net, data, #{ steps: 1, layer_decay: 0.5 }), ["layer_decay", "groups"]);
         "#,
     );
+}
+
+/// The line and the layer of what does not fit, wherever in the script it is.
+#[test]
+fn mistakes_are_placed() {
+    let cases = [
+        (
+            "let f = |x| nn::sequential([nn::conv2d(3, 4), nn::batch_norm(5)]).forward(x);\nf.call(tensor::randn([1, 3, 8, 8]));",
+            "1:",
+            "layer 1 (batch_norm 5)",
+        ),
+        (
+            "let b = nn::block(#{ a: nn::conv2d(3, 4), c: nn::conv2d(5, 4) },\n    |parts, x| parts.c.forward(parts.a.forward(x)));\nb.forward(tensor::randn([1, 3, 8, 8]));",
+            "2:",
+            "layer c (conv2d 5 -> 4",
+        ),
+        (
+            "let net = model::unet(#{ encoder: \"resnet18\", classes: 3, decoder_channels: 16 });\nlet maps = net.encode(tensor::randn([1, 3, 64, 64]));\nmaps[1] = maps[2];\nnet.decode(maps);",
+            "4:",
+            "map 1 has shape [1, 128, 8, 8]",
+        ),
+        (
+            "let net = own();\nnet.parameters().get(\"head.wieght\");",
+            "2:",
+            "head.weight",
+        ),
+        (
+            "let net = model::from(own(), #{ classes: data.classes });\n\ntrain::fit(net, data, |n, b| b, few + #{ steps: 1 });",
+            "3:",
+            "must return a tensor",
+        ),
+    ];
+    for (text, line, words) in cases {
+        let before = START.lines().count();
+        let text = format!("{START}{text}");
+        let folder = tempfile::tempdir().unwrap();
+        let interpreter = Interpreter::new(Session::quiet(folder.path()));
+        let Err(report) = interpreter.run("case", &text, &mut Scope::new()) else {
+            panic!("no error: {text}")
+        };
+        let found = report.render(false);
+        let number: usize = line.trim_end_matches(':').parse().unwrap();
+        assert!(
+            found.contains(&format!("case:{}:", before + number)),
+            "{line} of {found}"
+        );
+        assert!(found.contains(words), "{words} of {found}");
+    }
+}
+
+#[test]
+fn a_loss_that_trains_nothing_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let interpreter = Interpreter::new(Session::quiet(folder.path()));
+    let run = |closure: &str| {
+        let text = format!(
+            "{START}let net = model::from(own(), #{{ classes: data.classes }});
+             train::fit(net, data, {closure}, few + #{{ steps: 2 }});"
+        );
+        if let Err(report) = interpreter.run("test", &text, &mut Scope::new()) {
+            panic!("{}", report.render(false));
+        }
+        interpreter
+            .session()
+            .warnings()
+            .iter()
+            .filter(|w| w.contains("none of the parameters"))
+            .count()
+    };
+    assert_eq!(run("|n, b| n.forward(b.images).mean()"), 0);
+    assert_eq!(run("|n, b| n.forward(b.images).detach().mean()"), 1);
 }
 
 #[test]

@@ -2,15 +2,20 @@
 
 use candle_core::{Device, Tensor};
 use seglab::loss::lovasz;
-use seglab::ops::{self, Tape, reduce};
+use seglab::ops::{self, Graph, Tape, reduce};
 
 use super::{Step, Workload, draw, labels, workload};
 
 /// Forward and backward of a sum, as PyTorch's side does.
-fn both_ways(f: impl Fn() -> Tensor + 'static) -> Step {
+fn both_ways(f: impl Fn(Graph) -> Tensor + 'static) -> Step {
     Box::new(move || {
         let tape = Tape::new();
-        drop(tape.backward(&f().sum_all().unwrap()).unwrap());
+        let graph = Graph::lasting_on(&tape);
+        let result = f(graph);
+        drop(
+            tape.backward(&graph.sum(&result, &reduce::all(&result)).unwrap())
+                .unwrap(),
+        );
     })
 }
 
@@ -20,11 +25,35 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         workload("mean_8x64x64x64_over_023", move |device| {
             let x = draw(&maps, device);
-            both_ways(move || reduce::mean(&x, &[0, 2, 3]).unwrap())
+            both_ways(move |graph| graph.mean(&x, &[0, 2, 3]).unwrap())
         }),
         workload("std_8x64x64x64_over_023", move |device| {
             let x = draw(&maps, device);
-            both_ways(move || reduce::deviation(&x, &[0, 2, 3], 1.0).unwrap())
+            both_ways(move |graph| graph.deviation(&x, &[0, 2, 3], 1.0).unwrap())
+        }),
+        workload("batch_statistics_8x64x64x64", move |device| {
+            let (x, w, b) = (
+                draw(&maps, device),
+                draw(&[1, 64, 1, 1], device),
+                draw(&[1, 64, 1, 1], device),
+            );
+            both_ways(move |g| {
+                let (mean, variance) = (
+                    g.mean(&x, &[0, 2, 3]).unwrap(),
+                    g.variance(&x, &[0, 2, 3], 0.0).unwrap(),
+                );
+                let deviation = g.sqrt(&g.affine(&variance, 1.0, 1e-5).unwrap()).unwrap();
+                let unit = g.divide(&g.subtract(&x, &mean).unwrap(), &deviation).unwrap();
+                g.add(&g.multiply(&unit, &w).unwrap(), &b).unwrap()
+            })
+        }),
+        workload("softmax_8x64x64x64_over_1", move |device| {
+            let x = draw(&maps, device);
+            both_ways(move |graph| graph.softmax(&x, 1).unwrap())
+        }),
+        workload("logsumexp_8x64x64x64_over_1", move |device| {
+            let x = draw(&maps, device);
+            both_ways(move |graph| graph.logsumexp(&x, &[1]).unwrap())
         }),
         workload("sort_1m", move |device| {
             let x = plain(&long, device);
@@ -48,7 +77,7 @@ pub fn workloads() -> Vec<Workload> {
         }),
         workload("lovasz_4x19x128x128", |device| {
             let (x, y) = (draw(&[4, 19, 128, 128], device), labels(&[4, 128, 128], device));
-            both_ways(move || lovasz(&x, &y, 255).unwrap())
+            both_ways(move |_| lovasz(&x, &y, 255).unwrap())
         }),
     ]
 }

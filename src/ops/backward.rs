@@ -4,7 +4,7 @@
 //! holds any more is gone with all that it kept. The tape knows the living steps by their results, so that an operation
 //! finds those of its arguments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -58,6 +58,8 @@ struct Step {
     number: u64,
     result: OnceLock<TensorId>,
     held: Mutex<Held>,
+    /// Whether a backward pass leaves it as it is.
+    lasting: bool,
     tape: Arc<Shared>,
 }
 
@@ -102,9 +104,9 @@ impl Tape {
         self.len() == 0
     }
 
-    /// Whether `t` is a result recorded here.
-    pub fn holds(&self, t: &Tensor) -> bool {
-        self.find(t).is_some()
+    /// Whether `t` is a result recorded here that a backward pass frees.
+    pub fn frees(&self, t: &Tensor) -> bool {
+        self.find(t).is_some_and(|step| !step.lasting)
     }
 
     fn find(&self, t: &Tensor) -> Option<Arc<Step>> {
@@ -135,12 +137,13 @@ impl Tape {
         }
     }
 
-    /// `output` as the result of a new step; `backward` gets that result.
+    /// `output` as the result of a new step, which is freed by a backward pass or lasts; `backward` gets that result.
     pub(super) fn push(
         &self,
         name: &'static str,
         arguments: &[&Tensor],
         output: Output,
+        lasting: bool,
         backward: impl FnOnce(&Tensor) -> StepBackward,
     ) -> EngineResult<Tensor> {
         let anchor = self.anchor(&output)?;
@@ -152,6 +155,7 @@ impl Tape {
                 arguments: arguments.iter().map(|t| self.argument(t)).collect(),
                 ..Held::default()
             }),
+            lasting,
             tape: self.0.clone(),
         });
         let result = anchor.apply_op1(Node {
@@ -215,9 +219,11 @@ impl Tape {
                 }
             }
         }
-        let mut store = GradStore::default();
+        let (mut store, mut known) = (GradStore::default(), HashSet::new());
         for (id, gradient) in gradients {
-            store.insert_id(id, gradient);
+            // what changes one variable's gradient in place must not change another's
+            let shared = !known.insert(std::ptr::from_ref(&*gradient.storage_and_layout().0));
+            store.insert_id(id, if shared { gradient.copy()? } else { gradient });
         }
         Ok(store)
     }
@@ -260,7 +266,7 @@ impl Step {
             )
         };
         let arguments = held.arguments.clone();
-        let freed = if release {
+        let freed = if release && !self.lasting {
             std::mem::take(&mut *held)
         } else {
             Held::default()
@@ -485,6 +491,33 @@ mod tests {
         // candle's own backward would stop at the result
         let text = sum.backward().unwrap_err().to_string();
         assert!(text.contains("Tape::backward"), "{text}");
+    }
+
+    #[test]
+    fn what_lasts_is_gone_through_again_and_variables_share_no_gradient() {
+        let tape = Tape::new();
+        let (a, b) = (
+            Var::new(&[3.0, -1.0], &Device::Cpu).unwrap(),
+            Var::new(&[2.0, 2.0], &Device::Cpu).unwrap(),
+        );
+        let graph = Graph::lasting_on(&tape);
+        let sum = graph
+            .add(&a, &graph.reshaped(&b.reshape((2, 1)).unwrap(), &[2]).unwrap())
+            .unwrap();
+        for _ in 0..2 {
+            let g = tape.backward(&sum).unwrap();
+            ops::optimizer::scale_in_place(g.get(&a).unwrap(), 5.0).unwrap();
+            assert_eq!(g.get(&a).unwrap().to_vec1::<f64>().unwrap(), [5.0, 5.0]);
+            assert_eq!(g.get(&b).unwrap().to_vec1::<f64>().unwrap(), [1.0, 1.0]);
+        }
+        // behind what is freed it stays, and says so
+        let freed = Graph::on(&tape).relu(&a).unwrap();
+        let behind = graph.add(&freed, &b).unwrap();
+        assert!(tape.frees(&freed) && !tape.frees(&behind));
+        tape.backward(&behind).unwrap();
+        assert!(tape.backward(&behind).unwrap_err().to_string().contains("at relu"));
+        drop((sum, freed, behind));
+        assert!(tape.is_empty());
     }
 
     #[test]

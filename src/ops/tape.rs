@@ -25,6 +25,7 @@ use super::precision::Precision;
 #[derive(Clone, Copy, Default)]
 pub struct Graph<'a> {
     tape: Option<&'a Tape>,
+    lasting: bool,
     pub(super) precision: Precision,
     pub(super) layout: Layout,
 }
@@ -38,6 +39,14 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// Record on `tape` what a backward pass leaves as it is, as it leaves candle's graph: it can be gone through again.
+    pub fn lasting_on(tape: &'a Tape) -> Self {
+        Graph {
+            lasting: true,
+            ..Graph::on(tape)
+        }
+    }
+
     /// The same graph, whose convolutions round their factors to `precision`.
     pub fn at(self, precision: Precision) -> Self {
         Graph { precision, ..self }
@@ -46,6 +55,11 @@ impl<'a> Graph<'a> {
     /// The same graph for maps that lie so.
     pub(crate) fn laid(self, layout: Layout) -> Self {
         Graph { layout, ..self }
+    }
+
+    /// Whether what is recorded here can be gone through again.
+    pub(super) fn lasts(self) -> bool {
+        self.lasting
     }
 
     /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked.
@@ -86,7 +100,7 @@ impl<'a> Graph<'a> {
                         }
                     })
                     .collect();
-                tape.push(name, arguments, output, |result| {
+                tape.push(name, arguments, output, self.lasting, |result| {
                     // without its graph, of which this step is a part
                     let result = needs.result.then(|| result.detach());
                     Arc::new(move |gradient| {
@@ -132,7 +146,7 @@ impl<'a> Graph<'a> {
     ) -> EngineResult<Tensor> {
         match self.tape {
             Some(tape) if arguments.iter().any(|t| t.track_op()) => {
-                tape.push(name, arguments, output, |_| Arc::new(backward))
+                tape.push(name, arguments, output, self.lasting, |_| Arc::new(backward))
             }
             _ => record(name, arguments, output, move |_, _, gradient| backward(gradient)),
         }

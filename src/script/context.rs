@@ -115,11 +115,12 @@ impl Context {
         &self.0.tape
     }
 
-    /// Where an operation of ours on these tensors is recorded: on the tape behind what is recorded there, else in candle's graph, which
-    /// keeps everything and can be gone through again.
+    /// Where an operation of ours on these tensors is recorded: on the tape, and behind a network so that a backward pass frees it as it
+    /// frees the network's maps. What no network is part of can be gone through again.
     pub fn graph(&self, arguments: &[&Tensor]) -> Graph<'_> {
-        match self.tracking() && arguments.iter().any(|t| self.tape().holds(t)) {
-            true => Graph::on(self.tape()),
+        match self.tracking() {
+            true if arguments.iter().any(|t| self.tape().frees(t)) => Graph::on(self.tape()),
+            true => Graph::lasting_on(self.tape()),
             false => Graph::default(),
         }
     }

@@ -291,10 +291,19 @@ fn move_average(run: &Run) -> Result<()> {
 
 /// Once, at the first step: parameters that a loss of ours should move but does not.
 fn warn_of_idle_parameters(run: &Run, gradients: &GradStore) {
-    if run.step > 0 || matches!(run.config.objective, Objective::Custom) {
+    if run.step > 0 {
         return;
     }
     let idle = run.optimizer.without_gradient(gradients);
+    if idle.len() == run.optimizer.parameters().count() {
+        let text = "the loss depends on none of the parameters that are trained, which stay as they are";
+        run.session.warn(&format!("{}: {text}", run.name));
+        return;
+    }
+    // a loss of one's own may well leave out a head
+    if matches!(run.config.objective, Objective::Custom) {
+        return;
+    }
     if let Some(first) = idle.first() {
         let text = format!(
             "{}: {} parameters receive no gradient (first: {first})",

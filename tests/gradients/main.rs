@@ -325,6 +325,7 @@ fn reductions_and_what_repeats() {
         let name = |what: &str| format!("{what} over {axes:?}");
         check(&name("sum"), &input, |a| reduce::sum(&a[0], axes).unwrap());
         check(&name("mean"), &input, |a| reduce::mean(&a[0], axes).unwrap());
+        check(&name("logsumexp"), &input, |a| reduce::logsumexp(&a[0], axes).unwrap());
         check(&name("norm"), &input, |a| reduce::norm(&a[0], axes).unwrap());
         check(&name("largest"), &input, |a| reduce::largest(&a[0], axes).unwrap());
         check(&name("smallest"), &input, |a| reduce::smallest(&a[0], axes).unwrap());
@@ -369,8 +370,77 @@ fn powers_quotients_and_choices() {
     let a = [positive(draw(random, &[3, 4])), draw(random, &[3, 4])];
     check("power_of", &a, |a| ops::power_of(&a[0], &a[1]).unwrap());
     check("divide_by", &a[..1], |a| ops::divide_by(&a[0], 3.0).unwrap());
-    check("divide", &a[..1], |a| ops::divide(3.0, &a[0]).unwrap());
+    check("divide_number", &a[..1], |a| ops::divide_number(3.0, &a[0]).unwrap());
     let a = [draw(random, &[3, 4]), draw(random, &[3, 4])];
     check("maximum", &a, |a| ops::maximum(&a[0], &a[1]).unwrap());
     check("minimum", &a, |a| ops::minimum(&a[0], &a[1]).unwrap());
+}
+
+#[test]
+fn arithmetic_of_repeated_tensors() {
+    let random = &mut Random::new(15);
+    let away_from_0 = |v: Var| Var::from_tensor(&v.abs().unwrap().affine(1.0, 0.3).unwrap()).unwrap();
+    let shapes: [[&[usize]; 2]; 7] = [
+        [&[2, 3, 4], &[2, 3, 4]],
+        [&[2, 3, 4], &[3, 1]],
+        [&[1, 3, 1], &[2, 1, 4]],
+        [&[4], &[2, 3, 1]],
+        [&[], &[2, 2]],
+        [&[2, 1, 2], &[]],
+        [&[], &[]],
+    ];
+    type Operation = fn(&Tensor, &Tensor) -> seglab::error::Result<Tensor>;
+    let operations: [(&str, Operation); 7] = [
+        ("add", ops::add),
+        ("subtract", ops::subtract),
+        ("multiply", ops::multiply),
+        ("divide", ops::divide),
+        ("maximum", ops::maximum),
+        ("minimum", ops::minimum),
+        ("power_of", ops::power_of),
+    ];
+    for shapes in shapes {
+        let a = shapes.map(|shape| away_from_0(draw(random, shape)));
+        for (name, f) in operations {
+            check(&format!("{name} of {shapes:?}"), &a, |a| f(&a[0], &a[1]).unwrap());
+        }
+        check("of one tensor twice", &a[..1], |a| {
+            let twice = ops::add(&a[0], &a[0]).unwrap();
+            ops::multiply(&a[0], &ops::divide(&a[0], &twice).unwrap()).unwrap()
+        });
+    }
+    let x = [draw(random, &[3, 4, 5])];
+    check("of a view", &x, |a| {
+        let view = a[0].transpose(0, 2).unwrap().narrow(1, 1, 3).unwrap();
+        ops::multiply(&view, &view.narrow(0, 2, 1).unwrap()).unwrap()
+    });
+    check("affine", &x, |a| ops::affine(&a[0], -2.0, 0.5).unwrap());
+}
+
+#[test]
+fn functions_of_each_element() {
+    let random = &mut Random::new(16);
+    let x = draw(random, &[40]);
+    type Function = fn(&Tensor) -> seglab::error::Result<Tensor>;
+    let functions: [(&str, Function); 10] = [
+        ("exp", ops::exp),
+        ("sin", ops::sin),
+        ("cos", ops::cos),
+        ("tanh", ops::tanh),
+        ("sigmoid", ops::sigmoid),
+        ("silu", ops::silu),
+        ("erf", ops::erf),
+        ("abs", ops::abs),
+        ("log", |x| ops::log(&ops::affine(&ops::abs(x)?, 1.0, 0.1)?)),
+        ("sqrt", |x| ops::sqrt(&ops::affine(&ops::abs(x)?, 1.0, 0.1)?)),
+    ];
+    for (name, f) in functions {
+        check(name, std::slice::from_ref(&x), |a| f(&a[0]).unwrap());
+    }
+    check("clamp", &[x], |a| ops::clamp(&a[0], -0.5, 0.7).unwrap());
+    let x = [draw(random, &[2, 9, 5])];
+    for dim in 0..3 {
+        check("softmax", &x, |a| ops::softmax(&a[0], dim).unwrap());
+        check("log_softmax", &x, |a| ops::log_softmax(&a[0], dim).unwrap());
+    }
 }

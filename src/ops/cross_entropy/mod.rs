@@ -189,6 +189,7 @@ fn typed<T: Element>(
         None => output(vec![T::from_f64(found.total)], ()),
     };
     let mapped = problem.reduction == Reduction::None;
+    let lasts = graph.lasts();
     graph.record_light("cross_entropy", &[logits], result, move |upstream| {
         let Some(gradient) = &gradient else {
             candle_core::bail!("internal: no gradient was kept")
@@ -197,7 +198,8 @@ fn typed<T: Element>(
             return Ok(vec![Some(gradient.broadcast_mul(&upstream.unsqueeze(1)?)?)]);
         }
         let factor = View::<T>::of(upstream)?[0];
-        if factor == T::one() {
+        // what is kept for another pass must not be changed in place as a variable's gradient
+        if factor == T::one() && !lasts {
             return Ok(vec![Some(gradient.clone())]);
         }
         Ok(vec![Some((gradient * factor.to_f64())?)])

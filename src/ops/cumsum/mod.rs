@@ -6,16 +6,17 @@ use candle_core::{DType, Device, Tensor, WithDType};
 
 use super::halves::in_single;
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::Graph;
+use super::operation;
 use crate::ensure;
 use crate::error::Result;
 use cpu::running;
 
+operation! {
 /// The sums of the elements along `dim` up to each, added up in double precision; integers give i64, which wraps around.
 ///
 /// # Errors
 /// A dimension that does not exist.
-pub fn cumsum(x: &Tensor, dim: usize) -> Result<Tensor> {
+pub fn cumsum(graph, x: &Tensor, dim: usize) -> Result<Tensor> {
     let dims = x.dims();
     ensure!(dim < dims.len(), "cumsum: dimension {dim} of {dims:?} does not exist");
     if on_gpu(x.device()) {
@@ -36,9 +37,10 @@ pub fn cumsum(x: &Tensor, dim: usize) -> Result<Tensor> {
         Ok(by_dtype!(x, "cumsum", T => {
             let sums = move |x: &[T], backwards| running(around, x, backwards, 0.0, |sum, x: T| sum + x.to_f64(), |sum| sum as T);
             let result = sums(&View::<T>::of(&x)?, false);
-            Graph::default().record_light("cumsum", &[&x], output(result, x.shape()), move |gradient| {
+            graph.record_light("cumsum", &[&x], output(result, x.shape()), move |gradient| {
                 Ok(vec![Some(plain(sums(&View::<T>::of(gradient)?, true), gradient.shape()))])
             })
         })?)
     })
+}
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::plan::Plan;
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::wide;
+use crate::ops::kernel::cpu::{fill_by, wide};
 
 /// Partial results side by side.
 const LANES: usize = 16;
@@ -80,6 +80,25 @@ impl<T: Element> Rule<T> for Squares<'_> {
     fn add(sum: f64, x: T, centre: f64, _: usize) -> f64 {
         let distance = x.to_f64() - centre;
         sum + distance * distance
+    }
+    fn join(a: f64, b: f64) -> f64 {
+        a + b
+    }
+}
+
+/// Add up the exponentials of the distances to a largest element for each result.
+pub(super) struct Exponentials<'a, T>(pub(super) &'a [T]);
+
+impl<T: Element> Rule<T> for Exponentials<'_, T> {
+    type Sum = f64;
+    type Known = T;
+    const START: f64 = 0.0;
+    fn known(&self, result: usize) -> T {
+        self.0[result]
+    }
+    #[inline(always)]
+    fn add(sum: f64, x: T, largest: T, _: usize) -> f64 {
+        sum + (x - largest).exp().to_f64()
     }
     fn join(a: f64, b: f64) -> f64 {
         a + b
@@ -335,36 +354,35 @@ fn few<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [
     }
 }
 
-/// A value for every element, from its place in memory and the number of its result.
-pub(super) fn spread<U: Send + Default + Clone>(
+/// A value for every element, from its place in memory and from what is `known` about its result.
+pub(super) fn spread<U: Copy + Send, K: Copy>(
     plan: &Plan,
     elements: usize,
-    value: impl Fn(usize, usize) -> U + Sync + Send,
+    known: impl Fn(usize) -> K + Sync + Send,
+    value: impl Fn(usize, K) -> U + Sync + Send,
 ) -> Vec<U> {
-    let mut out = vec![U::default(); elements];
-    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| {
-        let mut at = i * TASK;
+    fill_by(elements, |start, mut rest| {
+        let mut at = start;
         let (length, each, results) = plan.lines(at);
-        let mut rest = out;
         for result in results {
-            let within = at % length;
-            let count = (length - within).min(rest.len());
-            let (line, after) = rest.split_at_mut(count);
-            if each {
-                line.iter_mut()
-                    .enumerate()
-                    .for_each(|(i, o)| *o = value(at + i, result + within + i));
-            } else {
-                line.iter_mut()
-                    .enumerate()
-                    .for_each(|(i, o)| *o = value(at + i, result));
-            }
-            at += count;
-            rest = after;
             if rest.is_empty() {
                 break;
             }
+            let within = at % length;
+            let (line, after) = rest.split_at_mut((length - within).min(rest.len()));
+            let places = at..at + line.len();
+            at = places.end;
+            if each {
+                for ((i, o), at) in line.iter_mut().enumerate().zip(places) {
+                    o.write(value(at, known(result + within + i)));
+                }
+            } else {
+                let known = known(result);
+                for (o, at) in line.iter_mut().zip(places) {
+                    o.write(value(at, known));
+                }
+            }
+            rest = after;
         }
-    });
-    out
+    })
 }

@@ -31,7 +31,7 @@ pub(super) fn distances(x: &Tensor, axes: &[usize], measure: Measure, n: f64) ->
 }
 
 /// The largest or smallest element, NaN where there is one; equal ones share the gradient.
-pub(super) fn extreme(x: &Tensor, axes: &[usize], largest: bool) -> Result<Tensor> {
+pub(super) fn extreme(graph: Graph, x: &Tensor, axes: &[usize], largest: bool) -> Result<Tensor> {
     let value = x.detach();
     let mut best = value.clone();
     for &d in axes {
@@ -49,20 +49,18 @@ pub(super) fn extreme(x: &Tensor, axes: &[usize], largest: bool) -> Result<Tenso
     let best = stray.ne(0f64)?.where_cond(&nan, &best)?;
     let axes = axes.to_vec();
     let output = Buffer::copy(&best)?.output(best.shape());
-    Ok(
-        Graph::default().record("max", &[x], output, move |arguments, best, gradient| {
-            let x = arguments[0].detach();
-            let dtype = x.dtype();
-            let equal = x.broadcast_eq(best)?.to_dtype(dtype)?;
-            let both_nan = x
-                .ne(&x)?
-                .to_dtype(dtype)?
-                .broadcast_mul(&best.ne(best)?.to_dtype(dtype)?)?;
-            let chosen = (equal + both_nan)?;
-            let share = (gradient / chosen.sum_keepdim(axes.as_slice())?)?;
-            Ok(vec![Some(chosen.broadcast_mul(&share)?)])
-        })?,
-    )
+    Ok(graph.record("max", &[x], output, move |arguments, best, gradient| {
+        let x = arguments[0].detach();
+        let dtype = x.dtype();
+        let equal = x.broadcast_eq(best)?.to_dtype(dtype)?;
+        let both_nan = x
+            .ne(&x)?
+            .to_dtype(dtype)?
+            .broadcast_mul(&best.ne(best)?.to_dtype(dtype)?)?;
+        let chosen = (equal + both_nan)?;
+        let share = (gradient / chosen.sum_keepdim(axes.as_slice())?)?;
+        Ok(vec![Some(chosen.broadcast_mul(&share)?)])
+    })?)
 }
 
 /// The place of the largest or smallest element.

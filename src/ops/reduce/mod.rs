@@ -7,69 +7,118 @@ mod cuda;
 mod plan;
 mod tests;
 
-use candle_core::{DType, Tensor, WithDType};
+use candle_core::{DType, Result as EngineResult, Tensor, WithDType};
 
 use super::halves::in_single;
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
-use super::tape::Graph;
+use super::operation;
+use super::pointwise::{pairs, triples};
+use super::tape::{Graph, Needs};
 use crate::error::Result;
 use crate::{ensure, fail};
-use cpu::{Extreme, Place, Squares, Strays, Ties, Total, reduce, same, spread};
+use cpu::{Exponentials, Extreme, Place, Squares, Strays, Ties, Total, reduce, same, spread};
 use plan::Plan;
 
+operation! {
 /// The sum over `axes`; i64 stays, other integers become i64. The gradient goes to every element.
 ///
 /// # Errors
 /// An axis that does not exist, as for all functions here.
-pub fn sum(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+pub fn sum(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let x = if x.dtype().is_int() {
         x.to_dtype(DType::I64)?
     } else {
         x.clone()
     };
-    scaled_sum(&x, axes, 1.0)
+    scaled_sum(graph, &x, axes, 1.0)
+}
 }
 
+operation! {
 /// The mean over `axes`, NaN of nothing; integers give f32.
-pub fn mean(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    in_double(x, |x| scaled_sum(x, axes, 1.0 / count(x, axes)? as f64))
+pub fn mean(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    in_double(x, |x| scaled_sum(graph, x, axes, 1.0 / count(x, axes)? as f64))
+}
 }
 
+operation! {
 /// The variance over `axes`: the sum of the squares of the distances to the mean over `n - correction`; integers give f32.
-pub fn variance(x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
+pub fn variance(graph, x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
     in_double(x, |x| {
         let n = (count(x, axes)? as f64 - correction).max(0.0);
-        distances(x, axes, Measure::Variance, n)
+        distances(graph, x, axes, Measure::Variance, n)
     })
 }
+}
 
+operation! {
 /// The square root of the [`variance`]; where that is 0 the gradient is 0.
-pub fn deviation(x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
+pub fn deviation(graph, x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
     in_double(x, |x| {
         let n = (count(x, axes)? as f64 - correction).max(0.0);
-        distances(x, axes, Measure::Deviation, n)
+        distances(graph, x, axes, Measure::Deviation, n)
     })
 }
-
-/// The Euclidean norm over `axes`; where that is 0 the gradient is 0. Integers give f32.
-pub fn norm(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    in_double(x, |x| distances(x, axes, Measure::Norm, 1.0))
 }
 
+operation! {
+/// The Euclidean norm over `axes`; where that is 0 the gradient is 0. Integers give f32.
+pub fn norm(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    in_double(x, |x| distances(graph, x, axes, Measure::Norm, 1.0))
+}
+}
+
+operation! {
+/// The logarithm of the sum of the exponentials over `axes`, without overflow; an infinite largest element is the result.
+///
+/// # Errors
+/// No element.
+pub fn logsumexp(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let largest = largest(&x.detach(), axes)?;
+    if on_gpu(x.device()) {
+        // an infinite one would make NaN of what is subtracted
+        let finite = largest.abs()?.ne(f64::INFINITY)?;
+        let shift = finite.where_cond(&largest, &largest.zeros_like()?)?;
+        return Ok((cuda::scaled_sum(&x.broadcast_sub(&shift)?.exp()?, axes, 1.0)?.log()? + shift)?);
+    }
+    let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+    let dims = largest.shape().clone();
+    Ok(by_dtype!(x, "logsumexp", T => {
+        let result = {
+            let shift = View::<T>::of(&largest)?;
+            let shift: &[T] = &shift;
+            let total = |sum: f64, result: usize| match shift[result] {
+                infinite if infinite.is_infinite() => infinite,
+                shift => shift + sum.ln() as T,
+            };
+            reduce(&plan, &Exponentials(shift), &View::<T>::of(&x)?, total)
+        };
+        graph.record("logsumexp", &[&x], output(result, dims), |arguments, result, gradient| {
+            let share = triples::<T>(arguments[0], result, gradient, |x, y, d| d * T::exp(x - y))?;
+            Ok(vec![Some(plain(share, arguments[0].shape()))])
+        })
+    })?)
+}
+}
+
+operation! {
 /// The largest element over `axes`, NaN where there is one. Equal elements share the gradient, as PyTorch's `amax`.
 ///
 /// # Errors
 /// No element.
-pub fn largest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    extreme::<true>(x, axes)
+pub fn largest(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    extreme::<true>(graph, x, axes)
+}
 }
 
+operation! {
 /// The smallest element over `axes`, NaN where there is one. Equal elements share the gradient, as PyTorch's `amin`.
 ///
 /// # Errors
 /// No element.
-pub fn smallest(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    extreme::<false>(x, axes)
+pub fn smallest(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    extreme::<false>(graph, x, axes)
+}
 }
 
 /// The place of the largest element over `axes`, counted through them in the order of memory: i64. The first NaN comes before all
@@ -112,11 +161,12 @@ pub fn not_finite(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     })?)
 }
 
+operation! {
 /// `x` repeated along its dimensions of size 1, and new ones in front, up to `shape`. The gradient is the [`sum()`] over them.
 ///
 /// # Errors
 /// A shape that `x` cannot be repeated to.
-pub fn expand(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+pub fn expand(graph, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let Some(front) = shape.len().checked_sub(x.rank()) else {
         fail!(
             "expand: {:?} cannot be repeated to {shape:?}, which has fewer dimensions",
@@ -138,28 +188,53 @@ pub fn expand(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
         if on_gpu(x.device()) {
             return Ok(x.broadcast_as(shape)?);
         }
-        let own: Vec<usize> = [vec![1; front], x.dims().to_vec()].concat();
-        let axes: Vec<usize> = (0..shape.len()).filter(|d| own[*d] == 1 && shape[*d] != 1).collect();
         let x = x.contiguous()?;
-        let plan = Plan::new(shape, &axes);
         Ok(by_dtype!(x, "expand", T => {
-            let repeated = {
-                let x = View::<T>::of(&x)?;
-                spread(&plan, shape.iter().product(), |_, result| x[result])
-            };
-            let dims = x.shape().clone();
-            Graph::default().record_light("expand", &[&x], output(repeated, shape), move |gradient| {
-                let dy = View::<T>::of(gradient)?;
-                Ok(vec![Some(plain(reduce(&plan, &Total, &dy, |sum, _| sum as T), &dims))])
+            let repeated = pairs::<T>(shape, &x, &x, |x, _| x)?;
+            let dims = x.dims().to_vec();
+            graph.record_light("expand", &[&x], output(repeated, shape), move |gradient| {
+                Ok(vec![Some(summed(gradient.clone(), &dims)?)])
             })
         })?)
     })
+}
+}
+
+operation! {
+/// The elements of `x` in another shape of as many, copied: for small results, that they are recorded where `x` is.
+pub fn reshaped(graph, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    if x.dims() == shape || on_gpu(x.device()) || !matches!(x.dtype(), DType::F32 | DType::F64) {
+        return Ok(x.reshape(shape)?);
+    }
+    let x = x.contiguous()?;
+    Ok(by_dtype!(x, "reshape", T => {
+        let (same, dims) = (View::<T>::of(&x)?.to_vec(), x.shape().clone());
+        graph.record_light("reshape", &[&x], output(same, shape), move |gradient| Ok(vec![Some(gradient.reshape(&dims)?)]))
+    })?)
+}
+}
+
+/// What a tensor of the sizes `dims` that was repeated to the shape of `t` gets of a gradient `t`: the sum over where it stood.
+pub(super) fn summed(t: Tensor, dims: &[usize]) -> EngineResult<Tensor> {
+    if t.dims() == dims {
+        return Ok(t);
+    }
+    let front = t.rank() - dims.len();
+    let axes: Vec<usize> = (0..t.rank()).filter(|d| *d < front || dims[*d - front] == 1).collect();
+    let plan = Plan::new(t.dims(), &axes);
+    by_dtype!(t, "sum", T => Ok(plain(reduce(&plan, &Total, &View::<T>::of(&t)?, |sum, _| sum as T), dims)))
 }
 
 /// All dimensions of `x`.
 pub fn all(x: &Tensor) -> Vec<usize> {
     (0..x.rank()).collect()
 }
+
+/// A backward pass that reads the argument.
+const ARGUMENT: Needs = Needs {
+    arguments: 1,
+    result: false,
+};
 
 /// As [`in_single`]; integers enter as f64, which holds them, and leave as f32.
 fn in_double(x: &Tensor, work: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -188,7 +263,7 @@ fn shape(x: &Tensor, axes: &[usize]) -> Vec<usize> {
     x.dims().iter().enumerate().map(size).collect()
 }
 
-fn scaled_sum(x: &Tensor, axes: &[usize], factor: f64) -> Result<Tensor> {
+fn scaled_sum(graph: Graph, x: &Tensor, axes: &[usize], factor: f64) -> Result<Tensor> {
     checked(x, axes)?;
     let shape = shape(x, axes);
     if on_gpu(x.device()) {
@@ -203,9 +278,10 @@ fn scaled_sum(x: &Tensor, axes: &[usize], factor: f64) -> Result<Tensor> {
         Ok(by_dtype!(x, "sum", T => {
             let sums = reduce(&plan, &Total, &View::<T>::of(&x)?, |sum, _| (sum * factor) as T);
             let dims = x.shape().clone();
-            Graph::default().record_light("sum", &[&x], output(sums, shape), move |gradient| {
+            graph.record_light("sum", &[&x], output(sums, shape), move |gradient| {
                 let dy = View::<T>::of(gradient)?;
-                let dx = spread(&plan, dims.elem_count(), |_, result| dy[result] * factor as T);
+                let dy: &[T] = &dy;
+                let dx = spread(&plan, dims.elem_count(), |result| dy[result] * factor as T, |_, share| share);
                 Ok(vec![Some(plain(dx, &dims))])
             })
         })?)
@@ -223,7 +299,7 @@ enum Measure {
     Norm,
 }
 
-fn distances(x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Tensor> {
+fn distances(graph: Graph, x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Tensor> {
     checked(x, axes)?;
     if on_gpu(x.device()) {
         return cuda::distances(x, axes, measure, n);
@@ -245,8 +321,9 @@ fn distances(x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Ten
             (centres, results)
         };
         let rounded: Vec<T> = results.iter().map(|r| *r as T).collect();
-        Graph::default().record("std", &[&x], output(rounded, shape), move |arguments, _, gradient| {
+        graph.record_what("std", &[&x], ARGUMENT, output(rounded, shape), move |arguments, _, gradient| {
             let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
+            let x: &[T] = &x;
             let factor = |(result, dy): (&f64, &T)| match measure {
                 Measure::Variance => 2.0 * dy.to_f64() / n,
                 // the slope of a root at 0 is infinite, but an element that moves alone leaves a minimum
@@ -254,18 +331,17 @@ fn distances(x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Ten
                 _ => dy.to_f64() / (n * result),
             };
             let factors: Vec<f64> = results.iter().zip(dy.iter()).map(factor).collect();
-            let dx = spread(&plan, x.len(), |at, result| {
-                ((x[at].to_f64() - centres[result]) * factors[result]) as T
-            });
+            let known = |result: usize| (centres[result], factors[result]);
+            let dx = spread(&plan, x.len(), known, |at, (centre, factor)| ((x[at].to_f64() - centre) * factor) as T);
             Ok(vec![Some(plain(dx, arguments[0].shape()))])
         })
     })?)
 }
 
-fn extreme<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+fn extreme<const LARGEST: bool>(graph: Graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let shape = some(x, axes)?;
     if on_gpu(x.device()) {
-        return in_single(x, |x| cuda::extreme(x, axes, LARGEST));
+        return in_single(x, |x| cuda::extreme(graph, x, axes, LARGEST));
     }
     if x.dtype().is_int() {
         let whole = x.to_dtype(DType::I64)?.contiguous()?;
@@ -281,13 +357,13 @@ fn extreme<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
         Ok(by_dtype!(x, "max", T => {
             let best = reduce(&plan, &Extreme::<LARGEST>, &View::<T>::of(&x)?, |best, _| best);
-            Graph::default().record("max", &[&x], output(best, shape), move |arguments, best, gradient| {
+            graph.record("max", &[&x], output(best, shape), move |arguments, best, gradient| {
                 let (x, best) = (View::<T>::of(arguments[0])?, View::<T>::of(best)?);
                 let dy = View::<T>::of(gradient)?;
-                let shares = reduce(&plan, &Ties(&best), &x, |ties, result| (dy[result].to_f64() / ties) as T);
-                let dx = spread(&plan, x.len(), |at, result| {
-                    if same(x[at], best[result]) { shares[result] } else { 0.0 }
-                });
+                let (x, best, dy): (&[T], &[T], &[T]) = (&x, &best, &dy);
+                let shares = reduce(&plan, &Ties(best), x, |ties, result| (dy[result].to_f64() / ties) as T);
+                let known = |result: usize| (best[result], shares[result]);
+                let dx = spread(&plan, x.len(), known, |at, (best, share)| if same(x[at], best) { share } else { 0.0 });
                 Ok(vec![Some(plain(dx, arguments[0].shape()))])
             })
         })?)

@@ -95,6 +95,9 @@ fn every_reduction_of_every_set_of_dimensions_is_that_of_the_definition() {
                     let mean = mean_of(m);
                     mean_of(&m.iter().map(|x| (x - mean).powi(2)).collect::<Vec<_>>())
                 });
+                check("logsumexp", logsumexp(&x, &axes), &|m| {
+                    m.iter().map(|x| x.exp()).sum::<f64>().ln()
+                });
                 check("norm", norm(&x, &axes), &|m| {
                     m.iter().map(|x| x * x).sum::<f64>().sqrt()
                 });
@@ -143,18 +146,21 @@ fn a_gpu_computes_the_same_with_candles_operations() {
         fn(&Tensor, &[usize]) -> Result<Tensor>,
     );
     let pairs: [Both; 6] = [
-        (|x, d| scaled_sum(x, d, 0.5), |x, d| cuda::scaled_sum(x, d, 0.5)),
         (
-            |x, d| distances(x, d, Measure::Variance, 3.0),
+            |x, d| scaled_sum(Graph::default(), x, d, 0.5),
+            |x, d| cuda::scaled_sum(x, d, 0.5),
+        ),
+        (
+            |x, d| distances(Graph::default(), x, d, Measure::Variance, 3.0),
             |x, d| cuda::distances(x, d, Measure::Variance, 3.0),
         ),
         (
-            |x, d| distances(x, d, Measure::Deviation, 3.0),
+            |x, d| distances(Graph::default(), x, d, Measure::Deviation, 3.0),
             |x, d| cuda::distances(x, d, Measure::Deviation, 3.0),
         ),
         (norm, |x, d| cuda::distances(x, d, Measure::Norm, 1.0)),
-        (largest, |x, d| cuda::extreme(x, d, true)),
-        (smallest, |x, d| cuda::extreme(x, d, false)),
+        (largest, |x, d| cuda::extreme(Graph::default(), x, d, true)),
+        (smallest, |x, d| cuda::extreme(Graph::default(), x, d, false)),
     ];
     for (i, (here, there)) in pairs.into_iter().enumerate() {
         for axes in [&[1][..], &[0, 2], &[0, 1, 2]] {

@@ -13,6 +13,10 @@ const STRIP: usize = 16;
 const LONG: usize = 1 << 16;
 /// Elements that are compared with the worst of the best at once.
 const BLOCK: usize = 32;
+/// Elements of a block that are compared with it at once where not all come after it.
+const PART: usize = 8;
+/// Up to so many best are kept in order.
+const FEW: usize = 16;
 
 /// What can be put in order; NaN comes after all numbers, and -0 is 0.
 pub(super) trait Ranked: WithDType {
@@ -61,16 +65,17 @@ ranked! {
     };
 }
 
-/// The places of the elements of every line in order.
-pub(super) fn order<T: Ranked>(x: &[T], around: Around, falling: bool) -> Vec<i64> {
+/// The elements of every line in order, and their places.
+pub(super) fn order<T: Ranked>(x: &[T], around: Around, falling: bool) -> (Vec<T>, Vec<i64>) {
     chosen(x, around, around[1], |column, packed| {
         packed.extend(column.iter().enumerate().map(|(i, x)| x.pack(i, falling)));
         sort(packed);
     })
 }
 
-/// The places of the first `k` elements of every line in order; `k` is at most the length.
-pub(super) fn first<T: Ranked>(x: &[T], around: Around, k: usize, falling: bool) -> Vec<i64> {
+/// The first `k` elements of every line in order, and their places; `k` is at most the length.
+pub(super) fn first<T: Ranked>(x: &[T], around: Around, k: usize, falling: bool) -> (Vec<T>, Vec<i64>) {
+    let best_of = if k <= FEW { few_of } else { many_of };
     chosen(x, around, k, |column, packed| {
         if column.len() < LONG {
             best_of(column, 0, k, falling, packed);
@@ -87,45 +92,102 @@ pub(super) fn first<T: Ranked>(x: &[T], around: Around, k: usize, falling: bool)
     })
 }
 
-/// For every line the places of the `count` elements that `choose` packs, given the line and an empty list.
+/// For every line the `count` elements that `choose` packs, given the line and an empty list, and their places.
 fn chosen<T: Ranked>(
     x: &[T],
     [outer, length, inner]: Around,
     count: usize,
     choose: impl Fn(&[T], &mut Vec<T::Packed>) + Sync + Send,
-) -> Vec<i64> {
+) -> (Vec<T>, Vec<i64>) {
     let strips = inner.div_ceil(STRIP);
-    buffer(outer * count * inner, |out| {
-        let out = Shared::fresh(out);
-        for_ranges(outer * strips, per_task(length * inner.min(STRIP)), |range| {
-            let (mut columns, mut packed) = (Vec::new(), Vec::new());
-            for strip in range {
-                let (o, start) = (strip / strips, strip % strips * STRIP);
-                let width = STRIP.min(inner - start);
-                let lines = &x[o * length * inner..][..length * inner];
-                if inner > 1 {
-                    columns.clear();
-                    for c in start..start + width {
-                        columns.extend(lines[c..].iter().step_by(inner));
+    let mut places = Vec::new();
+    let values = buffer(outer * count * inner, |values| {
+        let values = Shared::fresh(values);
+        places = buffer(outer * count * inner, |places| {
+            let places = Shared::fresh(places);
+            for_ranges(outer * strips, per_task(length * inner.min(STRIP)), |range| {
+                let (mut columns, mut packed) = (Vec::new(), Vec::new());
+                for strip in range {
+                    let (o, start) = (strip / strips, strip % strips * STRIP);
+                    let width = STRIP.min(inner - start);
+                    let lines = &x[o * length * inner..][..length * inner];
+                    if inner > 1 {
+                        columns.clear();
+                        for c in start..start + width {
+                            columns.extend(lines[c..].iter().step_by(inner));
+                        }
+                    }
+                    let columns = if inner > 1 { &columns } else { lines };
+                    for (c, column) in columns.chunks_exact(length).enumerate() {
+                        packed.clear();
+                        choose(column, &mut packed);
+                        for (i, packed) in packed.iter().enumerate() {
+                            let (at, place) = ((o * count + i) * inner + start + c, T::place(*packed));
+                            // SAFETY: this task alone writes this line.
+                            let (value, to) = unsafe { (values.new_part(at, 1), places.new_part(at, 1)) };
+                            value[0].write(column[place as usize]);
+                            to[0].write(place);
+                        }
                     }
                 }
-                let columns = if inner > 1 { &columns } else { lines };
-                for (c, column) in columns.chunks_exact(length).enumerate() {
-                    packed.clear();
-                    choose(column, &mut packed);
-                    for (i, packed) in packed.iter().enumerate() {
-                        // SAFETY: this task alone writes this line.
-                        let place = unsafe { out.new_part((o * count + i) * inner + start + c, 1) };
-                        place[0].write(T::place(*packed));
-                    }
+            });
+        });
+    });
+    (values, places)
+}
+
+/// The gradient of the lines from that of the elements `chosen` of them, `count` of each.
+pub(super) fn back<T: WithDType + Default>(
+    dy: &[T],
+    places: &[i64],
+    [outer, length, inner]: Around,
+    count: usize,
+) -> Vec<T> {
+    let mut dx = vec![T::default(); outer * length * inner];
+    let chosen = dy.par_chunks(count * inner).zip(places.par_chunks(count * inner));
+    let lines = dx.par_chunks_mut(length * inner).with_min_len(per_task(length * inner));
+    lines.zip(chosen).for_each(|(dx, (dy, places))| {
+        for (i, (d, place)) in dy.iter().zip(places).enumerate() {
+            dx[*place as usize * inner + i % inner] = *d;
+        }
+    });
+    dx
+}
+
+/// The first `k` elements of a line in order, few: every element that comes before the last of them is put where it belongs. The line is
+/// a part of a longer one and begins at the place `start`.
+fn few_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &mut Vec<T::Packed>) {
+    let (head, rest) = line.split_at(k.min(line.len()));
+    best.extend(head.iter().enumerate().map(|(i, x)| x.pack(start + i, falling)));
+    best.sort_unstable();
+    let Some(mut last) = best.last().copied() else { return };
+    let mut bar = line[T::place(last) as usize - start];
+    let after = |x: T, bar: T| if falling { x <= bar } else { x >= bar };
+    for (b, block) in rest.chunks(BLOCK).enumerate() {
+        // whole blocks of elements that come after the last are passed over by loops that become vector code
+        if block.iter().fold(true, |all, x| all & after(*x, bar)) {
+            continue;
+        }
+        for (p, part) in block.chunks(PART).enumerate() {
+            if part.iter().fold(true, |all, x| all & after(*x, bar)) {
+                continue;
+            }
+            for (i, x) in part.iter().enumerate() {
+                let packed = x.pack(start + head.len() + b * BLOCK + p * PART + i, falling);
+                if packed < last {
+                    let place = best.partition_point(|other| *other < packed);
+                    best.pop();
+                    best.insert(place, packed);
+                    last = best[k - 1];
+                    bar = line[T::place(last) as usize - start];
                 }
             }
-        });
-    })
+        }
+    }
 }
 
 /// Elements of a line among which are its first `k`; the line is a part of a longer one and begins at the place `start`.
-fn best_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &mut Vec<T::Packed>) {
+fn many_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &mut Vec<T::Packed>) {
     let mut bar: Option<(T::Packed, T)> = None;
     for (i, block) in line.chunks(BLOCK).enumerate() {
         let from = start + i * BLOCK;

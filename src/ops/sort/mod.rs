@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::halves::in_single;
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::operation;
 use super::reduce;
 use super::tape::Graph;
 use crate::error::Result;
@@ -14,50 +15,57 @@ use crate::{choices, ensure, fail};
 /// Sizes around a dimension: `[outer, length, inner]`.
 type Around = [usize; 3];
 
+operation! {
 /// The elements along `dim` in rising or falling order, and the places they had (i64). Equal ones keep their order; NaN counts as larger
 /// than all numbers, as in PyTorch. The gradient goes to the places.
 ///
 /// # Errors
 /// A dimension that does not exist or is longer than 2^32.
-pub fn sort(x: &Tensor, dim: usize, falling: bool) -> Result<(Tensor, Tensor)> {
+pub fn sort(graph, x: &Tensor, dim: usize, falling: bool) -> Result<(Tensor, Tensor)> {
     let length = around(x, dim)?[1];
-    at_places(x, dim, ranked(x, dim, length, falling)?)
+    ranked(graph, x, dim, length, falling)
+}
 }
 
+operation! {
 /// The `k` largest (smallest) elements along `dim`, the best first, and their places (i64); otherwise as [`sort()`].
 ///
 /// # Errors
 /// `k` above the size of the dimension.
-pub fn topk(x: &Tensor, k: usize, dim: usize, largest: bool) -> Result<(Tensor, Tensor)> {
+pub fn topk(graph, x: &Tensor, k: usize, dim: usize, largest: bool) -> Result<(Tensor, Tensor)> {
     let length = around(x, dim)?[1];
     ensure!(
         k <= length,
         "topk: k is {k}, dimension {dim} of {:?} has {length}; k must not be larger",
         x.dims()
     );
-    at_places(x, dim, ranked(x, dim, k, largest)?)
+    ranked(graph, x, dim, k, largest)
+}
 }
 
+operation! {
 /// The middle element along `dim`, the lower one of two, NaN where there is one; the dimension keeps the size 1. The gradient goes to the
 /// first place it stands at.
 ///
 /// # Errors
 /// A dimension without elements.
-pub fn median(x: &Tensor, dim: usize) -> Result<Tensor> {
+pub fn median(graph, x: &Tensor, dim: usize) -> Result<Tensor> {
     let length = around(x, dim)?[1];
     ensure!(length > 0, "median: dimension {dim} of {:?} has no elements", x.dims());
     if x.elem_count() == 0 {
         return no_lines(x, dim, 1);
     }
-    let (values, _) = sort(x, dim, false)?;
-    or_nan(x, dim, &values.narrow(dim, (length - 1) / 2, 1)?)
+    let (values, _) = graph.sort(x, dim, false)?;
+    or_nan(graph, x, dim, &values.narrow(dim, (length - 1) / 2, 1)?)
+}
 }
 
+operation! {
 /// The middle one of all elements as [`median()`], without dimensions; NaN of nothing. Equal elements share the gradient, as in PyTorch.
 ///
 /// # Errors
 /// Integers without elements.
-pub fn median_of_all(x: &Tensor) -> Result<Tensor> {
+pub fn median_of_all(graph, x: &Tensor) -> Result<Tensor> {
     if on_gpu(x.device()) {
         return Ok(median_of_all(&x.to_device(&Device::Cpu)?)?.to_device(x.device())?);
     }
@@ -65,7 +73,7 @@ pub fn median_of_all(x: &Tensor) -> Result<Tensor> {
     if flat.elem_count() == 0 && x.dtype().is_float() {
         return Ok(Tensor::new(f64::NAN, x.device())?.to_dtype(x.dtype())?);
     }
-    let value = median(&flat, 0)?.squeeze(0)?;
+    let value = median(&flat, 0)?.squeeze(0)?; // of what has no graph
     if !x.track_op() {
         return Ok(value);
     }
@@ -76,11 +84,12 @@ pub fn median_of_all(x: &Tensor) -> Result<Tensor> {
         let share = equal.broadcast_div(&reduce::sum(&equal, &reduce::all(&equal))?)?;
         Ok(by_dtype!(value, "median", T => {
             let value = View::<T>::of(&value)?.to_vec();
-            Graph::default().record_light("median", &[x], output(value, ()), move |gradient| {
+            graph.record_light("median", &[x], output(value, ()), move |gradient| {
                 Ok(vec![Some(share.broadcast_mul(gradient)?)])
             })
         })?)
     })
+}
 }
 
 choices! {
@@ -114,11 +123,12 @@ impl Between {
     }
 }
 
+operation! {
 /// What the shares `q` (0 to 1) of the elements along `dim` lie below, side by side along `dim`; NaN where an element is. f32 or f64.
 ///
 /// # Errors
 /// A dimension without elements, a share outside 0 to 1.
-pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<Tensor> {
+pub fn quantile(graph, x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<Tensor> {
     let length = around(x, dim)?[1];
     ensure!(
         length > 0,
@@ -131,7 +141,7 @@ pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<T
     if x.elem_count() == 0 || q.is_empty() {
         return no_lines(x, dim, q.len());
     }
-    let (values, _) = sort(x, dim, false)?;
+    let (values, _) = graph.sort(x, dim, false)?;
     let places: Vec<(usize, usize, f64)> = q.iter().map(|q| between.neighbours(q * (length - 1) as f64)).collect();
     let at = |of: fn(&(usize, usize, f64)) -> usize| -> Result<Tensor> {
         let places: Vec<u32> = places.iter().map(|p| of(p) as u32).collect();
@@ -149,15 +159,20 @@ pub fn quantile(x: &Tensor, q: &[f64], dim: usize, between: Between) -> Result<T
     let beside = weights.eq(0f64)?.where_cond(&low, &beside)?;
     let finite = (span.detach() * 0.0)?.eq(0f64)?;
     let found = finite.where_cond(&(low + (span * weights)?)?, &beside)?;
-    or_nan(x, dim, &found)
+    or_nan(graph, x, dim, &found)
+}
 }
 
 /// `found`, but the first NaN of every line of `x` along `dim` that has one.
-fn or_nan(x: &Tensor, dim: usize, found: &Tensor) -> Result<Tensor> {
+fn or_nan(graph: Graph, x: &Tensor, dim: usize, found: &Tensor) -> Result<Tensor> {
     if x.dtype().is_int() {
         return Ok(found.clone());
     }
-    let largest = topk(x, 1, dim, true)?.0.broadcast_as(found.shape())?.contiguous()?;
+    let largest = graph
+        .topk(x, 1, dim, true)?
+        .0
+        .broadcast_as(found.shape())?
+        .contiguous()?;
     let value = largest.detach();
     Ok(value.ne(&value)?.where_cond(&largest, &found.contiguous()?)?)
 }
@@ -169,46 +184,57 @@ fn no_lines(x: &Tensor, dim: usize, size: usize) -> Result<Tensor> {
     Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
 }
 
-/// The places of the first `count` along `dim` in this order.
-fn ranked(x: &Tensor, dim: usize, count: usize, falling: bool) -> Result<Tensor> {
+/// The first `count` along `dim` in this order, and their places.
+fn ranked(graph: Graph, x: &Tensor, dim: usize, count: usize, falling: bool) -> Result<(Tensor, Tensor)> {
     let around = around(x, dim)?;
     if on_gpu(x.device()) {
         // sorted here
-        let places = ranked(&x.to_device(&Device::Cpu)?, dim, count, falling)?;
-        return Ok(places.to_device(x.device())?);
+        let (_, places) = ranked(graph, &x.detach().to_device(&Device::Cpu)?, dim, count, falling)?;
+        let places = places.to_device(x.device())?;
+        return Ok((x.contiguous()?.gather(&places, dim)?, places));
     }
     if x.elem_count() == 0 || count == 0 {
-        return Ok(no_lines(x, dim, count)?.to_dtype(DType::I64)?);
+        let nothing = no_lines(x, dim, count)?;
+        let places = nothing.to_dtype(DType::I64)?;
+        return Ok((nothing, places));
     }
-    let x = match x.dtype() {
-        DType::F16 | DType::BF16 => x.to_dtype(DType::F32)?.contiguous()?,
-        _ => x.contiguous()?,
-    };
-    fn places<T: cpu::Ranked>(x: &Tensor, around: Around, count: usize, falling: bool) -> Result<Vec<i64>> {
+    let mut shape = x.dims().to_vec();
+    shape[dim] = count;
+    fn found<T: cpu::Ranked>(x: &Tensor, around: Around, count: usize, falling: bool) -> Result<(Vec<T>, Vec<i64>)> {
         let x = View::<T>::of(x)?;
         Ok(match count == around[1] {
             true => cpu::order(&x, around, falling),
             false => cpu::first(&x, around, count, falling),
         })
     }
-    let found = match x.dtype() {
-        DType::U8 => places::<u8>(&x, around, count, falling)?,
-        DType::U32 => places::<u32>(&x, around, count, falling)?,
-        DType::I64 => places::<i64>(&x, around, count, falling)?,
-        DType::F64 => places::<f64>(&x, around, count, falling)?,
-        _ => places::<f32>(&x, around, count, falling)?,
-    };
-    let mut shape = x.dims().to_vec();
-    shape[dim] = count;
-    Ok(plain(found, shape))
-}
-
-/// The elements at these places, and the places.
-fn at_places(x: &Tensor, dim: usize, places: Tensor) -> Result<(Tensor, Tensor)> {
-    if places.elem_count() == 0 {
-        return Ok((Tensor::zeros(places.shape(), x.dtype(), x.device())?, places));
+    macro_rules! integers {
+        ($type:ty) => {{
+            let (values, places) = found::<$type>(&x.contiguous()?, around, count, falling)?;
+            Ok((plain(values, shape.as_slice()), plain(places, shape)))
+        }};
     }
-    Ok((x.contiguous()?.gather(&places, dim)?, places))
+    match x.dtype() {
+        DType::U8 => integers!(u8),
+        DType::U32 => integers!(u32),
+        DType::I64 => integers!(i64),
+        DType::F16 | DType::BF16 => {
+            let (values, places) = ranked(graph, &x.to_dtype(DType::F32)?, dim, count, falling)?;
+            Ok((values.to_dtype(x.dtype())?, places))
+        }
+        _ => {
+            let x = x.contiguous()?;
+            Ok(by_dtype!(x, "sort", T => {
+                let (values, places) = found::<T>(&x, around, count, falling)?;
+                let places = plain(places, shape.as_slice());
+                let (of, dims) = (places.clone(), x.shape().clone());
+                let values = graph.record_light("sort", &[&x], output(values, shape), move |gradient| {
+                    let dx = cpu::back::<T>(&View::of(gradient)?, &View::of(&of)?, around, count);
+                    Ok(vec![Some(plain(dx, &dims))])
+                })?;
+                Ok::<_, candle_core::Error>((values, places))
+            })?)
+        }
+    }
 }
 
 fn around(x: &Tensor, dim: usize) -> Result<Around> {

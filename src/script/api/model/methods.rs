@@ -21,6 +21,9 @@ const ODD_WIDTH: i32 = 2;
 
 /// Naming a part that does not exist is a mistake worth an error.
 fn known_part(prefix: &str, model: &Segmenter) -> Result<()> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
     let names = match (model.stage_name(), model.classifier_name()) {
         (Some(stage), Some(classifier)) => vec![stage, format!("{classifier}.weight")],
         _ => model.parameters("").into_iter().map(|p| p.name).take(2).collect(),

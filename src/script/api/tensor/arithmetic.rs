@@ -6,8 +6,8 @@
 use candle_core::DType;
 
 use super::{Operand, float};
-use crate::ops;
 use crate::ops::reduce::expand;
+use crate::ops::{self, Graph};
 use crate::script::prelude::*;
 use crate::session::memory::affordable;
 
@@ -89,7 +89,7 @@ fn beside(t: Tensor, n: &Operand) -> Result<(Tensor, Tensor)> {
     }
 }
 
-/// Two operands as tensors of one element type and one shape, to which both are repeated.
+/// Two operands as tensors of one element type, whose shapes can be repeated to one.
 fn pair(name: &str, a: Operand, b: Operand) -> Result<(Tensor, Tensor)> {
     let (a, b) = match (a, b) {
         (Operand::Tensor(a), Operand::Tensor(b)) => together(&wide(a)?, &wide(b)?)?,
@@ -100,11 +100,12 @@ fn pair(name: &str, a: Operand, b: Operand) -> Result<(Tensor, Tensor)> {
         }
         _ => fail!("{name}: needs a tensor"),
     };
-    repeated(name, &a, &b)
+    result_shape(name, &a, &b)?;
+    Ok((a, b))
 }
 
-/// Both repeated to one shape.
-fn repeated(name: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
+/// The shape of what is made of both, which the memory holds.
+fn result_shape(name: &str, a: &Tensor, b: &Tensor) -> Result<Vec<usize>> {
     let method = name.starts_with(|c: char| c.is_alphabetic());
     let names = if method {
         ("the tensor", "`other`")
@@ -113,7 +114,32 @@ fn repeated(name: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
     };
     let shape = broadcast_shape(name, (names.0, a.dims()), (names.1, b.dims()))?;
     affordable(&shape, a.dtype())?;
+    Ok(shape)
+}
+
+/// Both repeated to one shape.
+fn repeated(name: &str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
+    let shape = result_shape(name, a, b)?;
     Ok((expand(a, &shape)?, expand(b, &shape)?))
+}
+
+type Recorded<'a> = fn(Graph<'a>, &Tensor, &Tensor) -> Result<Tensor>;
+type Whole = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+
+/// Arithmetic of two operands: floats by an operation of ours, integers by candle's.
+fn both<'a>(
+    graph: Graph<'a>,
+    name: &str,
+    a: Operand,
+    b: Operand,
+    floats: Recorded<'a>,
+    whole: Whole,
+) -> Result<Tensor> {
+    let (a, b) = pair(name, a, b)?;
+    match a.dtype().is_int() {
+        true => Ok(whole(&a, &b)?),
+        false => in_single_both(&a, &b, |a, b| floats(graph, a, b)),
+    }
 }
 
 /// The shape both broadcast to; the arguments with their names.
@@ -147,40 +173,33 @@ fn with_number<'a>(a: &'a Operand, b: &'a Operand) -> Option<(&'a Tensor, f64)> 
 }
 
 /// `factor t + term` in floats.
-fn affine(t: &Tensor, factor: f64, term: f64) -> Result<Tensor> {
-    ops::in_single(&float(t)?, |t| Ok(t.affine(factor, term)?))
+fn affine(graph: Graph, t: &Tensor, factor: f64, term: f64) -> Result<Tensor> {
+    ops::in_single(&float(t)?, |t| graph.affine(t, factor, term))
 }
 
-pub(super) fn add(a: Operand, b: Operand) -> Result<Tensor> {
-    if let Some((t, n)) = with_number(&a, &b) {
-        return affine(t, 1.0, n);
+pub(super) fn add(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
+    match with_number(&a, &b) {
+        Some((t, n)) => affine(graph, t, 1.0, n),
+        None => both(graph, "+", a, b, Graph::add, Tensor::broadcast_add),
     }
-    let (a, b) = pair("+", a, b)?;
-    Ok((a + b)?)
 }
 
-pub(super) fn sub(a: Operand, b: Operand) -> Result<Tensor> {
-    if let Some((t, n)) = with_number(&a, &b) {
-        let (factor, term) = if matches!(a, Operand::Tensor(_)) {
-            (1.0, -n)
-        } else {
-            (-1.0, n)
-        };
-        return affine(t, factor, term);
+pub(super) fn sub(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
+    match (with_number(&a, &b), &a) {
+        (Some((t, n)), Operand::Tensor(_)) => affine(graph, t, 1.0, -n),
+        (Some((t, n)), _) => affine(graph, t, -1.0, n),
+        (None, _) => both(graph, "-", a, b, Graph::subtract, Tensor::broadcast_sub),
     }
-    let (a, b) = pair("-", a, b)?;
-    Ok((a - b)?)
 }
 
-pub(super) fn mul(a: Operand, b: Operand) -> Result<Tensor> {
-    if let Some((t, n)) = with_number(&a, &b) {
-        return affine(t, n, 0.0);
+pub(super) fn mul(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
+    match with_number(&a, &b) {
+        Some((t, n)) => affine(graph, t, n, 0.0),
+        None => both(graph, "*", a, b, Graph::multiply, Tensor::broadcast_mul),
     }
-    let (a, b) = pair("*", a, b)?;
-    Ok((a * b)?)
 }
 
-pub(super) fn div(a: Operand, b: Operand) -> Result<Tensor> {
+pub(super) fn div(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
     let number = |o: &Operand| match o {
         Operand::Int(i) => *i as f64,
         Operand::Float(f) => *f,
@@ -188,18 +207,18 @@ pub(super) fn div(a: Operand, b: Operand) -> Result<Tensor> {
     };
     match (&a, &b) {
         (Operand::Tensor(a), Operand::Tensor(b)) => {
-            let (a, b) = pair("/", Operand::Tensor(float(a)?), Operand::Tensor(float(b)?))?;
-            Ok((a / b)?)
+            let (a, b) = (Operand::Tensor(float(a)?), Operand::Tensor(float(b)?));
+            both(graph, "/", a, b, Graph::divide, Tensor::broadcast_div)
         }
-        (Operand::Tensor(t), n) => ops::in_single(&float(t)?, |t| ops::divide_by(t, number(n))),
-        (n, Operand::Tensor(t)) => ops::in_single(&float(t)?, |t| ops::divide(number(n), t)),
+        (Operand::Tensor(t), n) => ops::in_single(&float(t)?, |t| graph.divide_by(t, number(n))),
+        (n, Operand::Tensor(t)) => ops::in_single(&float(t)?, |t| graph.divide_number(number(n), t)),
         _ => fail!("/ needs a tensor"),
     }
 }
 
-pub(super) fn pow(a: Operand, b: Operand) -> Result<Tensor> {
+pub(super) fn pow(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
     if let (Operand::Tensor(t), Some((_, n))) = (&a, with_number(&a, &b)) {
-        return ops::in_single(&float(t)?, |t| ops::power(t, n));
+        return ops::in_single(&float(t)?, |t| graph.power(t, n));
     }
     let whole = |o: &Operand| match o {
         Operand::Tensor(t) => t.dtype().is_int(),
@@ -209,6 +228,7 @@ pub(super) fn pow(a: Operand, b: Operand) -> Result<Tensor> {
     match (whole(&a), whole(&b)) {
         (true, true) => {
             let (a, b) = pair("**", a, b)?;
+            let (a, b) = repeated("**", &a, &b)?;
             powers_of_integers(&a, &b)
         }
         _ => {
@@ -217,7 +237,7 @@ pub(super) fn pow(a: Operand, b: Operand) -> Result<Tensor> {
                 number => Ok(number),
             };
             let (a, b) = pair("**", floats(a)?, floats(b)?)?;
-            in_single_both(&a, &b, ops::power_of)
+            in_single_both(&a, &b, |a, b| graph.power_of(a, b))
         }
     }
 }
@@ -240,18 +260,18 @@ fn powers_of_integers(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(powers, a.shape(), a.device())?)
 }
 
-pub(super) fn maximum(a: Operand, b: Operand) -> Result<Tensor> {
+pub(super) fn maximum(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
     let (a, b) = pair("maximum", a, b)?;
-    in_single_both(&a, &b, ops::maximum)
+    in_single_both(&a, &b, |a, b| graph.maximum(a, b))
 }
 
-pub(super) fn minimum(a: Operand, b: Operand) -> Result<Tensor> {
+pub(super) fn minimum(graph: Graph, a: Operand, b: Operand) -> Result<Tensor> {
     let (a, b) = pair("minimum", a, b)?;
-    in_single_both(&a, &b, ops::minimum)
+    in_single_both(&a, &b, |a, b| graph.minimum(a, b))
 }
 
 /// An operation on two tensors of one element type, in single precision if they are halves.
-fn in_single_both(a: &Tensor, b: &Tensor, work: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+fn in_single_both(a: &Tensor, b: &Tensor, work: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
     ops::in_single(a, |a| work(a, &b.to_dtype(a.dtype())?))
 }
 
@@ -264,14 +284,15 @@ fn compared(name: &str, a: Operand, b: Operand) -> Result<(Tensor, Tensor)> {
         (Operand::Tensor(t), Operand::Tensor(other)) => Ok(Operand::Tensor(together_exactly(&t, other)?.0)),
         (o, _) => Ok(o),
     };
-    pair(name, exact(a.clone(), &b)?, exact(b, &a)?)
+    let (a, b) = pair(name, exact(a.clone(), &b)?, exact(b, &a)?)?;
+    repeated(name, &a.detach(), &b.detach())
 }
 
 macro_rules! comparisons {
     ($($name:ident $sign:literal),*) => {$(
         pub(super) fn $name(a: Operand, b: Operand) -> Result<Tensor> {
             let (a, b) = compared($sign, a, b)?;
-            Ok(a.detach().$name(&b.detach())?)
+            Ok(a.$name(&b)?)
         }
     )*};
 }

@@ -2,10 +2,9 @@
 
 use candle_core::DType;
 
-use super::arithmetic::{eq, gt, lt, ne, pow, select, sub};
-use super::{Operand, axis, float, in_single};
-use crate::ops;
-use crate::ops::reduce::{self, expand};
+use super::arithmetic::{eq, maximum, minimum, ne, pow, sub};
+use super::{Operand, axis, in_single};
+use crate::ops::{self, Graph};
 use crate::script::prelude::*;
 
 /// A number that may be infinite as no other option may.
@@ -36,27 +35,27 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq(tensor::from([0]).exp(), tensor::from([1.0]));
             /// ```
-            fn exp(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.exp()?)) }
+            fn exp(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::exp) }
             /// The natural logarithm of each element.
             /// ```
             /// assert_eq(tensor::from([1]).log(), tensor::from([0.0]));
             /// ```
-            fn log(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.log()?)) }
+            fn log(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::log) }
             /// The square root of each element.
             /// ```
             /// assert_eq(tensor::from([4]).sqrt(), tensor::from([2.0]));
             /// ```
-            fn sqrt(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.sqrt()?)) }
+            fn sqrt(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::sqrt) }
             /// The sine of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).sin(), tensor::from([0.0]));
             /// ```
-            fn sin(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.sin()?)) }
+            fn sin(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::sin) }
             /// The cosine of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).cos(), tensor::from([1.0]));
             /// ```
-            fn cos(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.cos()?)) }
+            fn cos(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::cos) }
             /// The absolute value of each element.
             /// ```
             /// assert_eq(tensor::from([-2, 3]).abs(), tensor::from([2, 3]));
@@ -65,12 +64,7 @@ pub fn declare(table: &mut Table) {
                 Ok(match t.dtype() {
                     DType::U8 | DType::U32 => t,
                     DType::I64 => t.maximum(&t.affine(-1.0, 0.0)?)?,
-                    // candle's own has the slope 1 at 0; PyTorch's is 0
-                    _ => {
-                        let (value, dtype) = (t.detach(), t.dtype());
-                        let sign = (value.gt(0f64)?.to_dtype(dtype)? - value.lt(0f64)?.to_dtype(dtype)?)?;
-                        (t * sign)?
-                    }
+                    _ => each(ctx, &t, Graph::abs)?,
                 })
             }
             /// Where the elements are not a number: a mask.
@@ -83,7 +77,7 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([1.0, 1.0 / 0.0, 0.0 / 0.0]).isfinite().to_array(), [1, 0, 0]);
             /// ```
             fn isfinite(ctx, t: Tensor) -> Tensor {
-                let distance = sub(Operand::Tensor(t.detach()), Operand::Tensor(t.detach()))?;
+                let distance = sub(Graph::default(), Operand::Tensor(t.detach()), Operand::Tensor(t.detach()))?;
                 eq(Operand::Tensor(distance), Operand::Int(0))
             }
             /// The square of each element.
@@ -91,7 +85,7 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([-3]).sqr(), tensor::from([9]));
             /// ```
             fn sqr(ctx, t: Tensor) -> Tensor {
-                pow(Operand::Tensor(t), Operand::Int(2))
+                pow(ctx.graph(&[&t]), Operand::Tensor(t), Operand::Int(2))
             }
             /// Each element moved into [min, max]; either end may be left out.
             /// ```
@@ -99,76 +93,66 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([-1.0, 5.0]).clamp(#{ min: 0 }), tensor::from([0.0, 5.0]));
             /// ```
             fn clamp(ctx, t: Tensor, min: Option<Limit> = None, max: Option<Limit> = None) -> Tensor {
-                clamp(t, min.map(|end| end.0), max.map(|end| end.0))
+                clamp(ctx, t, min.map(|end| end.0), max.map(|end| end.0))
             }
             /// Each element, or 0 if it is negative.
             /// ```
             /// assert_eq(tensor::from([-1.0, 2.0]).relu(), tensor::from([0.0, 2.0]));
             /// ```
-            fn relu(ctx, t: Tensor) -> Tensor { in_single(&t, ops::relu) }
+            fn relu(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::relu) }
             /// The Gaussian error linear unit, x times the normal distribution's probability below x.
             /// ```
             /// assert_close(tensor::from([1.0]).gelu(), [0.841345]);
             /// ```
-            fn gelu(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.gelu_erf()?)) }
+            fn gelu(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::gelu) }
             /// The sigmoid linear unit, x times its logistic function.
             /// ```
             /// assert_close(tensor::from([1.0]).silu(), [0.731059]);
             /// ```
-            fn silu(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.silu()?)) }
+            fn silu(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::silu) }
             /// Each element, or `negative_slope` times it if it is negative.
             /// ```
             /// assert_close(tensor::from([-1.0, 2.0]).leaky_relu(), [-0.01, 2.0]);
             /// ```
             fn leaky_relu(ctx, t: Tensor, negative_slope: f64 = 0.01) -> Tensor {
-                each(ctx, &t, |t| ops::leaky_relu(t, negative_slope))
+                each(ctx, &t, |graph, t| graph.leaky_relu(t, negative_slope))
             }
             /// The logarithm of 1 + exp(`beta` x), over `beta`; x itself where `beta` x is above `threshold`.
             /// ```
             /// assert_close(tensor::from([0.0, 30.0]).softplus(), [log(2.0), 30.0]);
             /// ```
             fn softplus(ctx, t: Tensor, beta: f64 = 1.0, threshold: f64 = 20.0) -> Tensor {
-                each(ctx, &t, |t| ops::softplus(t, beta, threshold))
+                each(ctx, &t, |graph, t| graph.softplus(t, beta, threshold))
             }
             /// The error function of each element.
             /// ```
             /// assert_close(tensor::from([0.5]).erf(), [0.5205]);
             /// ```
-            fn erf(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.erf()?)) }
+            fn erf(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::erf) }
             /// The logistic function 1 / (1 + exp(-x)) of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).sigmoid(), tensor::from([0.5]));
             /// ```
-            fn sigmoid(ctx, t: Tensor) -> Tensor {
-                // tanh does not overflow
-                each(ctx, &t, |t| Ok(t.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?))
-            }
+            fn sigmoid(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::sigmoid) }
             /// The hyperbolic tangent of each element.
             /// ```
             /// assert_eq(tensor::from([0.0]).tanh(), tensor::from([0.0]));
             /// ```
-            fn tanh(ctx, t: Tensor) -> Tensor { each(ctx, &t, |t| Ok(t.tanh()?)) }
+            fn tanh(ctx, t: Tensor) -> Tensor { each(ctx, &t, Graph::tanh) }
             /// Softmax over `dim`, after division by `temperature`.
             /// ```
             /// let p = tensor::from([1, 2]).softmax(#{ temperature: 0.5 });
             /// assert_close(p.sum().item(), 1.0);
             /// ```
             fn softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
-                tempered(&t, temperature, dim, |shifted, dim| {
-                    let e = shifted.exp()?;
-                    let total = expand(&reduce::sum(&e, &[dim])?, e.dims())?;
-                    Ok((e / total)?)
-                })
+                tempered(ctx, &t, temperature, dim, Graph::softmax)
             }
             /// The logarithm of `softmax`, computed without overflow.
             /// ```
             /// assert_close(tensor::from([1.0, 1.0]).log_softmax(), [-0.693147, -0.693147]);
             /// ```
             fn log_softmax(ctx, t: Tensor, dim: i64 = -1, temperature: f64 = 1.0) -> Tensor {
-                tempered(&t, temperature, dim, |shifted, dim| {
-                    let total = reduce::sum(&shifted.exp()?, &[dim])?.log()?;
-                    Ok((shifted - expand(&total, shifted.dims())?)?)
-                })
+                tempered(ctx, &t, temperature, dim, Graph::log_softmax)
             }
             /// Divide by the Euclidean norm over `dim`, at least `eps`.
             /// ```
@@ -176,56 +160,55 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn normalize(ctx, t: Tensor, dim: i64 = -1, eps: f64 = 1e-12) -> Tensor {
                 let dim = axis(&t, dim)?;
-                in_single(&t, |t| ops::normalize(t, dim, eps))
+                in_single(&t, |x| ctx.graph(&[&t]).normalize(x, dim, eps))
             }
         },
     );
 }
 
 /// A function of each element, as floats; Ctrl-C ends it between two parts of a large tensor.
-fn each(ctx: &Call, t: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    in_single(t, |t| ops::pieces::each(t, &|| ctx.session().check_cancel(), work))
+fn each<'a>(ctx: &'a Call, t: &Tensor, work: impl Fn(Graph<'a>, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let graph = ctx.graph(&[t]);
+    in_single(t, |t| {
+        ops::pieces::each(t, &|| ctx.session().check_cancel(), |t| work(graph, t))
+    })
 }
 
 /// The elements moved between two numbers; what was moved, stood on an end or is NaN has the slope 0.
-fn clamp(t: Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor> {
+fn clamp(ctx: &Call, t: Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor> {
     let whole = |n: &Option<Operand>| !matches!(n, Some(Operand::Float(f)) if f.fract() != 0.0);
-    let t = if t.dtype().is_int() && !(whole(&min) && whole(&max)) {
-        float(&t)?
-    } else {
-        t
-    };
-    let mut moved = t.detach();
-    let mut inside = moved.eq(&moved)?;
-    type Compare = fn(Operand, Operand) -> Result<Tensor>;
-    let ends: [(Option<Operand>, Compare, Compare); 2] = [(min, lt, gt), (max, gt, lt)];
-    for (end, outside, within) in ends {
-        let end = match end {
-            None => continue,
-            Some(Operand::Float(f)) if t.dtype().is_int() => Operand::Int(f as i64),
-            Some(end) => end,
+    if t.dtype().is_int() && whole(&min) && whole(&max) {
+        let end = |end: Operand| match end {
+            Operand::Float(f) => Operand::Int(f as i64),
+            end => end,
         };
-        inside = (inside * within(Operand::Tensor(t.clone()), end.clone())?)?;
-        moved = select(
-            &outside(Operand::Tensor(moved.clone()), end.clone())?,
-            end,
-            Operand::Tensor(moved),
-        )?;
+        let least = min.map_or(Ok(t.clone()), |n| maximum(Graph::default(), Operand::Tensor(t), end(n)))?;
+        return max.map_or(Ok(least.clone()), |n| {
+            minimum(Graph::default(), Operand::Tensor(least), end(n))
+        });
     }
-    select(&inside, Operand::Tensor(t), Operand::Tensor(moved))
+    let end = |n: Option<Operand>, none: f64| match n {
+        Some(Operand::Float(f)) => f,
+        Some(Operand::Int(i)) => i as f64,
+        _ => none,
+    };
+    let (low, high) = (end(min, f64::NEG_INFINITY), end(max, f64::INFINITY));
+    each(ctx, &t, |graph, t| graph.clamp(t, low, high))
 }
 
-/// What `work` makes of logits over the temperature, moved so that the largest is 0, and of the dimension.
-fn tempered(t: &Tensor, temperature: f64, dim: i64, work: impl Fn(&Tensor, usize) -> Result<Tensor>) -> Result<Tensor> {
+type Softmax<'a> = fn(Graph<'a>, &Tensor, usize) -> Result<Tensor>;
+
+/// A softmax of logits over the temperature.
+fn tempered<'a>(ctx: &'a Call, t: &Tensor, temperature: f64, dim: i64, softmax: Softmax<'a>) -> Result<Tensor> {
     ensure!(
         temperature > 0.0,
         "the temperature must be positive, found {temperature}"
     );
     let dim = axis(t, dim)?;
     ensure!(t.dims()[dim] > 0, "dimension {dim} of {} is empty", t.brief());
-    in_single(t, |t| {
-        let scaled = t.affine(1.0 / temperature, 0.0)?;
-        let largest = reduce::largest(&scaled.detach(), &[dim])?;
-        work(&scaled.broadcast_sub(&largest)?, dim)
+    let graph = ctx.graph(&[t]);
+    in_single(t, |t| match temperature {
+        1.0 => softmax(graph, t, dim),
+        _ => softmax(graph, &graph.affine(t, 1.0 / temperature, 0.0)?, dim),
     })
 }

@@ -83,9 +83,9 @@ fn register(engine: &mut Engine) {
 }
 
 fn indexer<P: Place>(engine: &mut Engine) {
-    engine.register_indexer_get(|c: NativeCallContext, t: &mut Tensor, place: P| run(&c, "[]", || place.of(t)));
+    engine.register_indexer_get(|c: NativeCallContext, t: &mut Tensor, place: P| run(&c, "[]", |_| place.of(t)));
     engine.register_indexer_set(|c: NativeCallContext, t: &mut Tensor, place: P, value: Dynamic| {
-        *t = run(&c, "[] =", || assigned(t, &place, &value))?;
+        *t = run(&c, "[] =", |_| assigned(t, &place, &value))?;
         Ok::<(), Box<rhai::EvalAltResult>>(())
     });
 }

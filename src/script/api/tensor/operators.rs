@@ -2,15 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use candle_core::DType;
 use rhai::{Engine, EvalAltResult, NativeCallContext};
 
 use super::Operand;
 use super::arithmetic::{add, div, eq, equal, ge, gt, le, lt, maximum, minimum, mul, ne, pow, select, sub};
+use crate::ops::Graph;
 use crate::script::context::script_error;
 use crate::script::prelude::*;
 
-type Binary = fn(Operand, Operand) -> Result<Tensor>;
+type Arithmetic = fn(Graph<'_>, Operand, Operand) -> Result<Tensor>;
+type Comparison = fn(Operand, Operand) -> Result<Tensor>;
 
 /// Declare operators and their named forms.
 pub fn declare(table: &mut Table) {
@@ -67,17 +68,17 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq(tensor::from([1, 3]).maximum(2), tensor::from([2, 3]));
             /// ```
-            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { maximum(Operand::Tensor(t), other) }
+            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { maximum(graph_of(ctx, &t, &other), Operand::Tensor(t), other) }
             /// The smaller of the two, element by element; NaN where one of them is.
             /// ```
             /// assert_eq(tensor::from([1, 3]).minimum(2), tensor::from([1, 2]));
             /// ```
-            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { minimum(Operand::Tensor(t), other) }
+            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { minimum(graph_of(ctx, &t, &other), Operand::Tensor(t), other) }
             /// The elements to the power of `exponent`.
             /// ```
             /// assert_eq(tensor::from([2, 3]).pow(2), tensor::from([4, 9]));
             /// ```
-            fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { pow(Operand::Tensor(t), exponent) }
+            fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { pow(graph_of(ctx, &t, &exponent), Operand::Tensor(t), exponent) }
             /// Elements of `a` where this mask is not 0, else of `b`; `where(mask, a, b)` as well.
             /// ```
             /// let t = tensor::from([1.0, -2.0]);
@@ -90,31 +91,18 @@ pub fn declare(table: &mut Table) {
 
 /// Tell Rhai about the operators.
 fn register(engine: &mut Engine) {
-    let arithmetic: [(&'static str, Binary); 5] = [("+", add), ("-", sub), ("*", mul), ("/", div), ("**", pow)];
-    let comparison: [(&'static str, Binary); 4] = [("<", lt), (">", gt), ("<=", le), (">=", ge)];
-    for (name, f) in arithmetic.into_iter().chain(comparison) {
-        use Operand::{Float, Int, Tensor as T};
-        engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: Tensor| {
-            run(&c, name, || match name {
-                "+" => joined(&c, a, b),
-                _ => f(T(a), T(b)),
-            })
-        });
-        engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: i64| {
-            run(&c, name, || f(T(a), Int(b)))
-        });
-        engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: f64| {
-            run(&c, name, || f(T(a), Float(b)))
-        });
-        engine.register_fn(name, move |c: NativeCallContext, a: i64, b: Tensor| {
-            run(&c, name, || f(Int(a), T(b)))
-        });
-        engine.register_fn(name, move |c: NativeCallContext, a: f64, b: Tensor| {
-            run(&c, name, || f(Float(a), T(b)))
-        });
+    let arithmetic: [(&'static str, Arithmetic); 5] = [("+", add), ("-", sub), ("*", mul), ("/", div), ("**", pow)];
+    for (name, f) in arithmetic {
+        register_forms(engine, name, f);
+    }
+    let comparison: [(&'static str, Comparison); 4] = [("<", lt), (">", gt), ("<=", le), (">=", ge)];
+    for (name, f) in comparison {
+        register_forms(engine, name, move |_, a, b| f(a, b));
     }
     engine.register_fn("-", |c: NativeCallContext, t: Tensor| {
-        run(&c, "-", || mul(Operand::Tensor(t), Operand::Int(-1)))
+        run(&c, "-", |call| {
+            mul(call.graph(&[&t]), Operand::Tensor(t.clone()), Operand::Int(-1))
+        })
     });
     engine.register_fn("+", |t: Tensor| t);
     engine.register_fn("==", |c: NativeCallContext, a: Tensor, b: Tensor| {
@@ -139,6 +127,38 @@ fn register(engine: &mut Engine) {
     }
 }
 
+/// An operator between tensors, and between tensors and numbers both ways.
+fn register_forms(
+    engine: &mut Engine,
+    name: &'static str,
+    f: impl Fn(Graph, Operand, Operand) -> Result<Tensor> + Copy + Send + Sync + 'static,
+) {
+    use Operand::{Float, Int, Tensor as T};
+    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: Tensor| {
+        run(&c, name, |call| f(call.graph(&[&a, &b]), T(a.clone()), T(b.clone())))
+    });
+    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: i64| {
+        run(&c, name, |call| f(call.graph(&[&a]), T(a.clone()), Int(b)))
+    });
+    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: f64| {
+        run(&c, name, |call| f(call.graph(&[&a]), T(a.clone()), Float(b)))
+    });
+    engine.register_fn(name, move |c: NativeCallContext, a: i64, b: Tensor| {
+        run(&c, name, |call| f(call.graph(&[&b]), Int(a), T(b.clone())))
+    });
+    engine.register_fn(name, move |c: NativeCallContext, a: f64, b: Tensor| {
+        run(&c, name, |call| f(call.graph(&[&b]), Float(a), T(b.clone())))
+    });
+}
+
+/// Where the result of a method of a tensor and another operand is recorded.
+fn graph_of<'a>(ctx: &'a Call, t: &Tensor, other: &Operand) -> Graph<'a> {
+    match other {
+        Operand::Tensor(other) => ctx.graph(&[t, other]),
+        _ => ctx.graph(&[t]),
+    }
+}
+
 /// `t == 1` is false for Rhai, whatever the tensor holds: say what was meant instead.
 fn no_single_answer(native: &NativeCallContext, sign: &str, number: impl std::fmt::Display) -> Answer<bool> {
     let method = if sign == "==" { "eq" } else { "ne" };
@@ -152,23 +172,14 @@ fn no_single_answer(native: &NativeCallContext, sign: &str, number: impl std::fm
 
 type Answer<T> = std::result::Result<T, Box<EvalAltResult>>;
 
-/// The sum of two tensors. Behind a network it is recorded where the network is: a chain of maps that are added to one another would
-/// else be gone through from its end to its beginning once for every map.
-fn joined(native: &NativeCallContext, a: Tensor, b: Tensor) -> Result<Tensor> {
-    let call = Call::new(native, "+".into())?;
-    let alike = a.dims() == b.dims() && a.dtype() == b.dtype() && matches!(a.dtype(), DType::F32 | DType::F64);
-    match a.dims() {
-        [n, ..] if alike && [&a, &b].iter().any(|t| call.tape().holds(t)) => {
-            call.graph(&[&a, &b]).residual(&a, &b, &vec![1.0; *n])
-        }
-        _ => add(Operand::Tensor(a), Operand::Tensor(b)),
-    }
-}
-
 /// Run an operator: panics and errors become script errors, results are detached inside `no_grad`.
-pub(super) fn run(native: &NativeCallContext, name: &str, work: impl FnOnce() -> Result<Tensor>) -> Answer<Tensor> {
+pub(super) fn run(
+    native: &NativeCallContext,
+    name: &str,
+    work: impl FnOnce(&Call) -> Result<Tensor>,
+) -> Answer<Tensor> {
     let call = Call::new(native, name.to_string()).map_err(script_error)?;
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match catch_unwind(AssertUnwindSafe(|| work(&call))) {
         Ok(Ok(t)) if call.tracking() => Ok(t),
         Ok(Ok(t)) => Ok(t.detach()),
         Ok(Err(e)) => Err(call.finish(e)),

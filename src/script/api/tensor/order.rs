@@ -3,7 +3,7 @@
 use candle_core::DType;
 
 use super::{affordable, axis, float, in_single};
-use crate::ops::{self, Between, Bins};
+use crate::ops::{self, Between, Bins, Graph};
 use crate::script::prelude::*;
 
 /// Declare the methods.
@@ -22,7 +22,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn sort(ctx, t: Tensor, dim: i64 = -1, descending: bool = false) -> Map {
                 let (line, dim) = lined(&t, dim)?;
-                values_and_indices(ctx, &t, ops::sort(&line, dim, descending)?)
+                values_and_indices(ctx, &t, ctx.graph(&[&t]).sort(&line, dim, descending)?)
             }
             /// The `k` largest elements along `dim`, the largest first, `values`, and their places, `indices`; the smallest with `largest: false`.
             ///
@@ -36,7 +36,7 @@ pub fn declare(table: &mut Table) {
                 let (line, dim) = lined(&t, dim)?;
                 let length = line.dims()[dim];
                 ensure!(k <= length, "`k` is {k}, dimension {dim} of {} has {length} elements; `k` must not be larger", t.brief());
-                values_and_indices(ctx, &t, ops::topk(&line, k, dim, largest)?)
+                values_and_indices(ctx, &t, ctx.graph(&[&t]).topk(&line, k, dim, largest)?)
             }
             /// The middle element, or the middle one along `dim`: the lower one of two, NaN where there is one, as in torch.
             /// ```
@@ -45,11 +45,11 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn median(ctx, t: Tensor, dim: Option<i64> = None, keepdim: bool = false) -> Tensor {
                 match dim {
-                    None if keepdim => Ok(ops::median_of_all(&t)?.reshape(vec![1; t.rank()])?),
-                    None => ops::median_of_all(&t),
+                    None if keepdim => Ok(ctx.graph(&[&t]).median_of_all(&t)?.reshape(vec![1; t.rank()])?),
+                    None => ctx.graph(&[&t]).median_of_all(&t),
                     Some(dim) => {
                         let (line, dim) = lined(&t, dim)?;
-                        let found = ops::median(&line, dim)?;
+                        let found = ctx.graph(&[&t]).median(&line, dim)?;
                         if keepdim { as_before(&t, found) } else { Ok(found.squeeze(dim)?) }
                     }
                 }
@@ -67,7 +67,7 @@ pub fn declare(table: &mut Table) {
                 /// The number between two elements.
                 interpolation: Between = Between::Linear
             ) -> Tensor {
-                quantile(&t, &q, dim, keepdim, interpolation)
+                quantile(ctx.graph(&[&t]), &t, &q, dim, keepdim, interpolation)
             }
             /// The sums of the elements along `dim` up to each.
             /// ```
@@ -76,7 +76,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn cumsum(ctx, t: Tensor, dim: i64 = -1) -> Tensor {
                 let (line, dim) = lined(&t, dim)?;
-                as_before(&t, ops::cumsum(&line, dim)?)
+                as_before(&t, ctx.graph(&[&t]).cumsum(&line, dim)?)
             }
             /// How many elements lie in each of `bins`: `hist`, and the ends of the bins, `bin_edges`, one more.
             ///
@@ -199,13 +199,13 @@ fn numbers(t: &Tensor) -> Option<Vec<f64>> {
     t.to_dtype(DType::F64).ok()?.flatten_all().ok()?.to_vec1().ok()
 }
 
-fn quantile(t: &Tensor, q: &Shares, dim: Option<i64>, keepdim: bool, between: Between) -> Result<Tensor> {
+fn quantile(graph: Graph, t: &Tensor, q: &Shares, dim: Option<i64>, keepdim: bool, between: Between) -> Result<Tensor> {
     let rank = t.rank();
     let (line, dim) = match dim {
         Some(dim) => lined(t, dim)?,
         None => (t.flatten_all()?, 0),
     };
-    let found = in_single(&float(&line)?, |line| ops::quantile(line, &q.numbers, dim, between))?;
+    let found = in_single(&float(&line)?, |line| graph.quantile(line, &q.numbers, dim, between))?;
     // the shares first, and the dimension they were found along of size 1
     let mut found = found.unsqueeze(0)?.transpose(0, dim + 1)?;
     if keepdim {
