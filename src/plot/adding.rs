@@ -25,35 +25,126 @@ fn check_some(what: &str, values: &[f64]) -> Result<()> {
     Ok(())
 }
 
+impl Layer {
+    /// Fails for what cannot be drawn; `what` names the layer.
+    fn check(&self, what: &str) -> Result<()> {
+        match self {
+            Layer::Curve { x, y, joint, options } => {
+                let (n, m) = (x.len(), y.len());
+                ensure!(n == m, "{what}: x has {n} values, y has {m}; they must be as long");
+                ensure!(n > 0, "{what}: there is nothing to draw, x and y are empty");
+                let seen = x.iter().zip(y).any(|(x, y)| x.is_finite() && y.is_finite());
+                ensure!(seen, "{what}: there is nothing to draw, no point has a finite x and y");
+                if let Some(band) = options.band.as_ref().filter(|_| *joint != Joint::Area) {
+                    band.check(&format!("{what}: band"), y, false)?;
+                }
+                if let Some(error) = &options.error {
+                    error.check(&format!("{what}: error"), y, true)?;
+                }
+                for (option, list) in [("values", &options.values), ("sizes", &options.sizes)] {
+                    let Some(list) = list else { continue };
+                    let given = list.len();
+                    ensure!(given == n, "{what}: {option} has {given} numbers for {n} points");
+                    check_some(&format!("{what}: {option}"), list)?;
+                }
+                let mut sizes = options.sizes.iter().flatten().filter(|size| !size.is_nan());
+                sizes.try_for_each(|size| in_range(what, "sizes: the size", *size, 0.0..))?;
+                check_range(what, "range", options.range)
+            }
+            Layer::Bars { names, values, options } => {
+                as_many(what, (names.len(), "names"), (values.len(), "values"))?;
+                check_some(what, values)?;
+                let error = options.error.as_ref();
+                error.map_or(Ok(()), |error| error.check(&format!("{what}: error"), values, true))
+            }
+            Layer::Bins { edges, .. } => {
+                let rising = (2..=10_001).contains(&edges.len()) && edges.windows(2).all(|w| w[0] < w[1]);
+                ensure!(
+                    rising,
+                    "{what}: bins: expected 1 to 10000 bins, or their edges in rising order"
+                );
+                Ok(())
+            }
+            Layer::Groups { names, samples, .. } => {
+                ensure!(!names.is_empty(), "{what}: there is no group to draw");
+                as_many(what, (names.len(), "names"), (samples.len(), "groups"))
+            }
+            Layer::Note { note, .. } => match note {
+                Note::Text { at, to, .. } => {
+                    let places = [
+                        ("x", Some(at[0])),
+                        ("y", Some(at[1])),
+                        ("to", to.map(|p| p[0])),
+                        ("to", to.map(|p| p[1])),
+                    ];
+                    let mut given = places.into_iter().filter_map(|(name, v)| Some((name, v?)));
+                    given.try_for_each(|(name, v)| in_range(what, name, v, ..))
+                }
+                Note::HLine(y) => in_range(what, "y", *y, ..),
+                Note::VLine(x) => in_range(what, "x", *x, ..),
+                Note::Span { x, y } => {
+                    let some = x.is_some() || y.is_some();
+                    ensure!(some, "{what}: expected `x` or `y`, as in #{{ x: [10, 20] }}");
+                    check_range(what, "x", *x)?;
+                    check_range(what, "y", *y)
+                }
+            },
+            Layer::Heatmap {
+                values,
+                rows,
+                columns,
+                options,
+            } => {
+                let (cells, n) = (rows * columns, values.len());
+                ensure!(
+                    cells == n,
+                    "{what}: {rows} rows x {columns} columns need {cells} values, found {n}"
+                );
+                check_some(what, values)?;
+                for (names, m, (one, all)) in [
+                    (&options.row_names, rows, ("row_names", "rows")),
+                    (&options.column_names, columns, ("column_names", "columns")),
+                ] {
+                    if !names.is_empty() {
+                        as_many(what, (names.len(), one), (*m, all))?;
+                    }
+                }
+                let mut texts = options.texts.iter();
+                texts.try_for_each(|texts| as_many(what, (texts.len(), "texts"), (n, "cells")))?;
+                check_range(what, "range", options.range)
+            }
+            Layer::Picture { .. } => Ok(()),
+        }
+    }
+
+    /// What is written for the layer, with the option that says it.
+    fn texts(&self) -> Vec<(&'static str, &String)> {
+        let label = self.look().map(|look| ("label", &look.label));
+        let own: Vec<(&'static str, &String)> = match self {
+            Layer::Curve { options, .. } => vec![("bar", &options.bar)],
+            Layer::Bars { names, .. } | Layer::Groups { names, .. } => {
+                names.iter().map(|name| ("names", name)).collect()
+            }
+            Layer::Note {
+                note: Note::Text { text, .. },
+                ..
+            } => vec![("text", text)],
+            Layer::Heatmap { options, .. } => {
+                let rows = options.row_names.iter().map(|name| ("row_names", name));
+                let columns = options.column_names.iter().map(|name| ("column_names", name));
+                rows.chain(columns).chain([("label", &options.label)]).collect()
+            }
+            Layer::Bins { .. } | Layer::Note { .. } | Layer::Picture { .. } => Vec::new(),
+        };
+        own.into_iter().chain(label).collect()
+    }
+}
+
 impl Figure {
     /// The points (`x[i]`, `y[i]`) and what joins them.
     pub fn curve(&mut self, joint: Joint, x: &[f64], y: &[f64], options: impl Into<LineOptions>) -> Result<&mut Self> {
-        let options = options.into();
-        let name = series(joint.name(), &options.look.label);
-        let (n, m) = (x.len(), y.len());
-        ensure!(n == m, "{name}: x has {n} values, y has {m}; they must be as long");
-        ensure!(n > 0, "{name}: there is nothing to draw, x and y are empty");
-        let seen = x.iter().zip(y).any(|(x, y)| x.is_finite() && y.is_finite());
-        ensure!(seen, "{name}: there is nothing to draw, no point has a finite x and y");
-        if let Some(band) = options.band.as_ref().filter(|_| joint != Joint::Area) {
-            band.check(&format!("{name}: band"), y, false)?;
-        }
-        if let Some(error) = &options.error {
-            error.check(&format!("{name}: error"), y, true)?;
-        }
-        for (option, list) in [("values", &options.values), ("sizes", &options.sizes)] {
-            let Some(list) = list else { continue };
-            let given = list.len();
-            ensure!(given == n, "{name}: {option} has {given} numbers for {n} points");
-            check_some(&format!("{name}: {option}"), list)?;
-        }
-        let mut sizes = options.sizes.iter().flatten().filter(|size| !size.is_nan());
-        sizes.try_for_each(|size| in_range(&name, "sizes: the size", *size, 0.0..))?;
-        check_range(&name, "range", options.range)?;
-        options.look.check(&name)?;
-        self.check_texts(&name, [&options.look.label, &options.bar])?;
-        let (x, y) = (x.to_vec(), y.to_vec());
-        self.add(&name, Layer::Curve { x, y, joint, options })
+        let (x, y, options) = (x.to_vec(), y.to_vec(), options.into());
+        self.add(Layer::Curve { x, y, joint, options })
     }
 
     /// A line through the points.
@@ -84,16 +175,8 @@ impl Figure {
 
     /// Bars over named categories; bars of a second call stand beside those of the first, or on them.
     pub fn bars(&mut self, names: &[String], values: &[f64], options: BarOptions) -> Result<&mut Self> {
-        let what = series("bars", &options.look.label);
-        as_many(&what, (names.len(), "names"), (values.len(), "values"))?;
-        check_some(&what, values)?;
-        if let Some(error) = &options.error {
-            error.check(&format!("{what}: error"), values, true)?;
-        }
-        options.look.check(&what)?;
-        self.check_texts(&what, names.iter().chain([&options.look.label]))?;
         let (names, values) = (names.to_vec(), values.to_vec());
-        self.add(&what, Layer::Bars { names, values, options })
+        self.add(Layer::Bars { names, values, options })
     }
 
     /// How often values fall between edges: into so many bins of the same width, or between these `edges`; `density` makes the
@@ -106,21 +189,13 @@ impl Figure {
         density: bool,
         look: Look,
     ) -> Result<&mut Self> {
-        let what = series("histogram", &look.label);
-        let values = self.samples(&what, values)?;
+        let values = self.samples(&series("histogram", &look.label), values)?;
         let edges = match edges {
             [] => stats::edges(&values, bins),
             _ => edges.to_vec(),
         };
-        let rising = (2..=10_001).contains(&edges.len()) && edges.windows(2).all(|w| w[0] < w[1]);
-        ensure!(
-            rising,
-            "{what}: bins: expected 1 to 10000 bins, or their edges in rising order"
-        );
-        look.check(&what)?;
-        self.check_texts(&what, [&look.label])?;
         let heights = stats::counts(&values, &edges, density);
-        self.add(&what, Layer::Bins { edges, heights, look })
+        self.add(Layer::Bins { edges, heights, look })
     }
 
     /// The density of values, smoothed with a Gaussian kernel (Scott's rule, or `bandwidth`); its area is one.
@@ -141,21 +216,20 @@ impl Figure {
         horizontal: bool,
         look: Look,
     ) -> Result<&mut Self> {
-        let what = series(kind.name(), &look.label);
-        ensure!(!names.is_empty(), "{what}: there is no group to draw");
-        as_many(&what, (names.len(), "names"), (samples.len(), "groups"))?;
-        let clean = |(name, values): (&String, &Vec<f64>)| self.samples(&format!("{what}: group \"{name}\""), values);
-        let samples = names.iter().zip(samples).map(clean).collect::<Result<_>>()?;
-        look.check(&what)?;
-        self.check_texts(&what, names.iter().chain([&look.label]))?;
-        let layer = Layer::Groups {
+        let mut layer = Layer::Groups {
             names: names.to_vec(),
-            samples,
+            samples: samples.to_vec(),
             kind,
             horizontal,
             look,
         };
-        self.add(&what, layer)
+        let what = layer.name();
+        if let Layer::Groups { names, samples, .. } = &mut layer {
+            for (name, values) in names.iter().zip(samples) {
+                *values = self.samples(&format!("{what}: group \"{name}\""), values)?;
+            }
+        }
+        self.add(layer)
     }
 
     /// The values that are numbers; infinite ones are refused, NaN is left out with a warning.
@@ -175,33 +249,7 @@ impl Figure {
 
     /// A text, a line or a span over the data.
     pub fn note(&mut self, note: Note, look: Look) -> Result<&mut Self> {
-        let (what, label) = match &note {
-            Note::Text { text, .. } => ("text", text),
-            Note::HLine(_) => ("hline", &look.label),
-            Note::VLine(_) => ("vline", &look.label),
-            Note::Span { .. } => ("span", &look.label),
-        };
-        let what = series(what, label);
-        match &note {
-            Note::Text { at, text, to } => {
-                self.check_texts("text", [text])?;
-                for (name, [x, y]) in [("x", *at)].into_iter().chain(to.map(|to| ("to", to))) {
-                    let finite = x.is_finite() && y.is_finite();
-                    ensure!(finite, "{what}: {name}: expected finite numbers, found x {x}, y {y}");
-                }
-            }
-            Note::HLine(y) => in_range(&what, "y", *y, ..)?,
-            Note::VLine(x) => in_range(&what, "x", *x, ..)?,
-            Note::Span { x, y } => {
-                let some = x.is_some() || y.is_some();
-                ensure!(some, "{what}: expected `x` or `y`, as in #{{ x: [10, 20] }}");
-                check_range(&what, "x", *x)?;
-                check_range(&what, "y", *y)?;
-            }
-        }
-        look.check(&what)?;
-        self.check_texts(&what, [&look.label])?;
-        self.add(&what, Layer::Note { note, look })
+        self.add(Layer::Note { note, look })
     }
 
     /// A matrix in colours, `values` row by row from the top.
@@ -212,54 +260,32 @@ impl Figure {
         columns: usize,
         options: HeatmapOptions,
     ) -> Result<&mut Self> {
-        let (what, cells, n) = ("heatmap", rows * columns, values.len());
-        ensure!(
-            cells == n,
-            "{what}: {rows} rows x {columns} columns need {cells} values, found {n}"
-        );
-        check_some(what, values)?;
-        for (names, m, (one, all)) in [
-            (&options.row_names, rows, ("row_names", "rows")),
-            (&options.column_names, columns, ("column_names", "columns")),
-        ] {
-            if !names.is_empty() {
-                as_many(what, (names.len(), one), (m, all))?;
-            }
-        }
-        let mut texts = options.texts.iter();
-        texts.try_for_each(|texts| as_many(what, (texts.len(), "texts"), (n, "cells")))?;
-        check_range(what, "range", options.range)?;
-        let names = options.row_names.iter().chain(&options.column_names);
-        self.check_texts(what, names.chain([&options.label]))?;
-        let values = values.to_vec();
-        let layer = Layer::Heatmap {
-            values,
+        self.alone(Layer::Heatmap {
+            values: values.to_vec(),
             rows,
             columns,
             options,
-        };
-        self.alone(what, layer)
+        })
     }
 
     /// A picture; where the current panel has something already, it takes the next free one.
     pub fn image(&mut self, picture: Picture) -> Result<&mut Self> {
-        self.picture_layer("image", picture, false)
+        self.shown(picture, false)
     }
 
     /// A label image laid over a picture, half transparent, with outlines: `labels` row by row, one per pixel.
     pub fn masks(&mut self, picture: &Picture, labels: &[u8], palette: &[[u8; 3]]) -> Result<&mut Self> {
-        self.picture_layer("masks", picture.overlay(labels, palette, 0.5)?, false)
+        self.shown(picture.overlay(labels, palette, 0.5)?, false)
     }
 
     /// A label image in the colours of its classes.
     pub fn labels(&mut self, width: usize, height: usize, labels: &[u8], palette: &[[u8; 3]]) -> Result<&mut Self> {
-        self.picture_layer("labels", Picture::labels(width, height, labels, palette)?, true)
+        self.shown(Picture::labels(width, height, labels, palette)?, true)
     }
 
-    fn picture_layer(&mut self, what: &str, picture: Picture, sharp: bool) -> Result<&mut Self> {
+    fn shown(&mut self, picture: Picture, sharp: bool) -> Result<&mut Self> {
         let points = Vec::new();
-        let layer = Layer::Picture { picture, sharp, points };
-        self.alone(what, layer)
+        self.alone(Layer::Picture { picture, sharp, points })
     }
 
     /// A heat map of any size laid over the panel's picture; NaN leaves the picture as it is.
@@ -290,7 +316,7 @@ impl Figure {
     pub fn point(&mut self, x: f64, y: f64, look: Look) -> Result<&mut Self> {
         let what = series("point", &look.label);
         look.check(&what)?;
-        self.check_texts(&what, [&look.label])?;
+        self.check_text(&what, "label", &look.label)?;
         let Some((Layer::Picture { picture, points, .. }, _)) = self.here().layers.first_mut() else {
             fail!("{what}: the panel has no image yet; call .image first");
         };
@@ -306,7 +332,8 @@ impl Figure {
     }
 
     /// Into the current panel, if it has axes.
-    fn add(&mut self, what: &str, layer: Layer) -> Result<&mut Self> {
+    fn add(&mut self, layer: Layer) -> Result<&mut Self> {
+        let what = self.check(&layer)?;
         let panel = self.here();
         ensure!(
             panel.layers.iter().all(|(l, _)| l.look().is_some()),
@@ -328,7 +355,8 @@ impl Figure {
     }
 
     /// Into an empty panel: the current one or the next.
-    fn alone(&mut self, what: &str, layer: Layer) -> Result<&mut Self> {
+    fn alone(&mut self, layer: Layer) -> Result<&mut Self> {
+        let what = self.check(&layer)?;
         if !self.here().layers.is_empty() {
             let Some(free) = self.panels.iter().position(|p| p.layers.is_empty()) else {
                 let n = self.panels.len();
@@ -338,5 +366,15 @@ impl Figure {
         }
         self.here().layers.push((layer, false));
         Ok(self)
+    }
+
+    /// Fails for a layer that cannot be drawn; gives its name.
+    fn check(&self, layer: &Layer) -> Result<String> {
+        let what = layer.name();
+        layer.check(&what)?;
+        layer.look().map_or(Ok(()), |look| look.check(&what))?;
+        let mut texts = layer.texts().into_iter();
+        texts.try_for_each(|(option, text)| self.check_text(&what, option, text))?;
+        Ok(what)
     }
 }

@@ -200,19 +200,6 @@ impl DrawingBackend for Backend {
         let size = style.size() / UNIT;
         Ok((units(self.canvas().font.width(text, size)), units(size)))
     }
-
-    fn blit_bitmap(&mut self, at: BackendCoord, (w, h): (u32, u32), rgb: &[u8]) -> Drawn {
-        let [x, y] = point(at);
-        let area = Area::new(x, y, f64::from(w) / UNIT, f64::from(h) / UNIT);
-        let picture = super::Picture {
-            width: w as usize,
-            height: h as usize,
-            pixels: rgb.to_vec(),
-        };
-        // a picture of this size has been checked before
-        let _ = self.canvas().picture(area, &picture, false);
-        Ok(())
-    }
 }
 
 /// A marker of ours as an element of plotters.

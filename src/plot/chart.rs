@@ -20,7 +20,8 @@ use super::layout::{Margins, Surroundings, draw_title, title_room};
 use super::legend::{Entry, Legend};
 use super::options::LegendPlace;
 use super::palette::Colour;
-use super::ranges::{limits, whole_x};
+use super::placing::Spot;
+use super::ranges::{left_out, limits, whole_x};
 use super::series;
 use super::style::Style;
 use super::svg::{Anchor, Canvas, Stroke};
@@ -45,21 +46,13 @@ pub(super) struct Plan<'a> {
     names: Option<Categories>,
     /// Letter size of the labels of y: smaller where many bars lie.
     y_size: f64,
-    entries: Vec<Entry>,
-    legend: Option<(Legend, Spot)>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) legend: Option<(Legend, Spot)>,
     bar: Option<ColourBar>,
     /// Numbers stand below x, beside y.
     shown: [bool; 2],
     /// The labels of x, y and the right axis.
     texts: [Block; 3],
-}
-
-/// Where a legend stands.
-#[derive(Clone, Copy, PartialEq)]
-enum Spot {
-    Inside,
-    Corner(bool, bool),
-    Below,
 }
 
 /// Decide on the axes and measure what stands around them.
@@ -136,10 +129,7 @@ pub(super) fn plan<'a>(
         LegendPlace::Best if around.below => Some(Spot::Below),
         LegendPlace::Below => Some(Spot::Below),
         LegendPlace::Best => Some(Spot::Inside),
-        LegendPlace::TopLeft => Some(Spot::Corner(false, false)),
-        LegendPlace::TopRight => Some(Spot::Corner(true, false)),
-        LegendPlace::BottomLeft => Some(Spot::Corner(false, true)),
-        LegendPlace::BottomRight => Some(Spot::Corner(true, true)),
+        place => place.corner().map(|(right, low)| Spot::Corner(right, low)),
     };
     plan.legend = spot.map(|spot| {
         let columns = if spot == Spot::Below { usize::MAX } else { 1 };
@@ -161,7 +151,7 @@ fn colour_bar(panel: &Panel, height: f64, style: &Style, font: &Font) -> Option<
 }
 
 impl Plan<'_> {
-    fn arranged(&self, columns: usize, width: f64, style: &Style, font: &Font) -> Legend {
+    pub(super) fn arranged(&self, columns: usize, width: f64, style: &Style, font: &Font) -> Legend {
         Legend::arrange(&self.entries, columns.min(self.entries.len()), width, style, font)
     }
 
@@ -224,48 +214,8 @@ impl Plan<'_> {
         self.legend_below().unwrap_or(0.0) + bars.max(0.0) + names.max(0.0)
     }
 
-    /// Whether a legend in the panel would cover data; the panel is drawn once to see.
-    pub(super) fn crowded(&self, backend: &Backend, inner: [f64; 2]) -> Result<bool> {
-        let Some((_, Spot::Inside)) = &self.legend else {
-            return Ok(false);
-        };
-        let [left, _, top, _] = self.margins;
-        let area = Area::new(left, top, inner[0], inner[1]);
-        backend.canvas().marks = Some(Vec::new());
-        backend.canvas().dry = true;
-        let drawn = self.draw_data(backend, area);
-        let mut canvas = backend.canvas();
-        let covers = self.free_spot(&canvas, area).is_none();
-        canvas.clear();
-        drawn.map(|()| covers)
-    }
-
-    /// The arrangement and the place of a legend that covers no marks.
-    fn free_spot(&self, canvas: &Canvas, area: Area) -> Option<(Legend, [f64; 2])> {
-        let marks = canvas.marks.as_deref().unwrap_or_default();
-        let style = &canvas.style;
-        let (edge, margin) = (style.gap, style.gap * 0.8);
-        for columns in [1, 2, 3] {
-            let legend = self.arranged(columns, area.w - 2.0 * edge, style, &canvas.font);
-            let [w, h] = legend.size;
-            if w > 0.75 * area.w || h > 0.6 * area.h {
-                continue;
-            }
-            let middle = area.x + (area.w - w) / 2.0;
-            let corners = [true, false].map(|right| [false, true].map(|low| area.corner(right, low, [w, h], edge)));
-            let [above, below] = corners[0].map(|corner| [middle, corner[1]]);
-            for at in corners.into_iter().flatten().chain([above, below]) {
-                let taken = Area::new(at[0], at[1], w, h).grown(margin);
-                if !marks.iter().any(|p| taken.contains(*p)) {
-                    return Some((legend, at));
-                }
-            }
-        }
-        None
-    }
-
     /// The data alone, with nothing around it.
-    fn draw_data(&self, backend: &Backend, area: Area) -> Result<()> {
+    pub(super) fn draw_data(&self, backend: &Backend, area: Area) -> Result<()> {
         let chart = self.chart(backend, area, [0.0; 3])?;
         series::draw(self, &chart, backend, area)
     }
@@ -310,6 +260,7 @@ impl Plan<'_> {
         drop(canvas);
         self.draw_axes(&mut chart, &style)?;
         let canvas = &mut *backend.canvas();
+        canvas.warnings.extend(left_out(self.panel));
         self.draw_notes(canvas, area, &style);
         if let Some(bar) = &self.bar {
             bar.draw(canvas, area, right)?;
@@ -409,26 +360,6 @@ impl Plan<'_> {
             area,
             self.margins[2] - title_room(&self.title, style),
         );
-    }
-
-    fn draw_legend(&self, canvas: &mut Canvas, area: Area, free: Option<(Legend, [f64; 2])>, style: &Style) {
-        let Some((legend, spot)) = &self.legend else { return };
-        let [w, h] = legend.size;
-        let (legend, at) = match (spot, &free) {
-            (Spot::Inside, Some((legend, at))) => (legend, *at),
-            (Spot::Below, _) => {
-                let outer = area.w + self.margins[0] + self.margins[1];
-                let left = area.x - self.margins[0] + ((outer - w) / 2.0).max(0.0);
-                (legend, [left, area.bottom() + self.margins[3] - h])
-            }
-            (Spot::Inside, None) => (legend, area.corner(true, false, legend.size, style.gap)),
-            (Spot::Corner(right, low), _) => (legend, area.corner(*right, *low, legend.size, style.gap)),
-        };
-        if *spot != Spot::Below {
-            let ground = Area::new(at[0], at[1], legend.size[0], legend.size[1]).grown(style.gap * 0.5);
-            canvas.rect(ground, style.ground, 0.85);
-        }
-        legend.draw(canvas, at, &self.entries);
     }
 }
 

@@ -37,38 +37,36 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
                 let _ = writeln!(out, "{name},{kind},{series},{x},{y},{ends}");
             };
             match layer {
-                Layer::Curve { x, y, joint, options } => {
+                Layer::Curve { x, y, options, .. } => {
                     let spread = options.band.as_ref().or(options.error.as_ref());
                     for (i, (x, y)) in x.iter().zip(y).enumerate() {
                         let value = || options.values.as_ref().map(|v| [v[i], f64::NAN]);
                         let ends = spread.map(|s| s.ends(i, *y)).or_else(value);
-                        row(joint.name(), &options.look.label, &x.to_string(), *y, ends);
+                        row(layer.kind(), &options.look.label, &x.to_string(), *y, ends);
                     }
                 }
                 Layer::Bars { names, values, options } => {
                     for (i, (name, value)) in names.iter().zip(values).enumerate() {
                         let ends = options.error.as_ref().map(|s| s.ends(i, *value));
-                        row("bars", &options.look.label, name, *value, ends);
+                        row(layer.kind(), &options.look.label, name, *value, ends);
                     }
                 }
                 Layer::Bins { edges, heights, look } => {
                     for (w, height) in edges.windows(2).zip(heights) {
                         let middle = ((w[0] + w[1]) / 2.0).to_string();
-                        row("histogram", &look.label, &middle, *height, Some([w[0], w[1]]));
+                        row(layer.kind(), &look.label, &middle, *height, Some([w[0], w[1]]));
                     }
                 }
-                Layer::Groups {
-                    names, samples, kind, ..
-                } => {
+                Layer::Groups { names, samples, .. } => {
                     for (name, values) in names.iter().zip(samples) {
                         let values = values.iter().enumerate();
-                        values.for_each(|(i, v)| row(kind.name(), name, &i.to_string(), *v, None));
+                        values.for_each(|(i, v)| row(layer.kind(), name, &i.to_string(), *v, None));
                     }
                 }
                 Layer::Note {
                     note: Note::HLine(y),
                     look,
-                } => row("hline", &look.label, "", *y, None),
+                } => row(layer.kind(), &look.label, "", *y, None),
                 Layer::Heatmap {
                     values,
                     columns,
@@ -81,7 +79,7 @@ pub(super) fn table(figure: &Figure) -> Option<String> {
                             name(&options.row_names, i / columns),
                             name(&options.column_names, i % columns),
                         );
-                        row("heatmap", &r, &c, *value, None);
+                        row(layer.kind(), &r, &c, *value, None);
                     }
                 }
                 Layer::Note { .. } | Layer::Picture { .. } => {}
@@ -96,33 +94,5 @@ fn quoted(text: &str) -> String {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text.to_string()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plot::{FigureOptions, LineOptions, Look, Picture, Spread};
-
-    #[test]
-    fn values_and_ends_are_written() {
-        let mut figure = Figure::new(FigureOptions::default()).unwrap();
-        let options = LineOptions {
-            band: Some(Spread::Around(vec![0.5, 0.5])),
-            ..Look::named("a, b").into()
-        };
-        figure.line(&[1.0, 2.0], &[0.25, f64::NAN], options).unwrap();
-        let csv = table(&figure).unwrap();
-        assert_eq!(
-            csv,
-            format!("{HEADER}\n1,line,\"a, b\",1,0.25,-0.25,0.75\n1,line,\"a, b\",2,NaN,NaN,NaN\n")
-        );
-    }
-
-    #[test]
-    fn pictures_have_no_table() {
-        let mut figure = Figure::new(FigureOptions::default()).unwrap();
-        figure.image(Picture::new(1, 1, vec![0; 3]).unwrap()).unwrap();
-        assert_eq!(table(&figure), None);
     }
 }

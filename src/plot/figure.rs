@@ -31,6 +31,8 @@ pub(super) struct Panel {
     /// Ticks of x, y and the right axis.
     pub(super) ticks: [Option<Ticks>; 3],
     pub(super) place: LegendPlace,
+    /// A legend of classes in a corner of the panel's picture.
+    pub(super) classes: Vec<Entry>,
     /// Axes without numbers: the values have no meaning by themselves.
     pub(super) bare: bool,
     /// What is drawn now belongs to the right axis.
@@ -90,8 +92,8 @@ impl Figure {
             options.font = if serif { "serif" } else { "sans" }.into();
         }
         let font = Font::load(&options.font)?;
-        for (what, text) in [("title", &options.title), ("x", &options.x), ("y", &options.y)] {
-            font.check(&format!("figure: {what}"), text)?;
+        for (option, text) in [("title", &options.title), ("x", &options.x), ("y", &options.y)] {
+            font.check(&format!("figure: {option}"), text)?;
         }
         let (rows, columns) = (options.rows.max(1), options.columns.max(1));
         let panel = Panel {
@@ -137,14 +139,12 @@ impl Figure {
         }
     }
 
-    /// Fails where one of the texts has TeX that is not understood.
-    pub(super) fn check_texts<'a>(&self, what: &str, texts: impl IntoIterator<Item = &'a String>) -> Result<()> {
-        let mut texts = texts.into_iter().filter(|t| t.contains(['$', '{'])).peekable();
-        if texts.peek().is_none() {
-            return Ok(());
+    /// Fails where a text has TeX that is not understood; an option of `what` says it.
+    pub(super) fn check_text(&self, what: &str, option: &str, text: &str) -> Result<()> {
+        match text.contains(['$', '{']) {
+            true => Font::load(&self.options.font)?.check(&format!("{what}: {option}"), text),
+            false => Ok(()),
         }
-        let font = Font::load(&self.options.font)?;
-        texts.try_for_each(|text| font.check(what, text))
     }
 
     pub(super) fn here(&mut self) -> &mut Panel {
@@ -168,7 +168,9 @@ impl Figure {
             self.rows,
             self.columns
         );
-        self.check_texts("panel", [title, x, y].map(String::from).iter())?;
+        for (option, text) in [("title", title), ("x", x), ("y", y)] {
+            self.check_text("panel", option, text)?;
+        }
         self.current = row * self.columns + column;
         let panel = self.here();
         panel.to_right = false;
@@ -183,7 +185,7 @@ impl Figure {
 
     /// What follows in this panel is drawn against a second axis on the right.
     pub fn right(&mut self, label: &str, log: bool) -> Result<&mut Self> {
-        self.check_texts("right", [&label.to_string()])?;
+        self.check_text("right", "y", label)?;
         let panel = self.here();
         panel.to_right = true;
         panel.right_log = log;
@@ -234,7 +236,7 @@ impl Figure {
             at.iter().all(|v| v.is_finite()),
             "ticks: {axis}: {at:?} are not all finite numbers"
         );
-        self.check_texts("ticks", names)?;
+        names.iter().try_for_each(|name| self.check_text("ticks", axis, name))?;
         let name = |(i, v): (usize, &f64)| (*v, names.get(i).cloned().unwrap_or_else(|| super::text::number(*v, 6)));
         let place = if axis == "x" { 0 } else { self.vertical() };
         self.here().ticks[place] = Some(at.iter().enumerate().map(name).collect());
@@ -246,21 +248,31 @@ impl Figure {
         1 + usize::from(self.panels[self.current].to_right)
     }
 
-    /// Where the legend of the panel stands; with names and colours a legend of classes below the figure.
+    /// Where the legend of the panel stands; with names and colours a legend of classes below the figure, or in a corner of the
+    /// panel's picture.
     pub fn legend(&mut self, names: &[String], colours: &[[u8; 3]], place: LegendPlace) -> Result<&mut Self> {
+        let (n, m) = (names.len(), colours.len());
         ensure!(
-            names.len() <= colours.len(),
-            "legend: there are {} names but {} colours; `palette` needs one for each",
-            names.len(),
-            colours.len()
+            n <= m,
+            "legend: there are {n} names but {m} colours; `palette` needs one for each"
         );
-        self.check_texts("legend", names)?;
-        self.legend.extend(
-            names
-                .iter()
-                .zip(colours)
-                .map(|(name, colour)| Entry::class(name, *colour)),
-        );
+        names
+            .iter()
+            .try_for_each(|name| self.check_text("legend", "names", name))?;
+        let classes = names
+            .iter()
+            .zip(colours)
+            .map(|(name, colour)| Entry::class(name, *colour));
+        if place.corner().is_some() && !names.is_empty() {
+            let panel = self.here();
+            ensure!(
+                matches!(panel.layers.first(), Some((Layer::Picture { .. }, _))),
+                "legend: the panel has no image to stand on; leave out `place`, then the classes stand below the figure"
+            );
+            (panel.classes, panel.place) = (classes.collect(), place);
+            return Ok(self);
+        }
+        self.legend.extend(classes);
         if names.is_empty() {
             self.here().place = place;
             if self.panels.len() > 1 && self.current == 0 {

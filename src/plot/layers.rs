@@ -17,18 +17,6 @@ pub enum Joint {
     Area,
 }
 
-impl Joint {
-    /// The function that draws it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Joint::Line => "line",
-            Joint::Nothing => "scatter",
-            Joint::Step => "step",
-            Joint::Area => "area",
-        }
-    }
-}
-
 /// How the samples of a group are shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GroupKind {
@@ -36,16 +24,6 @@ pub enum GroupKind {
     Box,
     /// The density to both sides.
     Violin,
-}
-
-impl GroupKind {
-    /// The function that draws it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            GroupKind::Box => "box",
-            GroupKind::Violin => "violin",
-        }
-    }
 }
 
 /// What is written over the data.
@@ -126,6 +104,44 @@ impl Layer {
         }
     }
 
+    /// The function that draws it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Layer::Curve { joint, .. } => match joint {
+                Joint::Line => "line",
+                Joint::Nothing => "scatter",
+                Joint::Step => "step",
+                Joint::Area => "area",
+            },
+            Layer::Bars { .. } => "bars",
+            Layer::Bins { .. } => "histogram",
+            Layer::Groups { kind, .. } => match kind {
+                GroupKind::Box => "box",
+                GroupKind::Violin => "violin",
+            },
+            Layer::Note { note, .. } => match note {
+                Note::Text { .. } => "text",
+                Note::HLine(_) => "hline",
+                Note::VLine(_) => "vline",
+                Note::Span { .. } => "span",
+            },
+            Layer::Heatmap { .. } => "heatmap",
+            Layer::Picture { .. } => "image",
+        }
+    }
+
+    /// The function and the series an error is about: `line "ours"`.
+    pub(super) fn name(&self) -> String {
+        let label = match self {
+            Layer::Note {
+                note: Note::Text { text, .. },
+                ..
+            } => text,
+            layer => layer.look().map_or("", |look| &look.label),
+        };
+        series(self.kind(), label)
+    }
+
     /// The categories of the layer, and whether its bars lie.
     pub(super) fn categories(&self) -> Option<(&[String], bool)> {
         match self {
@@ -136,11 +152,11 @@ impl Layer {
     }
 }
 
-/// `line "ours"`: the function and the series an error is about.
-pub(super) fn series(what: &str, label: &str) -> String {
+/// A function and the series it draws: `line "ours"`.
+pub(super) fn series(kind: &str, label: &str) -> String {
     match label {
-        "" => what.to_string(),
-        _ => format!("{what} \"{label}\""),
+        "" => kind.to_string(),
+        _ => format!("{kind} \"{label}\""),
     }
 }
 

@@ -98,6 +98,14 @@ impl Legend {
         }
     }
 
+    /// Draw it over something else.
+    pub(super) fn draw_on_ground(&self, canvas: &mut Canvas, at: [f64; 2], entries: &[Entry]) {
+        let (ground, around) = (canvas.style.ground, canvas.style.gap * 0.5);
+        let area = Area::new(at[0], at[1], self.size[0], self.size[1]);
+        canvas.rect(area.grown(around), ground, 0.85);
+        self.draw(canvas, at, entries);
+    }
+
     pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2], entries: &[Entry]) {
         let style = canvas.style.clone();
         let wide = symbol_width(entries, &style);

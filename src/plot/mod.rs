@@ -13,7 +13,7 @@
 //! | a figure of one call | a file in `kinds/` that fills a [`Figure`] |
 //! | a kind of layer | a variant of `Layer` in `layers`, its checks in `adding`; the exhaustive matches ask for the rest |
 //! | a marker, dash, colour map | a variant in `palette` |
-//! | a TeX command | a pair in `SYMBOLS` of `tex`; one with arguments a line in `command` there |
+//! | a TeX command | a pair in `symbols`; one with arguments a line in `command` of `tex` |
 
 mod adding;
 mod area;
@@ -39,6 +39,7 @@ mod options;
 mod palette;
 mod photos;
 mod picture;
+mod placing;
 mod png;
 mod ranges;
 mod raster;
@@ -46,9 +47,11 @@ mod series;
 mod stats;
 mod style;
 mod svg;
+mod symbols;
 mod terminal;
 mod tex;
 mod text;
+mod ticks;
 
 pub use export::SaveOptions;
 pub use figure::Figure;

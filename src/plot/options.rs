@@ -248,7 +248,6 @@ options! {
         /// A number for each point, shown as its area.
         sizes: Option<Vec<f64>> = None,
     }
-    flat
 }
 
 impl From<Look> for LineOptions {
@@ -276,7 +275,6 @@ options! {
         /// Error bars.
         error: Option<Spread> = None,
     }
-    flat
 }
 
 options! {
@@ -330,5 +328,18 @@ choices! {
         BottomRight = "bottom right",
         /// Nowhere.
         Nowhere = "none",
+    }
+}
+
+impl LegendPlace {
+    /// Right or left, below or above, where it is a corner.
+    pub(super) fn corner(self) -> Option<(bool, bool)> {
+        match self {
+            LegendPlace::TopLeft => Some((false, false)),
+            LegendPlace::TopRight => Some((true, false)),
+            LegendPlace::BottomLeft => Some((false, true)),
+            LegendPlace::BottomRight => Some((true, true)),
+            LegendPlace::Best | LegendPlace::Below | LegendPlace::Nowhere => None,
+        }
     }
 }

@@ -292,33 +292,3 @@ pub(super) fn ink_on(ground: Colour) -> Colour {
     let light = 0.299 * f64::from(ground[0]) + 0.587 * f64::from(ground[1]) + 0.114 * f64::from(ground[2]);
     if light > 140.0 { [0x1A; 3] } else { [255; 3] }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colour_maps_hit_their_ends_and_read_well() {
-        assert_eq!(ColourMap::Blues.at(0.0), [0xF7, 0xFB, 0xFF]);
-        assert_eq!(ColourMap::Diverging.at(0.5), [0xF7; 3]);
-        assert_eq!(ColourMap::Viridis.at(f64::NAN), NOTHING);
-        assert_eq!(
-            (ink_on(ColourMap::Blues.at(1.0)), ink_on([255; 3])),
-            ([255; 3], [0x1A; 3])
-        );
-        assert_eq!(ColourMap::Diverging.limits(&[-1.0, 3.0, f64::NAN]), [-3.0, 3.0]);
-        assert_eq!(ColourMap::Blues.limits(&[2.0, 2.0]), [1.0, 3.0]);
-    }
-
-    #[test]
-    fn names_are_a_closed_set() {
-        let of = |text: &str| Ink::read(&Given::Text(text.into()));
-        assert_eq!(of("#4477aa").unwrap().of(&[]), [0x44, 0x77, 0xAA]);
-        assert_eq!(of("C8").unwrap().of(&Palette::Tol.colours()), [0xEE, 0x66, 0x77]);
-        assert_eq!(of("gray"), of("grey"));
-        for wrong in ["rde", "#4477", "#44zz66", "#+12345", "C"] {
-            let text = of(wrong).unwrap_err().error("line").to_string();
-            assert!(text.contains("is not known") && text.contains("#RRGGBB"), "{text}");
-        }
-    }
-}

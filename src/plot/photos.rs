@@ -5,6 +5,7 @@ use super::figure::Panel;
 use super::font::{CAP, DEPTH, Font};
 use super::layers::Layer;
 use super::layout::{Margins, draw_title, title_room};
+use super::legend::{Entry, Legend};
 use super::options::Look;
 use super::palette::Marker;
 use super::picture::Picture;
@@ -18,6 +19,9 @@ pub(super) struct Plan<'a> {
     picture: &'a Picture,
     sharp: bool,
     points: &'a [([f64; 2], Look)],
+    classes: &'a [Entry],
+    /// Where the classes stand: right or left, below or above.
+    corner: Option<(bool, bool)>,
     title: Block,
     x: Block,
     y: Block,
@@ -37,6 +41,8 @@ pub(super) fn plan<'a>(panel: &'a Panel, [width, height]: [f64; 2], style: &Styl
         picture,
         sharp: *sharp,
         points,
+        classes: &panel.classes,
+        corner: panel.place.corner(),
         title,
         x,
         y,
@@ -58,6 +64,11 @@ impl Plan<'_> {
         canvas.frame(inside, Stroke::solid(style.edge, style.thin));
         for (at, look) in self.points {
             self.draw_point(canvas, inside, *at, look, &style);
+        }
+        if let Some((right, low)) = self.corner.filter(|_| !self.classes.is_empty()) {
+            let legend = Legend::arrange(self.classes, 1, inside.w - 2.0 * style.gap, &style, &canvas.font);
+            let [x, y] = inside.corner(right, low, legend.size, style.gap);
+            legend.draw_on_ground(canvas, [x, y], self.classes);
         }
         draw_title(canvas, &self.title, Area::new(area.x, inside.y, area.w, inside.h), 0.0);
         let below = inside.bottom() + style.gap * 0.6;

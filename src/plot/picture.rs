@@ -169,38 +169,3 @@ fn check_labels(width: usize, height: usize, labels: &[u8], palette: &[Colour]) 
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_labels_are_checked() {
-        let text = Picture::new(2, 2, vec![0; 11]).unwrap_err().to_string();
-        assert!(text.contains("12 bytes, found 11"), "{text}");
-        let text = Picture::labels(2, 1, &[0, 7], &[[1, 2, 3]]).unwrap_err().to_string();
-        assert!(text.contains("label 7 at row 0, column 1"), "{text}");
-        assert_eq!(
-            Picture::labels(2, 1, &[0, 255], &[[1, 2, 3]]).unwrap().pixels[..3],
-            [1, 2, 3]
-        );
-    }
-
-    #[test]
-    fn shrinking_averages() {
-        let p = Picture::new(3, 1, vec![0, 0, 0, 90, 90, 90, 240, 240, 240]).unwrap();
-        // three cells into one: (0 + 90 + 240) / 3 = 110
-        assert_eq!(p.reduced(1, 1).pixels, [110; 3]);
-        // three into two: (0 + 90/2) / 1.5 = 30, (90/2 + 240) / 1.5 = 190
-        assert_eq!(p.reduced(2, 1).pixels, [30, 30, 30, 190, 190, 190]);
-        assert_eq!(p.reduced(9, 9), p);
-    }
-
-    #[test]
-    fn overlay_blends_inside_and_draws_the_outline() {
-        let p = Picture::new(3, 1, vec![100; 9]).unwrap();
-        let o = p.overlay(&[0, 1, 255], &[[200; 3], [0; 3]], 0.5).unwrap();
-        // pixel 0 touches another label: full colour; pixel 1 touches the ignored one; pixel 2 is left alone
-        assert_eq!(o.pixels, [200, 200, 200, 0, 0, 0, 100, 100, 100]);
-    }
-}

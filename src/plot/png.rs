@@ -60,27 +60,3 @@ pub(super) fn encode_transparent(pixels: &Pixmap, kept: bool) -> Result<Vec<u8>>
     writer.finish().map_err(failed)?;
     Ok(out)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let picture = Picture::new(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
-        let metadata = [
-            ("run".to_string(), "a1".to_string()),
-            ("script".to_string(), "µ".to_string()),
-        ];
-        let bytes = encode(&picture, Some(300.0), &metadata).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
-        let mut pixels = vec![0; 6];
-        reader.next_frame(&mut pixels).unwrap();
-        assert_eq!(pixels, picture.pixels);
-        let info = reader.info();
-        assert_eq!(info.pixel_dims.unwrap().xppu, 11811); // 300 / 0.0254
-        let text: Vec<&str> = info.uncompressed_latin1_text.iter().map(|t| t.text.as_str()).collect();
-        assert_eq!(text, [concat!("seglab ", env!("CARGO_PKG_VERSION")), "a1"]);
-        assert_eq!(info.utf8_text[0].get_text().unwrap(), "µ");
-    }
-}

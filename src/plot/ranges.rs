@@ -4,89 +4,98 @@ use super::axis::Scale;
 use super::figure::Panel;
 use super::layers::{GroupKind, Joint, Layer, Note};
 use super::stats;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fail;
 
-/// Limits of the finite values that the axis (x, y, right) can show.
-pub(super) fn range(panel: &Panel, axis: usize) -> Option<[f64; 2]> {
-    let scale = panel.scales()[axis];
+/// The names of the axes, in the order of their numbers.
+const AXES: [&str; 3] = ["x", "y", "right"];
+
+/// What a layer shows along an axis: its values, and what is drawn around them.
+fn along(panel: &Panel, index: usize, axis: usize) -> (Vec<f64>, Vec<f64>) {
+    let (layer, right) = &panel.layers[index];
+    if axis != 0 && (axis == 2) != *right {
+        return Default::default();
+    }
+    let linear = panel.scales()[axis] == Scale::Linear;
+    let zero = || if linear { vec![0.0] } else { Vec::new() };
     let lies = panel.categories().is_some_and(|(_, lies)| lies);
-    let mut range: Option<[f64; 2]> = None;
-    let mut grow = |v: f64| {
-        if v.is_finite() && (scale == Scale::Linear || v > 0.0) {
-            let [low, high] = range.unwrap_or([v, v]);
-            range = Some([low.min(v), high.max(v)]);
+    let of_values = (axis == 0) == lies;
+    match layer {
+        Layer::Curve { x, y, joint, options } => {
+            let seen = |i: &usize| x[*i].is_finite() && y[*i].is_finite();
+            let seen: Vec<usize> = (0..x.len()).filter(seen).collect();
+            if axis == 0 {
+                return (seen.iter().map(|i| x[*i]).collect(), Vec::new());
+            }
+            let spreads = [&options.band, &options.error].into_iter().flatten();
+            let ends = spreads.flat_map(|s| seen.iter().flat_map(|i| s.ends(*i, y[*i])));
+            let base = if *joint == Joint::Area && options.band.is_none() {
+                zero()
+            } else {
+                Vec::new()
+            };
+            (seen.iter().map(|i| y[*i]).collect(), ends.chain(base).collect())
         }
-    };
-    for (i, (layer, right)) in panel.layers.iter().enumerate() {
-        if axis != 0 && (axis == 2) != *right {
-            continue;
+        Layer::Bars { values, options, .. } if of_values => {
+            let ends = bar_ends(panel, index);
+            let bases = ends.iter().map(|[base, _]| *base).filter(|_| linear);
+            let errors = options.error.iter().flat_map(|error| {
+                let of = |(i, [_, end]): (usize, &[f64; 2])| error.ends(i, values[i]).map(|e| e - values[i] + end);
+                ends.iter().enumerate().flat_map(of)
+            });
+            (
+                ends.iter().map(|[_, end]| *end).collect(),
+                bases.chain(errors).collect(),
+            )
         }
-        let values = (axis == 0) == lies;
-        match layer {
-            Layer::Curve { x, y, joint, options } => {
-                for (i, (x, y)) in x
-                    .iter()
-                    .zip(y)
-                    .enumerate()
-                    .filter(|(_, (x, y))| x.is_finite() && y.is_finite())
-                {
-                    if axis == 0 {
-                        grow(*x);
-                        continue;
-                    }
-                    grow(*y);
-                    let ends = [&options.band, &options.error]
-                        .into_iter()
-                        .flatten()
-                        .flat_map(|s| s.ends(i, *y));
-                    ends.for_each(&mut grow);
-                }
-                if *joint == Joint::Area && axis != 0 && scale == Scale::Linear && options.band.is_none() {
-                    grow(0.0);
-                }
+        Layer::Groups { samples, kind, .. } if of_values => match kind {
+            GroupKind::Box => (samples.concat(), Vec::new()),
+            GroupKind::Violin => {
+                let ends = samples.iter().flat_map(|values| stats::density(values, None).0);
+                (samples.concat(), ends.collect())
             }
-            Layer::Bars {
-                values: list, options, ..
-            } if values => {
-                for (i, [base, end]) in bar_ends(panel, i).into_iter().enumerate() {
-                    if scale == Scale::Linear {
-                        grow(base);
-                    }
-                    grow(end);
-                    if let Some(error) = options.error.as_ref().filter(|_| list[i].is_finite()) {
-                        error.ends(i, list[i]).into_iter().for_each(|e| grow(e - list[i] + end));
-                    }
-                }
+        },
+        Layer::Bins { edges, .. } if axis == 0 => (edges.clone(), Vec::new()),
+        Layer::Bins { heights, .. } => (Vec::new(), [heights.clone(), zero()].concat()),
+        Layer::Note { note, .. } => {
+            let values = match note {
+                Note::Text { at, to, .. } => [Some(*at), *to].iter().flatten().map(|p| p[axis.min(1)]).collect(),
+                Note::HLine(y) if axis != 0 => vec![*y],
+                Note::VLine(x) if axis == 0 => vec![*x],
+                Note::Span { x, y } => if axis == 0 { x } else { y }.iter().flatten().copied().collect(),
+                Note::HLine(_) | Note::VLine(_) => Vec::new(),
+            };
+            (values, Vec::new())
+        }
+        _ => Default::default(),
+    }
+}
+
+/// Limits of the finite values that the axis can show.
+pub(super) fn range(panel: &Panel, axis: usize) -> Option<[f64; 2]> {
+    let linear = panel.scales()[axis] == Scale::Linear;
+    let layers = (0..panel.layers.len()).map(|i| along(panel, i, axis));
+    let all = layers.flat_map(|(values, around)| values.into_iter().chain(around));
+    let shown = all.filter(|v| v.is_finite() && (linear || *v > 0.0)).map(|v| [v, v]);
+    shown.reduce(|[low, high], [v, _]| [low.min(v), high.max(v)])
+}
+
+/// What logarithmic axes leave out, layer by layer.
+pub(super) fn left_out(panel: &Panel) -> Vec<String> {
+    let mut out = Vec::new();
+    for (axis, scale) in panel.scales().into_iter().enumerate() {
+        for (i, (layer, _)) in panel.layers.iter().enumerate().filter(|_| scale != Scale::Linear) {
+            let (values, _) = along(panel, i, axis);
+            let lost = values.iter().filter(|v| **v <= 0.0).count();
+            if lost > 0 {
+                let (name, axis, all) = (layer.name(), AXES[axis], values.len());
+                out.push(format!(
+                    "{name}: {lost} of {all} values along the logarithmic {axis} axis are not above 0 and not shown"
+                ));
             }
-            Layer::Groups { samples, kind, .. } if values => {
-                samples
-                    .iter()
-                    .for_each(|s| group_range(s, *kind).into_iter().for_each(&mut grow));
-            }
-            Layer::Bins { edges, .. } if axis == 0 => edges.iter().copied().for_each(&mut grow),
-            Layer::Bins { heights, .. } => {
-                heights.iter().copied().for_each(&mut grow);
-                if scale == Scale::Linear {
-                    grow(0.0);
-                }
-            }
-            Layer::Note { note, .. } => match note {
-                Note::Text { at, to, .. } => [Some(*at), *to]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|p| grow(p[axis.min(1)])),
-                Note::HLine(y) if axis != 0 => grow(*y),
-                Note::VLine(x) if axis == 0 => grow(*x),
-                Note::Span { x, y } => {
-                    let ends = if axis == 0 { x } else { y };
-                    ends.iter().flatten().copied().for_each(&mut grow);
-                }
-                Note::HLine(_) | Note::VLine(_) => {}
-            },
-            _ => {}
         }
     }
-    range
+    out
 }
 
 /// All x values are whole numbers, as steps and epochs are.
@@ -108,19 +117,19 @@ pub(super) fn limits(panel: &Panel, axis: usize, shared: Option<[f64; 2]>) -> Re
         return Ok((limits, [0.0; 2]));
     }
     let Some(range) = shared.or_else(|| range(panel, axis)) else {
-        let axis = ["x", "y", "right"][axis];
-        return Err(Error::usage(format!(
-            "figure: the {axis} axis is logarithmic but no value is positive; leave out `log` or shift the values"
-        )));
+        let has_values = |i: &usize| !along(panel, *i, axis).0.is_empty();
+        let layer = (0..panel.layers.len())
+            .find(has_values)
+            .map(|i| panel.layers[i].0.name());
+        let (name, axis) = (layer.unwrap_or("figure".into()), AXES[axis]);
+        fail!("{name}: no value is positive, but the {axis} axis is logarithmic; leave out `log` or shift the values");
     };
     let linear = panel.scales()[axis] == Scale::Linear;
-    let standing = panel
-        .layers
-        .iter()
-        .any(|(l, _)| matches!(l, Layer::Bars { .. } | Layer::Bins { .. }));
+    let matching = |is: fn(&Layer) -> bool| panel.layers.iter().any(|(layer, _)| is(layer));
+    let standing = matching(|l| matches!(l, Layer::Bars { .. } | Layer::Bins { .. }));
     let values = panel.categories().is_none_or(|(_, lies)| (axis == 0) == lies);
     if axis == 0 && !(standing && values && panel.categories().is_some()) {
-        let loose = panel.layers.iter().any(|(l, _)| {
+        let loose = matching(|l| {
             matches!(
                 l,
                 Layer::Curve {
@@ -139,7 +148,7 @@ pub(super) fn limits(panel: &Panel, axis: usize, shared: Option<[f64; 2]>) -> Re
         _ => 0.05,
     };
     let written = |l: &Layer| matches!(l, Layer::Bars { options, .. } if options.values && options.horizontal);
-    let high = match panel.layers.iter().any(|(l, _)| written(l)) {
+    let high = match matching(written) {
         true => 0.14,
         false if from_zero && range[1] <= 0.0 => 0.0,
         false => 0.06,
@@ -164,15 +173,4 @@ pub(super) fn bar_ends(panel: &Panel, index: usize) -> Vec<[f64; 2]> {
         [base, base + v]
     };
     values.iter().enumerate().map(ends).collect()
-}
-
-/// The lowest and highest value that a box or violin shows.
-pub(super) fn group_range(samples: &[f64], kind: GroupKind) -> [f64; 2] {
-    let shown = match kind {
-        GroupKind::Box => samples.to_vec(),
-        GroupKind::Violin => stats::density(samples, None).0,
-    };
-    shown
-        .iter()
-        .fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| [a.min(*v), b.max(*v)])
 }

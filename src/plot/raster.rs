@@ -67,6 +67,9 @@ pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot
             stamp.press(&mut pixels, [column as i64, row as i64], &dot);
         }
     }
+    if dry {
+        return Ok(());
+    }
     let bytes = png::encode_transparent(&pixels, kept)?;
     let exact = Area::new(area.x, area.y, f64::from(size[0]) / scale, f64::from(size[1]) / scale);
     backend.canvas().png(exact, &bytes, false);

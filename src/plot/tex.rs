@@ -2,6 +2,7 @@
 //! laid out as runs of letters, each with its place, size and face.
 
 use super::font::{Font, Shape};
+use super::symbols::{accent_of, letter_of, symbol_of};
 use crate::error::Result;
 use crate::fail;
 
@@ -74,7 +75,7 @@ impl Font {
         self.lay(text, 1.0).runs.into_iter().map(|run| run.text).collect()
     }
 
-    /// LegendPlace the nodes from `at` on; gives the width.
+    /// Place the nodes from `at` on; gives the width.
     fn place(&self, nodes: &[Node], size: f64, at: [f64; 2], runs: &mut Vec<Run>) -> f64 {
         let mut x = at[0];
         for node in nodes {
@@ -112,54 +113,6 @@ impl Font {
         };
         reader.nodes(None, false)
     }
-}
-
-/// TeX commands and their characters.
-const SYMBOLS: &str = "alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ \
-    lambda λ mu μ nu ν xi ξ pi π rho ρ varrho ϱ sigma σ tau τ upsilon υ phi ϕ varphi φ chi χ psi ψ omega ω Gamma Γ Delta Δ \
-    Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω pm ± mp ∓ times × div ÷ cdot · ast ∗ star ⋆ circ ∘ \
-    bullet ∙ oplus ⊕ otimes ⊗ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ sim ∼ simeq ≃ equiv ≡ propto ∝ ll ≪ gg ≫ in ∈ \
-    notin ∉ ni ∋ subset ⊂ supset ⊃ subseteq ⊆ supseteq ⊇ cup ∪ cap ∩ setminus ∖ emptyset ∅ varnothing ∅ forall ∀ exists ∃ \
-    neg ¬ land ∧ wedge ∧ lor ∨ vee ∨ nabla ∇ partial ∂ infty ∞ sum ∑ prod ∏ int ∫ to → rightarrow → leftarrow ← \
-    leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔ mapsto ↦ uparrow ↑ downarrow ↓ ldots … dots … cdots ⋯ vdots ⋮ \
-    ell ℓ hbar ℏ Re ℜ Im ℑ aleph ℵ prime ′ dagger † ddagger ‡ top ⊤ bot ⊥ perp ⊥ parallel ∥ mid ∣ vert | Vert ‖ | ‖ \
-    langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ lbrace { rbrace } angle ∠ degree ° checkmark ✓ triangle △ square □ \
-    models ⊨ vdash ⊢ backslash \\";
-
-/// The character of a TeX command such as `tau`.
-fn symbol_of(name: &str) -> Option<char> {
-    let mut words = SYMBOLS.split_whitespace();
-    while let (Some(command), Some(letter)) = (words.next(), words.next()) {
-        if command == name {
-            return letter.chars().next();
-        }
-    }
-    None
-}
-
-/// The letter of another alphabet: calligraphic, with double strokes, of black letter.
-fn letter_of(alphabet: &str, c: char) -> char {
-    // letters that Unicode had before it had these alphabets
-    let old = match alphabet {
-        "mathbb" => "CℂHℍNℕPℙQℚRℝZℤ",
-        "mathfrak" => "CℭHℌIℑRℜZℨ",
-        _ => "BℬEℰFℱHℋIℐLℒMℳRℛeℯgℊoℴ",
-    };
-    let pairs: Vec<char> = old.chars().collect();
-    if let Some(pair) = pairs.chunks(2).find(|p| p[0] == c) {
-        return pair[1];
-    }
-    let first = match alphabet {
-        "mathbb" => 0x1D538,
-        "mathfrak" => 0x1D504,
-        _ => 0x1D49C,
-    };
-    let place = match c {
-        'A'..='Z' => c as u32 - 'A' as u32,
-        'a'..='z' => c as u32 - 'a' as u32 + 26,
-        _ => return c,
-    };
-    char::from_u32(first + place).unwrap_or(c)
 }
 
 struct Reader {
@@ -316,19 +269,6 @@ impl Reader {
                 out.extend(inner);
                 letters(&mut out, if one { "" } else { ")" }, Shape::Upright);
             }
-            "hat" | "bar" | "tilde" | "vec" | "dot" => {
-                let marks = [
-                    ("hat", '\u{302}'),
-                    ("bar", '\u{304}'),
-                    ("tilde", '\u{303}'),
-                    ("vec", '\u{20D7}'),
-                ];
-                let mark = marks.iter().find(|m| m.0 == name).map_or('\u{307}', |m| m.1);
-                out = self.argument(shape)?;
-                if let Some(Node::Letters(text, _)) = out.last_mut() {
-                    text.push(mark);
-                }
-            }
             name if FUNCTIONS.contains(&name) => {
                 letters(&mut out, name, Shape::Upright);
                 if self
@@ -339,9 +279,15 @@ impl Reader {
                     out.push(Node::Space(0.17));
                 }
             }
-            name => match symbol_of(name) {
-                Some(c) => symbol(&mut out, c, shape, false),
-                None => return self.wrong(start, format!("the TeX command \\{name} is not known")),
+            name => match (symbol_of(name), accent_of(name)) {
+                (Some(c), _) => symbol(&mut out, c, shape, false),
+                (None, Some(mark)) => {
+                    out = self.argument(shape)?;
+                    if let Some(Node::Letters(text, _)) = out.last_mut() {
+                        text.push(mark);
+                    }
+                }
+                (None, None) => return self.wrong(start, format!("the TeX command \\{name} is not known")),
             },
         }
         Ok(out)

@@ -1,8 +1,6 @@
 //! The course of training runs.
 
-use std::collections::BTreeMap;
-
-use super::mean_sd;
+use super::{Means, unique};
 use crate::error::Result;
 use crate::plot::{Dash, Figure, FigureOptions, LineOptions, Log, Look, Marker, Spread};
 use crate::{ensure, fail};
@@ -34,13 +32,8 @@ impl CurveData {
                 &counted
             }
         };
-        ensure!(
-            steps.len() == values.len(),
-            "curves: run \"{}\" has {} steps but {} values of {name}",
-            self.label,
-            steps.len(),
-            values.len()
-        );
+        let (label, n, m) = (&self.label, steps.len(), values.len());
+        ensure!(n == m, "curves: run \"{label}\" has {n} steps but {m} values of {name}");
         let finite = steps
             .iter()
             .zip(values)
@@ -84,10 +77,8 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
                 continue;
             };
             if let Some(v) = y.iter().find(|v| name == "val_miou" && !(0.0..=1.0).contains(*v)) {
-                fail!(
-                    "curves: val_miou of run \"{}\" is {v} somewhere, which is not between 0 and 1",
-                    run.label
-                );
+                let label = &run.label;
+                fail!("curves: val_miou of run \"{label}\" is {v} somewhere, which is not between 0 and 1");
             }
             if name == "val_miou" {
                 y.iter_mut().for_each(|v| *v *= 100.0);
@@ -119,10 +110,9 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
     })?;
     for (row, (name, title, lines)) in panels.into_iter().enumerate() {
         let own = if falls_far(&lines) { Log::Y } else { Log::None };
-        let log = if name == "loss" {
-            options.log.unwrap_or(own)
-        } else {
-            Log::None
+        let log = match name {
+            "loss" => options.log.unwrap_or(own),
+            _ => Log::None,
         };
         figure.panel(row, 0, "", "", title, Some(log))?;
         for line in lines {
@@ -152,31 +142,22 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
 
 /// One line per label: at each step the mean of the runs that have a value there, and where there are several a band.
 fn averaged(runs: Vec<Course>) -> Vec<Course> {
-    let mut labels: Vec<&str> = Vec::new();
-    for run in &runs {
-        if !labels.contains(&run.label.as_str()) {
-            labels.push(&run.label);
-        }
-    }
     let one = |label: &str| {
-        let of: Vec<&Course> = runs.iter().filter(|r| r.label == label).collect();
-        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for (x, y) in of.iter().flat_map(|r| r.x.iter().zip(&r.y)) {
-            // positive numbers are in the order of their bits
-            at.entry(x.max(0.0).to_bits()).or_default().push(*y);
-        }
-        let x = at.keys().map(|bits| f64::from_bits(*bits)).collect();
-        let (y, sd) = at.values().map(|values| mean_sd(values)).unzip();
-        let band = (of.len() > 1).then_some(Spread::Around(sd));
+        let of = || runs.iter().filter(|r| r.label == label);
+        let means = Means::of(of().flat_map(|r| r.x.iter().copied().zip(r.y.iter().copied())));
+        let n = of().count();
         Course {
-            label: format!("{label} (n = {})", of.len()),
-            x,
-            y,
+            label: format!("{label} (n = {n})"),
+            x: means.x,
+            y: means.y,
             raw: None,
-            band,
+            band: (n > 1).then_some(Spread::Around(means.sd)),
         }
     };
-    labels.into_iter().map(one).collect()
+    unique(runs.iter().map(|run| run.label.as_str()))
+        .into_iter()
+        .map(one)
+        .collect()
 }
 
 /// The mean over a centred window of a fiftieth of the values, cut off at the ends.
@@ -197,81 +178,4 @@ fn falls_far(lines: &[Course]) -> bool {
     let all = || lines.iter().flat_map(|l| &l.y).copied();
     let low = all().fold(f64::INFINITY, f64::min);
     low > 0.0 && all().fold(0.0, f64::max) > 20.0 * low
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(label: &str, n: usize) -> CurveData {
-        let steps: Vec<f64> = (1..=n).map(|i| i as f64).collect();
-        let loss = steps.iter().map(|s| 2.0 / s.sqrt()).collect();
-        let val = (1..=n)
-            .map(|i| if i % 10 == 0 { i as f64 / n as f64 } else { f64::NAN })
-            .collect();
-        let columns = vec![("step".into(), steps), ("loss".into(), loss), ("val_miou".into(), val)];
-        CurveData {
-            label: label.into(),
-            columns,
-        }
-    }
-
-    #[test]
-    fn panels_follow_the_columns() {
-        let svg = curves(&[run("a", 50), run("b", 40)], &CurvesOptions::default())
-            .unwrap()
-            .svg(None)
-            .unwrap();
-        assert!(svg.contains(">loss<") && svg.contains(">val mIoU (%)<") && !svg.contains("learning rate"));
-        assert_eq!(svg.matches(">step<").count(), 1);
-        // one legend for both panels
-        assert_eq!(svg.matches(">a</text>").count(), 1);
-        // raw and smoothed loss and mIoU of two runs
-        assert_eq!(svg.matches("<polyline ").count(), 6);
-    }
-
-    #[test]
-    fn what_is_missing_is_said() {
-        let mut bad = run("a", 20);
-        bad.columns[1].1.pop();
-        let text = curves(&[bad], &CurvesOptions::default()).unwrap_err().to_string();
-        assert!(text.contains("20 steps but 19 values of loss"), "{text}");
-        assert!(curves(&[], &CurvesOptions::default()).is_err());
-        let empty = CurveData {
-            label: String::new(),
-            columns: vec![("loss".into(), vec![f64::NAN])],
-        };
-        assert!(curves(&[empty], &CurvesOptions::default()).is_err());
-    }
-
-    #[test]
-    fn runs_of_one_label_are_averaged() {
-        let course = |x: &[f64], y: &[f64]| Course {
-            label: "a".into(),
-            x: x.to_vec(),
-            y: y.to_vec(),
-            raw: None,
-            band: None,
-        };
-        let mean = averaged(vec![
-            course(&[1.0, 2.0], &[2.0, 4.0]),
-            course(&[1.0, 2.0, 3.0], &[4.0, 8.0, 1.0]),
-        ]);
-        assert_eq!(
-            (mean.len(), mean[0].label.as_str(), &mean[0].y),
-            (1, "a (n = 2)", &vec![3.0, 6.0, 1.0])
-        );
-        // the standard deviation of 2 and 4 is sqrt(2), of 4 and 8 twice that
-        assert_eq!(mean[0].band, Some(Spread::Around(vec![2f64.sqrt(), 8f64.sqrt(), 0.0])));
-    }
-
-    #[test]
-    fn smoothing_is_a_centred_mean() {
-        let mut values = vec![0.0; 200];
-        values[100] = 5.0;
-        // half = 2: five values wide
-        let smooth = smoothed(&values);
-        assert_eq!((smooth[98], smooth[102], smooth[103]), (1.0, 1.0, 0.0));
-        assert_eq!(smoothed(&[3.0, 4.0]), [3.0, 4.0]);
-    }
 }

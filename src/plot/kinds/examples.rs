@@ -84,36 +84,3 @@ pub fn examples(
     }
     Ok(figure)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_that_occur_are_named() {
-        let row = Example {
-            name: "a.png".into(),
-            image: Picture::new(2, 1, vec![9; 6]).unwrap(),
-            truth: vec![0, 255],
-            prediction: vec![0, 2],
-        };
-        let names: Vec<String> = ["sky", "car", "tree"].map(String::from).to_vec();
-        let palette = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-        let options = ExamplesOptions {
-            overlay: true,
-            ..ExamplesOptions::default()
-        };
-        let svg = examples(std::slice::from_ref(&row), &names, &palette, &options)
-            .unwrap()
-            .svg(None)
-            .unwrap();
-        assert_eq!(svg.matches("<image ").count(), 4);
-        for text in [">sky<", ">tree<", ">ignored<", ">Prediction<", ">a.png<"] {
-            assert!(svg.contains(text), "{text}");
-        }
-        assert!(!svg.contains(">car<"));
-        let row = Example { truth: vec![0], ..row };
-        let text = examples(&[row], &names, &palette, &options).unwrap_err().to_string();
-        assert!(text.contains("2 x 1 = 2 pixels, the labels have 1"), "{text}");
-    }
-}

@@ -12,6 +12,8 @@ pub use embedding::{EmbeddingData, embedding};
 pub use examples::{Example, ExamplesOptions, examples};
 pub use label_efficiency::{EfficiencyRow, Labels, label_efficiency};
 
+use std::collections::BTreeMap;
+
 use crate::ensure;
 use crate::error::Result;
 
@@ -29,17 +31,45 @@ fn check_names(what: &str, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Mean and standard deviation (n - 1; 0 for a single value).
-fn mean_sd(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (
-        mean,
-        if values.len() > 1 {
-            (squares / (n - 1.0)).sqrt()
-        } else {
-            0.0
-        },
-    )
+/// Each of them once, in the order of their first places.
+fn unique<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut out = Vec::new();
+    for one in all {
+        if !out.contains(&one) {
+            out.push(one);
+        }
+    }
+    out
+}
+
+/// A line of means over several runs.
+#[derive(Default)]
+struct Means {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// Standard deviations (n - 1; 0 for a single value).
+    sd: Vec<f64>,
+    counts: Vec<usize>,
+}
+
+impl Means {
+    /// The mean of the values at each x from 0 on.
+    fn of(points: impl Iterator<Item = (f64, f64)>) -> Means {
+        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (x, y) in points {
+            // positive numbers are in the order of their bits
+            at.entry(x.max(0.0).to_bits()).or_default().push(y);
+        }
+        let mut means = Means::default();
+        for (x, values) in at {
+            let n = values.len();
+            let mean = values.iter().sum::<f64>() / n as f64;
+            let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            means.x.push(f64::from_bits(x));
+            means.y.push(mean);
+            means.sd.push((squares / (n.max(2) - 1) as f64).sqrt());
+            means.counts.push(n);
+        }
+        means
+    }
 }

@@ -129,12 +129,13 @@ pub(super) fn methods() -> Vec<Entry> {
             })
         }
 
-        /// LegendPlace the legend, or with `names` and `palette` put one of classes below the figure.
+        /// Place the legend, or with `names` and `palette` put one of classes below the figure, or into a corner of the panel's image.
         /// ```
         /// let f = plot::figure(#{}).line([1, 2], [3, 4], #{ label: "ours" }).legend(#{ place: "bottom right" });
         /// f.save("legend.svg");
         /// let scenes = data::scenes(#{ count: 1, size: [24, 32] });
         /// let g = plot::figure(#{}).masks((), scenes.get(0).labels, scenes.palette);
+        /// g.legend(#{ names: ["sky"], palette: scenes.palette, place: "top left" });
         /// assert(g.legend(#{ names: scenes.class_names, palette: scenes.palette }).save("classes.svg").ends_with(".svg"));
         /// ```
         fn legend(
@@ -144,7 +145,7 @@ pub(super) fn methods() -> Vec<Entry> {
             names: Vec<String> = Vec::new(),
             /// Their colours.
             palette: Option<Palette> = None,
-            /// Where the legend of this panel stands; from the first panel of all.
+            /// Where the legend of this panel stands; from the first panel of all. Classes stand below, or in a corner of the image.
             place: LegendPlace = LegendPlace::Best,
         ) -> Figure {
             let colours = palette.map_or(Vec::new(), |p| p.0);

@@ -1,11 +1,14 @@
 //! Figures as files: every format, the font, the resolution, the data, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod kinds;
+mod pictures;
+
 use std::fs;
 
 use seglab::plot::{
-    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, Ink, Joint, LineOptions, Log, Look, Marker, Note,
-    Palette, Picture, Preset, SaveOptions, Spread,
+    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, Ink, Joint, LegendPlace, LineOptions, Log, Look,
+    Marker, Note, Palette, Picture, Preset, SaveOptions, Spread,
 };
 
 fn lines() -> Figure {
@@ -26,7 +29,7 @@ fn lines() -> Figure {
         };
         figure.line(&[0.0, 100.0, 200.0, 300.0, 400.0], &y, options).unwrap();
     }
-    figure.metadata = vec![("run".into(), "a1b2".into()), ("script".into(), "sha256:77".into())];
+    figure.metadata = vec![("run".into(), "a1b2".into()), ("script".into(), "µ 77".into())];
     figure
 }
 
@@ -84,6 +87,14 @@ fn png_has_the_size_the_resolution_and_the_metadata() {
             .iter()
             .any(|t| t.keyword == "run" && t.text == "a1b2")
     );
+    // the file names the program, by which seglab knows it; what is not Latin-1 has a chunk of its own kind
+    let texts = info.uncompressed_latin1_text.iter().map(|t| t.text.as_str());
+    assert!(
+        texts
+            .clone()
+            .any(|t| t == concat!("seglab ", env!("CARGO_PKG_VERSION")))
+    );
+    assert_eq!(info.utf8_text[0].get_text().unwrap(), "µ 77");
     let mut pixels = vec![0; 700 * 520 * 3];
     reader.next_frame(&mut pixels).unwrap();
     assert!(pixels[..3].iter().all(|v| *v == 255));
@@ -150,6 +161,78 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
         1
     );
     assert!(!folder.path().join("b.data.csv").exists());
+}
+
+#[test]
+fn the_data_quote_names_and_say_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let options = LineOptions {
+        band: Some(Spread::Around(vec![0.5, 0.5])),
+        ..Look::named("a, b").into()
+    };
+    figure.line(&[1.0, 2.0], &[0.25, f64::NAN], options).unwrap();
+    let files = figure
+        .save(folder.path().join("a.svg"), &SaveOptions::default())
+        .unwrap();
+    assert_eq!(
+        fs::read_to_string(files[1].path()).unwrap(),
+        "panel,kind,series,x,y,low,high\n1,line,\"a, b\",1,0.25,-0.25,0.75\n1,line,\"a, b\",2,NaN,NaN,NaN\n"
+    );
+}
+
+#[test]
+fn what_a_logarithmic_axis_leaves_out_is_named() {
+    let figure = |log: Log| {
+        Figure::new(FigureOptions {
+            log,
+            ..FigureOptions::default()
+        })
+        .unwrap()
+    };
+    let mut some = figure(Log::Y);
+    some.line(&[1.0, 2.0, 3.0], &[-1.0, 0.0, 2.0], Look::named("ours"))
+        .unwrap();
+    some.line(&[1.0, 2.0], &[1.0, 2.0], Look::named("theirs")).unwrap();
+    some.svg(None).unwrap();
+    assert_eq!(
+        some.warnings(),
+        ["line \"ours\": 2 of 3 values along the logarithmic y axis are not above 0 and not shown"]
+    );
+    let none = |draw: &dyn Fn(&mut Figure)| {
+        let mut figure = figure(Log::Both);
+        draw(&mut figure);
+        figure.svg(None).unwrap_err().to_string()
+    };
+    let said = "no value is positive, but the";
+    let names = ["a".to_string()];
+    for (what, text) in [
+        (
+            "scatter \"ours\"",
+            none(&|f| drop(f.scatter(&[1.0], &[-1.0], Look::named("ours")))),
+        ),
+        (
+            "histogram \"h\"",
+            none(&|f| drop(f.histogram(&[-1.0, -2.0], None, &[], false, Look::named("h")))),
+        ),
+        ("bars", none(&|f| drop(f.bars(&names, &[-1.0], BarOptions::default())))),
+        (
+            "box",
+            none(&|f| drop(f.groups(GroupKind::Box, &names, &[vec![-1.0]], false, Look::default()))),
+        ),
+        (
+            "line \"lr\"",
+            none(&|f| {
+                f.line(&[1.0], &[1.0], Look::default()).unwrap();
+                f.right("", true)
+                    .unwrap()
+                    .line(&[1.0], &[0.0], Look::named("lr"))
+                    .unwrap();
+            }),
+        ),
+    ] {
+        assert!(text.starts_with(&format!("{what}: {said}")), "{text}");
+    }
 }
 
 #[test]
@@ -819,4 +902,28 @@ fn values_at_lying_bars_and_names_of_points_keep_apart_and_inside() {
     for text in figure.text_boxes() {
         assert!(text.corners.iter().all(|p| (0.0..252.0).contains(&p[0])), "{text:?}");
     }
+}
+
+#[test]
+fn classes_stand_below_the_figure_or_in_a_corner_of_the_image() {
+    let figure = |place: LegendPlace| {
+        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        figure.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
+        figure.legend(&["sky".into()], &[[1, 2, 3]], place).unwrap();
+        figure.svg(None).unwrap();
+        figure.text_boxes()[0].corners[0]
+    };
+    let [below, left, right] = [LegendPlace::Best, LegendPlace::TopLeft, LegendPlace::BottomRight].map(figure);
+    // the image is 252 pt wide and half as high
+    assert!(
+        below[1] > 126.0 && left[1] < 30.0 && right[1] < 126.0,
+        "{below:?} {left:?} {right:?}"
+    );
+    assert!(left[0] < 60.0 && right[0] > 200.0, "{left:?} {right:?}");
+    let mut lines = lines();
+    let text = lines
+        .legend(&["sky".into()], &[[1, 2, 3]], LegendPlace::TopLeft)
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("legend: the panel has no image"), "{text}");
 }
