@@ -9,6 +9,9 @@ use super::stats;
 use crate::error::{POSITIVE, Result, in_range};
 use crate::{ensure, fail};
 
+/// Most bins of a histogram.
+const MOST_BINS: usize = 10_000;
+
 /// As many of one as of the other: `12 names` and `11 values`.
 fn as_many(what: &str, (n, these): (usize, &str), (m, those): (usize, &str)) -> Result<()> {
     ensure!(
@@ -56,14 +59,6 @@ impl Layer {
                 check_some(what, values)?;
                 let error = options.error.as_ref();
                 error.map_or(Ok(()), |error| error.check(&format!("{what}: error"), values, true))
-            }
-            Layer::Bins { edges, .. } => {
-                let rising = (2..=10_001).contains(&edges.len()) && edges.windows(2).all(|w| w[0] < w[1]);
-                ensure!(
-                    rising,
-                    "{what}: bins: expected 1 to 10000 bins, or their edges in rising order"
-                );
-                Ok(())
             }
             Layer::Groups { names, samples, .. } => {
                 ensure!(!names.is_empty(), "{what}: there is no group to draw");
@@ -113,7 +108,7 @@ impl Layer {
                 texts.try_for_each(|texts| as_many(what, (texts.len(), "texts"), (n, "cells")))?;
                 check_range(what, "range", options.range)
             }
-            Layer::Picture { .. } => Ok(()),
+            Layer::Bins { .. } | Layer::Picture { .. } => Ok(()),
         }
     }
 
@@ -189,7 +184,14 @@ impl Figure {
         density: bool,
         look: Look,
     ) -> Result<&mut Self> {
-        let values = self.samples(&series("histogram", &look.label), values)?;
+        let what = series("histogram", &look.label);
+        let values = self.samples(&what, values)?;
+        let known = edges.len() > 1 && edges.len() <= MOST_BINS + 1 && edges.windows(2).all(|w| w[0] < w[1]);
+        let counted = edges.is_empty() && bins.is_none_or(|n| (1..=MOST_BINS).contains(&n));
+        ensure!(
+            known || counted,
+            "{what}: bins: expected 1 to {MOST_BINS} bins, or their edges in rising order"
+        );
         let edges = match edges {
             [] => stats::edges(&values, bins),
             _ => edges.to_vec(),

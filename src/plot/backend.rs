@@ -169,12 +169,11 @@ impl DrawingBackend for Backend {
         };
         let lines: Vec<&str> = text.split('\n').collect();
         let below = LEADING * (lines.len() - 1) as f64;
+        let reach = |line: &str, side: usize| self.canvas().font.lay(line, size).reach(size)[side] / size;
         let first = match style.anchor().v_pos {
-            // scripts rise above capitals
-            VPos::Top if lines[0].contains(['^', '$']) => CAP + 0.22,
-            VPos::Top => CAP,
+            VPos::Top => CAP + reach(lines[0], 0),
             VPos::Center => (CAP - below) / 2.0,
-            VPos::Bottom => -below - DEPTH,
+            VPos::Bottom => -below - DEPTH - reach(lines[lines.len() - 1], 1),
         };
         let (turn, down) = match style.transform() {
             FontTransform::None => (0.0, [0.0, 1.0]),

@@ -175,7 +175,11 @@ impl Plan<'_> {
             if let Some((place, label)) = places.next_back().filter(|_| !bare) {
                 right = right.max(font.width(label, style.small) / 2.0 - (1.0 - place) * width);
             }
-            let tall = if bare { 0.0 } else { style.small * CAP };
+            let rise = |tick: &(f64, String)| font.lay(&tick.1, style.small).reach(style.small)[0];
+            let tall = match bare {
+                true => 0.0,
+                false => style.small * CAP + x.ticks.iter().map(rise).fold(0.0, f64::max),
+            };
             bottom = ticks + self.names.as_ref().map_or(tall, |c| c.height);
             left = left.max(self.names.as_ref().map_or(0.0, |c| c.overhang));
             let note = match x.note.as_str() {

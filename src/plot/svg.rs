@@ -256,7 +256,7 @@ impl Canvas {
             Anchor::Middle => -laid.width / 2.0,
             Anchor::End => -laid.width,
         };
-        self.remember(at, text, [shift, laid.width], size, turn);
+        self.remember(at, text, [shift, laid.width], (size, laid.reach(size)), turn);
         let simple = matches!(laid.runs.as_slice(), [run] if run.face == 0);
         let left = if simple { at[0] } else { at[0] + shift };
         let [x, y] = [left, at[1]].map(n);
@@ -296,9 +296,10 @@ impl Canvas {
     }
 
     /// Keep the rectangle around a text: `across` is where it starts and its width, along the base line.
-    fn remember(&mut self, at: [f64; 2], text: &str, across: [f64; 2], size: f64, turn: f64) {
+    fn remember(&mut self, at: [f64; 2], text: &str, across: [f64; 2], (size, reach): (f64, [f64; 2]), turn: f64) {
         let (sin, cos) = turn.to_radians().sin_cos();
-        let flat = Area::new(across[0], -CAP * size, across[1], (CAP + DEPTH * 0.8) * size);
+        let high = (CAP + DEPTH * 0.8) * size + reach[0] + reach[1];
+        let flat = Area::new(across[0], -CAP * size - reach[0], across[1], high);
         let corners = flat
             .corners()
             .map(|[x, y]| [at[0] + x * cos - y * sin, at[1] + x * sin + y * cos]);

@@ -252,15 +252,9 @@ impl Reader {
             }
             "frac" | "tfrac" | "dfrac" => {
                 let (above, below) = (self.argument(shape)?, self.argument(shape)?);
-                out.push(Node::Scripts {
-                    above,
-                    below: Vec::new(),
-                });
+                script(&mut out, true, above);
                 letters(&mut out, "⁄", Shape::Upright);
-                out.push(Node::Scripts {
-                    above: Vec::new(),
-                    below,
-                });
+                script(&mut out, false, below);
             }
             "sqrt" => {
                 let inner = self.argument(shape)?;

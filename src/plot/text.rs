@@ -2,6 +2,7 @@
 
 use super::font::{CAP, DEPTH, Font};
 use super::svg::{Anchor, Canvas};
+use super::tex::{Laid, Run};
 
 impl Font {
     /// `text` cut to `width` with an ellipsis where it is longer.
@@ -20,6 +21,15 @@ impl Font {
     }
 }
 
+impl Laid {
+    /// How far scripts reach above the capitals and below the other letters of a text of this size.
+    pub(super) fn reach(&self, size: f64) -> [f64; 2] {
+        let beyond = |side: fn(&Run) -> f64, usual: f64| self.runs.iter().map(side).fold(usual, f64::max) - usual;
+        let above = beyond(|run| CAP * run.size - run.at[1], CAP * size);
+        [above, beyond(|run| DEPTH * run.size + run.at[1], DEPTH * size)]
+    }
+}
+
 /// Distance of two lines of a text, in units of the font size.
 pub(super) const LEADING: f64 = 1.2;
 
@@ -28,6 +38,8 @@ pub(super) const LEADING: f64 = 1.2;
 pub(super) struct Block {
     pub(super) lines: Vec<String>,
     pub(super) size: f64,
+    /// How far scripts reach above the capitals of the first line and below the letters of the last.
+    reach: [f64; 2],
 }
 
 impl Block {
@@ -51,34 +63,36 @@ impl Block {
                 _ => lines.push(word),
             }
         }
-        let lines = lines
+        let lines: Vec<String> = lines
             .iter()
             .map(|line| font.shorten(line, size, width + 0.01))
             .collect();
-        Block { lines, size }
+        let reach = |line: Option<&String>| line.map_or([0.0; 2], |line| font.lay(line, size).reach(size));
+        let reach = [reach(lines.first())[0], reach(lines.last())[1]];
+        Block { lines, size, reach }
     }
 
-    /// From the capitals of the first line to what reaches below the last, and `gap`; nothing without a text.
+    /// From the top of the first line to what reaches below the last, and `gap`; nothing without a text.
     pub(super) fn room(&self, gap: f64) -> f64 {
         match self.lines.len() {
             0 => 0.0,
-            n => self.size * (CAP + DEPTH + LEADING * (n - 1) as f64) + gap,
+            n => self.size * (CAP + DEPTH + LEADING * (n - 1) as f64) + self.reach[0] + self.reach[1] + gap,
         }
     }
 
-    /// Draw it with the capitals of its first line below `at`, which is in the middle of it.
+    /// Draw it with the top of its first line at `at`, which is in the middle of it.
     pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2]) {
         self.write(canvas, |down| [at[0], at[1] + down], 0.0);
     }
 
-    /// Draw it from below to above, with the capitals of its first line right of `at`, which is in the middle of it.
+    /// Draw it from below to above, with the top of its first line at `at`, which is in the middle of it.
     pub(super) fn draw_rising(&self, canvas: &mut Canvas, at: [f64; 2]) {
         self.write(canvas, |down| [at[0] + down, at[1]], -90.0);
     }
 
     fn write(&self, canvas: &mut Canvas, place: impl Fn(f64) -> [f64; 2], turn: f64) {
         for (i, line) in self.lines.iter().enumerate() {
-            let base = place(self.size * (CAP + LEADING * i as f64));
+            let base = place(self.reach[0] + self.size * (CAP + LEADING * i as f64));
             let ink = canvas.style.ink;
             canvas.text(base, line, self.size, Anchor::Middle, turn, ink);
         }
@@ -168,8 +182,11 @@ mod tests {
         let block = |text: &str, width: f64| Block::new(text, 10.0, width, &font);
         assert_eq!(block("one two three", 50.0).lines, ["one two", "three"]);
         assert_eq!(block("at $a = b$ now", 38.0).lines, ["at", "$a = b$", "now"]);
-        let Block { lines, size } = block("unbreakable", 40.0);
+        let Block { lines, size, .. } = block("unbreakable", 40.0);
         assert!(lines == ["unbreakable"] && size < 8.0 && font.width(&lines[0], size) < 40.1);
+        // scripts above one another reach further than letters do: 0.5 + 0.7 * 0.72 - 0.72 above
+        let [above, below] = block("$x_b^a$", 50.0).reach;
+        assert!((above - 2.84).abs() < 1e-9 && below > 1.0 && block("x", 50.0).reach == [0.0; 2]);
         assert!(font.shorten("a long name of a class", 10.0, 40.0).ends_with('…'));
     }
 

@@ -678,6 +678,22 @@ fn samples_are_checked() {
     f.histogram(&[1.0, f64::NAN, 2.0], None, &[], false, Look::named("h"))
         .unwrap();
     assert!(f.warnings()[0].contains("histogram \"h\": 1 of 3 values are NaN and left out"));
+    for (bins, edges) in [
+        (Some(0), vec![]),
+        (Some(usize::MAX), vec![]),
+        (None, vec![1.0]),
+        (None, vec![2.0, 1.0]),
+        (None, vec![0.0, f64::NAN]),
+    ] {
+        let text = f
+            .histogram(&[1.0, 2.0], bins, &edges, false, Look::named("h"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.starts_with("histogram \"h\": bins: expected 1 to 10000 bins"),
+            "{text}"
+        );
+    }
     let names = ["full".to_string(), "none".to_string()];
     let wrong = |samples: &[Vec<f64>]| {
         let mut f = Figure::new(FigureOptions::default()).unwrap();
