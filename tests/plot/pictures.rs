@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seglab::options::{Given, OptionValue};
+use seglab::options::{Arg, Given};
 use seglab::plot::{ColourMap, Figure, FigureOptions, HeatmapOptions, Ink, Picture};
 
 #[test]
