@@ -209,3 +209,31 @@ fn the_contrast_moves_the_encoder_only_where_it_is_tuned() {
         assert_eq!(method("dinov2_contrast", &["weights=random", tune], check), None);
     }
 }
+
+#[test]
+fn a_run_with_kept_maps_goes_on_from_its_checkpoint_bit_for_bit() {
+    script(
+        r#"
+        let data = data::scenes(#{ count: 4, size: [28, 42], val_count: 1 });
+        let o = #{ steps: 4, batch_size: 2, checkpoint_every: 0, seed: 1, cache_features: true };
+        let made = || model::linear(#{ classes: data.classes, frozen: true, seed: 3 });
+        let whole = train::finetune(made.call(), data, o);
+        let part = train::finetune(made.call(), data, o + #{ on_step: |e| if e.step == 1 { "stop" } });
+        assert_eq(part.step, 2);
+        part.save("part.safetensors");
+        let rest = train::load("part.safetensors", #{ data: data });
+        rest.resume();
+        assert_eq(rest.history.loss, whole.history.loss);
+        assert_eq(rest.model.parameters("backbone").len, 0);
+        assert_eq(rest.model.state()["decode_head.conv_seg.weight"], whole.model.state()["decode_head.conv_seg.weight"]);
+        assert_eq(rest.model.state()["decode_head.bn.running_mean"], whole.model.state()["decode_head.bn.running_mean"]);
+        // what is kept belongs to the encoder's numbers: others make other maps
+        let other = model::linear(#{ classes: data.classes, frozen: true, seed: 4 });
+        whole.model.load_state(other.state());
+        let before = whole.history.loss.len;
+        whole.advance(1);
+        let fresh = train::finetune(other, data, o + #{ steps: 5, on_step: |e| "skip" });
+        assert_close(whole.history.loss[before], fresh.history.loss[before], #{ tolerance: 1e-5 });
+        "#,
+    );
+}
