@@ -112,8 +112,8 @@ fn session(common: &Common, folder: &Path) -> Result<Session> {
 fn point(common: &Common, index: usize) -> Result<u8> {
     let folder = common.out.clone().unwrap_or_default();
     let session = session(common, &folder)?;
-    // first of all: where the limit is short the news comes as the job begins
-    let limit = signals::time_limit(session.ending(), study::time_to_spare)?;
+    // first of all: where the limit is short Slurm's signal comes as the job begins
+    let limit = signals::time_limit(session.ending(), study::time_left)?;
     let sweep = Sweep::read(&folder)?;
     let Some(point) = sweep.points().get(index) else {
         return Err(Error::usage(format!(

@@ -62,7 +62,8 @@ pub fn handle(ending: &Ending) -> Result<()> {
     thread.map(drop).map_err(failed)
 }
 
-/// The news that a job's time limit is near: SIGUSR1, which the job's script asks the scheduler for.
+/// The news that a job's time limit is near: by the clock where the scheduler tells how much time is left, else by SIGUSR1, which the
+/// job's script asks the scheduler for.
 pub struct TimeLimit(Arc<AtomicBool>);
 
 impl TimeLimit {
@@ -72,21 +73,38 @@ impl TimeLimit {
     }
 }
 
-/// Wait for the news of a time limit from now on; once it has come and `spare` is over, it cancels what runs, as Ctrl-C does.
-pub fn time_limit(ending: &Ending, spare: impl Fn() -> Duration + Send + 'static) -> Result<TimeLimit> {
-    let failed = |e: std::io::Error| Error::usage(format!("SIGUSR1 cannot be handled ({e})"));
+/// Wait for the news of a time limit from now on; it cancels what runs, as Ctrl-C does. `left` is asked how long that may still work: a
+/// scheduler's signal may come early, or before there was anybody to take it.
+pub fn time_limit(ending: &Ending, left: impl Fn() -> Option<Duration> + Clone + Send + 'static) -> Result<TimeLimit> {
+    let failed = |e: std::io::Error| Error::usage(format!("the time limit cannot be watched ({e})"));
     let mut signals = Signals::new([SIGUSR1]).map_err(failed)?;
     let (reached, cancel) = (Arc::new(AtomicBool::new(false)), ending.cancel_flag());
     let news = reached.clone();
-    let wait = move || {
-        for _ in signals.forever() {
-            std::thread::sleep(spare());
+    let wait = {
+        let left = left.clone();
+        move || {
+            // asked again, as a limit can be moved meanwhile
+            while let Some(time) = left().filter(|time| !time.is_zero()) {
+                std::thread::sleep(time);
+            }
             news.store(true, Ordering::SeqCst);
             cancel.store(true, Ordering::SeqCst);
         }
     };
-    let thread = std::thread::Builder::new().name("time limit".into()).spawn(wait);
-    thread.map(|_| TimeLimit(reached)).map_err(failed)
+    let told = wait.clone();
+    let by_signal = move || signals.forever().for_each(|_| told());
+    let by_clock = move || {
+        if left().is_some() {
+            wait();
+        }
+    };
+    let start = |work: Box<dyn FnOnce() + Send>| {
+        let thread = std::thread::Builder::new().name("time limit".into()).spawn(work);
+        thread.map(drop).map_err(failed)
+    };
+    start(Box::new(by_signal))?;
+    start(Box::new(by_clock))?;
+    Ok(TimeLimit(reached))
 }
 
 /// A terminal that nobody reads (a stalled connection, Ctrl-S) stops the program that writes to it. It must go on, to its end:

@@ -18,5 +18,5 @@ pub use local::{Jobs, run_here, run_point};
 pub use record::{Outcome, Record};
 pub use replay::{Difference, replay};
 pub use rows::{Cell, Row, histories, rows};
-pub use slurm::{Array, at_time_limit, jobs, submit, time_to_spare};
+pub use slurm::{Array, at_time_limit, jobs, submit, time_left};
 pub use sweep::{Shared, State, Sweep};

@@ -165,23 +165,20 @@ pub fn at_time_limit(sweep: &Sweep, point: &Point, steps: u64) -> Result<()> {
     requeue()
 }
 
-/// How long a job may still work once the news of its time limit is there: until [`BEFORE_LIMIT`], or until half of its time is over. Slurm
-/// looks at its jobs only now and then, so its news is up to a minute early; under a short limit it comes as the job begins, which
-/// would never get anywhere. No time where Slurm does not tell.
-pub fn time_to_spare() -> Duration {
-    let seconds = || {
-        let asked = Command::new("squeue")
-            .env("SLURM_TIME_FORMAT", "%s")
-            .args(["--noheader", "--format=%S %e", "--jobs", &this_job()?])
-            .output()
-            .ok()?;
-        let text = String::from_utf8(asked.stdout).ok()?;
-        let (start, end) = text.trim().split_once(' ')?;
-        let (start, end) = (start.parse::<u64>().ok()?, end.parse::<u64>().ok()?);
-        let reserve = u64::from(BEFORE_LIMIT).min(end.saturating_sub(start) / 2);
-        end.checked_sub(reserve)?.checked_sub(clock::seconds())
-    };
-    Duration::from_secs(seconds().unwrap_or(0))
+/// How long the job that this process is may still work: until [`BEFORE_LIMIT`], or until half of its time is over. Slurm's signal is up
+/// to a minute early, and under a limit of a few minutes it is due as the job begins, when nobody takes it or nothing was done yet.
+/// Nothing where Slurm does not tell.
+pub fn time_left() -> Option<Duration> {
+    let asked = Command::new("squeue")
+        .env("SLURM_TIME_FORMAT", "%s")
+        .args(["--noheader", "--format=%S %e", "--jobs", &this_job()?])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(asked.stdout).ok()?;
+    let (start, end) = text.trim().split_once(' ')?;
+    let (start, end) = (start.parse::<u64>().ok()?, end.parse::<u64>().ok()?);
+    let reserve = u64::from(BEFORE_LIMIT).min(end.saturating_sub(start) / 2);
+    Some(Duration::from_secs(end.saturating_sub(reserve + clock::seconds())))
 }
 
 /// The job that this process is, as Slurm names it; nothing outside an array.
