@@ -276,6 +276,15 @@ fn a_replay_is_identical_or_says_what_changed() {
 }
 
 #[test]
+fn a_script_that_ends_itself_says_so() {
+    let place = Place::new("exit(arg(\"status\", 0))");
+    let output = place.run(&["sweep", "point.rhai", "status=0,4", "--out", "s"]);
+    let said = text(&output);
+    assert!(said.contains("1 of 2 points are done, 1 failed"), "{said}");
+    assert!(said.contains("the script ended itself: exit(4)"), "{said}");
+}
+
+#[test]
 fn wrong_sweeps_are_refused_with_the_reason() {
     let place = Place::new("print(arg(\"a\", 0));");
     std::fs::write(place.path("other.rhai"), "print(arg(\"a\", 1));").unwrap();
@@ -304,6 +313,22 @@ fn wrong_sweeps_are_refused_with_the_reason() {
         ),
         (&["sweep", "--status", "nowhere"], 1, "no sweep"),
         (&["replay", "nowhere"], 1, "no result.json"),
+        (&["replay", "s"], 1, "replay one of its points, such as"),
+        (
+            &[
+                "sweep",
+                "point.rhai",
+                "a=1",
+                "--slurm",
+                "",
+                "--at-most",
+                "0",
+                "--out",
+                "n",
+            ],
+            2,
+            "--at-most",
+        ),
         (&["sweep", "missing.rhai", "a=1", "--out", "n"], 1, "missing.rhai"),
     ] {
         let output = place.run(words);
@@ -426,11 +451,8 @@ fn slurm_runs_the_points_with_the_results_of_this_machine() {
     let words = ["sweep", "point.rhai", "lr=0.05,0.1", "seed=0..4", "--threads", "1"];
     let here = place.run(&[&words[..], &["--jobs", "2", "--out", "here"]].concat());
     assert_eq!(here.status.code(), Some(0), "{}", text(&here));
-    let submit = [
-        &words[..],
-        &["--slurm", "--time=10", "--at-most", "2", "--out", "there"],
-    ]
-    .concat();
+    let there = "it's 50% there";
+    let submit = [&words[..], &["--slurm", "--time=10", "--at-most", "2", "--out", there]].concat();
     let submitted = place.run(&submit);
     assert!(
         text(&submitted).contains("8 points are job array"),
@@ -440,13 +462,13 @@ fn slurm_runs_the_points_with_the_results_of_this_machine() {
     let again = place.run(&submit);
     assert!(text(&again).contains("nothing to submit"), "{}", text(&again));
     for _ in 0..600 {
-        if text(&place.run(&["sweep", "--status", "there"])).contains("8 of 8 points are done") {
-            assert_eq!(place.results("there"), place.results("here"));
+        if text(&place.run(&["sweep", "--status", there])).contains("8 of 8 points are done") {
+            assert_eq!(place.results(there), place.results("here"));
             return;
         }
         std::thread::sleep(Duration::from_millis(500));
     }
-    panic!("{}", text(&place.run(&["sweep", "--status", "there"])));
+    panic!("{}", text(&place.run(&["sweep", "--status", there])));
 }
 
 /// A job under a time limit, with programs that answer as Slurm's do: it works on until its time is short, goes back into the queue, and
@@ -483,7 +505,7 @@ fn a_job_at_its_time_limit_goes_back_into_the_queue_unless_it_gets_nowhere() {
     let output = with_slurm(&[&words[..], &["--slurm", "--time=4", "--out", "there"]].concat())
         .output()
         .unwrap();
-    assert!(text(&output).contains("1 points are job array 7"), "{}", text(&output));
+    assert!(text(&output).contains("1 point is job array 7"), "{}", text(&output));
     let log = place.path("there/width=9/stdout.txt");
     let attempt = |restarts: &str| {
         let job = ["sweep", "--point", "0", "--out", "there", "--device", "cpu"];

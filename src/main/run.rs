@@ -129,7 +129,11 @@ pub(super) fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[Str
             session.warn(&format!("the script never read {name}=.."));
         }
     }
-    let error = result.as_ref().err().map(|report| report.one_line());
+    let status = session.ending().status();
+    let error = result.as_ref().err().map(|report| match status {
+        Some(status) if report.interrupted => format!("the script ended itself: exit({status})"),
+        _ => report.one_line(),
+    });
     let code = finish(&session, result.map(|_| ()));
     match code {
         DONE => record(&session, Outcome::Done, None),

@@ -31,8 +31,8 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true, conflicts_with = "jobs")]
     slurm: Option<String>,
     /// Jobs of the array that may run at the same time
-    #[arg(long, value_name = "N", requires = "slurm")]
-    at_most: Option<usize>,
+    #[arg(long, value_name = "N", requires = "slurm", value_parser = clap::value_parser!(u64).range(1..))]
+    at_most: Option<u64>,
     /// Show where the points of the sweep in FOLDER stand
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["file", "slurm", "devices"])]
     status: Option<PathBuf>,
@@ -83,7 +83,8 @@ fn whole(common: &Common, args: &SweepArgs, file: &Path) -> Result<u8> {
         };
         match study::submit(&mut sweep, &array)? {
             Some((job, count)) => say(&format!(
-                "{count} points are job array {job} of Slurm; seglab sweep --status {} shows where they stand",
+                "{count} {} job array {job} of Slurm; seglab sweep --status {} shows where they stand",
+                if count == 1 { "point is" } else { "points are" },
                 folder.display()
             )),
             None => say("nothing to submit: every point is done or in Slurm's hands"),

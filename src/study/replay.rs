@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::record::{Outcome, Record};
+use super::sweep::Sweep;
 use crate::error::{Error, Result};
 use crate::fail;
 use crate::session::Place;
@@ -29,6 +30,16 @@ pub struct Difference {
 pub fn replay(folder: &Path) -> Result<Difference> {
     let folder = std::path::absolute(folder).map_err(|e| Error::file(folder, e))?;
     let Some(record) = Record::read(&folder)? else {
+        if let Some(point) = Sweep::read(&folder)
+            .ok()
+            .and_then(|sweep| sweep.points().first().cloned())
+        {
+            fail!(
+                "{0}: this folder holds a sweep; replay one of its points, such as {0}/{1}",
+                folder.display(),
+                point.folder
+            );
+        }
         fail!(
             "{}: no result.json here; seglab run writes it into its run folder",
             folder.display()

@@ -21,7 +21,7 @@ pub struct Array {
     /// Options for `sbatch`, as written: `--partition=gpu --time=2:00:00`.
     pub options: String,
     /// Jobs that may run at the same time; no limit of ours without it.
-    pub at_most: Option<usize>,
+    pub at_most: Option<u64>,
     /// What `--device` says.
     pub device: String,
 }
@@ -69,24 +69,29 @@ fn job_script(sweep: &Sweep, array: &Array, points: &[usize]) -> Result<String> 
     let program = std::env::current_exe().map_err(|e| Error::usage(format!("sweep: {e}")))?;
     let name = sweep.script().file_stem().unwrap_or_default().to_string_lossy();
     let limit = array.at_most.map(|n| format!("%{n}")).unwrap_or_default();
-    let folder = sweep.folder();
+    let folder = sweep.folder().display().to_string();
+    // a % of the folder's own stands for itself
+    let logs = format!("{folder}/slurm").replace('%', "%%");
     let mut lines = vec![
         "#!/bin/sh".to_string(),
-        format!("#SBATCH --job-name=seglab-{name}"),
+        format!("#SBATCH --job-name={}", quoted(&format!("seglab-{name}"))),
         format!("#SBATCH --array={}{limit}", spans(points)),
-        format!("#SBATCH --output={}/slurm/%a.txt", folder.display()),
+        format!("#SBATCH --output={}", quoted(&format!("{logs}/%a.txt"))),
         "#SBATCH --open-mode=append".to_string(),
         "# before the time limit the run writes its checkpoint, and the job goes back into the queue".to_string(),
         format!("#SBATCH --signal=B:USR1@{BEFORE_LIMIT}"),
         "#SBATCH --requeue".to_string(),
     ];
     lines.extend(words(&array.options)?.iter().map(|word| format!("#SBATCH {word}")));
-    lines.push(format!("cd {} || exit 1", quoted(&working_folder()?)));
+    lines.push(format!(
+        "cd {} || exit 1",
+        quoted(&working_folder()?.display().to_string())
+    ));
     lines.push(format!(
         "exec {} sweep --point \"$SLURM_ARRAY_TASK_ID\" --device {} --out {}",
-        quoted(&program),
-        array.device,
-        quoted(folder)
+        quoted(&program.display().to_string()),
+        quoted(&array.device),
+        quoted(&folder)
     ));
     Ok(lines.join("\n") + "\n")
 }
@@ -110,9 +115,9 @@ fn words(text: &str) -> Result<Vec<String>> {
     Ok(options)
 }
 
-/// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+/// A text as one word of a shell, and of sbatch.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// `0,2-5` for 0, 2, 3, 4, 5.
@@ -217,6 +222,6 @@ mod tests {
             ["--partition=gpu", "-t 2:00", "--gres=gpu:1"]
         );
         assert!(words("gpu").unwrap_err().to_string().contains("--partition"));
-        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+        assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
     }
 }
