@@ -370,10 +370,10 @@ fn cpu_ms() -> f64 {
     tasks.filter_map(run).sum::<f64>() / 1e6
 }
 
-/// The largest resident set so far, in MiB (Linux; 0 elsewhere).
-fn peak_mib() -> f64 {
+/// The resident set, now (`VmRSS:`) or the largest so far (`VmHWM:`), in MiB (Linux; 0 elsewhere).
+fn resident_mib(which: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(which));
     let kib = line
         .and_then(|l| l.split_whitespace().next())
         .and_then(|v| v.parse::<f64>().ok());
@@ -393,9 +393,9 @@ fn measure(w: &Workload, o: &Options) {
             .unwrap()
             .map(|bytes| bytes[part] as f64 / f64::from(1 << 20))
     };
-    let base = peak_mib();
     let mut step = (w.prepare)(&device);
-    let base = gpu(0).unwrap_or(base);
+    // as on the other side, parameters and inputs are there already
+    let base = gpu(0).unwrap_or_else(|| resident_mib("VmRSS:"));
     reset_peak(&device).unwrap();
     step();
     let first = gpu(0);
@@ -412,7 +412,7 @@ fn measure(w: &Workload, o: &Options) {
         .collect();
     let cpu = (cpu_ms() - cpu) / o.runs as f64;
     let median = median(&mut times);
-    let peak = gpu(1).unwrap_or_else(peak_mib) - base;
+    let peak = gpu(1).unwrap_or_else(|| resident_mib("VmHWM:")) - base;
     let kept = gpu(0).zip(first).map(|(now, first)| now - first);
     let line = serde_json::json!({
         "side": "seglab", "name": w.name, "device": o.device, "dtype": dtype(o.precision), "threads": o.threads, "median_ms": median,

@@ -1,7 +1,6 @@
 //! Handing points to Slurm as one job array. Scheduling is its work; ours is a job script that a person can read and change.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
