@@ -406,3 +406,34 @@ fn a_loss_asks_the_average_and_the_average_goes_on_with_the_run() {
         "#,
     );
 }
+
+#[test]
+fn what_a_training_asks_of_its_network_is_asked_of_no_other() {
+    script(
+        r#"
+        fn fresh() { model::from(nn::sequential([nn::conv2d(3, 9, #{ padding: 1, seed: 1 }), nn::batch_norm(9)]), #{ classes: 9 }) }
+        fn evaluated(net, images) { net.eval(); net.forward(images) }
+        let net = fresh();
+        let other = net.copy();
+        let seen = #{};
+        let settings = few + #{ steps: 1, precision: "bf16", frozen_norm: true };
+        train::fit(net, data, |model, b| {
+            seen.images = b.images;
+            seen.trained = model.forward(b.images);
+            seen.other = other.forward(b.images);
+            seen.trained.sqr().mean()
+        }, settings);
+        assert_eq(net.state()["1.running_mean"], tensor::zeros([9]));
+        assert(other.state()["1.running_mean"] != tensor::zeros([9]));
+        assert_eq(fresh().forward(seen.images), seen.other);
+        let exact = evaluated(fresh(), seen.images);
+        let off = (seen.trained - exact).abs().max().item();
+        assert(off > 0.0 && off < 0.1);
+
+        // nor of the network itself when its loss has failed
+        let failed = fresh();
+        try { train::fit(failed, data, |model, b| { model.forward(b.images); throw "no" }, settings); } catch {}
+        assert_eq(evaluated(failed, seen.images), exact);
+        "#,
+    );
+}

@@ -119,8 +119,6 @@ pub fn joined(mut params: Vec<Param>, more: Vec<Param>, left_out: &[&str]) -> Ve
     params
 }
 
-impl Param {}
-
 impl Entry {
     /// `tensor::zeros`, or the bare name.
     pub fn full_name(&self) -> String {
