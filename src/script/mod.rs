@@ -94,7 +94,7 @@ pub use context::Context;
 pub use engine::Interpreter;
 pub use report::Report;
 pub use rhai::{AST, Array, Dynamic, Engine, Map, Module, Scope};
-pub use sizes::{Dims, Pair, Sizes};
+pub use sizes::{Dims, Pair, Several, Sizes};
 pub use table::{Iterable, Table};
 pub use values::{Reply, ScriptType};
 
@@ -102,7 +102,7 @@ pub use values::{Reply, ScriptType};
 pub mod prelude {
     pub use super::nested::Nested;
     pub use super::values::dynamic;
-    pub use super::{Call, Dims, Iterable, Pair, Reply, ScriptType, Sizes, Table};
+    pub use super::{Call, Dims, Iterable, Pair, Reply, ScriptType, Several, Sizes, Table};
     pub use crate::error::{Error, Result};
     pub use crate::options::{Arg, Source};
     pub use crate::{ensure, entries, fail, shared_options};

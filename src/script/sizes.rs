@@ -1,4 +1,4 @@
-//! Arguments that are one number or several: kernels, shapes, dimensions.
+//! Arguments that are one value or several: kernels, shapes, dimensions, data sets.
 
 use crate::options::{Arg, Reading, Source};
 
@@ -48,21 +48,29 @@ impl Arg for Sizes {
     }
 }
 
-/// One dimension or several; negative ones count from the end.
+/// One value, or an array of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dims(pub Vec<i64>);
+pub struct Several<T>(pub Vec<T>);
 
-impl Arg for Dims {
+/// One dimension or several; negative ones count from the end.
+pub type Dims = Several<i64>;
+
+impl<T: Arg> Arg for Several<T> {
+    const FINITE: bool = T::FINITE;
     fn kind() -> String {
-        "int or [int]".into()
+        format!("{0} or [{0}]", T::kind())
     }
     fn wanted() -> String {
-        "a dimension or an array of dimensions".into()
+        format!("{}, or {}", T::wanted(), Vec::<T>::wanted())
     }
     fn convert(value: &dyn Source) -> Option<Self> {
-        i64::convert(value)
-            .map(|d| vec![d])
-            .or_else(|| Vec::<i64>::convert(value))
-            .map(Dims)
+        let one = T::convert(value).map(|one| vec![one]);
+        one.or_else(|| Vec::convert(value)).map(Several)
+    }
+    fn literal(&self) -> Option<String> {
+        match self.0.as_slice() {
+            [one] => one.literal(),
+            _ => self.0.literal(),
+        }
     }
 }

@@ -13,22 +13,6 @@ use crate::script::prelude::*;
 use crate::script::table::Entry;
 use crate::train::evaluate::{EvalOptions, predict};
 
-/// One run or several.
-pub struct Runs(Vec<ScriptRun>);
-
-impl Arg for Runs {
-    fn kind() -> String {
-        "[Run]".into()
-    }
-    fn wanted() -> String {
-        "an array of runs, or one".into()
-    }
-    fn convert(value: &dyn Source) -> Option<Self> {
-        let one = ScriptRun::convert(value).map(|run| vec![run]);
-        one.or_else(|| Vec::convert(value)).map(Runs)
-    }
-}
-
 pub(super) fn entries() -> Vec<Entry> {
     entries! {
         /// Show how runs went: the loss, pale as measured and smoothed; below it validation mIoU and learning rate.
@@ -41,7 +25,7 @@ pub(super) fn entries() -> Vec<Entry> {
         fn curves(
             ctx,
             /// What `train::pretrain`, `train::finetune` and `train::fit` give.
-            runs: Runs,
+            runs: Several<ScriptRun>,
             /// Names in the legend; by default those of the runs.
             labels: Vec<String> = Vec::new(),
             /// One line for all runs of the same label (of no labels: for all): their mean, with a band of one standard deviation.

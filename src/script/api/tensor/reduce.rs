@@ -47,14 +47,14 @@ pub fn declare(table: &mut Table) {
             /// assert_eq(tensor::from([[1, 5], [7, 4]]).argmax(1), tensor::from([1, 0]));
             /// ```
             fn argmax(ctx, t: Tensor, dim: Option<i64> = None, keepdim: bool = false) -> Tensor {
-                over(ctx.graph(&[&t]), &t, dim.map(|d| Dims(vec![d])).as_ref(), keepdim, |_, t, axes| reduce::place_of_largest(t, axes))
+                over(ctx.graph(&[&t]), &t, dim.map(|d| Several(vec![d])).as_ref(), keepdim, |_, t, axes| reduce::place_of_largest(t, axes))
             }
             /// The position of the smallest element, or of the smallest over `dim`.
             /// ```
             /// assert_eq(tensor::from([[1, 5], [7, 4]]).argmin().item(), 0);
             /// ```
             fn argmin(ctx, t: Tensor, dim: Option<i64> = None, keepdim: bool = false) -> Tensor {
-                over(ctx.graph(&[&t]), &t, dim.map(|d| Dims(vec![d])).as_ref(), keepdim, |_, t, axes| reduce::place_of_smallest(t, axes))
+                over(ctx.graph(&[&t]), &t, dim.map(|d| Several(vec![d])).as_ref(), keepdim, |_, t, axes| reduce::place_of_smallest(t, axes))
             }
             /// The standard deviation, with n - 1 in the denominator (as torch) unless `unbiased` is false.
             /// ```

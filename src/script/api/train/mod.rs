@@ -134,48 +134,21 @@ fn sparkline(values: &[f64], width: usize) -> String {
     means.iter().map(sign).collect()
 }
 
-/// One data set, or several that are trained on together.
-#[derive(Clone)]
-struct Sources(Vec<Data>);
-
-impl Sources {
-    fn sets(&self) -> Vec<Dataset> {
-        self.0.iter().map(|data| data.set().clone()).collect()
-    }
-}
-
-impl From<Data> for Sources {
-    fn from(data: Data) -> Self {
-        Sources(vec![data])
-    }
-}
-
-impl Arg for Sources {
-    fn kind() -> String {
-        format!("{0} or [{0}]", Data::NAME)
-    }
-    fn wanted() -> String {
-        "a data set, or an array of data sets".into()
-    }
-    fn convert(value: &dyn Source) -> Option<Self> {
-        match Data::convert(value) {
-            Some(data) => Some(data.into()),
-            None => Vec::<Data>::convert(value).map(Sources),
-        }
-    }
+fn sets(data: &[Data]) -> Vec<Dataset> {
+    data.iter().map(|data| data.set().clone()).collect()
 }
 
 /// Make a run and go to its end.
 fn start(
     ctx: &Call,
     model: &Model,
-    data: &Sources,
+    data: &[Data],
     val: Option<Data>,
     config: &TrainConfig,
     closures: Closures,
 ) -> Result<ScriptRun> {
     let val = val.map(|v| v.set().clone());
-    let mut sources = data.sets().into_iter();
+    let mut sources = sets(data).into_iter();
     let Some(first) = sources.next() else {
         fail!("{}: `data` is an empty array, expected data sets", ctx.function())
     };
@@ -236,7 +209,7 @@ fn constructors() -> Vec<Entry> {
             let loss = loss.read(&format!("{}: loss", ctx.function()))?;
             let (config, mut closures) = extras.over(ctx, TrainConfig::pretrain(loss), given)?;
             closures.temperature = moving;
-            start(ctx, &model, &data.into(), None, &config, closures)
+            start(ctx, &model, &[data], None, &config, closures)
         }
 
         /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
@@ -262,7 +235,7 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptRun {
             let options = loss.read(&format!("{}: loss", ctx.function()))?;
             let (config, closures) = extras.over(ctx, TrainConfig::finetune(options), given)?;
-            start(ctx, &model, &data.into(), val, &config, closures)
+            start(ctx, &model, &[data], val, &config, closures)
         }
 
         /// Train a network with any loss written in the script: `|model, batch| loss`, a tensor of one number.
@@ -280,7 +253,7 @@ fn constructors() -> Vec<Entry> {
         ///     #{ steps: 2, batch_size: 2, optimizer: #{ lr: 0.01 }, checkpoint_every: 0 });
         /// assert_eq(run.step, 2);
         /// ```
-        fn fit(ctx, model: Model, data: Sources,
+        fn fit(ctx, model: Model, data: Several<Data>,
             /// The loss: `|model, batch| ..`.
             loss: FnPtr,
             /// Validation images.
@@ -290,7 +263,7 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptRun {
             let (config, mut closures) = extras.over(ctx, TrainConfig::fit(), given)?;
             closures.loss = Some(loss);
-            start(ctx, &model, &data, val, &config, closures)
+            start(ctx, &model, &data.0, val, &config, closures)
         }
 
         /// Read a run that `save` or the run folder's `last.safetensors` holds; its `model` is there at once.
@@ -305,7 +278,7 @@ fn constructors() -> Vec<Entry> {
         /// ```
         fn load(ctx, path: String,
             /// The data set it was trained on.
-            data: Option<Sources> = None,
+            data: Option<Several<Data>> = None,
             /// Its validation images.
             val: Option<Data> = None,
             /// The network it trains, where that is one of your own (`model::from`), built as it was.
@@ -324,7 +297,7 @@ fn constructors() -> Vec<Entry> {
             on_epoch: Option<FnPtr> = None
         ) -> ScriptRun {
             let path = ctx.session().input_path(&path)?;
-            let data = data.map(|sources| sources.sets()).unwrap_or_default();
+            let data = data.map(|sources| sets(&sources.0)).unwrap_or_default();
             let val = val.map(|data| data.set().clone());
             let closures = Closures { average: ema, loss, schedule, temperature, on_step, on_epoch };
             let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val, closures.lent())?;

@@ -6,28 +6,6 @@ use crate::script::api::Model;
 use crate::script::prelude::*;
 use crate::train::{AverageOptions, TrainConfig};
 
-/// Images per step, of one source or of each of several.
-#[derive(Clone, Debug)]
-pub(super) struct BatchSizes(Vec<usize>);
-
-impl Arg for BatchSizes {
-    fn kind() -> String {
-        "int or [int]".into()
-    }
-    fn wanted() -> String {
-        "an integer >= 1, or an array of them for several sources".into()
-    }
-    fn convert(value: &dyn Source) -> Option<Self> {
-        usize::convert(value)
-            .map(|n| vec![n])
-            .or_else(|| Vec::<usize>::convert(value))
-            .map(BatchSizes)
-    }
-    fn literal(&self) -> Option<String> {
-        self.0.first().map(usize::to_string)
-    }
-}
-
 /// How a run averages its network: a decay, or a map with more.
 pub(super) enum Average {
     Decay(f64),
@@ -55,7 +33,7 @@ shared_options! {
     /// What scripts can give beside the numbers of a run.
     pub(super) struct Extras {
         /// Images per step; with several sources one number for each.
-        batch_size: BatchSizes = BatchSizes(vec![TrainConfig::default().batch_size]),
+        batch_size: Several<usize> = Several(vec![TrainConfig::default().batch_size]),
         ema: Option<Average> = None,
         /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop"; any other answer means nothing.
         on_step: Option<FnPtr> = None,
