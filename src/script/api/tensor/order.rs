@@ -4,6 +4,7 @@ use candle_core::DType;
 
 use super::{affordable, axis, float, in_single};
 use crate::ops::{self, Between, Bins, Graph};
+use crate::script::api::plot::arguments;
 use crate::script::prelude::*;
 
 /// Declare the methods.
@@ -88,7 +89,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn histogram(ctx, t: Tensor,
                 /// How many bins of one width, or their edges.
-                bins: BinsOrEdges,
+                bins: arguments::Bins,
                 /// From where to where the bins reach; from the smallest to the largest element if not given.
                 range: Option<[f64; 2]> = None,
                 /// What each element counts; 1 if not given.
@@ -97,9 +98,9 @@ pub fn declare(table: &mut Table) {
                 density: bool = false
             ) -> Map {
                 let bins = match (bins, range) {
-                    (BinsOrEdges::Edges(_), Some(_)) => fail!("`bins` are edges already; leave `range` out"),
-                    (BinsOrEdges::Edges(edges), None) => Bins::Edges(edges),
-                    (BinsOrEdges::Count(count), range) => {
+                    (arguments::Bins::Edges(_), Some(_)) => fail!("`bins` are edges already; leave `range` out"),
+                    (arguments::Bins::Edges(edges), None) => Bins::Edges(edges),
+                    (arguments::Bins::Count(count), range) => {
                         affordable(&[count], DType::F64)?;
                         Bins::Even(count, range)
                     }
@@ -169,29 +170,6 @@ impl Arg for Shares {
             (None, None) => (Vec::<f64>::convert(value)?, true),
         };
         Some(Shares { numbers, several })
-    }
-}
-
-/// A number of bins, or their edges, as a tensor too.
-enum BinsOrEdges {
-    Count(usize),
-    Edges(Vec<f64>),
-}
-
-impl Arg for BinsOrEdges {
-    fn kind() -> String {
-        "int or [float]".into()
-    }
-    fn wanted() -> String {
-        "a number of bins, or an array or tensor of their edges".into()
-    }
-    fn convert(value: &dyn Source) -> Option<Self> {
-        match (usize::convert(value), Tensor::convert(value)) {
-            (Some(count), _) => Some(BinsOrEdges::Count(count)),
-            (None, Some(t)) if t.rank() == 1 => numbers(&t).map(BinsOrEdges::Edges),
-            (None, Some(_)) => None,
-            (None, None) => Vec::<f64>::convert(value).map(BinsOrEdges::Edges),
-        }
     }
 }
 
