@@ -82,13 +82,13 @@ impl Figure {
     /// The figure as an SVG document; text stays text.
     pub fn svg(&self, dpi: Option<f64>) -> Result<String> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        Ok(layout::render(self, dpi, true)?.0)
+        Ok(layout::render(self, dpi)?.0)
     }
 
     /// The figure as an SVG document without text: letters are shapes, which look the same where the font is not installed.
     pub fn svg_outlines(&self, dpi: Option<f64>) -> Result<String> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, size, font) = layout::render(self, dpi, true)?;
+        let (svg, size, font) = layout::render(self, dpi)?;
         let options = usvg::WriteOptions {
             preserve_text: false,
             ..usvg::WriteOptions::default()
@@ -114,14 +114,14 @@ impl Figure {
     /// The figure as pixels.
     pub fn picture(&self, dpi: f64) -> Result<Picture> {
         let dpi = check_dpi(dpi)?;
-        let (svg, size, font) = layout::render(self, dpi, false)?;
+        let (svg, size, font) = layout::render(self, dpi)?;
         self.waited(move || raster(&svg, &font, size, dpi))
     }
 
     /// The figure as a PDF of one page, version 1.5, which pdflatex takes; the fonts are embedded, text can be selected.
     pub fn pdf(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
         let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, size, font) = layout::render(self, dpi, false)?;
+        let (svg, size, font) = layout::render(self, dpi)?;
         let title = font.plain(&self.options.title);
         let facts: Vec<String> = self
             .metadata

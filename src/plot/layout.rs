@@ -62,15 +62,15 @@ impl Plan<'_> {
     }
 }
 
-/// The figure as SVG, to be `kept` or to become another kind of file; pictures in it are reduced to `dpi`. Returns the document, its size in points, and the fonts it names.
-pub(super) fn render(figure: &Figure, dpi: f64, kept: bool) -> Result<(String, [f64; 2], Font)> {
+/// The figure as SVG; pictures in it are reduced to `dpi`. Returns the document, its size in points, and the fonts it names.
+pub(super) fn render(figure: &Figure, dpi: f64) -> Result<(String, [f64; 2], Font)> {
     ensure!(
         figure.panels.iter().any(|p| !p.layers.is_empty()),
         "figure: there is nothing to draw; add .line, .bars, .scatter, .heatmap, .image or .masks first"
     );
     let style = Style::of(&figure.options);
     let font = Font::load(&figure.options.font)?;
-    let canvas = Canvas::new(font, style.clone(), dpi, kept, figure.cancel.clone());
+    let canvas = Canvas::new(font, style.clone(), dpi, figure.cancel.clone());
     let backend = Backend::new(canvas);
     let layout = Layout::new(figure, &backend, &style)?;
     layout.draw(&backend)?;

@@ -43,16 +43,13 @@ pub(super) fn encode(picture: &Picture, dpi: Option<f64>, metadata: &[(String, S
     Ok(out)
 }
 
-/// Pixels of which some let the ground shine through, as the bytes of a PNG file: a small one if it is `kept`, else one that is soon
-/// written.
-pub(super) fn encode_transparent(pixels: &Pixmap, kept: bool) -> Result<Vec<u8>> {
+/// Pixels of which some let the ground shine through, as the bytes of a PNG file. The fast method makes scattered points smaller too.
+pub(super) fn encode_transparent(pixels: &Pixmap) -> Result<Vec<u8>> {
     let failed = |e: png::EncodingError| Error::usage(format!("figure: the PNG cannot be written ({e})"));
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, pixels.width(), pixels.height());
     encoder.set_color(png::ColorType::Rgba);
-    if !kept {
-        encoder.set_compression(png::Compression::Fast);
-    }
+    encoder.set_compression(png::Compression::Fast);
     let plain = pixels.pixels().iter().map(|p| p.demultiply());
     let bytes: Vec<u8> = plain.flat_map(|p| [p.red(), p.green(), p.blue(), p.alpha()]).collect();
     let mut writer = encoder.write_header().map_err(failed)?;

@@ -25,9 +25,9 @@ const STAMPS: usize = 1 << 26;
 
 /// Draw the points over the panel.
 pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot>, [x, y]: [&Axis; 2]) -> Result<()> {
-    let (scale, dry, kept) = {
+    let (scale, dry) = {
         let canvas = backend.canvas();
-        (canvas.dpi.max(DPI) / 72.0, canvas.dry, canvas.kept)
+        (canvas.dpi.max(DPI) / 72.0, canvas.dry)
     };
     let size = [area.w, area.h].map(|v| (v * scale).ceil().clamp(1.0, 10_000.0) as u32);
     let failed = || Error::usage("figure: a scatter does not fit into memory; make dpi or size smaller");
@@ -70,7 +70,7 @@ pub(super) fn draw(backend: &Backend, area: Area, dots: impl Iterator<Item = Dot
     if dry {
         return Ok(());
     }
-    let bytes = png::encode_transparent(&pixels, kept)?;
+    let bytes = png::encode_transparent(&pixels)?;
     let exact = Area::new(area.x, area.y, f64::from(size[0]) / scale, f64::from(size[1]) / scale);
     backend.canvas().png(exact, &bytes, false);
     Ok(())

@@ -70,8 +70,6 @@ pub(super) struct Canvas {
     pub(super) style: Style,
     /// Resolution for which pictures are reduced.
     pub(super) dpi: f64,
-    /// The pictures in it stay as they are: this is no step on the way to pixels or a PDF.
-    pub(super) kept: bool,
     /// Dashes and white lines across bars of what is drawn next.
     pub(super) dash: Dash,
     pub(super) hatch: usize,
@@ -86,13 +84,12 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    pub(super) fn new(font: Font, style: Style, dpi: f64, kept: bool, cancel: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(font: Font, style: Style, dpi: f64, cancel: Arc<AtomicBool>) -> Self {
         Canvas {
             body: String::new(),
             font,
             style,
             dpi,
-            kept,
             dash: Dash::Solid,
             hatch: 0,
             marks: None,
