@@ -1,4 +1,4 @@
-//! The scripts of `scripts/methods/`, each at a tiny size: what a wrong method would get wrong.
+//! The scripts of `scripts/methods/`, and the two of the study, each at a tiny size: what a wrong method would get wrong.
 //!
 //! A check goes on in the script's own variables. `fresh()` is the network that the script began with, `first(set, n, options)` the first
 //! batch that a training of it saw.
@@ -30,15 +30,26 @@ assert(written.miou > 0.0 && written.miou < 1.0);
 
 /// Run a method's script with these arguments, then the check.
 fn method(name: &str, arguments: &[&str], check: &str) {
-    let (name, check) = (name.to_string(), format!("{BEGINNING}{check}{END}"));
     let given: Vec<&str> = TINY.iter().chain(arguments).copied().collect();
+    script(
+        &format!("scripts/methods/{name}.rhai"),
+        &given,
+        &format!("{BEGINNING}{check}"),
+    );
+}
+
+/// Run a script with these arguments, then the check, then that of its result.
+fn script(path: &str, given: &[&str], check: &str) {
+    let (path, check) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(path),
+        format!("{check}{END}"),
+    );
     let split = |a: &&str| {
         a.split_once('=')
             .map(|(name, text)| (name.to_string(), text.to_string()))
     };
     let arguments: Vec<_> = given.iter().filter_map(split).collect();
     let work = move || {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scripts/methods/{name}.rhai"));
         let folder = tempfile::tempdir().unwrap();
         let interpreter = Interpreter::new(Session::quiet(folder.path()));
         let arguments: BTreeMap<_, _> = arguments
@@ -79,6 +90,38 @@ fn a_method_fits_on_a_page_and_says_where_it_comes_from() {
     }
     assert!(count >= 12);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// All methods of the study and of the diagnosis take the same number of steps, and the contrast is in the loss where it should be.
+#[test]
+fn points_of_the_study() {
+    let tiny = ["steps=3", "size=32x48", "labelled=4"];
+    let steps = r#"
+        let steps_of = |name| if file::exists(`${run_folder()}/${name}`) { runs::history(`${run_folder()}/${name}`).step.len } else { 0 };
+    "#;
+    for (name, before) in [
+        ("cross_entropy", 0),
+        ("distorted", 0),
+        ("contrastive", 1),
+        ("joint", 0),
+        ("fixmatch", 0),
+    ] {
+        let name = format!("method={name}");
+        let given = [&tiny[..], &[&name, "share=0.34"]].concat();
+        let check = format!(
+            r#"{steps} let all = steps_of.call("pretrain") + steps_of.call("fit") + steps_of.call("finetune");
+            assert_eq([steps_of.call("pretrain"), all], [{before}, 3]);"#
+        );
+        script("scripts/study.rhai", &given, &check);
+    }
+    for (name, before) in [("cross_entropy", 0), ("pretraining", 1), ("joint", 0), ("two_views", 0)] {
+        let name = format!("method={name}");
+        let given = [&tiny[..], &[&name, "share=0.34", "colours=0.25", "loss=dice"]].concat();
+        let check = format!(
+            r#"{steps} assert_eq([steps_of.call("pretrain"), steps_of.call("fit")], [{before}, 3 - {before}]);"#
+        );
+        script("scripts/diagnosis.rhai", &given, &check);
+    }
 }
 
 #[test]
