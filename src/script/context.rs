@@ -199,7 +199,7 @@ impl Context {
         *self.0.engine.borrow_mut() = Weak::new(); // the engine of later closures knows it too
     }
 
-    /// The error of `function`, whose closure (its `role`) of `given` parameters ended with `error`; see [`Call::call`].
+    /// The error of `function`, whose closure (its `role`) of `given` parameters ended with `error`; see `script::call`.
     pub fn closure_error(
         &self,
         function: &str,

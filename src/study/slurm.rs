@@ -169,7 +169,7 @@ pub fn at_time_limit(sweep: &Sweep, point: &Point, steps: u64) -> Result<()> {
     requeue()
 }
 
-/// How long the job that this process is may still work: until [`BEFORE_LIMIT`], or until half of its time is over. Slurm's signal is up
+/// How long the job that this process is may still work: until 90 s before its limit, or until half of its time is over. Slurm's signal is up
 /// to a minute early, and under a limit of a few minutes it is due as the job begins, when nobody takes it or nothing was done yet.
 /// Nothing where Slurm does not tell.
 pub fn time_left() -> Option<Duration> {
