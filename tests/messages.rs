@@ -231,6 +231,10 @@ fn lengths_beyond_the_memory_are_refused() {
         "nn::conv2d(3, 8, #{ dilation: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
         "nn::conv2d(3, 8, #{ stride: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
         "nn::max_pool(2, #{ padding: 9223372036854775807 }).forward(tensor::zeros([1, 3, 4, 4]))",
+        "data::generate(9223372036854775807, |i| 1)",
+        "data::generate(1000000000000, |i| 1)",
+        "loss::pixel_contrast(tensor::zeros([1, 0, 2, 3]), (), tensor::zeros([1, 2, 3]).to_dtype(\"i64\"), #{ variant: \"supcon\" })",
+        "loss::memory().store(tensor::zeros([1, 0, 2, 3]), tensor::zeros([1, 2, 3]).to_dtype(\"i64\"))",
     ] {
         let caught = format!("let text = \"\"; try {{ {script}; }} catch (e) {{ text = `${{e}}`; }} text");
         let text = interpreter.run("test", &caught, &mut Scope::new()).unwrap().to_string();

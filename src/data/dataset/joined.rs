@@ -52,7 +52,7 @@ impl Dataset {
             (Some(a), Some(b)) => Origin::from(Arc::new(Joined([a, b]))),
             _ => Origin::from(Rc::new(Joined([self.loader.clone(), other.loader.clone()]))),
         };
-        Self::made(about, Loader::new(origin, 0)) // the parts keep their samples
+        Self::made(about, Loader::new(origin, 0)?) // the parts keep their samples
     }
 
     /// The same images without their labels.
@@ -61,7 +61,7 @@ impl Dataset {
             Some(loader) => Origin::from(Arc::new(Unlabelled(loader))),
             None => Origin::from(Rc::new(Unlabelled(self.loader.clone()))),
         };
-        Self::made(About::clone(&self.about), Loader::new(origin, 0))
+        Self::made(About::clone(&self.about), Loader::new(origin, 0)?)
     }
 
     /// The same images with these labels in place of their own, one label map at the size of each image, of classes that
@@ -91,7 +91,7 @@ impl Dataset {
             class_names,
             palette,
         };
-        Self::made(about, Loader::new(origin, 0))
+        Self::made(about, Loader::new(origin, 0)?)
     }
 }
 

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use crate::data::cache::Cache;
 use crate::data::{Sample, Source, resize};
+use crate::ensure;
 use crate::error::Result;
 use crate::ops::nearest_multiple;
+
+/// The most samples of a set: more than any set of labelled images has, and their numbers are quickly made.
+const MOST: usize = 10_000_000;
 
 /// A source whose samples can be loaded on any thread.
 pub type Shared = Arc<dyn Source + Send + Sync>;
@@ -66,13 +70,18 @@ pub struct Loader<P> {
 
 impl<P: Deref<Target: Source> + Clone> Loader<P> {
     /// All samples of `from`, of which `budget` bytes are kept.
-    pub(super) fn new(from: P, budget: usize) -> Self {
-        Loader {
-            positions: (0..from.len()).collect(),
+    pub(super) fn new(from: P, budget: usize) -> Result<Self> {
+        let found = from.len();
+        ensure!(
+            found <= MOST,
+            "a data set: found {found} images, expected at most 10 million"
+        );
+        Ok(Loader {
+            positions: (0..found).collect(),
             sizing: Sizing::Own,
             cache: Arc::new(Cache::new(budget)),
             from,
-        }
+        })
     }
 
     /// The samples at these places, which must exist; they share the memory.

@@ -78,7 +78,7 @@ impl Dataset {
         };
         let origin = source.into();
         let budget = origin.cache_bytes();
-        Self::made(about, Loader::new(origin, budget))
+        Self::made(about, Loader::new(origin, budget)?)
     }
 
     fn made(about: About, loader: Loader<Origin>) -> Result<Self> {

@@ -115,6 +115,11 @@ impl Memory {
         let (n, dim, h, w) = features.dims4()?;
         let area = h * w;
         ensure!(
+            dim > 0,
+            "pixel_contrast: features of shape {:?} have no channels",
+            features.dims()
+        );
+        ensure!(
             self.dim == 0 || self.dim == dim,
             "pixel_contrast: features of {dim} channels for a memory of {}; start a new memory",
             self.dim

@@ -217,8 +217,8 @@ fn views(
         "pixel_contrast: variant \"{name}\" contrasts with the distorted view; give its features as well"
     );
     ensure!(
-        features.rank() == 4,
-        "pixel_contrast: features of shape {:?}, expected [n, d, h, w]",
+        features.rank() == 4 && features.dims()[1] > 0,
+        "pixel_contrast: features of shape {:?}, expected [n, d, h, w] with at least one channel",
         features.dims()
     );
     if let Some(distorted) = distorted {
