@@ -179,3 +179,25 @@ fn many_kills_change_nothing() {
         );
     }
 }
+
+/// A kill after the last checkpoint and before the record: the run is complete, its record is not.
+#[test]
+fn a_complete_run_that_is_read_again_completes_its_record() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kill.rhai"), SCRIPT).unwrap();
+    assert!(attempt(folder.path(), "finetune", 4, None, &mut Count::default()));
+    let run = folder.path().join("out/finetune");
+    let [history, record] = ["history.csv", "config.json"].map(|name| std::fs::read_to_string(run.join(name)).unwrap());
+    let lines: Vec<&str> = history.lines().collect();
+    std::fs::write(run.join("history.csv"), lines[..3].join("\n") + "\n").unwrap();
+    std::fs::write(run.join("config.json"), record.replace("\"done\"", "\"running\"")).unwrap();
+    std::fs::write(run.join(".config.json.seglab-0.partial"), &record[..20]).unwrap();
+    assert!(attempt(folder.path(), "finetune", 4, None, &mut Count::default()));
+    assert_eq!(std::fs::read_to_string(run.join("history.csv")).unwrap(), history);
+    assert!(
+        std::fs::read_to_string(run.join("config.json"))
+            .unwrap()
+            .contains("\"done\"")
+    );
+    assert_eq!(files(&run), ["config.json", "history.csv", "last.safetensors"]);
+}

@@ -18,6 +18,7 @@ use crate::nn::Parent;
 /// Make the steps from `run.step` up to `until`.
 pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> {
     if run.step >= until && !run.owes_score {
+        folder::catch_up(run);
         return Ok(());
     }
     let mode = run.model.borrow().training();

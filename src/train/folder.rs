@@ -208,6 +208,19 @@ pub(super) fn write(run: &Run) -> Result<()> {
     write_record(run)
 }
 
+/// Write the record of a run that was read complete: a sudden end after its last checkpoint may have left the record behind, and a file
+/// half written. A folder that cannot be written to, or that another process works in, keeps what it has.
+pub(super) fn catch_up(run: &Run) {
+    if run.begun {
+        return;
+    }
+    if let Some(above) = run.home.as_ref().and_then(|folder| folder.parent())
+        && run.session.hold(above).is_ok()
+    {
+        let _ = write_record(run);
+    }
+}
+
 /// Write `config.json` and, once there is one, `history.csv`.
 pub(super) fn write_record(run: &Run) -> Result<()> {
     write_config(run)?;
