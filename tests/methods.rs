@@ -124,6 +124,30 @@ fn points_of_the_study() {
     }
 }
 
+/// Along a pretraining there is a line for the start, each mark and the end, and the features move.
+#[test]
+fn along_a_pretraining() {
+    for method in ["contrastive", "cross_entropy"] {
+        let method = format!("method={method}");
+        let given = [
+            "steps=4",
+            "every=2",
+            "size=32x48",
+            "labelled=4",
+            "probe_steps=2",
+            &method,
+        ];
+        script(
+            "scripts/along_pretraining.rhai",
+            &given,
+            r#"assert_eq(rows.map(|row| row.step), [0, 2, 4]);
+            assert(rows[0].intra != rows[1].intra && rows[1].intra != rows[2].intra);
+            for row in rows { assert(row.probe > 0.0 && row.probe < 1.0 && row.intra <= 1.0 && row.inter < row.intra); }
+            assert(file::exists(`${run_folder()}/along.csv`) && file::exists(`${run_folder()}/along.png`));"#,
+        );
+    }
+}
+
 #[test]
 fn supervised() {
     method(

@@ -395,3 +395,43 @@ fn a_checkpoint_is_written_after_some_minutes_of_work() {
         assert!(code(&o) == 1 && err(&o).contains("checkpoint_minutes"), "{}", err(&o));
     }
 }
+
+/// A preset fills in what is not given; what is given goes before; a publication is asked about its own kind of training only.
+#[test]
+fn presets() {
+    let folder = folder();
+    let text = format!(
+        r#"{START}
+        train::finetune(net, d, #{{ preset: "deeplabv3plus", steps: 1, batch_size: 2, augment: #{{ crop: [32, 48] }} }});
+        train::pretrain(net, d, #{{ preset: "zhao2021", steps: 1, batch_size: 2 }});
+        for wrong in [|| train::pretrain(net, d, #{{ preset: "deeplabv3plus", steps: 1 }}), || train::finetune(net, d, #{{ preset: "zhao2021", steps: 1 }})] {{
+            try {{ wrong.call(); }} catch (e) {{ print(e); }}
+        }}"#
+    );
+    let o = script(folder.path(), &text, &["--out", "run"]);
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let lines = out(&o);
+    let told: Vec<&str> = lines.lines().filter(|line| line.contains("preset \"")).collect();
+    assert_eq!(told.len(), 2, "{lines}");
+    assert!(
+        told[0].contains("\"zhao2021\"") && told[1].contains("\"contrastive_seg\""),
+        "{lines}"
+    );
+    let config = |name: &str| record(&folder.path().join("run").join(name))["training"].clone();
+    let [fine, pre] = ["finetune", "pretrain"].map(config);
+    let optimizer =
+        |config: &Value| [&config["optimizer"]["lr"], &config["optimizer"]["weight_decay"]].map(Value::as_f64);
+    assert_eq!(optimizer(&fine), [Some(0.007), Some(4e-5)]);
+    assert_eq!(
+        [&fine["batch_size"], &fine["augment"]["crop"]],
+        [&json!(2), &json!([32, 48])]
+    );
+    assert_eq!(
+        [
+            &pre["objective"]["pixel_contrast"]["options"]["variant"],
+            &pre["objective"]["pixel_contrast"]["options"]["temperature"]
+        ],
+        [&json!("within_image"), &json!(0.07)]
+    );
+    assert!(pre["distort"].is_object());
+}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config` | [`TrainConfig`]: everything that determines a run except model and data |
 //! | `optimizer`, `schedule`, `temperature` | SGD and AdamW with groups and state; the courses of the learning rate and of the temperature |
+//! | `preset` | settings of publications, by name |
 //! | `run` | [`Run`]: a run with its whole state; resume, advance, save, load |
 //! | `change` | settings that are changed on the way |
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
@@ -40,6 +41,7 @@ mod objective;
 mod on_gpu;
 pub mod optimizer;
 mod predict;
+mod preset;
 pub mod run;
 pub mod schedule;
 mod step;
@@ -53,6 +55,7 @@ pub use event::{Event, Flow, Hooks, Listener, LossValue, Moment};
 pub use history::History;
 pub use lent::Lent;
 pub use optimizer::{Group, Groups, Optimizer, OptimizerConfig, Rule};
+pub use preset::Preset;
 pub use run::{Run, Status};
 pub use schedule::{Schedule, Shape};
 pub use temperature::{MovingTemperature, PretrainLoss, Temperature};

@@ -185,8 +185,10 @@ fn constructors() -> Vec<Entry> {
         /// Pretrain a network with the pixel contrastive loss: all of it but the classifier.
         ///
         /// Each image and a colour-distorted view of it go through the network in one batch; the loss compares the projected
-        /// features of the two under one label map. Variant `"own_positive"` gets no second view unless `distort` is given. Without options: variant `"within_image"`, temperature 0.07, SGD with learning
-        /// rate 0.03, momentum 0.9 and weight decay 4e-5, cosine with a warm-up of 30 steps (our settings, not the paper's).
+        /// features of the two under one label map. Variant `"own_positive"` gets no second view unless `distort` is given.
+        /// Without options: variant `"within_image"`, temperature 0.07, SGD with learning rate 0.03, momentum 0.9 and weight decay
+        /// 4e-5, cosine with a warm-up of 30 steps (our settings: 0.03 and 0.1 came out alike, 0.3 ruins it, temperatures from 0.05
+        /// to 0.5 do not differ, docs/study.md). `preset: "zhao2021"` takes what the paper says.
         /// The run folder gets `pretrain/config.json`, `history.csv` and `last.safetensors`.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48] });
@@ -214,8 +216,9 @@ fn constructors() -> Vec<Entry> {
 
         /// Train a network with cross-entropy of its logits at the size of the labels: all of it but the projection head.
         ///
-        /// Without options: SGD with learning rate 0.01, momentum 0.9, weight decay 4e-5, poly 0.9 (DeepLab's; a network that starts
-        /// from random numbers bears 0.05). With `val` the history gets `val_miou` and `val_pixel_accuracy`.
+        /// Without options: SGD with learning rate 0.05, momentum 0.9, weight decay 4e-5, poly 0.9. The learning rate is the best of 0.01 to
+        /// 0.1 for networks from random numbers and few images (docs/study.md); where the weights were trained elsewhere give 0.01
+        /// or less, as DeepLab does. `preset: "deeplabv3plus"` or `"contrastive_seg"` takes the settings of that publication. With `val` the history gets `val_miou` and `val_pixel_accuracy`.
         /// The run folder gets `finetune/config.json`, `history.csv` and `last.safetensors`.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48], val_count: 1 });

@@ -4,7 +4,7 @@ use super::closures::Closures;
 use crate::options::Inside;
 use crate::script::api::Model;
 use crate::script::prelude::*;
-use crate::train::{AverageOptions, TrainConfig};
+use crate::train::{AverageOptions, Preset, TrainConfig};
 
 /// How a run averages its network: a decay, or a map with more.
 pub(super) enum Average {
@@ -32,8 +32,10 @@ impl Arg for Average {
 shared_options! {
     /// What scripts can give beside the numbers of a run.
     pub(super) struct Extras {
-        /// Images per step; with several sources one number for each.
-        batch_size: Several<usize> = Several(vec![TrainConfig::default().batch_size]),
+        /// Settings of a publication, which options given beside it go before.
+        preset: Option<Preset> = None,
+        /// Images per step, 8 or as many as the preset's if absent; with several sources one number for each.
+        batch_size: Option<Several<usize>> = None,
         ema: Option<Average> = None,
         /// Told `#{ step, epoch, loss, lr, metrics }` before each update; may answer "skip" or "stop"; any other answer means nothing.
         on_step: Option<FnPtr> = None,
@@ -51,7 +53,12 @@ impl Extras {
         given: Nested<TrainConfig>,
     ) -> Result<(TrainConfig, Closures)> {
         let path = ctx.function();
-        let [batch_size, more @ ..] = self.batch_size.0.as_slice() else {
+        let base = match self.preset {
+            Some(preset) => preset.over(base)?,
+            None => base,
+        };
+        let batch_sizes = self.batch_size.map_or_else(|| vec![base.batch_size], |given| given.0);
+        let [batch_size, more @ ..] = batch_sizes.as_slice() else {
             fail!("{path}: batch_size is empty, expected a number")
         };
         let (average, decay, warm_up) = match self.ema {
