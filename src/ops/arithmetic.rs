@@ -2,13 +2,13 @@
 //!
 //! The gradient of a tensor that was repeated is the sum over where it stood; one that nobody asks for is not computed.
 
-use candle_core::{Shape, Tensor};
+use candle_core::{Result as EngineResult, Shape, Tensor};
 
 use super::kernel::{by_dtype, on_gpu, output, plain};
 use super::operation;
-use super::pointwise::{Reads, common, each, of_two, pairs};
+use super::pointwise::{common, each, of_two, pairs};
 use super::reduce::summed;
-use super::tape::Kept;
+use super::tape::{Graph, Kept, Needs};
 use crate::error::Result;
 
 operation! {
@@ -23,16 +23,7 @@ pub fn add(graph, a: &Tensor, b: &Tensor) -> Result<Tensor> {
             _ => Ok(a.broadcast_add(b)?),
         };
     }
-    let shape = common("+", a.dims(), b.dims())?;
-    let (a, b) = (a.contiguous()?, b.contiguous()?);
-    let wanted = [&a, &b].map(wanted);
-    Ok(by_dtype!(a, "+", T => {
-        let result = pairs::<T>(&shape, &a, &b, |a, b| a + b)?;
-        graph.record_light("+", &[&a, &b], output(result, shape), move |gradient| {
-            let side = |dims: &Option<Shape>| dims.as_ref().map(|dims| summed(gradient.clone(), dims.dims())).transpose();
-            wanted.iter().map(side).collect()
-        })
-    })?)
+    added::<false>(graph, a, b)
 }
 }
 
@@ -42,21 +33,29 @@ pub fn subtract(graph, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if on_gpu(a.device()) {
         return Ok(a.broadcast_sub(b)?);
     }
-    let shape = common("-", a.dims(), b.dims())?;
+    added::<true>(graph, a, b)
+}
+}
+
+/// `a + b`, or `a - b`; no value is needed for the gradients.
+fn added<const MINUS: bool>(graph: Graph, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let name = if MINUS { "-" } else { "+" };
+    let shape = common(name, a.dims(), b.dims())?;
     let (a, b) = (a.contiguous()?, b.contiguous()?);
     let wanted = [&a, &b].map(wanted);
-    Ok(by_dtype!(a, "-", T => {
-        let result = pairs::<T>(&shape, &a, &b, |a, b| a - b)?;
-        graph.record_light("-", &[&a, &b], output(result, shape), move |gradient| {
-            let [da, db] = &wanted;
-            let da = da.as_ref().map(|dims| summed(gradient.clone(), dims.dims())).transpose()?;
-            let Some(dims) = db else { return Ok(vec![da, None]) };
-            let sum = summed(gradient.clone(), dims.dims())?;
-            let db = pairs::<T>(sum.dims(), &sum, &sum, |d, _| -d)?;
-            Ok(vec![da, Some(plain(db, dims))])
+    Ok(by_dtype!(a, name, T => {
+        let result = pairs::<T>(&shape, &a, &b, |a, b| if MINUS { a - b } else { a + b })?;
+        graph.record_light(name, &[&a, &b], output(result, shape), move |gradient| {
+            let [da, db] = wanted.each_ref().map(|dims| {
+                dims.as_ref().map(|dims| summed(gradient.clone(), dims.dims())).transpose()
+            });
+            let negative = |sum: Tensor| -> EngineResult<Tensor> {
+                Ok(plain(pairs::<T>(sum.dims(), &sum, &sum, |d, _| -d)?, sum.shape()))
+            };
+            let db = if MINUS { db?.map(negative).transpose()? } else { db? };
+            Ok(vec![da?, db])
         })
     })?)
-}
 }
 
 operation! {
@@ -122,14 +121,9 @@ pub fn divide_by(graph, x: &Tensor, number: f64) -> Result<Tensor> {
     if on_gpu(x.device()) {
         return Ok(x.broadcast_div(&Tensor::new(number, x.device())?.to_dtype(x.dtype())?)?);
     }
-    let x = x.contiguous()?;
     Ok(by_dtype!(x, "/", T => {
         let number = number as T;
-        let result = pairs::<T>(x.dims(), &x, &x, |x, _| x / number)?;
-        graph.record_light("divide_by", &[&x], output(result, x.shape()), move |gradient| {
-            let dx = pairs::<T>(gradient.dims(), gradient, gradient, |d, _| d / number)?;
-            Ok(vec![Some(plain(dx, gradient.shape()))])
-        })
+        each::<T>(graph, "divide_by", x, move |x| x / number, Needs::NOTHING, move |d, _| d / number)
     })?)
 }
 }
@@ -142,7 +136,7 @@ pub fn divide_number(graph, number: f64, x: &Tensor) -> Result<Tensor> {
     }
     Ok(by_dtype!(x, "/", T => {
         let number = number as T;
-        each::<T>(graph, "divide", x, move |x| number / x, Reads::Argument, move |d, x| -d * (number / x) / x)
+        each::<T>(graph, "divide", x, move |x| number / x, Needs::ARGUMENT, move |d, x| -d * (number / x) / x)
     })?)
 }
 }

@@ -4,18 +4,17 @@
 //! holds any more is gone with all that it kept. The tape knows the living steps by their results, so that an operation
 //! finds those of its arguments.
 
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use candle_core::backprop::GradStore;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result as EngineResult, Shape, Tensor, TensorId, Var,
-};
+use candle_core::{DType, Result as EngineResult, Tensor, TensorId, Var, bail};
 
-use super::graph::{Handed, Output, link, link_on_gpu};
-use super::kernel::cpu::fill_by;
-use super::kernel::{View, by_dtype, on_gpu, plain};
+use super::gradients::{accumulate, sum};
+use super::graph::{Output, lock, node, zero};
 use super::tape::{Again, Kept};
 use crate::error::Result;
 use crate::fail;
@@ -158,9 +157,14 @@ impl Tape {
             lasting,
             tape: self.0.clone(),
         });
-        let result = anchor.apply_op1(Node {
-            step: step.clone(),
-            output: Handed::new(name, output),
+        // the result owns the step, which tells the tape of the gradient that arrives
+        let owned = step.clone();
+        let result = node(name, &anchor, output, move |_, _, gradient| {
+            match &mut *lock(&owned.tape.reached) {
+                Some(reached) => reached.push((owned.clone(), gradient.clone())),
+                None => bail!("{name} is recorded on a tape; call Tape::backward"),
+            }
+            Ok(None)
         })?;
         lock(&step.held).backward = Some(backward(&result));
         let _ = step.result.set(result.id());
@@ -196,7 +200,7 @@ impl Tape {
     }
 
     fn run(&self, loss: &Tensor, release: bool) -> Result<GradStore> {
-        let (mut gradients, mut pending) = (HashMap::new(), Pending::new());
+        let (mut gradients, mut pending) = (GradStore::default(), Pending::new());
         match self.find(loss) {
             Some(step) => {
                 pending.insert(step.number, (step, loss.detach().ones_like()?));
@@ -214,27 +218,28 @@ impl Tape {
                     Argument::Leaf(id) => accumulate(&mut gradients, id, part)?,
                     Argument::Step(step) => arrive(&mut pending, step, part)?,
                     Argument::Candle(t) => {
-                        self.through_candle(&t.apply_op1(Seed(part))?, &mut gradients, &mut pending)?;
+                        // candle's pass begins at a node whose gradient is the one at hand
+                        let seed = move |_: &Tensor, _: &Tensor, _: &Tensor| Ok(Some(part.clone()));
+                        let from = node("backward", &t, zero(t.device())?, seed)?;
+                        self.through_candle(&from, &mut gradients, &mut pending)?;
                     }
                 }
             }
         }
-        let (mut store, mut known) = (GradStore::default(), HashSet::new());
-        for (id, gradient) in gradients {
-            // what changes one variable's gradient in place must not change another's
-            let shared = !known.insert(std::ptr::from_ref(&*gradient.storage_and_layout().0));
-            store.insert_id(id, if shared { gradient.copy()? } else { gradient });
+        // what changes one variable's gradient in place must not change another's
+        let mut known = HashSet::new();
+        for id in gradients.get_ids().copied().collect::<Vec<_>>() {
+            let Some(gradient) = gradients.get_id(id) else { continue };
+            if !known.insert(std::ptr::from_ref(&*gradient.storage_and_layout().0)) {
+                let own = gradient.copy()?;
+                gradients.insert_id(id, own);
+            }
         }
-        Ok(store)
+        Ok(gradients)
     }
 
     /// Candle's backward pass from the scalar `from` to variables and to results of this tape.
-    fn through_candle(
-        &self,
-        from: &Tensor,
-        gradients: &mut HashMap<TensorId, Tensor>,
-        pending: &mut Pending,
-    ) -> Result<()> {
+    fn through_candle(&self, from: &Tensor, gradients: &mut GradStore, pending: &mut Pending) -> Result<()> {
         // candle gives constants a gradient as well
         let variables = from.sorted_nodes().into_iter().filter(|t| t.is_variable());
         let variables: Vec<TensorId> = variables.map(Tensor::id).collect();
@@ -298,53 +303,6 @@ impl Drop for Step {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A step as an operation of candle's graph: it owns the step, and tells the tape of the gradient that arrives.
-struct Node {
-    step: Arc<Step>,
-    output: Handed,
-}
-
-impl CustomOp1 for Node {
-    fn name(&self) -> &'static str {
-        self.step.name
-    }
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> EngineResult<(CpuStorage, Shape)> {
-        self.output.take_cpu()
-    }
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> EngineResult<(CudaStorage, Shape)> {
-        self.output.take_cuda()
-    }
-    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> EngineResult<Option<Tensor>> {
-        match &mut *lock(&self.step.tape.reached) {
-            Some(reached) => reached.push((self.step.clone(), gradient.clone())),
-            None => candle_core::bail!("{} is recorded on a tape; call Tape::backward", self.step.name),
-        }
-        Ok(None)
-    }
-}
-
-/// The start of a candle backward pass whose gradient is known.
-struct Seed(Tensor);
-
-impl CustomOp1 for Seed {
-    fn name(&self) -> &'static str {
-        "backward"
-    }
-    fn cpu_fwd(&self, t: &CpuStorage, _: &Layout) -> EngineResult<(CpuStorage, Shape)> {
-        link(t)
-    }
-    fn cuda_fwd(&self, t: &CudaStorage, _: &Layout) -> EngineResult<(CudaStorage, Shape)> {
-        link_on_gpu(t)
-    }
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> EngineResult<Option<Tensor>> {
-        Ok(Some(self.0.clone()))
-    }
-}
-
 /// Add `part` to the gradient of a step's result.
 fn arrive(pending: &mut Pending, step: Arc<Step>, part: Tensor) -> Result<()> {
     let sum = match pending.get(&step.number) {
@@ -353,205 +311,4 @@ fn arrive(pending: &mut Pending, step: Arc<Step>, part: Tensor) -> Result<()> {
     };
     pending.insert(step.number, (step, sum));
     Ok(())
-}
-
-/// `sum` with the gradients of `other` added.
-pub fn add_gradients(sum: GradStore, other: &GradStore) -> Result<GradStore> {
-    let mut gradients = HashMap::new();
-    merge(&mut gradients, &sum)?;
-    drop(sum);
-    merge(&mut gradients, other)?;
-    let mut store = GradStore::default();
-    for (id, gradient) in gradients {
-        store.insert_id(id, gradient);
-    }
-    Ok(store)
-}
-
-/// Add the gradients of `store`.
-fn merge(gradients: &mut HashMap<TensorId, Tensor>, store: &GradStore) -> Result<()> {
-    for id in store.get_ids() {
-        if let Some(part) = store.get_id(*id) {
-            accumulate(gradients, *id, part.clone())?;
-        }
-    }
-    Ok(())
-}
-
-/// Add `part` to the gradient of `id`.
-fn accumulate(gradients: &mut HashMap<TensorId, Tensor>, id: TensorId, part: Tensor) -> Result<()> {
-    let sum = match gradients.get(&id) {
-        Some(old) => sum(old, part)?,
-        None => part,
-    };
-    gradients.insert(id, sum);
-    Ok(())
-}
-
-/// The sum of two gradients, outside any graph.
-fn sum(a: &Tensor, b: Tensor) -> Result<Tensor> {
-    if on_gpu(a.device()) || !matches!(a.dtype(), DType::F32 | DType::F64) {
-        return Ok((a.detach() + b.detach())?);
-    }
-    let (a, b) = (a.contiguous()?, b.contiguous()?);
-    Ok(by_dtype!(a, "backward", T => {
-        let (x, y) = (View::<T>::of(&a)?, View::<T>::of(&b)?);
-        let sum = fill_by(x.len(), |at, out| {
-            for ((o, x), y) in out.iter_mut().zip(&x[at..]).zip(&y[at..]) {
-                o.write(*x + *y);
-            }
-        });
-        Ok::<_, candle_core::Error>(plain(sum, a.shape()))
-    })?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::{self, Conv2dOptions, Graph};
-    use candle_core::Device;
-
-    #[test]
-    fn the_tape_gives_the_gradients_of_candles_graph() {
-        let x = Var::randn(0f64, 1.0, (2, 3, 6, 5), &Device::Cpu).unwrap();
-        let w = Var::randn(0f64, 1.0, (3, 3, 3, 3), &Device::Cpu).unwrap();
-        let b = Var::randn(0f64, 1.0, 3, &Device::Cpu).unwrap();
-        let o = Conv2dOptions::same(3, 1, 1);
-        // a weight used twice, a residual, a candle operation in between and behind, a value that leads nowhere
-        let network = |graph: Graph| -> Tensor {
-            let once = graph.conv2d(&x, &w, Some(&b), &o).unwrap();
-            let _unused = graph.relu(&once).unwrap();
-            let between = (graph.relu(&once).unwrap() + &once).unwrap().transpose(2, 3).unwrap();
-            let twice = graph.conv2d(&between, &w, None, &o).unwrap();
-            let joined = graph
-                .concat(&[&twice, &between.contiguous().unwrap(), &twice], 1)
-                .unwrap();
-            (graph.resize_bilinear(&joined, [7, 9], true).unwrap().sqr().unwrap() * 0.5)
-                .unwrap()
-                .mean_all()
-                .unwrap()
-        };
-        let expected = network(Graph::default()).backward().unwrap();
-        let tape = Tape::new();
-        let found = tape.backward(&network(Graph::on(&tape))).unwrap();
-        for var in [&x, &w, &b] {
-            let (a, b) = (expected.get(var).unwrap(), found.get(var).unwrap());
-            let error = (a - b)
-                .unwrap()
-                .abs()
-                .unwrap()
-                .max_all()
-                .unwrap()
-                .to_scalar::<f64>()
-                .unwrap();
-            assert!(error < 1e-12, "{error}");
-        }
-        assert!(tape.is_empty());
-        assert!(ops::relu(&x).unwrap().track_op());
-    }
-
-    fn number(t: &Tensor) -> f64 {
-        t.to_scalar().unwrap()
-    }
-
-    #[test]
-    fn what_nobody_holds_is_gone() {
-        let tape = Tape::new();
-        let x = Var::randn(0f64, 1.0, (1, 2, 5, 5), &Device::Cpu).unwrap();
-        let pass = || {
-            let y = Graph::on(&tape).relu(&x).unwrap();
-            Graph::on(&tape).relu(&(y * 2.0).unwrap()).unwrap()
-        };
-        for _ in 0..200 {
-            let _unused = pass();
-        }
-        assert!(tape.is_empty());
-        let (kept, other) = (pass(), pass());
-        assert_eq!(tape.len(), 4);
-        drop(other);
-        let loss = kept.sqr().unwrap().sum_all().unwrap();
-        assert_eq!(tape.len(), 2);
-        drop(loss); // never used
-        drop(kept);
-        assert!(tape.is_empty());
-    }
-
-    #[test]
-    fn a_second_pass_needs_the_first_to_retain() {
-        let tape = Tape::new();
-        let x = Var::new(&[3.0, -1.0], &Device::Cpu).unwrap();
-        let y = Graph::on(&tape).relu(&x).unwrap();
-        let gradient = |g: GradStore| g.get(&x).unwrap().to_vec1::<f64>().unwrap();
-        let sum = y.sum_all().unwrap();
-        assert_eq!(gradient(tape.backward_and_retain(&sum).unwrap()), [1.0, 0.0]);
-        let square = y.sqr().unwrap().sum_all().unwrap();
-        assert_eq!(gradient(tape.backward(&square).unwrap()), [6.0, 0.0]);
-        let text = tape.backward(&sum).unwrap_err().to_string();
-        assert!(text.contains("at relu") && text.contains("retain_graph"), "{text}");
-        // candle's own backward would stop at the result
-        let text = sum.backward().unwrap_err().to_string();
-        assert!(text.contains("Tape::backward"), "{text}");
-    }
-
-    #[test]
-    fn what_lasts_is_gone_through_again_and_variables_share_no_gradient() {
-        let tape = Tape::new();
-        let (a, b) = (
-            Var::new(&[3.0, -1.0], &Device::Cpu).unwrap(),
-            Var::new(&[2.0, 2.0], &Device::Cpu).unwrap(),
-        );
-        let graph = Graph::lasting_on(&tape);
-        let sum = graph
-            .add(&a, &graph.reshaped(&b.reshape((2, 1)).unwrap(), &[2]).unwrap())
-            .unwrap();
-        for _ in 0..2 {
-            let g = tape.backward(&sum).unwrap();
-            ops::optimizer::scale_in_place(g.get(&a).unwrap(), 5.0).unwrap();
-            assert_eq!(g.get(&a).unwrap().to_vec1::<f64>().unwrap(), [5.0, 5.0]);
-            assert_eq!(g.get(&b).unwrap().to_vec1::<f64>().unwrap(), [1.0, 1.0]);
-        }
-        // behind what is freed it stays, and says so
-        let freed = Graph::on(&tape).relu(&a).unwrap();
-        let behind = graph.add(&freed, &b).unwrap();
-        assert!(tape.frees(&freed) && !tape.frees(&behind));
-        tape.backward(&behind).unwrap();
-        assert!(tape.backward(&behind).unwrap_err().to_string().contains("at relu"));
-        drop((sum, freed, behind));
-        assert!(tape.is_empty());
-    }
-
-    #[test]
-    fn a_loss_that_is_a_step_and_sums_of_passes() {
-        let tape = Tape::new();
-        let graph = Graph::on(&tape);
-        let w = Var::new(&[[[[2.0]]]], &Device::Cpu).unwrap();
-        let x = Var::new(&[[[[3.0]]]], &Device::Cpu).unwrap();
-        let o = Conv2dOptions::same(1, 1, 1);
-        let once = graph.conv2d(&x, &w, None, &o).unwrap(); // w x = 6
-        let loss = graph.conv2d(&once, &w, None, &o).unwrap(); // w^2 x = 12
-        let g = tape.backward_and_retain(&loss).unwrap();
-        assert_eq!(number(&g.get(&w).unwrap().flatten_all().unwrap().get(0).unwrap()), 12.0); // 2 w x
-        let both = (loss.sum_all().unwrap() + once.sum_all().unwrap()).unwrap();
-        let g = tape.backward(&both).unwrap();
-        assert_eq!(number(&g.get(&w).unwrap().flatten_all().unwrap().get(0).unwrap()), 15.0); // 2 w x + x
-        assert_eq!(number(&g.get(&x).unwrap().flatten_all().unwrap().get(0).unwrap()), 6.0); // w^2 + w
-    }
-
-    #[test]
-    fn a_chain_of_a_hundred_thousand_steps_is_dropped_without_deep_recursion() {
-        let work = || {
-            let tape = Tape::new();
-            let x = Var::new(&[1.0], &Device::Cpu).unwrap();
-            let mut y = Graph::on(&tape).relu(&x).unwrap();
-            for _ in 0..100_000 {
-                y = Graph::on(&tape).relu(&y).unwrap();
-            }
-            let g = tape.backward_and_retain(&y.sum_all().unwrap()).unwrap();
-            assert_eq!(g.get(&x).unwrap().to_vec1::<f64>().unwrap(), [1.0]);
-            drop(y);
-            assert!(tape.is_empty());
-        };
-        let small = std::thread::Builder::new().stack_size(1 << 19).spawn(work).unwrap();
-        assert!(small.join().is_ok());
-    }
 }

@@ -5,7 +5,8 @@ use candle_core::{Device, Tensor, WithDType};
 
 use super::kernel::{by_dtype, on_gpu};
 use super::operation;
-use super::pointwise::{Reads, each};
+use super::pointwise::each;
+use super::tape::Needs;
 use crate::error::{POSITIVE, Result, in_range};
 
 /// Operations that are one function: what a GPU has for it, the function, and the argument's gradient from the result's and from the
@@ -20,7 +21,7 @@ macro_rules! functions {
                 return Ok(gpu(x)?);
             }
             Ok(by_dtype!(x, stringify!($name), T => {
-                each::<T>(graph, stringify!($name), x, |$x: T| $value, Reads::$reads, |$d: T, $v: T| $gradient)
+                each::<T>(graph, stringify!($name), x, |$x: T| $value, Needs::$reads, |$d: T, $v: T| $gradient)
             })?)
         }
         }
@@ -29,28 +30,28 @@ macro_rules! functions {
 
 functions! {
     /// The exponential.
-    exp: Tensor::exp; |x| T::exp(x); Result |d, y| d * y;
+    exp: Tensor::exp; |x| T::exp(x); RESULT |d, y| d * y;
     /// The natural logarithm.
-    log: Tensor::log; |x| T::ln(x); Argument |d, x| d / x;
+    log: Tensor::log; |x| T::ln(x); ARGUMENT |d, x| d / x;
     /// The square root.
-    sqrt: Tensor::sqrt; |x| T::sqrt(x); Result |d, y| 0.5 * d / y;
+    sqrt: Tensor::sqrt; |x| T::sqrt(x); RESULT |d, y| 0.5 * d / y;
     /// The sine.
-    sin: Tensor::sin; |x| T::sin(x); Argument |d, x| d * T::cos(x);
+    sin: Tensor::sin; |x| T::sin(x); ARGUMENT |d, x| d * T::cos(x);
     /// The cosine.
-    cos: Tensor::cos; |x| T::cos(x); Argument |d, x| -d * T::sin(x);
+    cos: Tensor::cos; |x| T::cos(x); ARGUMENT |d, x| -d * T::sin(x);
     /// The hyperbolic tangent.
-    tanh: Tensor::tanh; |x| T::tanh(x); Result |d, y| d * (1.0 - y * y);
+    tanh: Tensor::tanh; |x| T::tanh(x); RESULT |d, y| d * (1.0 - y * y);
     /// The logistic function `1 / (1 + exp(-x))`.
-    sigmoid: |x| x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5); |x| 1.0 / (1.0 + T::exp(-x)); Result |d, y| d * (y * (1.0 - y));
+    sigmoid: |x| x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5); |x| 1.0 / (1.0 + T::exp(-x)); RESULT |d, y| d * (y * (1.0 - y));
     /// `x` times its logistic function.
-    silu: Tensor::silu; |x| x / (1.0 + T::exp(-x)); Argument |d, x| {
+    silu: Tensor::silu; |x| x / (1.0 + T::exp(-x)); ARGUMENT |d, x| {
         let s = 1.0 / (1.0 + T::exp(-x));
         d * (s * (1.0 + x * (1.0 - s)))
     };
     /// The error function.
-    erf: Tensor::erf; |x| erf_f64(x.to_f64()) as T; Argument |d, x| d * (std::f64::consts::FRAC_2_SQRT_PI as T * T::exp(-x * x));
+    erf: Tensor::erf; |x| erf_f64(x.to_f64()) as T; ARGUMENT |d, x| d * (std::f64::consts::FRAC_2_SQRT_PI as T * T::exp(-x * x));
     /// The absolute value; its slope at 0 is 0, as PyTorch's.
-    abs: absolute; |x| T::abs(x); Argument |d, x| if x > 0.0 { d } else if x < 0.0 { -d } else { 0.0 };
+    abs: absolute; |x| T::abs(x); ARGUMENT |d, x| if x > 0.0 { d } else if x < 0.0 { -d } else { 0.0 };
 }
 
 /// On a GPU: candle's own has the slope 1 at 0.
@@ -72,7 +73,7 @@ pub fn leaky_relu(graph, x: &Tensor, slope: f64) -> Result<Tensor> {
     Ok(by_dtype!(x, "leaky_relu", T => {
         let slope = slope as T;
         let factor = move |x: T| if x > 0.0 { 1.0 } else { slope };
-        each::<T>(graph, "leaky_relu", x, move |x| x * factor(x), Reads::Argument, move |d, x| d * factor(x))
+        each::<T>(graph, "leaky_relu", x, move |x| x * factor(x), Needs::ARGUMENT, move |d, x| d * factor(x))
     })?)
 }
 }
@@ -96,7 +97,7 @@ pub fn softplus(graph, x: &Tensor, beta: f64, threshold: f64) -> Result<Tensor> 
             let z = x.to_f64() * beta;
             if z > threshold { 1.0 } else { (1.0 / (1.0 + (-z).exp())) as T }
         };
-        each::<T>(graph, "softplus", x, value, Reads::Argument, move |d, x| d * slope(x))
+        each::<T>(graph, "softplus", x, value, Needs::ARGUMENT, move |d, x| d * slope(x))
     })?)
 }
 }
@@ -118,7 +119,7 @@ pub fn clamp(graph, x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
             if x > high { high } else { x }
         };
         let slope = move |d: T, x: T| if x > low && x < high { d } else { 0.0 };
-        each::<T>(graph, "clamp", x, value, Reads::Argument, slope)
+        each::<T>(graph, "clamp", x, value, Needs::ARGUMENT, slope)
     })?)
 }
 }

@@ -4,7 +4,8 @@ use candle_core::{Device, Tensor};
 
 use super::kernel::{by_dtype, on_gpu};
 use super::operation;
-use super::pointwise::{Reads, each, of_two};
+use super::pointwise::{each, of_two};
+use super::tape::Needs;
 use crate::error::Result;
 
 operation! {
@@ -31,7 +32,7 @@ pub fn power(graph, x: &Tensor, exponent: f64) -> Result<Tensor> {
             0.0 => 0.0,
             _ => d * (exponent as T * raise(x, exponent - 1.0)),
         };
-        each::<T>(graph, "power", x, move |x| raise(x, exponent), Reads::Argument, slope)
+        each::<T>(graph, "power", x, move |x| raise(x, exponent), Needs::ARGUMENT, slope)
     })?)
 }
 }

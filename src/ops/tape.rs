@@ -62,24 +62,10 @@ impl<'a> Graph<'a> {
         self.lasting
     }
 
-    /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked.
+    /// `output` as a tensor whose gradient flows to `arguments` by `backward`; a plain tensor if no argument is tracked. A tape keeps
+    /// only what the backward pass `needs`, and of the results that can be computed again ([`Graph::recomputable`]) nothing. What it
+    /// does not need, `backward` must not read: it gets the gradient in its place.
     pub(crate) fn record(
-        self,
-        name: &'static str,
-        arguments: &[&Tensor],
-        output: Output,
-        backward: impl Backward,
-    ) -> EngineResult<Tensor> {
-        let everything = Needs {
-            arguments: usize::MAX,
-            result: true,
-        };
-        self.record_what(name, arguments, everything, output, backward)
-    }
-
-    /// As [`Graph::record`]; a tape keeps only what the backward pass `needs`, and of the results that can be computed again
-    /// ([`Graph::recomputable`]) nothing. What it does not need, `backward` must not read: it gets the gradient in its place.
-    pub(crate) fn record_what(
         self,
         name: &'static str,
         arguments: &[&Tensor],
@@ -89,30 +75,19 @@ impl<'a> Graph<'a> {
     ) -> EngineResult<Tensor> {
         match self.tape {
             Some(tape) if arguments.iter().any(|t| t.track_op()) => {
-                let kept: Vec<Kept> = arguments
-                    .iter()
-                    .enumerate()
-                    .map(|(i, t)| {
-                        if i < needs.arguments {
-                            tape.keep(t)
-                        } else {
-                            Kept::Nothing
-                        }
-                    })
-                    .collect();
+                let keep = |(i, t): (usize, &&Tensor)| match i < needs.arguments {
+                    true => tape.keep(t),
+                    false => Kept::Nothing,
+                };
+                let kept: Vec<Kept> = arguments.iter().enumerate().map(keep).collect();
                 tape.push(name, arguments, output, self.lasting, |result| {
                     // without its graph, of which this step is a part
                     let result = needs.result.then(|| result.detach());
                     Arc::new(move |gradient| {
-                        let values = kept
-                            .iter()
-                            .map(|k| k.value(gradient))
-                            .collect::<EngineResult<Vec<_>>>()?;
-                        backward(
-                            &values.iter().collect::<Vec<_>>(),
-                            result.as_ref().unwrap_or(gradient),
-                            gradient,
-                        )
+                        let values = kept.iter().map(|k| k.value(gradient));
+                        let values = values.collect::<EngineResult<Vec<_>>>()?;
+                        let values: Vec<&Tensor> = values.iter().collect();
+                        backward(&values, result.as_ref().unwrap_or(gradient), gradient)
                     })
                 })
             }
@@ -136,7 +111,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// As [`Graph::record`] for a backward pass that needs no values: a tape then keeps neither arguments nor result.
+    /// As [`Graph::record`] for a backward pass that needs no values.
     pub(crate) fn record_light(
         self,
         name: &'static str,
@@ -144,20 +119,39 @@ impl<'a> Graph<'a> {
         output: Output,
         backward: impl Fn(&Tensor) -> EngineResult<Vec<Option<Tensor>>> + Send + Sync + 'static,
     ) -> EngineResult<Tensor> {
-        match self.tape {
-            Some(tape) if arguments.iter().any(|t| t.track_op()) => {
-                tape.push(name, arguments, output, self.lasting, |_| Arc::new(backward))
-            }
-            _ => record(name, arguments, output, move |_, _, gradient| backward(gradient)),
-        }
+        self.record(name, arguments, Needs::NOTHING, output, move |_, _, gradient| {
+            backward(gradient)
+        })
     }
 }
 
 /// Which values a backward pass reads: the first so many arguments, and perhaps the result.
 #[derive(Clone, Copy)]
 pub(crate) struct Needs {
-    pub(crate) arguments: usize,
-    pub(crate) result: bool,
+    arguments: usize,
+    pub(super) result: bool,
+}
+
+impl Needs {
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Needs::first(0);
+    /// The first argument.
+    pub(crate) const ARGUMENT: Self = Needs::first(1);
+    /// The result.
+    pub(crate) const RESULT: Self = Needs::first(0).and_result(true);
+
+    /// The first `arguments`.
+    pub(crate) const fn first(arguments: usize) -> Self {
+        Needs {
+            arguments,
+            result: false,
+        }
+    }
+
+    /// These, and perhaps the result.
+    pub(crate) const fn and_result(self, result: bool) -> Self {
+        Needs { result, ..self }
+    }
 }
 
 /// How a result is computed a second time.

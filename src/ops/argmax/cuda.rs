@@ -5,10 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::PAIRS;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source};
 
-const SOURCE: Source = Source {
-    name: "argmax",
-    text: include_str!("argmax.cu"),
-};
+const SOURCE: Source = Source::new("argmax", include_str!("argmax.cu"));
 
 /// Labels `[n, height, width]` of one byte each.
 pub(super) fn upsampled(logits: &Tensor, [height, width]: [usize; 2], align_corners: bool) -> Result<Tensor> {

@@ -7,10 +7,7 @@ use crate::ops::kernel::cuda::product::batched;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS};
 use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "attention",
-    text: include_str!("attention.cu"),
-};
+const SOURCE: Source = Source::new("attention", include_str!("attention.cu"));
 
 /// Rows of a block: one warp each.
 const ROWS: usize = THREADS / 32;
@@ -31,13 +28,10 @@ pub(super) fn attention(graph: Graph, [query, key, value]: [&Tensor; 3], heads: 
     drop(scores);
     let weights = weights.tensor(shape);
     let result = batched(&split(value, heads)?, &weights.t()?)?;
-    let needs = Needs {
-        arguments: 3,
-        result: false,
-    };
+    let needs = Needs::first(3);
     let arguments = [query, key, value];
     let output = Buffer::copy(&result)?.output(query.shape());
-    graph.record_what("attention", &arguments, needs, output, move |arguments, _, gradient| {
+    graph.record("attention", &arguments, needs, output, move |arguments, _, gradient| {
         let (query, key, value) = (arguments[0], arguments[1], arguments[2]);
         let dy = split(gradient, heads)?;
         let by_weights = batched(&dy.t()?, &split(value, heads)?)?;

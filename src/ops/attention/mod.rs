@@ -38,10 +38,7 @@ pub fn attention(graph, query: &Tensor, key: &Tensor, value: &Tensor, heads: usi
     if on_gpu(query.device()) {
         return Ok(cuda::attention(graph, [&query, &key, &value], heads, scale)?);
     }
-    let needs = Needs {
-        arguments: 3,
-        result: false,
-    };
+    let needs = Needs::first(3);
     let sizes = Sizes {
         heads: q[0] * heads,
         channels: q[1] / heads,
@@ -55,7 +52,7 @@ pub fn attention(graph, query: &Tensor, key: &Tensor, value: &Tensor, heads: usi
         };
         let output = output(result, query.shape());
         let arguments = [&query, &key, &value];
-        graph.record_what("attention", &arguments, needs, output, move |arguments, _, gradient| {
+        graph.record("attention", &arguments, needs, output, move |arguments, _, gradient| {
             let (query, key, value) = (arguments[0], arguments[1], arguments[2]);
             let (q, k, v) = (View::<T>::of(query)?, View::<T>::of(key)?, View::<T>::of(value)?);
             let dy = View::<T>::of(gradient)?;

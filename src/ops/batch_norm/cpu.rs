@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::{BatchNormOptions, Sizes};
 use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, per_task, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, by_maps, for_ranges, per_task, wide};
 
 /// Mean, biased variance and `1 / sqrt(var + eps)` of each channel, as used by the forward pass.
 pub(super) struct Statistics {
@@ -88,33 +88,26 @@ pub(super) fn forward<T: Element>(
     let result = buffer(x.len(), |out| {
         let out = Shared::fresh(out);
         for_ranges(channels, per_task(images * area), |range| {
-            {
-                for c in range {
-                    // SAFETY: this task alone handles channel `c`.
-                    let (mean, var, scale) = unsafe {
-                        (
-                            &mut mean.part(c, 1)[0],
-                            &mut var.part(c, 1)[0],
-                            &mut scale.part(c, 1)[0],
-                        )
-                    };
-                    if !known {
-                        let (m, spread) = moments((0..images).map(|n| &x[(n * channels + c) * area..][..area]));
-                        (*mean, *var) = (m, spread / count);
-                    }
-                    *scale = 1.0 / (*var + o.eps).sqrt();
-                    let (factor, shift) = affine_of(w[c], b[c], *mean, *scale);
-                    for n in 0..images {
-                        let at = (n * channels + c) * area;
-                        let map = &x[at..][..area];
-                        // SAFETY: this task alone writes the maps of channel `c`.
-                        let to = unsafe { out.new_part(at, area) };
-                        match (residual.map(|r| &r[at..][..area]), o.relu) {
-                            (None, false) => each(to, map, |v| v * factor + shift),
-                            (None, true) => each(to, map, |v| T::zero().larger(v * factor + shift)),
-                            (Some(r), false) => each2(to, map, r, |v, r| v * factor + shift + r),
-                            (Some(r), true) => each2(to, map, r, |v, r| T::zero().larger(v * factor + shift + r)),
-                        }
+            for c in range {
+                // SAFETY: this task alone handles channel `c`.
+                let (mean, var, scale) =
+                    unsafe { (&mut mean.part(c, 1)[0], &mut var.part(c, 1)[0], &mut scale.part(c, 1)[0]) };
+                if !known {
+                    let (m, spread) = moments((0..images).map(|n| &x[(n * channels + c) * area..][..area]));
+                    (*mean, *var) = (m, spread / count);
+                }
+                *scale = 1.0 / (*var + o.eps).sqrt();
+                let (factor, shift) = affine_of(w[c], b[c], *mean, *scale);
+                for n in 0..images {
+                    let at = (n * channels + c) * area;
+                    let map = &x[at..][..area];
+                    // SAFETY: this task alone writes the maps of channel `c`.
+                    let to = unsafe { out.new_part(at, area) };
+                    match (residual.map(|r| &r[at..][..area]), o.relu) {
+                        (None, false) => each(to, map, |v| v * factor + shift),
+                        (None, true) => each(to, map, |v| T::zero().larger(v * factor + shift)),
+                        (Some(r), false) => each2(to, map, r, |v, r| v * factor + shift + r),
+                        (Some(r), true) => each2(to, map, r, |v, r| T::zero().larger(v * factor + shift + r)),
                     }
                 }
             }
@@ -135,22 +128,15 @@ wide! {
 /// The values of [`forward`] without a residual a second time, to the bit.
 pub(super) fn again<T: Element>(sizes: Sizes, x: &[T], affine: [&[T]; 2], statistics: &Statistics, relu: bool) -> Vec<T> {
     let Sizes { channels, area, .. } = sizes;
-    buffer(x.len(), |out| {
-        let out = Shared::fresh(out);
-        for_ranges(x.len() / area.max(1), per_task(area), |planes| {
-            for plane in planes {
-                let c = plane % channels;
-                let (factor, shift) = affine_of(affine[0][c], affine[1][c], statistics.mean[c], statistics.scale[c]);
-                // SAFETY: this task alone writes this map.
-                let to = unsafe { out.new_part(plane * area, area) };
-                let map = &x[plane * area..][..area];
-                if relu {
-                    each(to, map, |v| T::zero().larger(v * factor + shift));
-                } else {
-                    each(to, map, |v| v * factor + shift);
-                }
-            }
-        });
+    by_maps(x.len() / area.max(1), area, area, |plane, to| {
+        let c = plane % channels;
+        let (factor, shift) = affine_of(affine[0][c], affine[1][c], statistics.mean[c], statistics.scale[c]);
+        let map = &x[plane * area..][..area];
+        if relu {
+            each(to, map, |v| T::zero().larger(v * factor + shift));
+        } else {
+            each(to, map, |v| v * factor + shift);
+        }
     })
 }
 }

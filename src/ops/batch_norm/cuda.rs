@@ -7,10 +7,7 @@ use crate::ops::Layout;
 use crate::ops::kernel::cuda::{BLOCKS, Buffer, Columns, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "batch_norm",
-    text: include_str!("batch_norm.cu"),
-};
+const SOURCE: Source = Source::new("batch_norm", include_str!("batch_norm.cu"));
 
 /// How some maps are shared out.
 #[derive(Clone, Copy)]
@@ -139,78 +136,71 @@ pub(super) fn batch_norm(
     arguments.extend(residual);
     let (training, relu) = (o.training, o.relu);
     // Without a residual, where the rectifier passed follows from the input.
-    let needs = Needs {
-        arguments: 3,
-        result: relu && residual.is_some(),
-    };
+    let needs_result = relu && residual.is_some();
+    let needs = Needs::first(3).and_result(needs_result);
     let tracked = residual.map(Tensor::track_op);
-    graph.record_what(
-        "batch_norm",
-        &arguments,
-        needs,
-        y.output(x.shape()),
-        move |arguments, y, dy| {
-            let (x, weight) = (arguments[0], arguments[1]);
-            let y = needs.result.then_some(y);
-            let passing = (relu && y.is_none()).then_some([&factor, &shift]);
-            let maps: Vec<&Tensor> = [x, dy].into_iter().chain(y).collect();
-            let plan = Plan::new(layout, sizes, &maps)?;
-            let splits = plan.splits();
-            let mut parts = Buffer::new(x.device(), DType::F64, channels * splits * 2)?;
-            let launch = plan
-                .start(["batch_norm_gradient_sums", "batch_norm_last_gradient_sums"], x)
-                .read(x)
-                .read_or_null(y)
-                .read(dy)
-                .read(&mean)
-                .read_or_null(passing.map(|p| p[0]))
-                .read_or_null(passing.map(|p| p[1]))
-                .write(&mut parts);
-            plan.sum(launch, splits)?;
-            let parts = parts.tensor(channels * splits * 2);
-            let vector = |count| Buffer::new(x.device(), real, channels * count);
-            let (mut dweight, mut dbias, mut abe) = (vector(1)?, vector(1)?, vector(3)?);
-            let launch = Launch::of(&SOURCE, "batch_norm_gradient_finish", x)
-                .read(&parts)
-                .read(weight)
-                .read(&mean)
-                .read(&scale)
-                .write(&mut dweight)
-                .write(&mut dbias)
-                .write(&mut abe)
-                .ints(&[channels, splits, sizes.images * sizes.area, usize::from(training)]);
-            warps(launch, channels)?;
-            let abe = abe.tensor(channels * 3);
-            let mut dx = Buffer::like(x, n)?;
-            // Without the rectifier the residual's gradient is the result's.
-            let mut passed = (relu && tracked == Some(true))
-                .then(|| Buffer::like(x, n))
-                .transpose()?;
-            let launch = plan
-                .start(["batch_norm_gradient", "batch_norm_last_gradient"], x)
-                .read(x)
-                .read_or_null(y)
-                .read(dy)
-                .read(&abe)
-                .read_or_null(passing.map(|p| p[0]))
-                .read_or_null(passing.map(|p| p[1]))
-                .write(&mut dx)
-                .write_or_null(passed.as_mut());
-            plan.apply(launch, &[])?;
-            let mut list = vec![
-                Some(dx.tensor(x.shape())),
-                Some(dweight.tensor(channels)),
-                Some(dbias.tensor(channels)),
-            ];
-            if let Some(tracked) = tracked {
-                list.push(tracked.then(|| match passed {
-                    Some(passed) => passed.tensor(x.shape()),
-                    None => dy.clone(),
-                }));
-            }
-            Ok(list)
-        },
-    )
+    let output = y.output(x.shape());
+    graph.record("batch_norm", &arguments, needs, output, move |arguments, y, dy| {
+        let (x, weight) = (arguments[0], arguments[1]);
+        let y = needs_result.then_some(y);
+        let passing = (relu && y.is_none()).then_some([&factor, &shift]);
+        let maps: Vec<&Tensor> = [x, dy].into_iter().chain(y).collect();
+        let plan = Plan::new(layout, sizes, &maps)?;
+        let splits = plan.splits();
+        let mut parts = Buffer::new(x.device(), DType::F64, channels * splits * 2)?;
+        let launch = plan
+            .start(["batch_norm_gradient_sums", "batch_norm_last_gradient_sums"], x)
+            .read(x)
+            .read_or_null(y)
+            .read(dy)
+            .read(&mean)
+            .read_or_null(passing.map(|p| p[0]))
+            .read_or_null(passing.map(|p| p[1]))
+            .write(&mut parts);
+        plan.sum(launch, splits)?;
+        let parts = parts.tensor(channels * splits * 2);
+        let vector = |count| Buffer::new(x.device(), real, channels * count);
+        let (mut dweight, mut dbias, mut abe) = (vector(1)?, vector(1)?, vector(3)?);
+        let launch = Launch::of(&SOURCE, "batch_norm_gradient_finish", x)
+            .read(&parts)
+            .read(weight)
+            .read(&mean)
+            .read(&scale)
+            .write(&mut dweight)
+            .write(&mut dbias)
+            .write(&mut abe)
+            .ints(&[channels, splits, sizes.images * sizes.area, usize::from(training)]);
+        warps(launch, channels)?;
+        let abe = abe.tensor(channels * 3);
+        let mut dx = Buffer::like(x, n)?;
+        // Without the rectifier the residual's gradient is the result's.
+        let mut passed = (relu && tracked == Some(true))
+            .then(|| Buffer::like(x, n))
+            .transpose()?;
+        let launch = plan
+            .start(["batch_norm_gradient", "batch_norm_last_gradient"], x)
+            .read(x)
+            .read_or_null(y)
+            .read(dy)
+            .read(&abe)
+            .read_or_null(passing.map(|p| p[0]))
+            .read_or_null(passing.map(|p| p[1]))
+            .write(&mut dx)
+            .write_or_null(passed.as_mut());
+        plan.apply(launch, &[])?;
+        let mut list = vec![
+            Some(dx.tensor(x.shape())),
+            Some(dweight.tensor(channels)),
+            Some(dbias.tensor(channels)),
+        ];
+        if let Some(tracked) = tracked {
+            list.push(tracked.then(|| match passed {
+                Some(passed) => passed.tensor(x.shape()),
+                None => dy.clone(),
+            }));
+        }
+        Ok(list)
+    })
 }
 
 #[cfg(test)]

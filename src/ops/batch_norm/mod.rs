@@ -125,10 +125,9 @@ fn typed<T: Element>(
     residual: Option<&Tensor>,
     o: &BatchNormOptions,
 ) -> EngineResult<Tensor> {
-    let given = if o.training {
-        None
-    } else {
-        Some((numbers(state.mean)?, numbers(state.var)?))
+    let given = match o.training {
+        true => None,
+        false => Some((numbers(state.mean)?, numbers(state.var)?)),
     };
     let (result, statistics) = {
         let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
@@ -137,23 +136,17 @@ fn typed<T: Element>(
     };
     if o.training {
         let count = (sizes.images * sizes.area) as f64;
-        let unbiased = |v: &f64| v * count / (count - 1.0);
+        let unbiased: Vec<f64> = statistics.var.iter().map(|v| v * count / (count - 1.0)).collect();
         update(state.mean, &statistics.mean, o.momentum)?;
-        update(
-            state.var,
-            &statistics.var.iter().map(unbiased).collect::<Vec<_>>(),
-            o.momentum,
-        )?;
+        update(state.var, &unbiased, o.momentum)?;
     }
     let mut arguments = vec![input, weight, bias];
     arguments.extend(residual);
     let (training, relu) = (o.training, o.relu);
     let residual = residual.map(Tensor::track_op);
     // without a residual, where the rectifier passed follows from the input
-    let needs = Needs {
-        arguments: 3,
-        result: relu && residual.is_some(),
-    };
+    let needs_result = relu && residual.is_some();
+    let needs = Needs::first(3).and_result(needs_result);
     let statistics = Arc::new(statistics);
     let again = {
         let (kept, statistics) = ([input.clone(), weight.clone(), bias.clone()], statistics.clone());
@@ -163,27 +156,24 @@ fn typed<T: Element>(
             Ok(plain(cpu::again(sizes, &x, [&w, &b], &statistics, relu), input.shape()))
         }
     };
-    let result = graph.record_what(
+    let output = output(result, input.shape());
+    let result = graph.record(
         "batch_norm",
         &arguments,
         needs,
-        output(result, input.shape()),
+        output,
         move |arguments, result, gradient| {
             let (input, weight, bias) = (arguments[0], arguments[1], arguments[2]);
             let gradients = {
                 let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
                 let dy = View::<T>::of(gradient)?;
-                let y = if needs.result {
-                    Some(View::<T>::of(result)?)
-                } else {
-                    None
-                };
+                let y = needs_result.then(|| View::<T>::of(result)).transpose()?;
                 let passed = match (relu, &y) {
                     (false, _) => Passed::All,
                     (true, Some(y)) => Passed::Result(y),
                     (true, None) => Passed::Input,
                 };
-                let want_residual = needs.result && residual == Some(true);
+                let want_residual = needs_result && residual == Some(true);
                 cpu::backward(sizes, &x, [&w, &b], passed, &dy, &statistics, training, want_residual)
             };
             let mut list = vec![

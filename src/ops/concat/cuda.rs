@@ -5,10 +5,7 @@ use candle_core::{Result, Shape, Tensor};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source};
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "concat",
-    text: include_str!("concat.cu"),
-};
+const SOURCE: Source = Source::new("concat", include_str!("concat.cu"));
 
 /// The parts, each `outer` rows of its width, joined row by row; recorded in `graph`.
 pub(super) fn concat(

@@ -10,13 +10,10 @@ use crate::ops::kernel::cuda::{
     BLOCKS, Buffer, Columns, Convolution, Launch, Product, Source, THREADS, arithmetic, convolve,
 };
 use crate::ops::layout::cuda::{pack, unpack};
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 use crate::ops::{Layout, depthwise};
 
-const SOURCE: Source = Source {
-    name: "conv2d",
-    text: include_str!("conv2d.cu"),
-};
+const SOURCE: Source = Source::new("conv2d", include_str!("conv2d.cu"));
 
 impl Geometry {
     fn sizes(&self, layout: Layout) -> Convolution {
@@ -99,25 +96,24 @@ pub(super) fn conv2d(graph: Graph, g: Geometry, x: &Tensor, weight: &Tensor, bia
     }
     let mut arguments = vec![x, weight];
     arguments.extend(bias);
-    graph.record("conv2d", &arguments, y.output(&shape), move |arguments, _, dy| {
-        let (x, weight) = (arguments[0], arguments[1]);
-        let input_gradient = match x.track_op() {
-            true => Some(way.compute(Product::InputGradient, &w, dy)?.tensor(x.shape())),
-            false => None,
-        };
-        let weight_gradient = match weight.track_op() {
-            true => Some(way.weight_gradient(x, dy, weight)?),
-            false => None,
-        };
-        let mut gradients = vec![input_gradient, weight_gradient];
-        if let Some(bias) = arguments.get(2) {
-            gradients.push(match bias.track_op() {
-                true => Some(bias_gradient(&g, layout, dy, bias.dtype())?),
-                false => None,
-            });
-        }
-        Ok(gradients)
-    })
+    graph.record(
+        "conv2d",
+        &arguments,
+        Needs::first(3),
+        y.output(&shape),
+        move |arguments, _, dy| {
+            let (x, weight) = (arguments[0], arguments[1]);
+            let gradient = |(i, argument): (usize, &&Tensor)| -> Result<Option<Tensor>> {
+                Ok(match (argument.track_op(), i) {
+                    (false, _) => None,
+                    (_, 0) => Some(way.compute(Product::InputGradient, &w, dy)?.tensor(x.shape())),
+                    (_, 1) => Some(way.weight_gradient(x, dy, weight)?),
+                    _ => Some(bias_gradient(&g, layout, dy, argument.dtype())?),
+                })
+            };
+            arguments.iter().enumerate().map(gradient).collect()
+        },
+    )
 }
 
 /// Add the bias to fresh maps `y`, of the type of `x`.

@@ -154,10 +154,6 @@ fn typed<T: Element>(
     let mut arguments = vec![input, weight];
     arguments.extend(bias);
     let tracked: Vec<bool> = arguments.iter().map(|t| t.track_op()).collect();
-    let needs = Needs {
-        arguments: 2,
-        result: false,
-    };
     let again = way.is_cheap().then(|| {
         let (g, kept, weight) = (g.clone(), graph.keep(input), weight.clone());
         let bias = bias.cloned();
@@ -168,26 +164,25 @@ fn typed<T: Element>(
             Ok(plain(way.forward(&g, &x, &w, b.as_deref(), precision), shape))
         }
     });
-    let result = graph.record_what(
+    let output = output(result, shape);
+    let result = graph.record(
         "conv2d",
         &arguments,
-        needs,
-        output(result, shape),
+        Needs::first(2),
+        output,
         move |arguments, _, gradient| {
             let (input, weight) = (arguments[0], arguments[1]);
             let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
-            let bias_gradient = match tracked.get(2) {
-                Some(true) => Some(plain(cpu::bias_gradient(&g, &dy), g.outputs)),
-                _ => None,
+            let gradient = |i: usize| match i {
+                0 => plain(way.input_gradient(&g, &w, &dy, precision), input.shape()),
+                1 => plain(way.weight_gradient(&g, &x, &dy, precision), weight.shape()),
+                _ => plain(cpu::bias_gradient(&g, &dy), g.outputs),
             };
-            let input_gradient = tracked[0].then(|| plain(way.input_gradient(&g, &w, &dy, precision), input.shape()));
-            let weight_gradient =
-                tracked[1].then(|| plain(way.weight_gradient(&g, &x, &dy, precision), weight.shape()));
-            let mut gradients = vec![input_gradient, weight_gradient];
-            if tracked.len() > 2 {
-                gradients.push(bias_gradient);
-            }
-            Ok(gradients)
+            Ok(tracked
+                .iter()
+                .enumerate()
+                .map(|(i, tracked)| tracked.then(|| gradient(i)))
+                .collect())
         },
     )?;
     if let Some(again) = again {

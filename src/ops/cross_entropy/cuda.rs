@@ -4,12 +4,9 @@ use candle_core::{DType, Result, Tensor};
 
 use super::{Problem, Reduction};
 use crate::ops::kernel::cuda::{BLOCKS, Buffer, Launch, Source, THREADS, arithmetic};
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "cross_entropy",
-    text: include_str!("cross_entropy.cu"),
-};
+const SOURCE: Source = Source::new("cross_entropy", include_str!("cross_entropy.cu"));
 
 /// The loss (f32 for bf16 logits), recorded in `graph`. The backward pass computes the softmax again from the logits.
 pub(super) fn cross_entropy(graph: Graph, p: Problem, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
@@ -51,24 +48,30 @@ pub(super) fn cross_entropy(graph: Graph, p: Problem, logits: &Tensor, labels: &
     } else {
         loss.output(())
     };
-    graph.record("cross_entropy", &[logits], result, move |arguments, _, upstream| {
-        let (logits, upstream) = (arguments[0], upstream.contiguous()?);
-        let mut gradient = Buffer::like(logits, logits.elem_count())?;
-        Launch::of(&SOURCE, "cross_entropy_backward", logits)
-            .read(logits)
-            .read(&labels)
-            .read(&weights)
-            .read(&totals)
-            .read(&factor)
-            .read(&upstream)
-            .write(&mut gradient)
-            .ints(&sizes)
-            .int(mapped)
-            .real(p.smoothing)
-            .real(whole)
-            .each(pixels)?;
-        Ok(vec![Some(gradient.tensor(logits.shape()))])
-    })
+    graph.record(
+        "cross_entropy",
+        &[logits],
+        Needs::ARGUMENT,
+        result,
+        move |arguments, _, upstream| {
+            let (logits, upstream) = (arguments[0], upstream.contiguous()?);
+            let mut gradient = Buffer::like(logits, logits.elem_count())?;
+            Launch::of(&SOURCE, "cross_entropy_backward", logits)
+                .read(logits)
+                .read(&labels)
+                .read(&weights)
+                .read(&totals)
+                .read(&factor)
+                .read(&upstream)
+                .write(&mut gradient)
+                .ints(&sizes)
+                .int(mapped)
+                .real(p.smoothing)
+                .real(whole)
+                .each(pixels)?;
+            Ok(vec![Some(gradient.tensor(logits.shape()))])
+        },
+    )
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ mod cpu;
 use candle_core::{DType, Device, Tensor, WithDType};
 
 use super::halves::in_single;
-use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::kernel::{View, around, by_dtype, on_gpu, output, plain};
 use super::operation;
-use crate::ensure;
 use crate::error::Result;
 use cpu::running;
 
@@ -17,16 +16,10 @@ operation! {
 /// # Errors
 /// A dimension that does not exist.
 pub fn cumsum(graph, x: &Tensor, dim: usize) -> Result<Tensor> {
-    let dims = x.dims();
-    ensure!(dim < dims.len(), "cumsum: dimension {dim} of {dims:?} does not exist");
+    let around = around("cumsum", x, dim)?;
     if on_gpu(x.device()) {
         return Ok(cumsum(&x.to_device(&Device::Cpu)?, dim)?.to_device(x.device())?);
     }
-    let around = [
-        dims[..dim].iter().product(),
-        dims[dim],
-        dims[dim + 1..].iter().product(),
-    ];
     if x.dtype().is_int() {
         let x = x.to_dtype(DType::I64)?.contiguous()?;
         let sums = running(around, &View::<i64>::of(&x)?, false, 0, i64::wrapping_add, |sum| sum);

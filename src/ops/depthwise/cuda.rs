@@ -4,10 +4,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::ops::kernel::cuda::{Buffer, Columns, Convolution, Launch, Product, Source, THREADS, arithmetic, lanes};
 
-const SOURCE: Source = Source {
-    name: "depthwise",
-    text: include_str!("depthwise.cu"),
-};
+const SOURCE: Source = Source::new("depthwise", include_str!("depthwise.cu"));
 
 /// Taps that a block sums, as in the kernel.
 const TAPS: usize = 9;

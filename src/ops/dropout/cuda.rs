@@ -6,10 +6,7 @@ use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, upload};
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "dropout",
-    text: include_str!("dropout.cu"),
-};
+const SOURCE: Source = Source::new("dropout", include_str!("dropout.cu"));
 
 /// The elements where `kept` (drawn for maps with the channels first) is not 0, times `scale`; recorded in `graph`.
 pub(super) fn dropout(graph: Graph, x: &Tensor, kept: Vec<u8>, scale: f64) -> Result<Tensor> {

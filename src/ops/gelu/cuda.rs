@@ -5,10 +5,7 @@ use candle_core::{Result, Tensor};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source};
 use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "gelu",
-    text: include_str!("gelu.cu"),
-};
+const SOURCE: Source = Source::new("gelu", include_str!("gelu.cu"));
 
 /// `x Phi(x)`, recorded in `graph`.
 pub(super) fn gelu(graph: Graph, x: &Tensor) -> Result<Tensor> {
@@ -16,17 +13,19 @@ pub(super) fn gelu(graph: Graph, x: &Tensor) -> Result<Tensor> {
     let mut y = Buffer::like(x, n)?;
     let launch = Launch::of(&SOURCE, "gelu_forward", x).read(x).write(&mut y);
     launch.int(n).each(n)?;
-    let needs = Needs {
-        arguments: 1,
-        result: false,
-    };
-    graph.record_what("gelu", &[x], needs, y.output(x.shape()), move |arguments, _, dy| {
-        let x = arguments[0];
-        let mut dx = Buffer::like(x, n)?;
-        let launch = Launch::of(&SOURCE, "gelu_backward", x).read(x).read(dy).write(&mut dx);
-        launch.int(n).each(n)?;
-        Ok(vec![Some(dx.tensor(x.shape()))])
-    })
+    graph.record(
+        "gelu",
+        &[x],
+        Needs::ARGUMENT,
+        y.output(x.shape()),
+        move |arguments, _, dy| {
+            let x = arguments[0];
+            let mut dx = Buffer::like(x, n)?;
+            let launch = Launch::of(&SOURCE, "gelu_backward", x).read(x).read(dy).write(&mut dx);
+            launch.int(n).each(n)?;
+            Ok(vec![Some(dx.tensor(x.shape()))])
+        },
+    )
 }
 
 #[cfg(test)]

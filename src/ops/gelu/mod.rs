@@ -18,13 +18,9 @@ pub fn gelu(graph, input: &Tensor) -> Result<Tensor> {
     if on_gpu(input.device()) {
         return Ok(cuda::gelu(graph, &input)?);
     }
-    let needs = Needs {
-        arguments: 1,
-        result: false,
-    };
     Ok(by_dtype!(input, "gelu", T => {
         let result = cpu::forward::<T>(&View::<T>::of(&input)?);
-        graph.record_what("gelu", &[&input], needs, output(result, input.shape()), |arguments, _, gradient| {
+        graph.record("gelu", &[&input], Needs::ARGUMENT, output(result, input.shape()), |arguments, _, gradient| {
             let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
             Ok(vec![Some(plain(cpu::backward::<T>(&x, &dy), arguments[0].shape()))])
         })

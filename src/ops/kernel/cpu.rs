@@ -39,6 +39,21 @@ pub(crate) fn buffer<T: Copy>(len: usize, fill: impl FnOnce(&mut [MaybeUninit<T>
     data
 }
 
+/// Maps of `area` elements each, `count` of them, filled in parallel: `fill` gets the number of a map and the map, and its work is about
+/// that on `work` elements.
+#[inline(always)]
+pub(crate) fn by_maps<T: Copy + Send>(
+    count: usize,
+    area: usize,
+    work: usize,
+    fill: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync + Send,
+) -> Vec<T> {
+    buffer(count * area, |maps| {
+        let maps = maps.par_chunks_mut(area.max(1)).with_min_len(per_task(work));
+        maps.enumerate().for_each(|(i, map)| fill(i, map));
+    })
+}
+
 /// New memory, every element of it set to `value`.
 #[inline(always)]
 pub(crate) fn filled<T: Copy>(part: &mut [MaybeUninit<T>], value: T) -> &mut [T] {

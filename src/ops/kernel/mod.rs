@@ -122,6 +122,21 @@ impl Element for f64 {
     }
 }
 
+/// Whether a number is none; elements have no `is_nan` of their own.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+pub(crate) fn is_nan<T: PartialEq>(v: T) -> bool {
+    v != v
+}
+
+/// Sizes around dimension `dim` of `x`, an argument of `name`: of all dimensions before it, its own, of all behind it.
+pub(crate) fn around(name: &str, x: &Tensor, dim: usize) -> crate::error::Result<[usize; 3]> {
+    let dims = x.dims();
+    crate::ensure!(dim < dims.len(), "{name}: dimension {dim} of {dims:?} does not exist");
+    let size = |dims: &[usize]| dims.iter().product();
+    Ok([size(&dims[..dim]), dims[dim], size(&dims[dim + 1..])])
+}
+
 /// Run `$body` with `$T` standing for the Rust type of `$tensor`'s elements; other types than f32 and f64 are refused.
 macro_rules! by_dtype {
     ($tensor:expr, $name:expr, $T:ident => $body:expr) => {
@@ -197,13 +212,9 @@ pub(crate) fn plain<T: WithDType>(data: Vec<T>, shape: impl Into<Shape>) -> Tens
 /// A CPU result for [`record`](super::graph::record).
 pub(crate) fn output<T: WithDType>(data: Vec<T>, shape: impl Into<Shape>) -> Output {
     Output {
-        storage: Storage::Cpu(storage_of(data)),
+        storage: Storage::Cpu(T::to_cpu_storage_owned(data)),
         shape: shape.into(),
     }
-}
-
-fn storage_of<T: WithDType>(data: Vec<T>) -> CpuStorage {
-    T::to_cpu_storage_owned(data)
 }
 
 #[cfg(test)]

@@ -6,10 +6,7 @@ use super::Sizes;
 use crate::ops::kernel::cuda::{BLOCKS, Buffer, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "layer_norm",
-    text: include_str!("layer_norm.cu"),
-};
+const SOURCE: Source = Source::new("layer_norm", include_str!("layer_norm.cu"));
 
 /// Positions of a block, as in the kernels.
 const TILE: usize = 32;
@@ -50,56 +47,48 @@ pub(super) fn layer_norm(
         .real(eps)
         .run([blocks, 1, 1], THREADS)?;
     let (mean, scale) = (mean.tensor(positions.max(1)), scale.tensor(positions.max(1)));
-    let needs = Needs {
-        arguments: 2,
-        result: false,
-    };
+    let needs = Needs::first(2);
     let arguments = [x, weight, bias];
-    graph.record_what(
-        "layer_norm",
-        &arguments,
-        needs,
-        y.output(x.shape()),
-        move |arguments, _, dy| {
-            let (x, weight) = (arguments[0], arguments[1]);
-            let mut dx = Buffer::like(x, n)?;
-            Launch::of(&SOURCE, "layer_norm_gradient", x)
-                .read(x)
-                .read(dy)
-                .read(weight)
-                .read(&mean)
-                .read(&scale)
-                .write(&mut dx)
-                .ints(&sizes)
-                .run([blocks, 1, 1], THREADS)?;
-            let work = positions.div_ceil(16 * THREADS);
-            let splits = (2 * BLOCKS / s.channels.max(1)).clamp(1, work.max(1));
-            let mut parts = Buffer::new(x.device(), DType::F64, s.channels * splits * 2)?;
-            Launch::of(&SOURCE, "layer_norm_sums", x)
-                .read(x)
-                .read(dy)
-                .read(&mean)
-                .read(&scale)
-                .write(&mut parts)
-                .ints(&sizes)
-                .run([splits, s.channels, 1], THREADS)?;
-            let parts = parts.tensor((s.channels * splits * 2).max(1));
-            let vector = || Buffer::new(x.device(), real, s.channels);
-            let (mut dweight, mut dbias) = (vector()?, vector()?);
-            Launch::of(&SOURCE, "layer_norm_finish", x)
-                .read(&parts)
-                .write(&mut dweight)
-                .write(&mut dbias)
-                .ints(&[s.channels, splits])
-                .each(s.channels)?;
-            let each = [
-                dx.tensor(x.shape()),
-                dweight.tensor(s.channels),
-                dbias.tensor(s.channels),
-            ];
-            Ok(each.into_iter().map(Some).collect())
-        },
-    )
+    let output = y.output(x.shape());
+    graph.record("layer_norm", &arguments, needs, output, move |arguments, _, dy| {
+        let (x, weight) = (arguments[0], arguments[1]);
+        let mut dx = Buffer::like(x, n)?;
+        Launch::of(&SOURCE, "layer_norm_gradient", x)
+            .read(x)
+            .read(dy)
+            .read(weight)
+            .read(&mean)
+            .read(&scale)
+            .write(&mut dx)
+            .ints(&sizes)
+            .run([blocks, 1, 1], THREADS)?;
+        let work = positions.div_ceil(16 * THREADS);
+        let splits = (2 * BLOCKS / s.channels.max(1)).clamp(1, work.max(1));
+        let mut parts = Buffer::new(x.device(), DType::F64, s.channels * splits * 2)?;
+        Launch::of(&SOURCE, "layer_norm_sums", x)
+            .read(x)
+            .read(dy)
+            .read(&mean)
+            .read(&scale)
+            .write(&mut parts)
+            .ints(&sizes)
+            .run([splits, s.channels, 1], THREADS)?;
+        let parts = parts.tensor((s.channels * splits * 2).max(1));
+        let vector = || Buffer::new(x.device(), real, s.channels);
+        let (mut dweight, mut dbias) = (vector()?, vector()?);
+        Launch::of(&SOURCE, "layer_norm_finish", x)
+            .read(&parts)
+            .write(&mut dweight)
+            .write(&mut dbias)
+            .ints(&[s.channels, splits])
+            .each(s.channels)?;
+        let each = [
+            dx.tensor(x.shape()),
+            dweight.tensor(s.channels),
+            dbias.tensor(s.channels),
+        ];
+        Ok(each.into_iter().map(Some).collect())
+    })
 }
 
 #[cfg(test)]

@@ -50,10 +50,7 @@ pub fn layer_norm(graph, input: &Tensor, weight: &Tensor, bias: &Tensor, eps: f6
     if on_gpu(input.device()) {
         return Ok(cuda::layer_norm(graph, sizes, &input, &weight, &bias, eps)?);
     }
-    let needs = Needs {
-        arguments: 2,
-        result: false,
-    };
+    let needs = Needs::first(2);
     Ok(by_dtype!(input, "layer_norm", T => {
         let (result, moments) = {
             let (x, w, b) = (View::<T>::of(&input)?, View::<T>::of(&weight)?, View::<T>::of(&bias)?);
@@ -61,7 +58,7 @@ pub fn layer_norm(graph, input: &Tensor, weight: &Tensor, bias: &Tensor, eps: f6
         };
         let arguments = [&input, &weight, &bias];
         let output = output(result, input.shape());
-        graph.record_what("layer_norm", &arguments, needs, output, move |arguments, _, gradient| {
+        graph.record("layer_norm", &arguments, needs, output, move |arguments, _, gradient| {
             let (input, weight) = (arguments[0], arguments[1]);
             let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
             let (dw, db) = cpu::affine_gradients::<T>(sizes, &x, &moments, &dy);

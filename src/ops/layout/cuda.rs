@@ -5,10 +5,7 @@ use candle_core::{DType, Result, Tensor};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, arithmetic};
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "layout",
-    text: include_str!("layout.cu"),
-};
+const SOURCE: Source = Source::new("layout", include_str!("layout.cu"));
 
 /// `[n, c, h, w]` as maps `[n, h, w, c]` of type `dtype`; recorded in `graph`.
 pub(super) fn enter(graph: Graph, x: &Tensor, dtype: DType) -> Result<Tensor> {

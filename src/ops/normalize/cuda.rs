@@ -2,36 +2,38 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Around;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, arithmetic};
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "normalize",
-    text: include_str!("normalize.cu"),
-};
+const SOURCE: Source = Source::new("normalize", include_str!("normalize.cu"));
 
 /// The unit vectors, recorded in `graph`.
-pub(super) fn normalize(graph: Graph, a: Around, x: &Tensor, eps: f64) -> Result<Tensor> {
-    let (n, vectors) = (x.elem_count(), a.outer * a.inner);
-    let sizes = [vectors, a.length, a.inner];
-    let threads = vectors * if a.inner == 1 { 32 } else { 1 };
+pub(super) fn normalize(graph: Graph, [outer, length, inner]: [usize; 3], x: &Tensor, eps: f64) -> Result<Tensor> {
+    let (n, vectors) = (x.elem_count(), outer * inner);
+    let sizes = [vectors, length, inner];
+    let threads = vectors * if inner == 1 { 32 } else { 1 };
     let grid = [threads.div_ceil(THREADS).min(1 << 20), 1, 1];
     let mut y = Buffer::like(x, n)?;
     let mut lengths = Buffer::new(x.device(), arithmetic(x.dtype()), vectors)?;
     let launch = Launch::of(&SOURCE, "normalize_forward", x).read(x).write(&mut y);
     launch.write(&mut lengths).ints(&sizes).real(eps).run(grid, THREADS)?;
     let lengths = lengths.tensor(vectors.max(1));
-    graph.record("normalize", &[x], y.output(x.shape()), move |arguments, _, dy| {
-        let x = arguments[0];
-        let mut dx = Buffer::like(x, n)?;
-        let launch = Launch::of(&SOURCE, "normalize_backward", x)
-            .read(x)
-            .read(dy)
-            .read(&lengths);
-        launch.write(&mut dx).ints(&sizes).real(eps).run(grid, THREADS)?;
-        Ok(vec![Some(dx.tensor(x.shape()))])
-    })
+    graph.record(
+        "normalize",
+        &[x],
+        Needs::ARGUMENT,
+        y.output(x.shape()),
+        move |arguments, _, dy| {
+            let x = arguments[0];
+            let mut dx = Buffer::like(x, n)?;
+            let launch = Launch::of(&SOURCE, "normalize_backward", x)
+                .read(x)
+                .read(dy)
+                .read(&lengths);
+            launch.write(&mut dx).ints(&sizes).real(eps).run(grid, THREADS)?;
+            Ok(vec![Some(dx.tensor(x.shape()))])
+        },
+    )
 }
 
 #[cfg(test)]

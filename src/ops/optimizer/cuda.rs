@@ -7,10 +7,7 @@ use super::{AdamwStep, SgdStep, adamw_corrections};
 use crate::error::Result;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, THREADS, address, upload};
 
-pub(super) const SOURCE: Source = Source {
-    name: "optimizer",
-    text: include_str!("optimizer.cu"),
-};
+pub(super) const SOURCE: Source = Source::new("optimizer", include_str!("optimizer.cu"));
 
 /// Elements of a block, as in the kernels.
 const PIECE: usize = 16_384;

@@ -7,10 +7,10 @@ pub(crate) mod guard;
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor, Var, WithDType};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var, WithDType};
 use rayon::prelude::*;
 
-use super::kernel::{Element, on_gpu};
+use super::kernel::{Element, View, on_gpu};
 use crate::error::Result;
 
 /// Elements per task: large enough to pay for handing it out, and fixed, so that sums do not depend on the thread count.
@@ -97,14 +97,14 @@ pub fn adamw_step(parameter: &Var, gradient: &Tensor, mean: &Tensor, square: &Te
 pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
     fn elements<T: Element>(target: &Var, source: &Tensor, momentum: f64) -> Result<()> {
         let [keep, new] = [momentum, 1.0 - momentum].map(T::from_f64);
-        read(source, |s: &[T]| {
-            write(target, |t: &mut [T]| {
-                t.par_chunks_mut(CHUNK).zip(s.par_chunks(CHUNK)).for_each(|(t, s)| {
-                    t.iter_mut().zip(s).for_each(|(t, s)| *t = keep * *t + new * *s);
-                });
-                Ok(())
-            })
-        })?
+        let source = source.contiguous()?;
+        let s = View::<T>::of(&source)?;
+        write(target, |t: &mut [T]| {
+            t.par_chunks_mut(CHUNK).zip(s.par_chunks(CHUNK)).for_each(|(t, s)| {
+                t.iter_mut().zip(s).for_each(|(t, s)| *t = keep * *t + new * *s);
+            });
+            Ok(())
+        })
     }
     if pairs.first().is_some_and(|(target, _)| on_gpu(target.device())) {
         let pairs = pairs.iter().map(|(target, source)| {
@@ -121,8 +121,9 @@ pub fn average_all(pairs: &[(&Var, Tensor)], momentum: f64) -> Result<()> {
 
 /// The sum of the squares of all elements, in f64; the same for every number of threads.
 pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
-    fn chunks<T: Element>(values: &[T]) -> f64 {
-        let parts: Vec<f64> = values
+    fn chunks<T: Element>(t: &Tensor) -> Result<f64> {
+        let t = t.contiguous()?;
+        let parts: Vec<f64> = View::<T>::of(&t)?
             .par_chunks(CHUNK)
             .map(|chunk| {
                 // Sixteen running sums: a single one would wait for every addition.
@@ -136,14 +137,12 @@ pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
                 lanes.iter().sum()
             })
             .collect();
-        parts.iter().sum()
+        Ok(parts.iter().sum())
     }
-    if t.device().is_cpu() && t.dtype() == f32::DTYPE {
-        read::<f32, _>(t, chunks)
-    } else if t.device().is_cpu() && t.dtype() == f64::DTYPE {
-        read::<f64, _>(t, chunks)
-    } else {
-        Ok(t.to_dtype(f64::DTYPE)?.sqr()?.sum_all()?.to_scalar()?)
+    match (t.device().is_cpu(), t.dtype()) {
+        (true, f32::DTYPE) => chunks::<f32>(t),
+        (true, f64::DTYPE) => chunks::<f64>(t),
+        _ => Ok(t.to_dtype(f64::DTYPE)?.sqr()?.sum_all()?.to_scalar()?),
     }
 }
 
@@ -191,44 +190,31 @@ fn write<T: Element>(t: &Tensor, mut f: impl FnMut(&mut [T]) -> Result<()>) -> R
     outcome
 }
 
-/// Run `f` on the elements of a tensor (copied first if they do not lie in order).
-fn read<T: Element, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
-    let t = t.contiguous()?;
-    let (storage, layout) = t.storage_and_layout();
-    let (Storage::Cpu(storage), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {
-        return Err(candle_core::Error::Msg("expected a tensor in CPU memory".into()).into());
-    };
-    Ok(f(&T::cpu_storage_as_slice(storage)?[from..to]))
-}
-
 fn sgd_elements<T: Element>(parameter: &Var, gradient: &Tensor, velocity: Option<&Tensor>, o: &SgdStep) -> Result<()> {
     let [lr, momentum, decay, scale] = [o.lr, o.momentum, o.weight_decay, o.scale].map(T::from_f64);
-    read(gradient, |g: &[T]| match velocity {
-        None => write(parameter, |p: &mut [T]| {
+    let gradient = gradient.contiguous()?;
+    let g = View::<T>::of(&gradient)?;
+    write(parameter, |p: &mut [T]| {
+        let Some(velocity) = velocity else {
             p.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).for_each(|(p, g)| {
                 for (p, g) in p.iter_mut().zip(g) {
                     *p -= lr * (*g * scale + decay * *p);
                 }
             });
+            return Ok(());
+        };
+        write(velocity, |v: &mut [T]| {
+            let state = p.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
+            state.zip(g.par_chunks(CHUNK)).for_each(|((p, v), g)| {
+                for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
+                    let g = *g * scale + decay * *p;
+                    *v = momentum * *v + g;
+                    *p -= lr * if o.nesterov { g + momentum * *v } else { *v };
+                }
+            });
             Ok(())
-        }),
-        Some(velocity) => write(parameter, |p: &mut [T]| {
-            write(velocity, |v: &mut [T]| {
-                let chunks = p
-                    .par_chunks_mut(CHUNK)
-                    .zip(v.par_chunks_mut(CHUNK))
-                    .zip(g.par_chunks(CHUNK));
-                chunks.for_each(|((p, v), g)| {
-                    for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-                        let g = *g * scale + decay * *p;
-                        *v = momentum * *v + g;
-                        *p -= lr * if o.nesterov { g + momentum * *v } else { *v };
-                    }
-                });
-                Ok(())
-            })
-        }),
-    })?
+        })
+    })
 }
 
 fn adamw_elements<T: Element>(
@@ -242,25 +228,25 @@ fn adamw_elements<T: Element>(
     let keep = T::from_f64(1.0 - o.lr * o.weight_decay);
     let [new1, beta2, new2, eps] = [1.0 - o.beta1, o.beta2, 1.0 - o.beta2, o.eps].map(T::from_f64);
     let [size, root, scale] = [size, root, o.scale].map(T::from_f64);
-    read(gradient, |g: &[T]| {
-        write(parameter, |p: &mut [T]| {
-            write(mean, |m: &mut [T]| {
-                write(square, |s: &mut [T]| {
-                    let state = m.par_chunks_mut(CHUNK).zip(s.par_chunks_mut(CHUNK));
-                    let chunks = p.par_chunks_mut(CHUNK).zip(state).zip(g.par_chunks(CHUNK));
-                    chunks.for_each(|((p, (m, s)), g)| {
-                        for (((p, m), s), g) in p.iter_mut().zip(m).zip(s).zip(g) {
-                            let g = *g * scale;
-                            *m += new1 * (g - *m);
-                            *s = beta2 * *s + new2 * g * g;
-                            *p = *p * keep - size * *m / (s.sqrt() / root + eps);
-                        }
-                    });
-                    Ok(())
-                })
+    let gradient = gradient.contiguous()?;
+    let g = View::<T>::of(&gradient)?;
+    write(parameter, |p: &mut [T]| {
+        write(mean, |m: &mut [T]| {
+            write(square, |s: &mut [T]| {
+                let state = m.par_chunks_mut(CHUNK).zip(s.par_chunks_mut(CHUNK));
+                let chunks = p.par_chunks_mut(CHUNK).zip(state).zip(g.par_chunks(CHUNK));
+                chunks.for_each(|((p, (m, s)), g)| {
+                    for (((p, m), s), g) in p.iter_mut().zip(m).zip(s).zip(g) {
+                        let g = *g * scale;
+                        *m += new1 * (g - *m);
+                        *s = beta2 * *s + new2 * g * g;
+                        *p = *p * keep - size * *m / (s.sqrt() / root + eps);
+                    }
+                });
+                Ok(())
             })
         })
-    })?
+    })
 }
 
 /// `lr / (1 - beta1^t)` and `sqrt(1 - beta2^t)`.

@@ -4,38 +4,21 @@
 //! and multiplied by both sides. The panel is small enough to stay in the second-level cache of a large GPU. Nothing is read back here;
 //! what the host knows (who sees whom) goes up in one piece. Sums have a fixed order, so that one seed gives the same bits.
 
-use std::ops::Range;
-
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{Contrast, Denominator, Pairs, Source as Rows, Term};
+use super::plan::{Block, Plan, Room};
+use super::{Contrast, Denominator, Pairs, Source as Rows};
 use crate::ops::graph::record;
 use crate::ops::kernel::cuda::product::{Matrix, multiply};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, upload};
 use crate::ops::pieces::Check;
 
-const SOURCE: Source = Source {
-    name: "pixel_contrast",
-    text: include_str!("pixel_contrast.cu"),
-};
+const SOURCE: Source = Source::new("pixel_contrast", include_str!("pixel_contrast.cu"));
 
 /// Pixels, and channels, that one block of the kernels that read and write maps takes.
 const TILE: usize = 32;
 /// Warps of a block where a warp takes a row.
 const WARPS: usize = 8;
-/// What the kernel is given for "no such place".
-const NOWHERE: usize = usize::MAX;
-
-/// How anchors are cut into blocks.
-#[derive(Clone, Copy)]
-struct Room {
-    /// At most this many logits are held at the same time, unless the smallest block has more.
-    panel: usize,
-    /// Fewest anchors of a block: with fewer, the products would wait for memory.
-    smallest: usize,
-    /// Most anchors of a block.
-    largest: usize,
-}
 
 /// 24 MiB of f32: with rows, their gradients and the maps' gradients the peak stays below 64 MiB beyond inputs and gradients at
 /// 16384 pixels of 256 channels.
@@ -44,123 +27,6 @@ const ROOM: Room = Room {
     smallest: 256,
     largest: 4096,
 };
-
-/// Where keys lie in a panel: rows `rows` of pool `pool` are the columns from `at` on.
-struct Strip {
-    pool: usize,
-    rows: Range<usize>,
-    at: usize,
-}
-
-/// Anchors whose logits are held at the same time.
-struct Block {
-    /// The pool of the anchors, and the first one's row in it.
-    pool: usize,
-    row: usize,
-    count: usize,
-    /// The first one's place among the anchors of all terms.
-    anchor: usize,
-    /// Columns of the panel.
-    width: usize,
-    strips: Vec<Strip>,
-    /// Places in the plan: the anchors' classes and own rows, the strips.
-    classes_at: usize,
-    own_at: usize,
-    strips_at: usize,
-}
-
-/// All the host knows, in one list of numbers for the device.
-#[derive(Default)]
-struct Plan {
-    numbers: Vec<i64>,
-    /// Where each pool's pixels begin.
-    pixels_at: Vec<usize>,
-    weights: Vec<f64>,
-    blocks: Vec<Block>,
-    positives: usize,
-    negatives: usize,
-}
-
-impl Plan {
-    fn new(pairs: &Pairs, room: Room) -> Self {
-        let mut plan = Plan::default();
-        let mut classes_at = Vec::with_capacity(pairs.pools.len());
-        for pool in &pairs.pools {
-            let pixels_at = plan.put(pool.pixels.iter().map(|&p| i64::from(p)));
-            plan.pixels_at.push(pixels_at);
-            classes_at.push(plan.put(pool.classes.iter().map(|&c| i64::from(c))));
-        }
-        for term in &pairs.terms {
-            plan.term(pairs, term, classes_at[term.pool] + term.rows.start, room);
-        }
-        plan
-    }
-
-    fn put(&mut self, numbers: impl Iterator<Item = i64>) -> usize {
-        let at = self.numbers.len();
-        self.numbers.extend(numbers);
-        at
-    }
-
-    fn term(&mut self, pairs: &Pairs, term: &Term, classes_at: usize, room: Room) {
-        let classes = &pairs.pools[term.pool].classes[term.rows.clone()];
-        let own_at = term.own.as_ref().map(|own| {
-            let number = |row: &Option<usize>| row.map_or(-1, |row| row as i64);
-            self.put(own.iter().map(number))
-        });
-        let bounds: Vec<usize> = term
-            .keys
-            .iter()
-            .map(|keys| {
-                let starts = (0..pairs.classes as u32).map(|class| keys.class(class).start as i64);
-                self.put(starts.chain([keys.rows.end as i64]))
-            })
-            .collect();
-        for (i, &class) in classes.iter().enumerate() {
-            let positives = term.positives(i, class);
-            if positives > 0 {
-                self.positives += positives;
-                let others = term.keys.iter().filter(|keys| keys.others);
-                self.negatives += others.map(|k| k.rows.len() - k.class(class).len()).sum::<usize>();
-            }
-        }
-        let anchor = self.weights.len();
-        self.weights.extend(&term.weights);
-        let keys: usize = term.keys.iter().map(|keys| keys.rows.len()).sum();
-        let step = (room.panel / keys.max(1)).clamp(room.smallest, room.largest);
-        for start in (0..classes.len()).step_by(step) {
-            let end = (start + step).min(classes.len());
-            let (mut strips, mut table, mut width) = (Vec::new(), Vec::new(), 0);
-            for (keys, &bounds) in term.keys.iter().zip(&bounds) {
-                // all keys where other classes matter, else only those of the classes in this block
-                let rows = if keys.others {
-                    keys.rows.clone()
-                } else {
-                    keys.class(classes[start]).start..keys.class(classes[end - 1]).end
-                };
-                table.extend([width, rows.start, rows.end, usize::from(keys.others), bounds].map(|n| n as i64));
-                strips.push(Strip {
-                    pool: keys.pool,
-                    rows: rows.clone(),
-                    at: width,
-                });
-                width += rows.len();
-            }
-            let strips_at = self.put(table.into_iter());
-            self.blocks.push(Block {
-                pool: term.pool,
-                row: term.rows.start + start,
-                count: end - start,
-                anchor: anchor + start,
-                width,
-                strips,
-                classes_at: classes_at + start,
-                own_at: own_at.map_or(NOWHERE, |at| at + start),
-                strips_at,
-            });
-        }
-    }
-}
 
 /// The loss as documented for [`pixel_contrast`](super::pixel_contrast()); the features may be bf16 as well (computed in f32, gradients
 /// in bf16). `check` is asked between blocks of anchors, which the GPU may be far behind. A feature that is not finite makes the loss
@@ -230,15 +96,18 @@ fn in_room(
     let mut sides = Vec::with_capacity(pairs.pools.len());
     for (pool, &pixels_at) in pairs.pools.iter().zip(&plan.pixels_at) {
         let n = pool.classes.len();
-        let Some(v) = view(&pool.source) else {
-            let Rows::Fixed(given) = &pool.source else { continue };
-            let rows = Tensor::from_slice(given, given.len(), &Device::Cpu)?;
-            sides.push(Side {
-                rows: upload(&rows.to_dtype(wide)?, device)?,
-                inverse: None,
-                gradient: None,
-            });
-            continue;
+        let v = match &pool.source {
+            Rows::First => 0,
+            Rows::Second => 1,
+            Rows::Fixed(given) => {
+                let rows = Tensor::from_slice(given, given.len(), &Device::Cpu)?;
+                sides.push(Side {
+                    rows: upload(&rows.to_dtype(wide)?, device)?,
+                    inverse: None,
+                    gradient: None,
+                });
+                continue;
+            }
         };
         let (mut rows, mut inverse) = (Buffer::new(device, wide, n * dim)?, Buffer::new(device, wide, n)?);
         let launch = Launch::of(&SOURCE, "contrast_norms", &views[v])
@@ -292,7 +161,7 @@ fn in_room(
     for v in (0..2).filter(|&v| tracked[v]) {
         let map = Tensor::zeros(first.shape(), first.dtype(), device)?;
         for ((pool, side), &pixels_at) in pairs.pools.iter().zip(&mut sides).zip(&plan.pixels_at) {
-            if view(&pool.source) == Some(v) {
+            if pool.source.view() == Some(v) {
                 side.add_to(&map, &numbers, pixels_at, [pool.classes.len(), dim, area], (&tau, base))?;
             }
         }
@@ -300,50 +169,28 @@ fn in_room(
     }
 
     let fact = |i: usize| facts.get(i);
-    let contrast = |loss: Tensor| -> Result<Contrast> {
-        Ok(Contrast {
-            loss,
-            temperature: exact,
-            positive_logit: (plan.positives > 0).then(|| fact(0)).transpose()?,
-            negative_logit: (plan.negatives > 0).then(|| fact(1)).transpose()?,
-        })
-    };
-    // An untracked temperature may lie anywhere; the graph wants its arguments on one device.
-    let untracked = first.detach();
-    let third = if tracked[2] { temperature } else { &untracked };
+    let positive_logit = (plan.positives > 0).then(|| fact(0)).transpose()?;
+    let negative_logit = (plan.negatives > 0).then(|| fact(1)).transpose()?;
     let slope = fact(2)?;
-    let backward = move |arguments: &[&Tensor], _: &Tensor, gradient: &Tensor| {
-        let mut all = Vec::with_capacity(3);
-        for map in &maps {
-            all.push(match map {
-                Some(map) => Some(map.broadcast_mul(&gradient.to_dtype(map.dtype())?)?),
-                None => None,
-            });
-        }
-        let slope = (&slope * gradient.to_dtype(DType::F64)?)?;
-        let third = arguments[2];
-        all.push(match tracked[2] {
-            true => Some(slope.to_dtype(third.dtype())?.reshape(third.shape())?),
-            false => None,
-        });
-        Ok(all)
-    };
-    let arguments = [first, second, third];
-    Ok(contrast(record(
+    let arguments = [first, second, temperature];
+    let loss = record(
         "pixel_contrast",
         &arguments,
         value.output(()),
-        backward,
-    )?)?)
-}
-
-/// Which feature map a pool is made of.
-fn view(source: &Rows) -> Option<usize> {
-    match source {
-        Rows::First => Some(0),
-        Rows::Second => Some(1),
-        Rows::Fixed(_) => None,
-    }
+        move |arguments, _, gradient| {
+            let scaled = |map: &Tensor| map.broadcast_mul(&gradient.to_dtype(map.dtype())?);
+            let [da, db] = maps.each_ref().map(|map| map.as_ref().map(scaled).transpose());
+            let (slope, third) = ((&slope * gradient.to_dtype(DType::F64)?)?, arguments[2]);
+            let slope = tracked[2].then(|| slope.to_dtype(third.dtype())?.reshape(third.shape()));
+            Ok(vec![da?, db?, slope.transpose()?])
+        },
+    )?;
+    Ok(Contrast {
+        loss,
+        temperature: exact,
+        positive_logit,
+        negative_logit,
+    })
 }
 
 impl Side {

@@ -8,14 +8,15 @@
 mod cpu;
 mod cuda;
 mod panel;
+mod plan;
 mod rows;
 
 use std::ops::Range;
 
-use candle_core::{DType, Shape, Storage, Tensor, WithDType};
+use candle_core::{DType, Tensor};
 
-use super::graph::{Output, record};
-use super::kernel::{Element, on_gpu};
+use super::graph::record;
+use super::kernel::{Element, View, on_gpu, output};
 use super::pieces::Check;
 use crate::allocator;
 use crate::error::Result;
@@ -36,6 +37,17 @@ pub enum Source {
     Second,
     /// Given unit rows, row by row, without gradient (a memory of past keys).
     Fixed(Vec<f32>),
+}
+
+impl Source {
+    /// Which of the two feature maps, if one.
+    fn view(&self) -> Option<usize> {
+        match self {
+            Source::First => Some(0),
+            Source::Second => Some(1),
+            Source::Fixed(_) => None,
+        }
+    }
 }
 
 /// Rows of features: some pixels of one view in some order.
@@ -84,6 +96,15 @@ impl Keys {
     pub fn class(&self, class: u32) -> Range<usize> {
         let at = |c: usize| self.rows.start + self.offsets[c] as usize;
         at(class as usize)..at(class as usize + 1)
+    }
+
+    /// What anchors of these classes, sorted, look at: all keys where other classes count, else only those of the anchors' classes.
+    fn seen_by(&self, classes: &[u32]) -> Range<usize> {
+        match classes {
+            [low, .., high] if !self.others => self.class(*low).start..self.class(*high).end,
+            [only] if !self.others => self.class(*only),
+            _ => self.rows.clone(),
+        }
     }
 }
 
@@ -225,19 +246,13 @@ fn contrast<T: Element>(
     };
     let views = [first.contiguous()?, second.contiguous()?];
     let tracked = [first.track_op(), second.track_op(), temperature.track_op()];
-    let view = |source: &Source| match source {
-        Source::First => Some(0),
-        Source::Second => Some(1),
-        Source::Fixed(_) => None,
-    };
-
     let (mut rows, mut inverse): (Vec<Vec<T>>, Vec<Vec<T>>) = Default::default();
     for pool in &pairs.pools {
         let (r, i) = match &pool.source {
             Source::Fixed(given) => (given.iter().map(|&x| T::from_f64(f64::from(x))).collect(), Vec::new()),
-            _ => {
-                let map = &views[view(&pool.source).unwrap_or(0)];
-                with_slice(map, |features: &[T]| cpu::unit_rows(features, shape, &pool.pixels))?
+            source => {
+                let features = View::<T>::of(&views[source.view().unwrap_or(0)])?;
+                cpu::unit_rows(&features, shape, &pool.pixels)?
             }
         };
         rows.push(r);
@@ -245,7 +260,7 @@ fn contrast<T: Element>(
     }
     let mut gradients: Vec<Vec<T>> = Vec::new();
     for (pool, rows) in pairs.pools.iter().zip(&rows) {
-        let wanted = view(&pool.source).is_some_and(|v| tracked[v]);
+        let wanted = pool.source.view().is_some_and(|v| tracked[v]);
         gradients.push(if wanted {
             vec![T::zero(); rows.len()]
         } else {
@@ -256,34 +271,24 @@ fn contrast<T: Element>(
 
     let factor = base.map_or(1.0, |base| tau / base);
     let mut maps: [Option<Tensor>; 2] = [None, None];
-    for v in 0..2 {
-        if !tracked[v] {
-            continue;
-        }
-        let mut map: Vec<T> = Vec::new();
-        for (i, pool) in pairs
-            .pools
-            .iter()
-            .enumerate()
-            .filter(|(_, pool)| view(&pool.source) == Some(v))
-        {
+    for v in (0..2).filter(|&v| tracked[v]) {
+        let mut map = vec![T::zero(); images * dim * shape.area];
+        for (i, pool) in pairs.pools.iter().enumerate() {
+            if pool.source.view() != Some(v) {
+                continue;
+            }
             cpu::before_norm(&mut gradients[i], &rows[i], &inverse[i], dim, factor);
             rows[i] = Vec::new(); // no longer needed: the peak of memory is here
-            map.resize(images * dim * shape.area, T::zero());
             cpu::add_to_map(&mut map, shape, &gradients[i], &pool.pixels);
             gradients[i] = Vec::new();
         }
-        map.resize(images * dim * shape.area, T::zero());
         maps[v] = Some(Tensor::from_vec(map, first.shape(), first.device())?);
     }
     if panel::operations(pairs, dim) > LONG {
         allocator::give_back(); // the backward pass is to find room among what the products used
     }
     let slope = -factor * sums.gradient_logit / tau + base.map_or(0.0, |base| sums.loss / base);
-    let value = Output {
-        storage: Storage::Cpu(T::to_cpu_storage_owned(vec![T::from_f64(factor * sums.loss)])),
-        shape: Shape::from(()),
-    };
+    let value = output(vec![T::from_f64(factor * sums.loss)], ());
     let loss = record(
         "pixel_contrast",
         &[first, second, temperature],
@@ -313,16 +318,4 @@ fn contrast<T: Element>(
         positive_logit: mean(sums.positive)?,
         negative_logit: mean(sums.negative)?,
     })
-}
-
-/// The elements of a contiguous tensor on the CPU.
-fn with_slice<T: WithDType, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else {
-        fail!("pixel_contrast: the features are not on the CPU")
-    };
-    match layout.contiguous_offsets() {
-        Some((start, end)) => read(&T::cpu_storage_as_slice(storage)?[start..end]),
-        None => fail!("internal: pixel_contrast asked for contiguous features"),
-    }
 }

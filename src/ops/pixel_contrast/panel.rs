@@ -214,17 +214,12 @@ impl Block<'_> {
         sums
     }
 
-    /// The columns of the panel: all keys where other classes matter, else only those of the classes in this block.
+    /// The columns of the panel.
     fn strips(&self) -> (Vec<Strip<'_>>, usize) {
-        let (low, high) = (self.classes[self.anchors.start], self.classes[self.anchors.end - 1]);
         let mut at = 0;
         let mut strips = Vec::with_capacity(self.term.keys.len());
         for keys in &self.term.keys {
-            let rows = if keys.others {
-                keys.rows.clone()
-            } else {
-                keys.class(low).start..keys.class(high).end
-            };
+            let rows = keys.seen_by(&self.classes[self.anchors.clone()]);
             if !rows.is_empty() {
                 strips.push(Strip {
                     keys,

@@ -53,6 +53,36 @@ fn negatives(part: &Part) -> [Range<usize>; 2] {
     [part.all.start..part.same.start, part.same.end..part.all.end]
 }
 
+/// The negatives that stand in the denominator.
+fn competitors(parts: &[Part]) -> impl Iterator<Item = Range<usize>> {
+    parts.iter().filter(|part| part.others).flat_map(negatives)
+}
+
+/// What is subtracted before the exponentials: the bound of all logits, or where that is too far the largest of these.
+fn shift_of<T: Element>(row: &[T], ranges: impl Iterator<Item = Range<usize>>, bound: Option<f64>) -> T {
+    let most = || {
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        ranges.fold(lowest, |most, range| most.larger(largest(&row[range])))
+    };
+    bound.map_or_else(most, T::from_f64)
+}
+
+/// The exponentials of the negatives in place, added to `total`; 0 where they do not count.
+fn compete<T: Element>(row: &mut [T], parts: &[Part], shift: T, total: &mut f64, result: &mut RowResult) {
+    for part in parts {
+        for range in negatives(part) {
+            if part.others {
+                result.negative.1 += range.len() as f64;
+                let (e, s) = exponentials(&mut row[range], shift);
+                *total += e;
+                result.negative.0 += s;
+            } else {
+                row[range].fill(T::zero());
+            }
+        }
+    }
+}
+
 /// `loss = logsumexp(denominator) - mean(positives)`, denominator = positives and the others' parts' negatives.
 /// Gradient: softmax over the denominator, minus 1/|P| on the positives; factor 1/sum.
 pub(super) fn all_keys<T: Element>(row: &mut [T], parts: &[Part], own: Option<usize>, bound: Option<f64>) -> RowResult {
@@ -60,14 +90,7 @@ pub(super) fn all_keys<T: Element>(row: &mut [T], parts: &[Part], own: Option<us
     if count == 0 {
         return RowResult::nothing(row);
     }
-    let mut most = T::from_f64(f64::NEG_INFINITY);
-    if bound.is_none() {
-        let ranges = parts.iter().filter(|p| p.others).flat_map(negatives);
-        for range in positives(parts, own).chain(ranges) {
-            most = most.larger(largest(&row[range]));
-        }
-    }
-    let shift = bound.map_or(most, T::from_f64);
+    let shift = shift_of(row, positives(parts, own).chain(competitors(parts)), bound);
     let mut result = RowResult::default();
     let mut total = 0.0;
     for range in positives(parts, own) {
@@ -76,18 +99,7 @@ pub(super) fn all_keys<T: Element>(row: &mut [T], parts: &[Part], own: Option<us
         total += e;
         result.positive.0 += s;
     }
-    for part in parts {
-        for range in negatives(part) {
-            if part.others {
-                result.negative.1 += range.len() as f64;
-                let (e, s) = exponentials(&mut row[range], shift);
-                total += e;
-                result.negative.0 += s;
-            } else {
-                row[range].fill(T::zero());
-            }
-        }
-    }
+    compete(row, parts, shift, &mut total, &mut result);
     let share = T::from_f64(total / count as f64);
     for range in positives(parts, own) {
         row[range].iter_mut().for_each(|x| *x -= share);
@@ -112,27 +124,10 @@ pub(super) fn own_positive<T: Element>(
     if count == 0 {
         return RowResult::nothing(row);
     }
-    let mut most = T::from_f64(f64::NEG_INFINITY);
-    if bound.is_none() {
-        for range in parts.iter().filter(|p| p.others).flat_map(negatives) {
-            most = most.larger(largest(&row[range]));
-        }
-    }
-    let shift = bound.map_or(most, T::from_f64);
+    let shift = shift_of(row, competitors(parts), bound);
     let mut result = RowResult::default();
     let mut total = 0.0;
-    for part in parts {
-        for range in negatives(part) {
-            if part.others {
-                result.negative.1 += range.len() as f64;
-                let (e, s) = exponentials(&mut row[range], shift);
-                total += e;
-                result.negative.0 += s;
-            } else {
-                row[range].fill(T::zero());
-            }
-        }
-    }
+    compete(row, parts, shift, &mut total, &mut result);
     if result.negative.1 == 0.0 {
         // nothing competes: softplus(-infinity) = 0
         result.positive =

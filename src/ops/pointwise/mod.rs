@@ -27,29 +27,14 @@ pub(super) fn common(name: &str, a: &[usize], b: &[usize]) -> EngineResult<Vec<u
     Ok(shape)
 }
 
-/// What the gradient of a function of one element is computed from.
-pub(super) enum Reads {
-    Argument,
-    Result,
-}
-
-impl Reads {
-    fn needs(self) -> Needs {
-        let result = matches!(self, Reads::Result);
-        Needs {
-            arguments: usize::from(!result),
-            result,
-        }
-    }
-}
-
-/// `f` of every element of `x`; its gradient is `slope` of the result's and of the element that it `reads`.
+/// `f` of every element of `x`; its gradient is `slope` of the result's and of the element that it `reads`: of the result if that is
+/// among them, else of `x`.
 pub(super) fn each<T: Element>(
     graph: Graph,
     name: &'static str,
     x: &Tensor,
     f: impl Fn(T) -> T + Sync + Send,
-    reads: Reads,
+    reads: Needs,
     slope: impl Fn(T, T) -> T + Sync + Send + 'static,
 ) -> EngineResult<Tensor> {
     let x = x.contiguous()?;
@@ -62,18 +47,12 @@ pub(super) fn each<T: Element>(
             }
         })
     };
-    let needs = reads.needs();
-    graph.record_what(
-        name,
-        &[&x],
-        needs,
-        output(result, x.shape()),
-        move |arguments, result, gradient| {
-            let read = if needs.result { result } else { arguments[0] };
-            let dx = pairs::<T>(gradient.dims(), gradient, read, &slope)?;
-            Ok(vec![Some(plain(dx, gradient.shape()))])
-        },
-    )
+    let output = output(result, x.shape());
+    graph.record(name, &[&x], reads, output, move |arguments, result, gradient| {
+        let read = if reads.result { result } else { arguments[0] };
+        let dx = pairs::<T>(gradient.dims(), gradient, read, &slope)?;
+        Ok(vec![Some(plain(dx, gradient.shape()))])
+    })
 }
 
 /// One side of a function of two: its sizes, and what its gradient is computed from; nothing where none is wanted.

@@ -3,8 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::Window;
-use crate::ops::kernel::Element;
-use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges, per_task, wide};
+use crate::ops::kernel::cpu::{Shared, buffer, by_maps, filled, for_ranges, per_task, wide};
+use crate::ops::kernel::{Element, is_nan};
 
 wide! {
 /// The maxima and where in its map each came from.
@@ -84,27 +84,15 @@ fn max_of_map<T: Element>(
     }
 }
 
-#[inline(always)]
-#[allow(clippy::eq_op, reason = "elements have no is_nan")]
-fn is_nan<T: Element>(v: T) -> bool {
-    v != v
-}
-
 /// Each gradient goes to the place of its maximum.
 pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
-    buffer(g.planes() * area, |dx| {
-        let dx = Shared::fresh(dx);
-        for_ranges(g.planes(), per_task(area), |planes| {
-            for plane in planes {
-                // SAFETY: this task alone writes this map.
-                let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
-                let part = plane * out_area..(plane + 1) * out_area;
-                for (place, d) in places[part.clone()].iter().zip(&dy[part]) {
-                    map[*place as usize] += *d;
-                }
-            }
-        });
+    by_maps(g.planes(), area, area, |plane, map| {
+        let map = filled(map, T::zero());
+        let part = plane * out_area..(plane + 1) * out_area;
+        for (place, d) in places[part.clone()].iter().zip(&dy[part]) {
+            map[*place as usize] += *d;
+        }
     })
 }
 
@@ -112,21 +100,14 @@ pub(super) fn max_backward<T: Element>(g: Window, places: &[u32], dy: &[T]) -> V
 pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
-    buffer(g.planes() * out_area, |out| {
-        let out = Shared::fresh(out);
-        for_ranges(g.planes(), per_task(area), |planes| {
-            for plane in planes {
-                let map = &x[plane * area..][..area];
-                // SAFETY: this task alone writes this map.
-                let out = unsafe { out.new_part(plane * out_area, out_area) };
-                for (at, o) in out.iter_mut().enumerate() {
-                    let (top, bottom) = g.span(0, at / g.out_size[1]);
-                    let (left, right) = g.span(1, at % g.out_size[1]);
-                    let rows = (top..bottom).map(|row| map[row * g.size[1]..][left..right].iter().copied().sum::<T>());
-                    o.write(rows.sum::<T>() * share);
-                }
-            }
-        });
+    by_maps(g.planes(), out_area, area, |plane, out| {
+        let map = &x[plane * area..][..area];
+        for (at, o) in out.iter_mut().enumerate() {
+            let (top, bottom) = g.span(0, at / g.out_size[1]);
+            let (left, right) = g.span(1, at % g.out_size[1]);
+            let rows = (top..bottom).map(|row| map[row * g.size[1]..][left..right].iter().copied().sum::<T>());
+            o.write(rows.sum::<T>() * share);
+        }
     })
 }
 
@@ -134,22 +115,16 @@ pub(super) fn mean_forward<T: Element>(g: Window, x: &[T]) -> Vec<T> {
 pub(super) fn mean_backward<T: Element>(g: Window, dy: &[T]) -> Vec<T> {
     let (area, out_area) = (g.size[0] * g.size[1], g.out_size[0] * g.out_size[1]);
     let share = T::from_f64(1.0 / (g.kernel[0] * g.kernel[1]) as f64);
-    buffer(g.planes() * area, |dx| {
-        let dx = Shared::fresh(dx);
-        for_ranges(g.planes(), per_task(area), |planes| {
-            for plane in planes {
-                // SAFETY: this task alone writes this map.
-                let map = filled(unsafe { dx.new_part(plane * area, area) }, T::zero());
-                for (at, d) in dy[plane * out_area..][..out_area].iter().enumerate() {
-                    let (top, bottom) = g.span(0, at / g.out_size[1]);
-                    let (left, right) = g.span(1, at % g.out_size[1]);
-                    for row in top..bottom {
-                        for t in &mut map[row * g.size[1]..][left..right] {
-                            *t += *d * share;
-                        }
-                    }
+    by_maps(g.planes(), area, area, |plane, map| {
+        let map = filled(map, T::zero());
+        for (at, d) in dy[plane * out_area..][..out_area].iter().enumerate() {
+            let (top, bottom) = g.span(0, at / g.out_size[1]);
+            let (left, right) = g.span(1, at % g.out_size[1]);
+            for row in top..bottom {
+                for t in &mut map[row * g.size[1]..][left..right] {
+                    *t += *d * share;
                 }
             }
-        });
+        }
     })
 }

@@ -7,10 +7,7 @@ use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Columns, Launch, Source, THREADS, lanes};
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "pool",
-    text: include_str!("pool.cu"),
-};
+const SOURCE: Source = Source::new("pool", include_str!("pool.cu"));
 
 impl Window {
     /// The kernels' `WINDOW`.

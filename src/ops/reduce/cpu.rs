@@ -5,8 +5,8 @@ use candle_core::WithDType;
 use rayon::prelude::*;
 
 use super::plan::Plan;
-use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{fill_by, wide};
+use crate::ops::kernel::{Element, is_nan};
 
 /// Partial results side by side.
 const LANES: usize = 16;
@@ -145,12 +145,6 @@ impl<T: Element> Rule<T> for Strays {
 #[inline(always)]
 pub(super) fn same<T: Ordered>(a: T, b: T) -> bool {
     a == b || is_nan(a) && is_nan(b)
-}
-
-#[inline(always)]
-#[allow(clippy::eq_op, reason = "elements have no is_nan")]
-fn is_nan<T: Ordered>(v: T) -> bool {
-    v != v
 }
 
 /// Elements that have a smallest and a largest.

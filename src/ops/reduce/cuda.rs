@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use super::Measure;
 use crate::error::Result;
 use crate::ops::kernel::cuda::Buffer;
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 
 /// The sum times a factor.
 pub(super) fn scaled_sum(x: &Tensor, axes: &[usize], factor: f64) -> Result<Tensor> {
@@ -49,18 +49,21 @@ pub(super) fn extreme(graph: Graph, x: &Tensor, axes: &[usize], largest: bool) -
     let best = stray.ne(0f64)?.where_cond(&nan, &best)?;
     let axes = axes.to_vec();
     let output = Buffer::copy(&best)?.output(best.shape());
-    Ok(graph.record("max", &[x], output, move |arguments, best, gradient| {
-        let x = arguments[0].detach();
-        let dtype = x.dtype();
-        let equal = x.broadcast_eq(best)?.to_dtype(dtype)?;
-        let both_nan = x
-            .ne(&x)?
-            .to_dtype(dtype)?
-            .broadcast_mul(&best.ne(best)?.to_dtype(dtype)?)?;
-        let chosen = (equal + both_nan)?;
-        let share = (gradient / chosen.sum_keepdim(axes.as_slice())?)?;
-        Ok(vec![Some(chosen.broadcast_mul(&share)?)])
-    })?)
+    let needs = Needs::ARGUMENT.and_result(true);
+    Ok(
+        graph.record("max", &[x], needs, output, move |arguments, best, gradient| {
+            let x = arguments[0].detach();
+            let dtype = x.dtype();
+            let equal = x.broadcast_eq(best)?.to_dtype(dtype)?;
+            let both_nan = x
+                .ne(&x)?
+                .to_dtype(dtype)?
+                .broadcast_mul(&best.ne(best)?.to_dtype(dtype)?)?;
+            let chosen = (equal + both_nan)?;
+            let share = (gradient / chosen.sum_keepdim(axes.as_slice())?)?;
+            Ok(vec![Some(chosen.broadcast_mul(&share)?)])
+        })?,
+    )
 }
 
 /// The place of the largest or smallest element.

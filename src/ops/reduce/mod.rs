@@ -93,7 +93,7 @@ pub fn logsumexp(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
             };
             reduce(&plan, &Exponentials(shift), &View::<T>::of(&x)?, total)
         };
-        graph.record("logsumexp", &[&x], output(result, dims), |arguments, result, gradient| {
+        graph.record("logsumexp", &[&x], Needs::ARGUMENT.and_result(true), output(result, dims), |arguments, result, gradient| {
             let share = triples::<T>(arguments[0], result, gradient, |x, y, d| d * T::exp(x - y))?;
             Ok(vec![Some(plain(share, arguments[0].shape()))])
         })
@@ -230,12 +230,6 @@ pub fn all(x: &Tensor) -> Vec<usize> {
     (0..x.rank()).collect()
 }
 
-/// A backward pass that reads the argument.
-const ARGUMENT: Needs = Needs {
-    arguments: 1,
-    result: false,
-};
-
 /// As [`in_single`]; integers enter as f64, which holds them, and leave as f32.
 fn in_double(x: &Tensor, work: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     match x.dtype().is_int() {
@@ -321,7 +315,7 @@ fn distances(graph: Graph, x: &Tensor, axes: &[usize], measure: Measure, n: f64)
             (centres, results)
         };
         let rounded: Vec<T> = results.iter().map(|r| *r as T).collect();
-        graph.record_what("std", &[&x], ARGUMENT, output(rounded, shape), move |arguments, _, gradient| {
+        graph.record("std", &[&x], Needs::ARGUMENT, output(rounded, shape), move |arguments, _, gradient| {
             let (x, dy) = (View::<T>::of(arguments[0])?, View::<T>::of(gradient)?);
             let x: &[T] = &x;
             let factor = |(result, dy): (&f64, &T)| match measure {
@@ -357,7 +351,7 @@ fn extreme<const LARGEST: bool>(graph: Graph, x: &Tensor, axes: &[usize]) -> Res
         let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
         Ok(by_dtype!(x, "max", T => {
             let best = reduce(&plan, &Extreme::<LARGEST>, &View::<T>::of(&x)?, |best, _| best);
-            graph.record("max", &[&x], output(best, shape), move |arguments, best, gradient| {
+            graph.record("max", &[&x], Needs::ARGUMENT.and_result(true), output(best, shape), move |arguments, best, gradient| {
                 let (x, best) = (View::<T>::of(arguments[0])?, View::<T>::of(best)?);
                 let dy = View::<T>::of(gradient)?;
                 let (x, best, dy): (&[T], &[T], &[T]) = (&x, &best, &dy);

@@ -3,12 +3,9 @@
 use candle_core::{Result, Tensor};
 
 use crate::ops::kernel::cuda::{Buffer, Launch, Source};
-use crate::ops::tape::Graph;
+use crate::ops::tape::{Graph, Needs};
 
-const SOURCE: Source = Source {
-    name: "relu",
-    text: include_str!("relu.cu"),
-};
+const SOURCE: Source = Source::new("relu", include_str!("relu.cu"));
 
 /// The rectified tensor, recorded in `graph`.
 pub(super) fn relu(graph: Graph, x: &Tensor) -> Result<Tensor> {
@@ -19,7 +16,7 @@ pub(super) fn relu(graph: Graph, x: &Tensor) -> Result<Tensor> {
         .write(&mut y)
         .int(n)
         .each(n.div_ceil(4))?;
-    graph.record("relu", &[x], y.output(x.shape()), move |_, y, dy| {
+    graph.record("relu", &[x], Needs::RESULT, y.output(x.shape()), move |_, y, dy| {
         let mut dx = Buffer::like(y, n)?;
         let launch = Launch::of(&SOURCE, "relu_backward", y).read(y).read(dy);
         launch.write(&mut dx).int(n).each(n.div_ceil(4))?;

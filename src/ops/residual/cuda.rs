@@ -5,10 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic};
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "residual",
-    text: include_str!("residual.cu"),
-};
+const SOURCE: Source = Source::new("residual", include_str!("residual.cu"));
 
 /// `x + factor branch`, recorded in `graph`.
 pub(super) fn residual(graph: Graph, x: &Tensor, branch: &Tensor, factors: &[f64]) -> Result<Tensor> {

@@ -75,10 +75,7 @@ pub fn scaled_residual(graph, x: &Tensor, branch: &Tensor, scale: &Tensor, facto
     let channels = scale.elem_count();
     let (factors, area) = (factors.to_vec(), x.elem_count() / (factors.len() * channels).max(1));
     // the gradients do not depend on `x`, which comes last
-    let needs = Needs {
-        arguments: 2,
-        result: false,
-    };
+    let needs = Needs::first(2);
     Ok(by_dtype!(x, "scaled_residual", T => {
         let planes = move |scale: &[T]| -> Vec<T> {
             factors.iter().flat_map(|f| scale.iter().map(move |s| *f as T * *s)).collect()
@@ -88,7 +85,7 @@ pub fn scaled_residual(graph, x: &Tensor, branch: &Tensor, scale: &Tensor, facto
             cpu::forward::<T>(&x, &branch, &planes(&scale), area)
         };
         let (output, arguments) = (output(result, x.shape()), [&branch, &scale, &x]);
-        graph.record_what("scaled_residual", &arguments, needs, output, move |arguments, _, gradient| {
+        graph.record("scaled_residual", &arguments, needs, output, move |arguments, _, gradient| {
             let (branch, scale) = (View::<T>::of(arguments[0])?, View::<T>::of(arguments[1])?);
             let dy = View::<T>::of(gradient)?;
             let dbranch = cpu::scaled::<T>(&dy, &planes(&scale), area);

@@ -2,31 +2,15 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{bilinear_taps, nearest_places};
+use super::{Sizes, Tap};
 use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, lanes};
 use crate::ops::pool::cuda::whole;
 use crate::ops::tape::Graph;
 
-const SOURCE: Source = Source {
-    name: "resize",
-    text: include_str!("resize.cu"),
-};
-
-/// Sizes of a resize: images and channels, their height and width, those of the result.
-#[derive(Clone, Copy)]
-pub(super) struct Sizes {
-    pub(super) images: usize,
-    pub(super) channels: usize,
-    pub(super) from: [usize; 2],
-    pub(super) to: [usize; 2],
-}
+const SOURCE: Source = Source::new("resize", include_str!("resize.cu"));
 
 impl Sizes {
-    fn shape(self, layout: Layout, [h, w]: [usize; 2]) -> [usize; 4] {
-        layout.shape([self.images, self.channels, h, w])
-    }
-
     /// Run a kernel over maps of `count` elements from those of `maps`.
     fn each(self, layout: Layout, launch: Launch, count: usize, maps: &Tensor) -> Result<()> {
         let launch = launch.ints(&[count, self.from[0], self.from[1], self.to[0], self.to[1]]);
@@ -55,15 +39,13 @@ fn upload_tables<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &D
 }
 
 /// The places that each row and column of a nearest resize takes, on the device.
-fn nearest_tables(from: [usize; 2], to: [usize; 2], device: &Device) -> Result<[Tensor; 2]> {
-    let places = |axis: usize| nearest_places(from[axis], to[axis]).into_iter().map(|p| p as f64);
-    upload_tables([places(0).collect(), places(1).collect()], DType::U32, device)
+fn nearest_tables(places: [Vec<usize>; 2], device: &Device) -> Result<[Tensor; 2]> {
+    let numbers = |places: Vec<usize>| places.into_iter().map(|p| p as f64).collect();
+    upload_tables(places.map(numbers), DType::U32, device)
 }
 
 /// The bilinear resize, recorded in `graph`.
-pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bool) -> Result<Tensor> {
-    let Sizes { from, to, .. } = sizes;
-    let taps = [0, 1].map(|axis| bilinear_taps(from[axis], to[axis], align_corners));
+pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, taps: [Vec<Tap>; 2]) -> Result<Tensor> {
     let places = taps.each_ref().map(|taps| {
         let low: Vec<f64> = taps.iter().map(|t| t.low as f64).collect();
         (low, taps.iter().map(|t| t.high as f64).collect())
@@ -83,8 +65,8 @@ pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bo
 }
 
 /// The nearest resize, recorded in `graph`.
-pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor) -> Result<Tensor> {
-    let tables = nearest_tables(sizes.from, sizes.to, x.device())?;
+pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor, places: [Vec<usize>; 2]) -> Result<Tensor> {
+    let tables = nearest_tables(places, x.device())?;
     let kernels = [
         ["nearest_forward", "nearest_last_forward"],
         ["nearest_backward", "nearest_last_backward"],
@@ -113,7 +95,7 @@ fn record(
         sizes.each(layout, launch.write(&mut target), count, source)?;
         Ok(target)
     };
-    let [from, to] = [sizes.from, sizes.to].map(|size| sizes.shape(layout, size));
+    let [from, to] = [sizes.from, sizes.to].map(|size| layout.shape(sizes.shape(size)));
     let y = run(forward, x, to)?;
     graph.record_light(name, &[x], y.output(&to), move |dy| {
         let dx = if one { whole(dy, 1)? } else { run(backward, dy, from)? };
@@ -122,9 +104,9 @@ fn record(
 }
 
 /// Label maps of any integer type: candle's own choice of rows and columns.
-pub(super) fn labels(labels: &Tensor, from: [usize; 2], to: [usize; 2]) -> Result<Tensor> {
+pub(super) fn labels(labels: &Tensor, places: [Vec<usize>; 2]) -> Result<Tensor> {
     let rank = labels.rank();
-    let [rows, columns] = nearest_tables(from, to, labels.device())?;
+    let [rows, columns] = nearest_tables(places, labels.device())?;
     labels.index_select(&rows, rank - 2)?.index_select(&columns, rank - 1)
 }
 

@@ -7,9 +7,64 @@ use candle_core::{DType, Tensor};
 
 use super::kernel::{View, by_dtype, on_gpu, output, plain};
 use super::operation;
-use crate::ensure;
+use super::tape::Graph;
 use crate::error::Result;
 use crate::session::memory::affordable;
+use crate::{ensure, fail};
+
+/// Sizes of a resize: images and channels, their height and width, those of the result.
+#[derive(Clone, Copy)]
+struct Sizes {
+    images: usize,
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+}
+
+impl Sizes {
+    /// Those of maps, an argument of `name`.
+    fn of_maps(name: &str, graph: Graph, maps: &Tensor, to: [usize; 2]) -> Result<Self> {
+        let dims = graph.dims(name, maps)?;
+        match dims[..] {
+            [images, channels, height, width] => Sizes {
+                images,
+                channels,
+                from: [height, width],
+                to,
+            }
+            .checked(name, maps),
+            _ => fail!("{name}: the input has shape {dims:?}, expected [images, channels, height, width]"),
+        }
+    }
+
+    fn checked(self, name: &str, input: &Tensor) -> Result<Self> {
+        ensure!(
+            self.from.iter().chain(&self.to).all(|side| *side > 0),
+            "{name}: size {:?} of input {:?}, expected at least one pixel before and after",
+            self.to,
+            input.dims()
+        );
+        affordable(&[self.planes(), self.to[0], self.to[1]], input.dtype())?;
+        Ok(self)
+    }
+
+    /// The maps at one of the two sizes, with the channels first.
+    fn shape(self, [height, width]: [usize; 2]) -> [usize; 4] {
+        [self.images, self.channels, height, width]
+    }
+
+    fn planes(self) -> usize {
+        self.images * self.channels
+    }
+
+    fn area(self) -> usize {
+        self.from[0] * self.from[1]
+    }
+
+    fn out_area(self) -> usize {
+        self.to[0] * self.to[1]
+    }
+}
 
 /// Where one output coordinate takes its value: `(1 - share) * v[low] + share * v[high]`.
 #[derive(Clone, Copy)]
@@ -19,29 +74,31 @@ struct Tap {
     share: f64,
 }
 
-/// The taps of every output coordinate, as PyTorch's `interpolate(size=...)` computes them.
-fn bilinear_taps(from: usize, to: usize, align_corners: bool) -> Vec<Tap> {
-    (0..to)
-        .map(|at| {
-            let source = match (align_corners, to) {
-                (true, 0 | 1) => 0.0,
-                (true, _) => at as f64 * (from - 1) as f64 / (to - 1) as f64,
-                (false, _) => ((at as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0),
-            };
-            let low = (source as usize).min(from - 1);
-            Tap {
-                low,
-                high: (low + 1).min(from - 1),
-                share: source - low as f64,
-            }
-        })
-        .collect()
+/// The taps of every output row and column, as PyTorch's `interpolate(size=...)` computes them.
+fn bilinear_taps(s: Sizes, align_corners: bool) -> [Vec<Tap>; 2] {
+    let tap = |from: usize, to: usize, at: usize| {
+        let source = match (align_corners, to) {
+            (true, 0 | 1) => 0.0,
+            (true, _) => at as f64 * (from - 1) as f64 / (to - 1) as f64,
+            (false, _) => ((at as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0),
+        };
+        let low = (source as usize).min(from - 1);
+        Tap {
+            low,
+            high: (low + 1).min(from - 1),
+            share: source - low as f64,
+        }
+    };
+    [0, 1].map(|axis| (0..s.to[axis]).map(|at| tap(s.from[axis], s.to[axis], at)).collect())
 }
 
-/// The source of every output coordinate under "nearest": `floor(at * from / to)` in single precision, as PyTorch's.
-fn nearest_places(from: usize, to: usize) -> Vec<usize> {
-    let scale = from as f32 / to as f32;
-    (0..to).map(|at| ((at as f32 * scale) as usize).min(from - 1)).collect()
+/// The source of every output row and column under "nearest": `floor(at * from / to)` in single precision, as PyTorch's.
+fn nearest_places(s: Sizes) -> [Vec<usize>; 2] {
+    [0, 1].map(|axis| {
+        let (from, to) = (s.from[axis], s.to[axis]);
+        let scale = from as f32 / to as f32;
+        (0..to).map(|at| ((at as f32 * scale) as usize).min(from - 1)).collect()
+    })
 }
 
 /// The sides that are the nearest multiples of `multiple`, at least one of them.
@@ -54,39 +111,6 @@ pub fn nearest_multiple(size: [usize; 2], multiple: usize) -> [usize; 2] {
     })
 }
 
-/// Check a resize of the last two dimensions and return `[planes, height, width]`.
-fn planes(
-    name: &str,
-    (dims, dtype): (&[usize], DType),
-    ranks: std::ops::RangeInclusive<usize>,
-    size: [usize; 2],
-) -> Result<[usize; 3]> {
-    let rank = dims.len();
-    ensure!(
-        ranks.contains(&rank) && dims[rank.saturating_sub(2)..].iter().all(|&d| d > 0),
-        "{name}: the input has shape {dims:?}, expected {} with at least one pixel",
-        if ranks.contains(&4) {
-            "[images, channels, height, width]"
-        } else {
-            "[images, height, width]"
-        }
-    );
-    ensure!(
-        size[0] > 0 && size[1] > 0,
-        "{name}: size {size:?} must be at least [1, 1]; input {dims:?}"
-    );
-    let count = dims[..rank - 2].iter().product();
-    affordable(&[count, size[0], size[1]], dtype)?;
-    Ok([count, dims[rank - 2], dims[rank - 1]])
-}
-
-fn resized(input: &Tensor, size: [usize; 2]) -> Vec<usize> {
-    let mut shape = input.dims().to_vec();
-    let rank = shape.len();
-    shape[rank - 2..].copy_from_slice(&size);
-    shape
-}
-
 operation! {
 /// Bilinear interpolation to `size`, equal to PyTorch's `interpolate(size=size, mode="bilinear")`.
 ///
@@ -96,33 +120,19 @@ operation! {
 /// # Errors
 /// A shape that is not 4-dimensional, an empty map, a size of 0.
 pub fn resize_bilinear(graph, input: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Tensor> {
-    let dims = graph.dims("resize_bilinear", input)?;
-    let [count, height, width] = planes("resize_bilinear", (&dims, input.dtype()), 4..=4, size)?;
-    if [height, width] == size {
+    let sizes = Sizes::of_maps("resize_bilinear", graph, input, size)?;
+    if sizes.from == size {
         return Ok(input.clone());
     }
-    let input = input.contiguous()?;
+    let (input, taps) = (input.contiguous()?, bilinear_taps(sizes, align_corners));
     if on_gpu(input.device()) {
-        let sizes = cuda::Sizes {
-            images: dims[0],
-            channels: dims[1],
-            from: [height, width],
-            to: size,
-        };
-        return Ok(cuda::bilinear(graph, sizes, &input, align_corners)?);
+        return Ok(cuda::bilinear(graph, sizes, &input, taps)?);
     }
-    let rows = bilinear_taps(height, size[0], align_corners);
-    let columns = bilinear_taps(width, size[1], align_corners);
     Ok(by_dtype!(input, "resize_bilinear", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::bilinear(count, [height, width], &rows, &columns, &x)
-        };
-        let input_shape = input.shape().clone();
-        graph.record_light("resize_bilinear", &[&input], output(result, resized(&input, size)), move |gradient| {
-            let dy = View::<T>::of(gradient)?;
-            let dx = cpu::bilinear_gradient(count, [height, width], &rows, &columns, &dy);
-            Ok(vec![Some(plain(dx, &input_shape))])
+        let result = cpu::bilinear(sizes, &taps, &View::<T>::of(&input)?);
+        graph.record_light("resize_bilinear", &[&input], output(result, &sizes.shape(size)), move |gradient| {
+            let dx = cpu::bilinear_gradient(sizes, &taps, &View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(dx, &sizes.shape(sizes.from)))])
         })
     })?)
 }
@@ -136,29 +146,16 @@ operation! {
 /// # Errors
 /// As [`resize_bilinear`].
 pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    let dims = graph.dims("resize_nearest", input)?;
-    let [count, height, width] = planes("resize_nearest", (&dims, input.dtype()), 4..=4, size)?;
-    let input = input.contiguous()?;
+    let sizes = Sizes::of_maps("resize_nearest", graph, input, size)?;
+    let (input, places) = (input.contiguous()?, nearest_places(sizes));
     if on_gpu(input.device()) {
-        let sizes = cuda::Sizes {
-            images: dims[0],
-            channels: dims[1],
-            from: [height, width],
-            to: size,
-        };
-        return Ok(cuda::nearest(graph, sizes, &input)?);
+        return Ok(cuda::nearest(graph, sizes, &input, places)?);
     }
-    let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
     Ok(by_dtype!(input, "resize_nearest", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::nearest(count, [height, width], &rows, &columns, &x)
-        };
-        let input_shape = input.shape().clone();
-        graph.record_light("resize_nearest", &[&input], output(result, resized(&input, size)), move |gradient| {
-            let dy = View::<T>::of(gradient)?;
-            let dx = cpu::nearest_gradient(count, [height, width], &rows, &columns, &dy);
-            Ok(vec![Some(plain(dx, &input_shape))])
+        let result = cpu::nearest(sizes, &places, &View::<T>::of(&input)?);
+        graph.record_light("resize_nearest", &[&input], output(result, &sizes.shape(size)), move |gradient| {
+            let dx = cpu::nearest_gradient(sizes, &places, &View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(dx, &sizes.shape(sizes.from)))])
         })
     })?)
 }
@@ -169,20 +166,29 @@ pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor>
 /// # Errors
 /// Labels that are not integers, an empty map, a size of 0.
 pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-    let [count, height, width] = planes("resize_labels", (labels.dims(), labels.dtype()), 2..=3, size)?;
-    let (rows, columns) = (nearest_places(height, size[0]), nearest_places(width, size[1]));
+    let (images, from, shape) = match *labels.dims() {
+        [height, width] => (1, [height, width], size.to_vec()),
+        [images, height, width] => (images, [height, width], vec![images, size[0], size[1]]),
+        _ => fail!(
+            "resize_labels: the input has shape {:?}, expected [images, height, width]",
+            labels.dims()
+        ),
+    };
+    let sizes = Sizes {
+        images,
+        channels: 1,
+        from,
+        to: size,
+    };
+    let places = nearest_places(sizes.checked("resize_labels", labels)?);
     let labels = labels.contiguous()?;
     if on_gpu(labels.device()) && labels.dtype().is_int() {
-        return Ok(cuda::labels(&labels, [height, width], size)?);
+        return Ok(cuda::labels(&labels, places)?);
     }
     macro_rules! run {
-        ($T:ty) => {{
-            let x = View::<$T>::of(&labels)?;
-            plain(
-                cpu::nearest(count, [height, width], &rows, &columns, &x),
-                resized(&labels, size),
-            )
-        }};
+        ($T:ty) => {
+            plain(cpu::nearest(sizes, &places, &View::<$T>::of(&labels)?), shape)
+        };
     }
     Ok(match labels.dtype() {
         DType::U8 => run!(u8),
@@ -190,7 +196,7 @@ pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
         DType::I16 => run!(i16),
         DType::I32 => run!(i32),
         DType::I64 => run!(i64),
-        other => crate::fail!(
+        other => fail!(
             "resize_labels: the labels are {}, expected an integer type; for values use resize_nearest",
             other.as_str()
         ),

@@ -1,7 +1,7 @@
 //! Strips of the inner dimension, so that every pass reads memory in order.
 
-use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{STRIP, Shared, buffer, for_strips, wide};
+use crate::ops::kernel::{Element, is_nan};
 
 /// Numbers that are added side by side.
 const LANES: usize = 8;
@@ -104,9 +104,8 @@ pub(super) fn backward<T: Element>(around: [usize; 3], log: bool, y: &[T], dy: &
 
 /// The larger one, and NaN if one of them is.
 #[inline(always)]
-#[allow(clippy::eq_op, reason = "elements have no is_nan")]
 fn above<T: Element>(a: T, b: T) -> T {
-    if a < b || b != b { b } else { a }
+    if a < b || is_nan(b) { b } else { a }
 }
 
 /// The sum of `n` numbers, several side by side in double precision.

@@ -4,10 +4,9 @@ mod cpu;
 
 use candle_core::Tensor;
 
-use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::kernel::{View, around, by_dtype, on_gpu, output, plain};
 use super::tape::{Graph, Needs};
 use super::{operation, reduce};
-use crate::ensure;
 use crate::error::Result;
 
 operation! {
@@ -31,12 +30,7 @@ pub fn log_softmax(graph, x: &Tensor, dim: usize) -> Result<Tensor> {
 }
 
 fn shares<const LOG: bool>(graph: Graph, x: &Tensor, dim: usize) -> Result<Tensor> {
-    let dims = x.dims();
-    ensure!(
-        dim < dims.len(),
-        "softmax: dimension {dim} of {dims:?} does not exist, expected 0 to {}",
-        dims.len().saturating_sub(1)
-    );
+    let around = around("softmax", x, dim)?;
     if on_gpu(x.device()) {
         let moved = x.broadcast_sub(&reduce::largest(&x.detach(), &[dim])?)?;
         let e = moved.exp()?;
@@ -46,19 +40,10 @@ fn shares<const LOG: bool>(graph: Graph, x: &Tensor, dim: usize) -> Result<Tenso
             false => e.broadcast_div(&total)?,
         });
     }
-    let around = [
-        dims[..dim].iter().product(),
-        dims[dim],
-        dims[dim + 1..].iter().product(),
-    ];
     let x = x.contiguous()?;
-    let needs = Needs {
-        arguments: 0,
-        result: true,
-    };
     Ok(by_dtype!(x, "softmax", T => {
         let result = cpu::forward::<T>(around, LOG, &View::<T>::of(&x)?);
-        graph.record_what("softmax", &[&x], needs, output(result, x.shape()), move |_, result, gradient| {
+        graph.record("softmax", &[&x], Needs::RESULT, output(result, x.shape()), move |_, result, gradient| {
             let (y, dy) = (View::<T>::of(result)?, View::<T>::of(gradient)?);
             Ok(vec![Some(plain(cpu::backward::<T>(around, LOG, &y, &dy), result.shape()))])
         })

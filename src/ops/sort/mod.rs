@@ -238,17 +238,13 @@ fn ranked(graph: Graph, x: &Tensor, dim: usize, count: usize, falling: bool) -> 
 }
 
 fn around(x: &Tensor, dim: usize) -> Result<Around> {
-    let dims = x.dims();
-    ensure!(dim < dims.len(), "sort: dimension {dim} of {dims:?} does not exist");
+    let around = super::kernel::around("sort", x, dim)?;
     ensure!(
-        u32::try_from(dims[dim]).is_ok(),
-        "sort: dimension {dim} of {dims:?} is too long, expected less than 2^32"
+        u32::try_from(around[1]).is_ok(),
+        "sort: dimension {dim} of {:?} is too long, expected less than 2^32",
+        x.dims()
     );
-    Ok([
-        dims[..dim].iter().product(),
-        dims[dim],
-        dims[dim + 1..].iter().product(),
-    ])
+    Ok(around)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Running our own kernels: a `.cu` source beside each operation, buffers for its results, one launch call.
 //!
 //! ```text
-//! const SOURCE: Source = Source { name: "relu", text: include_str!("relu.cu") };
+//! const SOURCE: Source = Source::new("relu", include_str!("relu.cu"));
 //! let mut y = Buffer::like(x, x.elem_count())?;
 //! Launch::of(&SOURCE, "relu_forward", x).read(x).write(&mut y).int(x.elem_count()).each(x.elem_count())?;
-//! graph.record("relu", &[x], y.output(x.shape()), |arguments, result, gradient| ...)
+//! graph.record("relu", &[x], Needs::RESULT, y.output(x.shape()), |arguments, result, gradient| ...)
 //! ```
 //!
 //! The code of an operation is the same whether its tensors lie on a GPU (`device.rs`: NVRTC, cached on disk, loaded once) or, in
@@ -48,13 +48,16 @@ pub(crate) fn on_gpu(device: &Device) -> bool {
 
 /// The kernels of one operation.
 pub(crate) struct Source {
-    /// The operation's name.
-    pub(crate) name: &'static str,
-    /// The text of its `.cu` file.
-    pub(crate) text: &'static str,
+    name: &'static str,
+    text: &'static str,
 }
 
 impl Source {
+    /// Those of the operation `name`; `text` is its `.cu` file.
+    pub(crate) const fn new(name: &'static str, text: &'static str) -> Self {
+        Source { name, text }
+    }
+
     /// The kernels' names: what follows `KERNEL` at the start of a line.
     #[cfg(any(test, feature = "cuda"))]
     fn kernels(&self) -> impl Iterator<Item = &'static str> {
