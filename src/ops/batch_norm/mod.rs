@@ -157,40 +157,34 @@ fn typed<T: Element>(
         }
     };
     let output = output(result, input.shape());
-    let result = graph.record(
-        "batch_norm",
-        &arguments,
-        needs,
-        output,
-        move |arguments, result, gradient| {
-            let (input, weight, bias) = (arguments[0], arguments[1], arguments[2]);
-            let gradients = {
-                let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
-                let dy = View::<T>::of(gradient)?;
-                let y = needs_result.then(|| View::<T>::of(result)).transpose()?;
-                let passed = match (relu, &y) {
-                    (false, _) => Passed::All,
-                    (true, Some(y)) => Passed::Result(y),
-                    (true, None) => Passed::Input,
-                };
-                let want_residual = needs_result && residual == Some(true);
-                cpu::backward(sizes, &x, [&w, &b], passed, &dy, &statistics, training, want_residual)
+    let result = graph.record("batch_norm", &arguments, needs, output, move |arguments, y, dy| {
+        let (input, weight, bias) = (arguments[0], arguments[1], arguments[2]);
+        let gradients = {
+            let (x, w, b) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(bias)?);
+            let d = View::<T>::of(dy)?;
+            let y = needs_result.then(|| View::<T>::of(y)).transpose()?;
+            let passed = match (relu, &y) {
+                (false, _) => Passed::All,
+                (true, Some(y)) => Passed::Result(y),
+                (true, None) => Passed::Input,
             };
-            let mut list = vec![
-                Some(plain(gradients.input, input.shape())),
-                Some(plain(gradients.weight, sizes.channels)),
-                Some(plain(gradients.bias, sizes.channels)),
-            ];
-            if let Some(tracked) = residual {
-                // Without the rectifier the residual's gradient is the result's.
-                list.push(tracked.then(|| match gradients.residual {
-                    Some(data) => plain(data, input.shape()),
-                    None => gradient.clone(),
-                }));
-            }
-            Ok(list)
-        },
-    )?;
+            let want_residual = needs_result && residual == Some(true);
+            cpu::backward(sizes, &x, [&w, &b], passed, &d, &statistics, training, want_residual)
+        };
+        let mut list = vec![
+            Some(plain(gradients.input, input.shape())),
+            Some(plain(gradients.weight, sizes.channels)),
+            Some(plain(gradients.bias, sizes.channels)),
+        ];
+        if let Some(tracked) = residual {
+            // Without the rectifier the residual's gradient is the result's.
+            list.push(tracked.then(|| match gradients.residual {
+                Some(data) => plain(data, input.shape()),
+                None => dy.clone(),
+            }));
+        }
+        Ok(list)
+    })?;
     if residual.is_none() {
         graph.recomputable(&result, again);
     }

@@ -96,24 +96,19 @@ pub(super) fn conv2d(graph: Graph, g: Geometry, x: &Tensor, weight: &Tensor, bia
     }
     let mut arguments = vec![x, weight];
     arguments.extend(bias);
-    graph.record(
-        "conv2d",
-        &arguments,
-        Needs::first(3),
-        y.output(&shape),
-        move |arguments, _, dy| {
-            let (x, weight) = (arguments[0], arguments[1]);
-            let gradient = |(i, argument): (usize, &&Tensor)| -> Result<Option<Tensor>> {
-                Ok(match (argument.track_op(), i) {
-                    (false, _) => None,
-                    (_, 0) => Some(way.compute(Product::InputGradient, &w, dy)?.tensor(x.shape())),
-                    (_, 1) => Some(way.weight_gradient(x, dy, weight)?),
-                    _ => Some(bias_gradient(&g, layout, dy, argument.dtype())?),
-                })
-            };
-            arguments.iter().enumerate().map(gradient).collect()
-        },
-    )
+    let (needs, output) = (Needs::first(3), y.output(&shape));
+    graph.record("conv2d", &arguments, needs, output, move |arguments, _, dy| {
+        let (x, weight) = (arguments[0], arguments[1]);
+        let gradient = |(i, argument): (usize, &&Tensor)| -> Result<Option<Tensor>> {
+            Ok(match (argument.track_op(), i) {
+                (false, _) => None,
+                (_, 0) => Some(way.compute(Product::InputGradient, &w, dy)?.tensor(x.shape())),
+                (_, 1) => Some(way.weight_gradient(x, dy, weight)?),
+                _ => Some(bias_gradient(&g, layout, dy, argument.dtype())?),
+            })
+        };
+        arguments.iter().enumerate().map(gradient).collect()
+    })
 }
 
 /// Add the bias to fresh maps `y`, of the type of `x`.

@@ -165,26 +165,18 @@ fn typed<T: Element>(
         }
     });
     let output = output(result, shape);
-    let result = graph.record(
-        "conv2d",
-        &arguments,
-        Needs::first(2),
-        output,
-        move |arguments, _, gradient| {
-            let (input, weight) = (arguments[0], arguments[1]);
-            let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(gradient)?);
-            let gradient = |i: usize| match i {
-                0 => plain(way.input_gradient(&g, &w, &dy, precision), input.shape()),
-                1 => plain(way.weight_gradient(&g, &x, &dy, precision), weight.shape()),
-                _ => plain(cpu::bias_gradient(&g, &dy), g.outputs),
-            };
-            Ok(tracked
-                .iter()
-                .enumerate()
-                .map(|(i, tracked)| tracked.then(|| gradient(i)))
-                .collect())
-        },
-    )?;
+    let needs = Needs::first(2);
+    let result = graph.record("conv2d", &arguments, needs, output, move |arguments, _, dy| {
+        let (input, weight) = (arguments[0], arguments[1]);
+        let (x, w, dy) = (View::<T>::of(input)?, View::<T>::of(weight)?, View::<T>::of(dy)?);
+        let gradient = |i: usize| match i {
+            0 => plain(way.input_gradient(&g, &w, &dy, precision), input.shape()),
+            1 => plain(way.weight_gradient(&g, &x, &dy, precision), weight.shape()),
+            _ => plain(cpu::bias_gradient(&g, &dy), g.outputs),
+        };
+        let each = tracked.iter().enumerate();
+        Ok(each.map(|(i, tracked)| tracked.then(|| gradient(i))).collect())
+    })?;
     if let Some(again) = again {
         graph.recomputable(&result, again);
     }

@@ -48,30 +48,25 @@ pub(super) fn cross_entropy(graph: Graph, p: Problem, logits: &Tensor, labels: &
     } else {
         loss.output(())
     };
-    graph.record(
-        "cross_entropy",
-        &[logits],
-        Needs::ARGUMENT,
-        result,
-        move |arguments, _, upstream| {
-            let (logits, upstream) = (arguments[0], upstream.contiguous()?);
-            let mut gradient = Buffer::like(logits, logits.elem_count())?;
-            Launch::of(&SOURCE, "cross_entropy_backward", logits)
-                .read(logits)
-                .read(&labels)
-                .read(&weights)
-                .read(&totals)
-                .read(&factor)
-                .read(&upstream)
-                .write(&mut gradient)
-                .ints(&sizes)
-                .int(mapped)
-                .real(p.smoothing)
-                .real(whole)
-                .each(pixels)?;
-            Ok(vec![Some(gradient.tensor(logits.shape()))])
-        },
-    )
+    let needs = Needs::ARGUMENT;
+    graph.record("cross_entropy", &[logits], needs, result, move |arguments, _, dy| {
+        let (logits, dy) = (arguments[0], dy.contiguous()?);
+        let mut gradient = Buffer::like(logits, logits.elem_count())?;
+        Launch::of(&SOURCE, "cross_entropy_backward", logits)
+            .read(logits)
+            .read(&labels)
+            .read(&weights)
+            .read(&totals)
+            .read(&factor)
+            .read(&dy)
+            .write(&mut gradient)
+            .ints(&sizes)
+            .int(mapped)
+            .real(p.smoothing)
+            .real(whole)
+            .each(pixels)?;
+        Ok(vec![Some(gradient.tensor(logits.shape()))])
+    })
 }
 
 #[cfg(test)]

@@ -13,19 +13,14 @@ pub(super) fn gelu(graph: Graph, x: &Tensor) -> Result<Tensor> {
     let mut y = Buffer::like(x, n)?;
     let launch = Launch::of(&SOURCE, "gelu_forward", x).read(x).write(&mut y);
     launch.int(n).each(n)?;
-    graph.record(
-        "gelu",
-        &[x],
-        Needs::ARGUMENT,
-        y.output(x.shape()),
-        move |arguments, _, dy| {
-            let x = arguments[0];
-            let mut dx = Buffer::like(x, n)?;
-            let launch = Launch::of(&SOURCE, "gelu_backward", x).read(x).read(dy).write(&mut dx);
-            launch.int(n).each(n)?;
-            Ok(vec![Some(dx.tensor(x.shape()))])
-        },
-    )
+    let (needs, output) = (Needs::ARGUMENT, y.output(x.shape()));
+    graph.record("gelu", &[x], needs, output, move |arguments, _, dy| {
+        let x = arguments[0];
+        let mut dx = Buffer::like(x, n)?;
+        let launch = Launch::of(&SOURCE, "gelu_backward", x).read(x).read(dy).write(&mut dx);
+        launch.int(n).each(n)?;
+        Ok(vec![Some(dx.tensor(x.shape()))])
+    })
 }
 
 #[cfg(test)]

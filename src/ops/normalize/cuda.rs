@@ -18,22 +18,17 @@ pub(super) fn normalize(graph: Graph, [outer, length, inner]: [usize; 3], x: &Te
     let launch = Launch::of(&SOURCE, "normalize_forward", x).read(x).write(&mut y);
     launch.write(&mut lengths).ints(&sizes).real(eps).run(grid, THREADS)?;
     let lengths = lengths.tensor(vectors.max(1));
-    graph.record(
-        "normalize",
-        &[x],
-        Needs::ARGUMENT,
-        y.output(x.shape()),
-        move |arguments, _, dy| {
-            let x = arguments[0];
-            let mut dx = Buffer::like(x, n)?;
-            let launch = Launch::of(&SOURCE, "normalize_backward", x)
-                .read(x)
-                .read(dy)
-                .read(&lengths);
-            launch.write(&mut dx).ints(&sizes).real(eps).run(grid, THREADS)?;
-            Ok(vec![Some(dx.tensor(x.shape()))])
-        },
-    )
+    let (needs, output) = (Needs::ARGUMENT, y.output(x.shape()));
+    graph.record("normalize", &[x], needs, output, move |arguments, _, dy| {
+        let x = arguments[0];
+        let mut dx = Buffer::like(x, n)?;
+        let launch = Launch::of(&SOURCE, "normalize_backward", x)
+            .read(x)
+            .read(dy)
+            .read(&lengths);
+        launch.write(&mut dx).ints(&sizes).real(eps).run(grid, THREADS)?;
+        Ok(vec![Some(dx.tensor(x.shape()))])
+    })
 }
 
 #[cfg(test)]
@@ -51,16 +46,13 @@ mod tests {
         ] {
             // the second leaves every vector shorter than eps
             for eps in [1e-12, 1e3] {
-                let a = Around {
-                    outer: shape[..dim].iter().product(),
-                    length: shape[dim],
-                    inner: shape[dim + 1..].iter().product(),
-                };
+                let sizes = |part: &[usize]| part.iter().product();
+                let around = [sizes(&shape[..dim]), shape[dim], sizes(&shape[dim + 1..])];
                 agree(
                     1,
                     &[random(&shape, 1)],
                     |t| crate::ops::normalize(&t[0], dim, eps),
-                    |t| Ok(normalize(Graph::default(), a, &t[0], eps)?),
+                    |t| Ok(normalize(Graph::default(), around, &t[0], eps)?),
                 );
             }
         }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{Sizes, Tap};
+use super::{Sizes, bilinear_taps, nearest_places};
 use crate::ops::Layout;
 use crate::ops::kernel::cuda::{Buffer, Launch, Source, arithmetic, lanes};
 use crate::ops::pool::cuda::whole;
@@ -39,13 +39,14 @@ fn upload_tables<const N: usize>(tables: [Vec<f64>; N], dtype: DType, device: &D
 }
 
 /// The places that each row and column of a nearest resize takes, on the device.
-fn nearest_tables(places: [Vec<usize>; 2], device: &Device) -> Result<[Tensor; 2]> {
+fn nearest_tables(sizes: Sizes, device: &Device) -> Result<[Tensor; 2]> {
     let numbers = |places: Vec<usize>| places.into_iter().map(|p| p as f64).collect();
-    upload_tables(places.map(numbers), DType::U32, device)
+    upload_tables(nearest_places(sizes).map(numbers), DType::U32, device)
 }
 
 /// The bilinear resize, recorded in `graph`.
-pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, taps: [Vec<Tap>; 2]) -> Result<Tensor> {
+pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, align_corners: bool) -> Result<Tensor> {
+    let taps = bilinear_taps(sizes, align_corners);
     let places = taps.each_ref().map(|taps| {
         let low: Vec<f64> = taps.iter().map(|t| t.low as f64).collect();
         (low, taps.iter().map(|t| t.high as f64).collect())
@@ -65,8 +66,8 @@ pub(super) fn bilinear(graph: Graph, sizes: Sizes, x: &Tensor, taps: [Vec<Tap>; 
 }
 
 /// The nearest resize, recorded in `graph`.
-pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor, places: [Vec<usize>; 2]) -> Result<Tensor> {
-    let tables = nearest_tables(places, x.device())?;
+pub(super) fn nearest(graph: Graph, sizes: Sizes, x: &Tensor) -> Result<Tensor> {
+    let tables = nearest_tables(sizes, x.device())?;
     let kernels = [
         ["nearest_forward", "nearest_last_forward"],
         ["nearest_backward", "nearest_last_backward"],
@@ -104,9 +105,9 @@ fn record(
 }
 
 /// Label maps of any integer type: candle's own choice of rows and columns.
-pub(super) fn labels(labels: &Tensor, places: [Vec<usize>; 2]) -> Result<Tensor> {
+pub(super) fn labels(labels: &Tensor, sizes: Sizes) -> Result<Tensor> {
     let rank = labels.rank();
-    let [rows, columns] = nearest_tables(places, labels.device())?;
+    let [rows, columns] = nearest_tables(sizes, labels.device())?;
     labels.index_select(&rows, rank - 2)?.index_select(&columns, rank - 1)
 }
 
@@ -160,7 +161,14 @@ mod tests {
                 .unwrap();
             let maps = maps.to_dtype(dtype).unwrap();
             let (from, to) = ([5, 7], [8, 3]);
-            let found = labels(&maps, from, to).unwrap();
+            let (images, channels) = (2, 1);
+            let sizes = Sizes {
+                images,
+                channels,
+                from,
+                to,
+            };
+            let found = labels(&maps, sizes).unwrap();
             let expected = crate::ops::resize_labels(&maps, to).unwrap();
             assert_eq!(found.dtype(), dtype);
             let list = |t: Tensor| t.to_dtype(DType::I64).unwrap().to_vec3::<i64>().unwrap();

@@ -124,10 +124,11 @@ pub fn resize_bilinear(graph, input: &Tensor, size: [usize; 2], align_corners: b
     if sizes.from == size {
         return Ok(input.clone());
     }
-    let (input, taps) = (input.contiguous()?, bilinear_taps(sizes, align_corners));
+    let input = input.contiguous()?;
     if on_gpu(input.device()) {
-        return Ok(cuda::bilinear(graph, sizes, &input, taps)?);
+        return Ok(cuda::bilinear(graph, sizes, &input, align_corners)?);
     }
+    let taps = bilinear_taps(sizes, align_corners);
     Ok(by_dtype!(input, "resize_bilinear", T => {
         let result = cpu::bilinear(sizes, &taps, &View::<T>::of(&input)?);
         graph.record_light("resize_bilinear", &[&input], output(result, &sizes.shape(size)), move |gradient| {
@@ -147,10 +148,11 @@ operation! {
 /// As [`resize_bilinear`].
 pub fn resize_nearest(graph, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     let sizes = Sizes::of_maps("resize_nearest", graph, input, size)?;
-    let (input, places) = (input.contiguous()?, nearest_places(sizes));
+    let input = input.contiguous()?;
     if on_gpu(input.device()) {
-        return Ok(cuda::nearest(graph, sizes, &input, places)?);
+        return Ok(cuda::nearest(graph, sizes, &input)?);
     }
+    let places = nearest_places(sizes);
     Ok(by_dtype!(input, "resize_nearest", T => {
         let result = cpu::nearest(sizes, &places, &View::<T>::of(&input)?);
         graph.record_light("resize_nearest", &[&input], output(result, &sizes.shape(size)), move |gradient| {
@@ -180,11 +182,12 @@ pub fn resize_labels(labels: &Tensor, size: [usize; 2]) -> Result<Tensor> {
         from,
         to: size,
     };
-    let places = nearest_places(sizes.checked("resize_labels", labels)?);
+    let sizes = sizes.checked("resize_labels", labels)?;
     let labels = labels.contiguous()?;
     if on_gpu(labels.device()) && labels.dtype().is_int() {
-        return Ok(cuda::labels(&labels, places)?);
+        return Ok(cuda::labels(&labels, sizes)?);
     }
+    let places = nearest_places(sizes);
     macro_rules! run {
         ($T:ty) => {
             plain(cpu::nearest(sizes, &places, &View::<$T>::of(&labels)?), shape)
