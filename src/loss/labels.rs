@@ -1,10 +1,10 @@
 //! Label maps as the losses need them: plain numbers, at the size of the features.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
+use crate::ensure;
 use crate::error::Result;
-use crate::ops::resize_labels;
-use crate::{ensure, fail};
+use crate::ops::{checked_labels, integers, resize_labels};
 
 /// Marks a pixel that takes no part.
 pub(crate) const IGNORED: u32 = u32::MAX;
@@ -47,7 +47,7 @@ pub(crate) fn label_map(
     } else {
         resize_labels(&labels, size)?
     };
-    Ok(labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?)
+    Ok(integers(&labels)?)
 }
 
 /// The class of each pixel (`None` where ignored) of labels `[n, h, w]` for logits `[n, c, h, w]`.
@@ -68,19 +68,7 @@ pub(crate) fn targets(
         labels.dtype(),
         logits.dims()
     );
-    let all: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    let outside = |label: i64| label != ignore_label && !(0..c as i64).contains(&label);
-    if let Some(at) = all.iter().position(|&label| outside(label)) {
-        fail!(
-            "{function}: label {} in image {} at row {}, column {}, but the logits have {c} classes; expected 0 to {} or the \
-             ignore label {ignore_label}",
-            all[at],
-            at / (h * w),
-            at % (h * w) / w,
-            at % w,
-            c - 1
-        );
-    }
+    let all = checked_labels(function, labels, c, ignore_label)?;
     Ok(all
         .into_iter()
         .map(|label| (label != ignore_label).then_some(label as usize))
@@ -109,7 +97,7 @@ fn fits(labels: [usize; 2], features: [usize; 2]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     #[test]
     fn sizes_that_are_one_map_fit() {

@@ -1,10 +1,11 @@
 //! The Lovasz-softmax loss: the Jaccard index itself, extended to probabilities.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::loss::labels::targets;
+use crate::ops::numbers;
 
 /// `mean over the classes present of sum_i e_i g_i`: `e` the errors `|[y = c] - p_c|` of the valid pixels in falling order, `g` the
 /// steps by which the Jaccard loss of class c grows as they are taken in that order. `logits`: `[n, c, h, w]`, `labels`: integers
@@ -22,7 +23,7 @@ pub fn lovasz(logits: &Tensor, labels: &Tensor, ignore_label: i64) -> Result<Ten
         .enumerate()
         .filter_map(|(pixel, class)| Some((pixel, (*class)?)))
         .collect();
-    let numbers: Vec<f64> = logits.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(logits)?;
     let place = |pixel: usize, class: usize| (pixel / area * c + class) * area + pixel % area;
     // the probabilities of each valid pixel, pixel by pixel
     let mut shares = vec![0f64; valid.len() * c];

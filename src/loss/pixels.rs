@@ -1,11 +1,13 @@
 //! Cross-entropy that weighs or chooses its pixels.
 
-use candle_core::{DType, Tensor};
+use std::ops::Bound;
+
+use candle_core::Tensor;
 
 use crate::ensure;
 use crate::error::{Result, in_range};
 use crate::loss::total;
-use crate::ops::{CrossEntropyOptions, Graph, Reduction};
+use crate::ops::{CrossEntropyOptions, Graph, Reduction, integers, numbers};
 
 /// Cross-entropy with a weight for each pixel, `[n, h, w]`. The mean is the weighted one, as with class weights: the sum divided by
 /// the weights (times class weights) of the pixels that count; 0 where these are all 0.
@@ -30,7 +32,7 @@ pub fn weighted_cross_entropy(
         ..options.clone()
     };
     let weights = weights.detach().to_dtype(logits.dtype())?;
-    let numbers: Vec<f64> = weights.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let numbers = numbers(&weights)?;
     ensure!(
         numbers.iter().all(|w| w.is_finite() && *w >= 0.0),
         "cross_entropy: the weights of the pixels must be finite and not negative"
@@ -40,7 +42,7 @@ pub fn weighted_cross_entropy(
         Reduction::None => Ok(losses),
         Reduction::Sum => total(&losses, false),
         Reduction::Mean => {
-            let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+            let labels = integers(labels)?;
             let class = |label: i64| match &options.class_weights {
                 Some(weights) => f64::from(weights[label as usize]),
                 None => 1.0,
@@ -70,28 +72,19 @@ pub enum Hardest {
 /// # Errors
 /// Those of [`Graph::cross_entropy`]; a share or a probability outside (0, 1].
 pub fn ohem(graph: Graph, logits: &Tensor, labels: &Tensor, kept: Hardest, ignore_label: i64) -> Result<Tensor> {
-    match kept {
-        Hardest::Share(share) => in_range(
-            "ohem",
-            "keep",
-            share,
-            (std::ops::Bound::Excluded(0.0), std::ops::Bound::Included(1.0)),
-        )?,
-        Hardest::Below(p, _) => in_range(
-            "ohem",
-            "threshold",
-            p,
-            (std::ops::Bound::Excluded(0.0), std::ops::Bound::Included(1.0)),
-        )?,
-    }
+    let (option, value) = match kept {
+        Hardest::Share(share) => ("keep", share),
+        Hardest::Below(p, _) => ("threshold", p),
+    };
+    in_range("ohem", option, value, (Bound::Excluded(0.0), Bound::Included(1.0)))?;
     let options = CrossEntropyOptions {
         ignore_label,
         reduction: Reduction::None,
         ..CrossEntropyOptions::default()
     };
     let losses = graph.cross_entropy(logits, labels, &options)?;
-    let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    let numbers: Vec<f64> = losses.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let labels = integers(labels)?;
+    let numbers = numbers(&losses)?;
     let mut order: Vec<usize> = (0..labels.len()).filter(|i| labels[*i] != ignore_label).collect();
     // what is not a number is no smaller loss than others
     let loss = |i: usize| if numbers[i].is_nan() { f64::INFINITY } else { numbers[i] };

@@ -12,6 +12,7 @@ use super::init::Init;
 use super::param::{Builder, Slot};
 use super::pass::Pass;
 use crate::error::{Error, Result};
+use crate::ops::integers;
 
 type Make = dyn Fn(VarBuilder) -> EngineResult<Box<dyn Module>>;
 
@@ -137,7 +138,7 @@ impl Module for Rows {
                 self.count - 1
             );
         }
-        let all = indices.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
+        let all = integers(indices)?;
         if let Some(index) = all.iter().find(|i| !(0..self.count as i64).contains(*i)) {
             candle_core::bail!(
                 "the input holds {index}, expected integers from 0 to {}",

@@ -98,25 +98,42 @@ impl EncoderKind {
         choose("encoder", name, &architecture.encoders())
     }
 
+    /// What kind of encoder it is, the blocks and the channels.
+    fn facts(self) -> (Family, [usize; 4], [usize; 5]) {
+        use Family::{Mit, ResNet, Vit};
+        let basic = [64, 64, 128, 256, 512];
+        let wide = [64, 256, 512, 1024, 2048];
+        let mix = [3, 64, 128, 320, 512];
+        match self {
+            EncoderKind::Resnet18 => (ResNet, [2, 2, 2, 2], basic),
+            EncoderKind::Resnet34 => (ResNet, [3, 4, 6, 3], basic),
+            EncoderKind::Resnet50 => (ResNet, [3, 4, 6, 3], wide),
+            EncoderKind::Resnet101 => (ResNet, [3, 4, 23, 3], wide),
+            EncoderKind::MitB0 => (Mit, [2, 2, 2, 2], [3, 32, 64, 160, 256]),
+            EncoderKind::MitB1 => (Mit, [2, 2, 2, 2], mix),
+            EncoderKind::MitB2 => (Mit, [3, 4, 6, 3], mix),
+            EncoderKind::MitB3 => (Mit, [3, 4, 18, 3], mix),
+            EncoderKind::MitB4 => (Mit, [3, 8, 27, 3], mix),
+            EncoderKind::MitB5 => (Mit, [3, 6, 40, 3], mix),
+            EncoderKind::DinoV2S | EncoderKind::DinoV2SReg => (Vit, [3, 3, 3, 3], [3, 384, 384, 384, 384]),
+            EncoderKind::DinoV2B | EncoderKind::DinoV2BReg => (Vit, [3, 3, 3, 3], [3, 768, 768, 768, 768]),
+            EncoderKind::DinoV2L | EncoderKind::DinoV2LReg => (Vit, [5, 7, 6, 6], [3, 1024, 1024, 1024, 1024]),
+        }
+    }
+
     /// What kind of encoder it is.
     pub fn family(self) -> Family {
-        match self {
-            EncoderKind::Resnet18 | EncoderKind::Resnet34 | EncoderKind::Resnet50 | EncoderKind::Resnet101 => {
-                Family::ResNet
-            }
-            EncoderKind::MitB0
-            | EncoderKind::MitB1
-            | EncoderKind::MitB2
-            | EncoderKind::MitB3
-            | EncoderKind::MitB4
-            | EncoderKind::MitB5 => Family::Mit,
-            EncoderKind::DinoV2S
-            | EncoderKind::DinoV2B
-            | EncoderKind::DinoV2L
-            | EncoderKind::DinoV2SReg
-            | EncoderKind::DinoV2BReg
-            | EncoderKind::DinoV2LReg => Family::Vit,
-        }
+        self.facts().0
+    }
+
+    /// Blocks in each of the four stages; of a Vision Transformer those from one map to the next.
+    pub fn blocks(self) -> [usize; 4] {
+        self.facts().1
+    }
+
+    /// Channels of what the first stage takes (the stem's map; the image for a transformer) and of the four stages.
+    pub fn channels(self) -> [usize; 5] {
+        self.facts().2
     }
 
     /// Refuse images of a size that it does not take; the error says which it does.
@@ -135,38 +152,9 @@ impl EncoderKind {
         }
     }
 
-    /// Blocks in each of the four stages; of a Vision Transformer those from one map to the next.
-    pub fn blocks(self) -> [usize; 4] {
-        match self {
-            EncoderKind::Resnet18 | EncoderKind::MitB0 | EncoderKind::MitB1 => [2, 2, 2, 2],
-            EncoderKind::Resnet34 | EncoderKind::Resnet50 | EncoderKind::MitB2 => [3, 4, 6, 3],
-            EncoderKind::Resnet101 => [3, 4, 23, 3],
-            EncoderKind::MitB3 => [3, 4, 18, 3],
-            EncoderKind::MitB4 => [3, 8, 27, 3],
-            EncoderKind::MitB5 => [3, 6, 40, 3],
-            EncoderKind::DinoV2S | EncoderKind::DinoV2B | EncoderKind::DinoV2SReg | EncoderKind::DinoV2BReg => {
-                [3, 3, 3, 3]
-            }
-            EncoderKind::DinoV2L | EncoderKind::DinoV2LReg => [5, 7, 6, 6],
-        }
-    }
-
     /// Whether the blocks are bottlenecks (1x1, 3x3, 1x1) instead of two 3x3 convolutions.
     pub fn bottleneck(self) -> bool {
         matches!(self, EncoderKind::Resnet50 | EncoderKind::Resnet101)
-    }
-
-    /// Channels of what the first stage takes (the stem's map; the image for a transformer) and of the four stages.
-    pub fn channels(self) -> [usize; 5] {
-        match self {
-            EncoderKind::Resnet18 | EncoderKind::Resnet34 => [64, 64, 128, 256, 512],
-            EncoderKind::Resnet50 | EncoderKind::Resnet101 => [64, 256, 512, 1024, 2048],
-            EncoderKind::MitB0 => [3, 32, 64, 160, 256],
-            EncoderKind::DinoV2S | EncoderKind::DinoV2SReg => [3, 384, 384, 384, 384],
-            EncoderKind::DinoV2B | EncoderKind::DinoV2BReg => [3, 768, 768, 768, 768],
-            EncoderKind::DinoV2L | EncoderKind::DinoV2LReg => [3, 1024, 1024, 1024, 1024],
-            _ => [3, 64, 128, 320, 512],
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::aspp::{Aspp, AsppSpec};
+use super::aspp::Aspp;
 use super::config::ModelConfig;
 use super::layer::{ConvNorm, ConvSpec};
 use super::param::Builder;
@@ -18,23 +18,10 @@ pub(super) struct DeepLabV3 {
 
 impl DeepLabV3 {
     pub(super) fn new(builder: &mut Builder, config: &ModelConfig) -> Result<Self> {
-        let [.., coarse] = config.encoder.channels();
-        let channels = config.decoder_channels;
-        let aspp = AsppSpec {
-            input: coarse,
-            output: channels,
-            rates: config.atrous_rates,
-            separable: config.separable,
-            dropout: config.dropout,
-        };
+        let smooth = ConvSpec::new(config.decoder_channels, config.decoder_channels, 3);
         Ok(DeepLabV3 {
-            aspp: Aspp::new(builder, "classifier.0", &aspp)?,
-            smooth: ConvNorm::new(
-                builder,
-                "classifier.1",
-                "classifier.2",
-                ConvSpec::new(channels, channels, 3),
-            )?,
+            aspp: Aspp::new(builder, "classifier.0", config)?,
+            smooth: ConvNorm::new(builder, "classifier.1", "classifier.2", smooth)?,
         })
     }
 

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::aspp::{Aspp, AsppSpec};
+use super::aspp::Aspp;
 use super::config::ModelConfig;
-use super::layer::{ConvNorm, ConvSpec, SeparableConvNorm};
+use super::layer::{ConvNorm, ConvSpec};
 use super::param::Builder;
 use super::pass::Pass;
 use super::resnet::Pyramid;
@@ -16,38 +16,22 @@ const LOW_LEVEL_CHANNELS: usize = 48;
 /// ASPP, separable 3x3, upsampled to stride 4, joined with the reduced stride-4 map, separable 3x3.
 pub(super) struct DeepLabV3Plus {
     aspp: Aspp,
-    smooth: SeparableConvNorm,
+    smooth: ConvNorm,
     low_level: ConvNorm,
-    fuse: SeparableConvNorm,
+    fuse: ConvNorm,
 }
 
 impl DeepLabV3Plus {
     pub(super) fn new(builder: &mut Builder, config: &ModelConfig) -> Result<Self> {
-        let [_, fine, .., coarse] = config.encoder.channels();
-        let channels = config.decoder_channels;
-        let aspp = AsppSpec {
-            input: coarse,
-            output: channels,
-            rates: config.atrous_rates,
-            separable: config.separable,
-            dropout: config.dropout,
-        };
+        let ([_, fine, ..], channels) = (config.encoder.channels(), config.decoder_channels);
+        let smooth = ConvSpec::new(channels, channels, 3);
+        let low_level = ConvSpec::new(fine, LOW_LEVEL_CHANNELS, 1);
+        let fuse = ConvSpec::new(LOW_LEVEL_CHANNELS + channels, channels, 3);
         Ok(DeepLabV3Plus {
-            aspp: Aspp::new(builder, "decoder.aspp.0", &aspp)?,
-            smooth: SeparableConvNorm::new(builder, "decoder.aspp.1", "decoder.aspp.2", [channels; 2], 1)?,
-            low_level: ConvNorm::new(
-                builder,
-                "decoder.block1.0",
-                "decoder.block1.1",
-                ConvSpec::new(fine, LOW_LEVEL_CHANNELS, 1),
-            )?,
-            fuse: SeparableConvNorm::new(
-                builder,
-                "decoder.block2.0",
-                "decoder.block2.1",
-                [LOW_LEVEL_CHANNELS + channels, channels],
-                1,
-            )?,
+            aspp: Aspp::new(builder, "decoder.aspp.0", config)?,
+            smooth: ConvNorm::separable(builder, "decoder.aspp.1", "decoder.aspp.2", smooth)?,
+            low_level: ConvNorm::new(builder, "decoder.block1.0", "decoder.block1.1", low_level)?,
+            fuse: ConvNorm::separable(builder, "decoder.block2.0", "decoder.block2.1", fuse)?,
         })
     }
 

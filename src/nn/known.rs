@@ -4,7 +4,7 @@
 use candle_core::{Tensor, TensorId};
 
 use super::config::Family;
-use super::parts::own;
+use super::own::own;
 use super::pass::Pass;
 use super::resnet::Pyramid;
 use super::segmenter::{Kind, Segmenter};

@@ -40,6 +40,14 @@ impl ConvSpec {
     }
 }
 
+/// What `part` of the layer `name` is called; a layer without a name is the whole network.
+fn inside(name: &str, part: &str) -> String {
+    match name {
+        "" => part.into(),
+        name => format!("{name}.{part}"),
+    }
+}
+
 /// A two-dimensional convolution: `NAME.weight` [out, in / groups, k, k] and perhaps `NAME.bias` [out].
 pub(super) struct Conv2d {
     weight: Arc<Slot>,
@@ -50,20 +58,30 @@ pub(super) struct Conv2d {
 impl Conv2d {
     pub(super) fn new(builder: &mut Builder, name: &str, spec: ConvSpec) -> Result<Self> {
         let shape = [spec.output, spec.input / spec.groups, spec.kernel, spec.kernel];
-        let (weight, bias) = spec.init.rules(shape);
-        let padding = spec.kernel / 2 * spec.dilation;
+        let options = Conv2dOptions {
+            groups: spec.groups,
+            padding: [spec.kernel / 2 * spec.dilation; 2],
+            ..Conv2dOptions::same(spec.kernel, spec.stride, spec.dilation)
+        };
+        Self::shaped(builder, name, shape, options, spec.bias, spec.init)
+    }
+
+    /// With a weight of this shape.
+    pub(super) fn shaped(
+        builder: &mut Builder,
+        name: &str,
+        shape: [usize; 4],
+        options: Conv2dOptions,
+        has_bias: bool,
+        init: ConvInit,
+    ) -> Result<Self> {
+        let (weight, bias) = init.rules(shape);
+        let weight = builder.parameter(inside(name, "weight"), &shape, weight)?;
+        let bias = has_bias.then(|| builder.parameter(inside(name, "bias"), &shape[..1], bias));
         Ok(Conv2d {
-            weight: builder.parameter(format!("{name}.weight"), &shape, weight)?,
-            bias: match spec.bias {
-                true => Some(builder.parameter(format!("{name}.bias"), &[spec.output], bias)?),
-                false => None,
-            },
-            options: Conv2dOptions {
-                stride: [spec.stride; 2],
-                padding: [padding; 2],
-                dilation: [spec.dilation; 2],
-                groups: spec.groups,
-            },
+            weight,
+            bias: bias.transpose()?,
+            options,
         })
     }
 
@@ -92,10 +110,10 @@ pub(super) struct BatchNorm {
 impl BatchNorm {
     pub(super) fn new(builder: &mut Builder, name: &str, channels: usize) -> Result<Self> {
         Ok(BatchNorm {
-            weight: builder.parameter(format!("{name}.weight"), &[channels], Init::One)?,
-            bias: builder.parameter(format!("{name}.bias"), &[channels], Init::Zero)?,
-            mean: builder.buffer(format!("{name}.running_mean"), &[channels], Init::Zero)?,
-            var: builder.buffer(format!("{name}.running_var"), &[channels], Init::One)?,
+            weight: builder.parameter(inside(name, "weight"), &[channels], Init::One)?,
+            bias: builder.parameter(inside(name, "bias"), &[channels], Init::Zero)?,
+            mean: builder.buffer(inside(name, "running_mean"), &[channels], Init::Zero)?,
+            var: builder.buffer(inside(name, "running_var"), &[channels], Init::One)?,
         })
     }
 
@@ -127,8 +145,8 @@ impl Linear {
     pub(super) fn new(builder: &mut Builder, name: &str, input: usize, output: usize) -> Result<Self> {
         let (weight, bias) = ConvInit::Transformer.rules([output, input, 1, 1]);
         Ok(Linear {
-            weight: builder.parameter(format!("{name}.weight"), &[output, input], weight)?,
-            bias: builder.parameter(format!("{name}.bias"), &[output], bias)?,
+            weight: builder.parameter(inside(name, "weight"), &[output, input], weight)?,
+            bias: builder.parameter(inside(name, "bias"), &[output], bias)?,
         })
     }
 
@@ -150,8 +168,8 @@ impl LayerNorm {
     /// With eps 1e-5, PyTorch's default.
     pub(super) fn new(builder: &mut Builder, name: &str, channels: usize) -> Result<Self> {
         Ok(LayerNorm {
-            weight: builder.parameter(format!("{name}.weight"), &[channels], Init::One)?,
-            bias: builder.parameter(format!("{name}.bias"), &[channels], Init::Zero)?,
+            weight: builder.parameter(inside(name, "weight"), &[channels], Init::One)?,
+            bias: builder.parameter(inside(name, "bias"), &[channels], Init::Zero)?,
             eps: 1e-5,
         })
     }
@@ -159,6 +177,11 @@ impl LayerNorm {
     /// The same norm with another eps.
     pub(super) fn with_eps(self, eps: f64) -> Self {
         LayerNorm { eps, ..self }
+    }
+
+    /// Number of channels.
+    pub(super) fn channels(&self) -> usize {
+        self.weight.var.elem_count()
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -169,6 +192,8 @@ impl LayerNorm {
 
 /// A convolution without bias and its batch norm.
 pub(super) struct ConvNorm {
+    /// What a separable one begins with.
+    depthwise: Option<Conv2d>,
     conv: Conv2d,
     norm: BatchNorm,
 }
@@ -176,57 +201,49 @@ pub(super) struct ConvNorm {
 impl ConvNorm {
     pub(super) fn new(builder: &mut Builder, conv: &str, norm: &str, spec: ConvSpec) -> Result<Self> {
         Ok(ConvNorm {
+            depthwise: None,
             conv: Conv2d::new(builder, conv, spec)?,
             norm: BatchNorm::new(builder, norm, spec.output)?,
         })
     }
 
+    /// Depthwise separable: the convolution per channel is `conv.0`, the 1x1 that follows `conv.1`, as in segmentation_models_pytorch's
+    /// `SeparableConv2d`.
+    pub(super) fn separable(builder: &mut Builder, conv: &str, norm: &str, spec: ConvSpec) -> Result<Self> {
+        let depthwise = ConvSpec {
+            output: spec.input,
+            groups: spec.input,
+            ..spec
+        };
+        let depthwise = Conv2d::new(builder, &format!("{conv}.0"), depthwise)?;
+        let pointwise = ConvSpec::new(spec.input, spec.output, 1);
+        Ok(ConvNorm {
+            depthwise: Some(depthwise),
+            ..Self::new(builder, &format!("{conv}.1"), norm, pointwise)?
+        })
+    }
+
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, pass: &Pass) -> Result<Tensor> {
+        let x = match &self.depthwise {
+            Some(depthwise) => self.conv.forward(&depthwise.forward(x, pass)?, pass)?,
+            None => self.conv.forward(x, pass)?,
+        };
+        self.norm.forward(&x, residual, relu, pass)
+    }
+
     /// relu(bn(conv(x))).
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x, pass)?, None, true, pass)
+        self.apply(x, None, true, pass)
     }
 
     /// bn(conv(x)), the projected shortcut of a residual block.
     pub(super) fn forward_linear(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x, pass)?, None, false, pass)
+        self.apply(x, None, false, pass)
     }
 
     /// relu(bn(conv(x)) + residual).
     pub(super) fn forward_onto(&self, x: &Tensor, residual: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.norm
-            .forward(&self.conv.forward(x, pass)?, Some(residual), true, pass)
-    }
-}
-
-/// A depthwise separable 3x3 convolution (3x3 per channel, then 1x1) with batch norm and ReLU.
-pub(super) struct SeparableConvNorm {
-    depthwise: Conv2d,
-    pointwise: ConvNorm,
-}
-
-impl SeparableConvNorm {
-    /// `conv.0` is the depthwise, `conv.1` the pointwise convolution, as in segmentation_models_pytorch's `SeparableConv2d`.
-    pub(super) fn new(
-        builder: &mut Builder,
-        conv: &str,
-        norm: &str,
-        [input, output]: [usize; 2],
-        dilation: usize,
-    ) -> Result<Self> {
-        let depthwise = ConvSpec {
-            dilation,
-            groups: input,
-            ..ConvSpec::new(input, input, 3)
-        };
-        Ok(SeparableConvNorm {
-            depthwise: Conv2d::new(builder, &format!("{conv}.0"), depthwise)?,
-            pointwise: ConvNorm::new(builder, &format!("{conv}.1"), norm, ConvSpec::new(input, output, 1))?,
-        })
-    }
-
-    /// relu(bn(pointwise(depthwise(x)))).
-    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.pointwise.forward(&self.depthwise.forward(x, pass)?, pass)
+        self.apply(x, Some(residual), true, pass)
     }
 }
 

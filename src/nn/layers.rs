@@ -3,17 +3,18 @@
 use std::rc::Rc;
 
 use candle_core::{DType, Tensor, Var};
-use candle_nn::{Activation as CandleActivation, Module as _};
 
+use super::activation::Activation;
 use super::candle::Borrowed;
 use super::config::{Architecture, EncoderKind, Family, ModelConfig};
 use super::encoder::Encoder;
 use super::init::{ConvInit, Init};
+use super::layer::{BatchNorm, Conv2d, LayerNorm};
 use super::module::Network;
 use super::param::{Builder, Slot};
 use super::pass::Pass;
 use super::resnet::Dilation;
-use crate::error::{Result, choose};
+use crate::error::Result;
 use crate::ops::{BatchNormOptions, BatchNormState, Conv2dOptions};
 use crate::{ensure, fail};
 
@@ -87,6 +88,14 @@ pub enum Layer {
     Block(Rc<dyn Network>),
 }
 
+/// The layers that our own networks are made of too, and an encoder.
+pub(super) enum Built {
+    Encoder(Box<Encoder>),
+    Conv2d(Conv2d),
+    BatchNorm(BatchNorm),
+    LayerNorm(LayerNorm),
+}
+
 /// The windows of a pooling.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
@@ -98,61 +107,12 @@ pub struct Window {
     pub padding: [usize; 2],
 }
 
-/// A function of each number: ours where there is one, else candle's.
-#[derive(Clone, Copy, Debug)]
-pub enum Activation {
-    /// `max(x, 0)`.
-    Relu,
-    /// `x P(X <= x)` for a normal X.
-    Gelu,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// One of candle's.
-    Candle(CandleActivation),
-}
-
-impl Activation {
-    /// All of them by name; `slope` is the factor of negative numbers (leaky_relu, 0.01) or of elu (1).
-    fn known(slope: Option<f64>) -> [(&'static str, Self); 12] {
-        use CandleActivation as C;
-        [
-            ("relu", Activation::Relu),
-            ("gelu", Activation::Gelu),
-            ("silu", Activation::Candle(C::Silu)),
-            ("sigmoid", Activation::Candle(C::Sigmoid)),
-            ("tanh", Activation::Tanh),
-            ("leaky_relu", Activation::Candle(C::LeakyRelu(slope.unwrap_or(0.01)))),
-            ("elu", Activation::Candle(C::Elu(slope.unwrap_or(1.0)))),
-            ("relu6", Activation::Candle(C::Relu6)),
-            ("mish", Activation::Candle(C::Mish)),
-            ("hard_swish", Activation::Candle(C::HardSwish)),
-            ("hard_sigmoid", Activation::Candle(C::HardSigmoid)),
-            ("gelu_tanh", Activation::Candle(C::GeluPytorchTanh)),
-        ]
-    }
-
-    /// Their names.
-    pub fn names() -> Vec<&'static str> {
-        Self::known(None).map(|(name, _)| name).to_vec()
-    }
-
-    /// The function of this name, with the slope of leaky_relu or elu.
-    pub fn named(name: &str, slope: Option<f64>) -> Result<Self> {
-        ensure!(
-            slope.is_none() || matches!(name, "leaky_relu" | "elu"),
-            "activation: only leaky_relu and elu have a slope, found {name}"
-        );
-        choose("activation", name, &Self::known(slope))
-    }
-}
-
 impl Layer {
-    /// Make its tensors: `weight`, `bias`, ..., with PyTorch's initial values; an encoder is an object of its own.
-    pub(super) fn build(&self, builder: &mut Builder) -> Result<Option<Encoder>> {
-        let norm = |builder: &mut Builder, channels: usize| -> Result<()> {
+    /// Make its tensors: `weight`, `bias`, ..., with PyTorch's initial values. What our own networks are made of too is
+    /// an object of its own.
+    pub(super) fn build(&self, builder: &mut Builder) -> Result<Option<Built>> {
+        let some = |channels: usize| -> Result<()> {
             ensure!(channels > 0, "{}: needs at least 1 channel", self.describe());
-            builder.parameter("weight".into(), &[channels], Init::One)?;
-            builder.parameter("bias".into(), &[channels], Init::Zero)?;
             Ok(())
         };
         match self {
@@ -179,11 +139,8 @@ impl Layer {
                     options.dilation
                 );
                 let shape = [*output, input / groups, kernel[0], kernel[1]];
-                let (weight, add) = ConvInit::Default.rules(shape);
-                builder.parameter("weight".into(), &shape, weight)?;
-                if *bias {
-                    builder.parameter("bias".into(), &[*output], add)?;
-                }
+                let conv = Conv2d::shaped(builder, "", shape, options.clone(), *bias, ConvInit::Default)?;
+                return Ok(Some(Built::Conv2d(conv)));
             }
             Layer::Linear { input, output, bias } => {
                 ensure!(
@@ -197,18 +154,22 @@ impl Layer {
                 }
             }
             Layer::BatchNorm(channels) => {
-                norm(builder, *channels)?;
-                builder.buffer("running_mean".into(), &[*channels], Init::Zero)?;
-                builder.buffer("running_var".into(), &[*channels], Init::One)?;
+                some(*channels)?;
+                return Ok(Some(Built::BatchNorm(BatchNorm::new(builder, "", *channels)?)));
             }
             Layer::GroupNorm { groups, channels } => {
                 ensure!(
                     *groups > 0 && channels % groups == 0,
                     "group_norm: {channels} channels in {groups} groups; the channels must be a multiple of the groups"
                 );
-                norm(builder, *channels)?;
+                some(*channels)?;
+                builder.parameter("weight".into(), &[*channels], Init::One)?;
+                builder.parameter("bias".into(), &[*channels], Init::Zero)?;
             }
-            Layer::LayerNorm(channels) => norm(builder, *channels)?,
+            Layer::LayerNorm(channels) => {
+                some(*channels)?;
+                return Ok(Some(Built::LayerNorm(LayerNorm::new(builder, "", *channels)?)));
+            }
             Layer::Dropout { p, .. } => ensure!(
                 (0.0..=1.0).contains(p),
                 "dropout: the probability is {p}, expected 0 to 1"
@@ -228,7 +189,8 @@ impl Layer {
                     config.output_stride = *stride;
                 }
                 config.check()?;
-                return Ok(Some(Encoder::named(builder, "", &config, Dilation::WholeStage)?));
+                let encoder = Encoder::named(builder, "", &config, Dilation::WholeStage)?;
+                return Ok(Some(Built::Encoder(Box::new(encoder))));
             }
             Layer::Borrowed(module) => module.declare(builder)?,
             Layer::Activation(_)
@@ -241,20 +203,37 @@ impl Layer {
         Ok(None)
     }
 
-    /// Compute a layer that has neither parts nor an encoder.
-    pub(super) fn compute(&self, tensors: &[Slot], x: &Tensor, relu: bool, pass: &Pass) -> Result<Tensor> {
+    /// Compute a layer that has neither parts nor an encoder, of what [`Layer::build`] made.
+    pub(super) fn compute(
+        &self,
+        built: Option<&Built>,
+        tensors: &[Slot],
+        x: &Tensor,
+        relu: bool,
+        pass: &Pass,
+    ) -> Result<Tensor> {
         pass.go_on()?;
         let graph = pass.graph();
         let tensor = |index: usize| match tensors.get(index) {
             Some(slot) => Ok(slot.tensor(pass)),
             None => fail!("internal: {} lacks tensor {index}", self.describe()),
         };
-        match self {
-            Layer::Conv2d { bias, options, .. } => {
-                let bias = bias.then(|| tensor(1)).transpose()?;
-                let y = graph.conv2d(&graph.rounded(x)?, &tensor(0)?, bias.as_ref(), options)?;
-                graph.widened(&y)
+        match built {
+            Some(Built::Conv2d(conv)) => return graph.widened(&conv.forward(&graph.rounded(x)?, pass)?),
+            Some(Built::BatchNorm(norm)) => return norm.forward(x, None, relu, pass),
+            Some(Built::LayerNorm(norm)) if x.rank() == 4 => return norm.forward(x, pass),
+            Some(Built::LayerNorm(norm)) => {
+                let (dims, channels) = (x.dims(), norm.channels());
+                ensure!(
+                    dims.last() == Some(&channels) && dims.len() > 1,
+                    "layer_norm: the input has shape {dims:?}, expected [n, {channels}, h, w] or [.., {channels}]"
+                );
+                let rows = x.contiguous()?.reshape(((), channels, 1, 1))?;
+                return Ok(norm.forward(&rows, pass)?.reshape(dims)?);
             }
+            Some(Built::Encoder(_)) | None => {}
+        }
+        match self {
             Layer::Linear { input, bias, .. } => {
                 ensure!(
                     x.dims().last() == Some(input) && x.rank() > 1,
@@ -268,22 +247,6 @@ impl Layer {
                 }
                 let shape = [&x.dims()[..x.rank() - 1], &y.dims()[1..]].concat();
                 Ok(y.reshape(shape)?)
-            }
-            Layer::BatchNorm(_) => {
-                let options = BatchNormOptions {
-                    training: pass.training && !pass.frozen_norm,
-                    momentum: 0.1,
-                    eps: 1e-5,
-                    relu,
-                };
-                let (Some(mean), Some(var)) = (tensors.get(2), tensors.get(3)) else {
-                    fail!("internal: batch norm without statistics")
-                };
-                let state = BatchNormState {
-                    mean: &mean.var,
-                    var: &var.var,
-                };
-                graph.batch_norm(x, &tensor(0)?, &tensor(1)?, state, None, &options)
             }
             Layer::GroupNorm { groups, channels } => {
                 ensure!(
@@ -318,18 +281,6 @@ impl Layer {
                 Ok(y.broadcast_mul(&channel(tensor(0)?)?)?
                     .broadcast_add(&channel(tensor(1)?)?)?)
             }
-            Layer::LayerNorm(channels) => {
-                let dims = x.dims();
-                if dims.len() == 4 {
-                    return graph.layer_norm(x, &tensor(0)?, &tensor(1)?, 1e-5);
-                }
-                ensure!(
-                    dims.last() == Some(channels) && dims.len() > 1,
-                    "layer_norm: the input has shape {dims:?}, expected [n, {channels}, h, w] or [.., {channels}]"
-                );
-                let rows = x.contiguous()?.reshape(((), *channels, 1, 1))?;
-                Ok(graph.layer_norm(&rows, &tensor(0)?, &tensor(1)?, 1e-5)?.reshape(dims)?)
-            }
             Layer::Dropout { p, channels: false } => super::layer::dropout(x.clone(), *p, pass),
             Layer::Dropout { p, channels: true } => {
                 let &[n, c, ..] = x.dims() else {
@@ -343,10 +294,7 @@ impl Layer {
                 let kept = super::layer::dropout(Tensor::ones(dims, x.dtype(), x.device())?, *p, pass)?;
                 Ok(x.broadcast_mul(&kept)?)
             }
-            Layer::Activation(Activation::Relu) => graph.relu(x),
-            Layer::Activation(Activation::Gelu) => graph.gelu(x),
-            Layer::Activation(Activation::Tanh) => Ok(x.tanh()?),
-            Layer::Activation(Activation::Candle(function)) => Ok(function.forward(x)?),
+            Layer::Activation(function) => function.compute(x, graph),
             Layer::MaxPool(w) => graph.max_pool2d(x, w.kernel, w.stride, w.padding),
             Layer::AvgPool(w) => graph.avg_pool2d(x, w.kernel, w.stride, w.padding),
             Layer::Upsample {
@@ -367,7 +315,7 @@ impl Layer {
                 }
             }
             Layer::Borrowed(module) => module.compute(tensors, x, pass),
-            Layer::Sequential | Layer::Residual | Layer::Encoder(..) | Layer::Block(_) => {
+            _ => {
                 fail!("internal: {} is not computed from tensors alone", self.describe())
             }
         }
@@ -403,8 +351,7 @@ impl Layer {
             Layer::LayerNorm(c) => format!("layer_norm {c}"),
             Layer::Dropout { p, channels: false } => format!("dropout {p}"),
             Layer::Dropout { p, channels: true } => format!("dropout {p} of channels"),
-            Layer::Activation(Activation::Candle(function)) => format!("{function:?}").to_lowercase(),
-            Layer::Activation(function) => format!("{function:?}").to_lowercase(),
+            Layer::Activation(function) => function.describe(),
             Layer::MaxPool(w) => format!("max_pool {}", sides(w.kernel)),
             Layer::AvgPool(w) => format!("avg_pool {}", sides(w.kernel)),
             Layer::Upsample { scale, .. } => format!("upsample {scale}"),

@@ -15,16 +15,17 @@
 //! | `resnet`, `mit`, `vit` | the encoders; `encoder` is the enum over them |
 //! | `aspp`, `deeplabv3plus`, `deeplabv3`, `fcn`, `unet`, `segformer`, `linear_head`, `dpt` | the decoders; `decoder` is the enum over them |
 //! | `head` | classifier and projection head |
-//! | `layers`, `candle`, `module` | networks of one's own: the layers of `nn::`, those of candle-nn, and [`Module`], a layer with its tensors and parts |
+//! | `layers`, `activation`, `candle`, `module`, `own` | networks of one's own: the layers of `nn::`, those of candle-nn, [`Module`], a layer with its tensors and parts, and the whole as a [`Segmenter`] |
 //! | `parts`, `known` | encoder, decoder and heads one by one; maps of an encoder that were computed before |
 //! | `segmenter`, `summary` | [`Segmenter`]: the whole, and its table |
 //! | `state` | its numbers: saved, loaded, copied, averaged |
-//! | `load`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
+//! | `load/`, `weights`, `npy/` | fitting named tensors to a model; safetensors files; NumPy's files |
 //!
 //! To add a decoder: its file, its variant in [`Architecture`] and in `decoder::Decoder`; the exhaustive matches ask for
 //! the rest. An encoder likewise: its file, its names in `EncoderKind`, its variant in `encoder::Encoder`. Parameter names are those of the ecosystem (torchvision's ResNet; segmentation_models_pytorch's DeepLabV3+
 //! and U-Net; torchvision's DeepLabV3 and FCN; Hugging Face's SegFormer and DINOv2; UniMatch V2's DPT), so that weights load without conversion.
 
+mod activation;
 mod aspp;
 mod candle;
 mod config;
@@ -46,6 +47,7 @@ mod module;
 pub mod npy;
 mod on_gpu;
 mod origin;
+mod own;
 mod param;
 mod parts;
 mod pass;
@@ -58,10 +60,11 @@ mod unet;
 mod vit;
 pub mod weights;
 
+pub use activation::Activation;
 pub use candle::Borrowed;
 pub use config::{Architecture, EncoderKind, Family, ModelConfig, ProjectionConfig};
 pub(crate) use known::Known;
-pub use layers::{Activation, Layer, Window};
+pub use layers::{Layer, Window};
 pub use load::{LoadOptions, LoadReport, WrongShape};
 pub use module::{Given, Module, Network, Value};
 pub use origin::{Origin, Parent};

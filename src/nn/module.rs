@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::encoder::Encoder;
-use super::layers::{Activation, DTYPE, Layer};
-use super::param::{Builder, Slot};
+use super::activation::Activation;
+use super::layers::{Built, DTYPE, Layer};
+use super::param::{Builder, Slot, count};
 use super::pass::Pass;
 use crate::error::{Error, Result};
 use crate::{ensure, fail};
@@ -62,7 +62,7 @@ impl Value {
 pub struct Module {
     layer: Layer,
     tensors: Vec<Slot>,
-    encoder: Option<Encoder>,
+    built: Option<Built>,
     parts: Vec<(String, Rc<Module>)>,
     training: Cell<bool>,
     /// What the network it is a part of calls it.
@@ -83,14 +83,14 @@ impl Module {
         device: &Device,
     ) -> Result<Rc<Self>> {
         let mut builder = Builder::new(seed, dtype, device).until(stop);
-        let encoder = layer.build(&mut builder)?;
+        let built = layer.build(&mut builder)?;
         let slots = builder.finish()?;
         // the names of an encoder's tensors begin with the dot behind its own, empty name
         let bare = |slot: &Arc<Slot>| slot.renamed(slot.name.trim_start_matches('.').to_string());
         Ok(Rc::new(Module {
             layer,
             tensors: slots.iter().map(bare).collect(),
-            encoder,
+            built,
             parts: Vec::new(),
             training: Cell::new(true),
             name: RefCell::default(),
@@ -105,7 +105,7 @@ impl Module {
         Rc::new(Module {
             layer,
             tensors: Vec::new(),
-            encoder: None,
+            built: None,
             parts,
             training: Cell::new(true),
             name: RefCell::default(),
@@ -159,7 +159,7 @@ impl Module {
                 )?))
             }
             Layer::Encoder(..) => {
-                let Some(encoder) = &self.encoder else {
+                let Some(Built::Encoder(encoder)) = &self.built else {
                     fail!("internal: an encoder without itself")
                 };
                 ensure!(
@@ -174,13 +174,16 @@ impl Module {
                 ))
             }
             Layer::Block(network) => network.forward(&self.parts, x, pass),
-            layer => Ok(Value::Tensor(layer.compute(&self.tensors, x, relu, pass)?)),
+            layer => {
+                let computed = layer.compute(self.built.as_ref(), &self.tensors, x, relu, pass)?;
+                Ok(Value::Tensor(computed))
+            }
         }
     }
 
     /// The names below which the tensors of each stage lie: of the encoder if there is one, else of the layers of a sequence.
     pub(super) fn stages(&self, prefix: &str) -> Option<Vec<Vec<String>>> {
-        if let (Layer::Encoder(kind, _), Some(encoder)) = (&self.layer, &self.encoder) {
+        if let (Layer::Encoder(kind, _), Some(Built::Encoder(encoder))) = (&self.layer, &self.built) {
             return Some(encoder.stage_names(prefix.trim_end_matches('.'), *kind));
         }
         let inner = self.parts.iter().find_map(|(name, part)| match part.layer {
@@ -293,22 +296,9 @@ impl Module {
 
     /// A line for each layer below `name`: what it is and how many numbers are trained.
     pub(super) fn table(&self, name: &str, rows: &mut Vec<[String; 4]>) {
-        let parameters = self.tensors.iter().filter(|s| !s.buffer);
-        let count = |wanted: &dyn Fn(&Slot) -> bool| -> usize {
-            parameters
-                .clone()
-                .filter(|s| wanted(s))
-                .map(|s| s.var.elem_count())
-                .sum()
-        };
-        let (all, frozen) = (count(&|_| true), count(&|s| s.frozen()));
         if self.parts.is_empty() {
-            rows.push([
-                name.to_string(),
-                self.layer.describe(),
-                super::summary::grouped(all),
-                super::summary::grouped(frozen),
-            ]);
+            let [all, frozen] = count(self.tensors.iter()).map(super::summary::grouped);
+            rows.push([name.to_string(), self.layer.describe(), all, frozen]);
         }
         for (part, module) in &self.parts {
             let name = if name.is_empty() {

@@ -66,6 +66,14 @@ impl Slot {
     }
 }
 
+/// How many numbers the parameters among these tensors have: all, and those that are frozen.
+pub(super) fn count<'a>(tensors: impl Iterator<Item = &'a Slot>) -> [usize; 2] {
+    tensors.filter(|slot| !slot.buffer).fold([0, 0], |[all, frozen], slot| {
+        let n = slot.var.elem_count();
+        [all + n, frozen + if slot.frozen() { n } else { 0 }]
+    })
+}
+
 /// Makes the tensors of a model in the order in which its parts ask for them.
 pub(super) struct Builder {
     seed: Option<u64>,

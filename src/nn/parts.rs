@@ -1,18 +1,15 @@
 //! The parts of a network one by one: encoder, decoder, both heads. In a row they compute what the whole computes, bit for bit.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
-
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::decoder::{Conventions, Decoder};
-use super::layers::DTYPE;
-use super::module::{Given, Module, Value};
+use super::module::Given;
+use super::own::own;
 use super::pass::Pass;
 use super::resnet::Pyramid;
 use super::segmenter::{Kind, Parts, Segmenter};
+use crate::ensure;
 use crate::error::{Error, Result};
-use crate::{ensure, fail};
 
 /// What one pass of a network gives.
 pub struct Outputs {
@@ -47,14 +44,6 @@ impl Inside {
     }
 }
 
-/// The error of a part that only our architectures have.
-pub(super) fn own(function: &str) -> Error {
-    Error::usage(format!(
-        "{function}: this network is one of your own (nn::, model::from), only model::deeplabv3plus(..) and its like have this part; \
-         call its layers inside its block, and return what you want to see: #{{ logits, features, embeddings }}"
-    ))
-}
-
 impl Parts {
     /// The encoder's maps; one that is frozen runs as in evaluation.
     fn encoded(&self, images: &Tensor, pass: &Pass) -> Result<Pyramid> {
@@ -67,75 +56,6 @@ impl Parts {
 }
 
 impl Segmenter {
-    /// A network of the user's own: its logits, [n, classes, h, w] of any size, are brought to the size asked for, bilinear.
-    ///
-    /// # Errors
-    /// A network without parameters.
-    pub fn own(module: Rc<Module>, classes: usize, device: &Device) -> Result<Self> {
-        let model = Self::with(Kind::Own(module, Some(classes)), OnceCell::new(), DTYPE, device);
-        ensure!(
-            (1..=65536).contains(&classes),
-            "from: classes is {classes}, expected 1 to 65536"
-        );
-        ensure!(
-            model.slots().iter().any(|s| !s.buffer),
-            "from: the network has no parameters; name its layers in the map of the block, or train nothing"
-        );
-        Ok(model)
-    }
-
-    /// A layer as a network without classes: [`Segmenter::compute`] gives what it computes.
-    pub fn layer(module: Rc<Module>, device: &Device) -> Self {
-        Self::with(Kind::Own(module, None), OnceCell::new(), DTYPE, device)
-    }
-
-    /// The network of one's own that this is.
-    pub fn module(&self) -> Option<&Rc<Module>> {
-        match &self.kind {
-            Kind::Own(module, _) => Some(module),
-            Kind::Parts(_) => None,
-        }
-    }
-
-    /// What the network computes: logits at the size of the images, or, of a layer, whatever it gives.
-    pub fn compute(&self, x: &Tensor, pass: &Pass) -> Result<Value> {
-        match &self.kind {
-            Kind::Own(module, None) => {
-                ensure!(
-                    x.device().same_device(&self.device),
-                    "forward: the layer is on {:?}, its input on {:?}; move one with to_device",
-                    self.device.location(),
-                    x.device().location()
-                );
-                module.forward(x, pass)
-            }
-            _ => Ok(Value::Tensor(self.forward(x, pass)?)),
-        }
-    }
-
-    /// What a network of one's own gives for images.
-    fn given(&self, module: &Module, classes: Option<usize>, images: &Tensor, pass: &Pass) -> Result<Given> {
-        let given = match module.forward(images, pass)? {
-            Value::Outputs(given) => given,
-            value => Given {
-                logits: value.tensor()?,
-                features: None,
-                embeddings: None,
-            },
-        };
-        let Some(classes) = classes else {
-            fail!("this is a layer; model::from(layer, #{{ classes: 9 }}) makes a network of it")
-        };
-        let dims = given.logits.dims();
-        ensure!(
-            matches!(dims, [n, c, _, _] if *n == images.dims()[0] && *c == classes),
-            "the network gave {dims:?} as logits of {:?}, expected [{}, {classes}, height, width] (classes: {classes} of model::from)",
-            images.dims(),
-            images.dims()[0]
-        );
-        Ok(given)
-    }
-
     /// The names below which the parameters of each stage lie, from the images on; the rest comes behind all stages. None where the
     /// order is not known: a block of layers without an encoder.
     pub fn stages(&self) -> Option<Vec<Vec<String>>> {

@@ -217,12 +217,7 @@ impl Segmenter {
     /// The trainable parameters below `prefix` ("" is all), without the frozen ones, in the order of the modules. The prefix
     /// ends at a dot: `encoder.layer1` does not cover `encoder.layer10`.
     pub fn parameters(&self, prefix: &str) -> Vec<Parameter> {
-        let wanted = |s: &&Arc<Slot>| !s.buffer && !s.frozen() && s.below(prefix);
-        let parameter = |s: &Arc<Slot>| Parameter {
-            name: s.name.clone(),
-            var: s.var.clone(),
-        };
-        self.slots().iter().filter(wanted).map(parameter).collect()
+        self.listed(|s| !s.buffer && !s.frozen() && s.below(prefix))
     }
 
     /// Whether some parameter, frozen or not, is below this name.
@@ -232,11 +227,15 @@ impl Segmenter {
 
     /// The tensors that are saved but not trained: batch norm's running statistics.
     pub fn buffers(&self) -> Vec<Parameter> {
-        let buffer = |s: &Arc<Slot>| Parameter {
+        self.listed(|s| s.buffer)
+    }
+
+    fn listed(&self, wanted: impl Fn(&Slot) -> bool) -> Vec<Parameter> {
+        let parameter = |s: &Arc<Slot>| Parameter {
             name: s.name.clone(),
             var: s.var.clone(),
         };
-        self.slots().iter().filter(|s| s.buffer).map(buffer).collect()
+        self.slots().iter().filter(|s| wanted(s)).map(parameter).collect()
     }
 
     /// Keep the parameters below `prefix` as they are: they enter the graph detached and [`Segmenter::parameters`] leaves them
@@ -280,7 +279,7 @@ impl Segmenter {
     /// Replace the classifier by a fresh one for `classes` classes. An optimiser made before still holds the old parameters.
     pub fn new_classifier(&mut self, classes: usize, seed: u64) -> Result<()> {
         let Kind::Parts(parts) = &mut self.kind else {
-            return Err(super::parts::own("new_classifier"));
+            return Err(super::own::own("new_classifier"));
         };
         let config = ModelConfig {
             classes,
@@ -303,8 +302,7 @@ impl Segmenter {
 
     /// Number of trainable values, the frozen ones included, the running statistics not.
     pub fn parameter_count(&self) -> usize {
-        let parameters = self.slots().iter().filter(|s| !s.buffer);
-        parameters.map(|s| s.var.elem_count()).sum()
+        super::param::count(self.slots().iter().map(|s| &**s))[0]
     }
 
     /// A table of the parts: channels and stride of their maps, parameters, how many of them are frozen.

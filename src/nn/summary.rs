@@ -7,7 +7,7 @@ use super::config::ModelConfig;
 use super::decoder::{Conventions, Decoder};
 use super::encoder::Part;
 use super::module::Module;
-use super::param::Slot;
+use super::param::{Slot, count};
 
 /// One line per part: its name, the shape of its map for an image of h x w, its parameters.
 pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -> String {
@@ -18,12 +18,8 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
     };
     let mut rows = vec![["part", "output", "parameters", "frozen"].map(String::from)];
     let mut row = |name: &str, output: String, wanted: &dyn Fn(&Slot) -> bool| {
-        let (mut count, mut frozen) = (0, 0);
-        for slot in slots.iter().filter(|s| !s.buffer && wanted(s)) {
-            count += slot.var.elem_count();
-            frozen += if slot.frozen() { slot.var.elem_count() } else { 0 };
-        }
-        rows.push([name.to_string(), output, grouped(count), grouped(frozen)]);
+        let [all, frozen] = count(slots.iter().map(|s| &**s).filter(|s| wanted(s))).map(grouped);
+        rows.push([name.to_string(), output, all, frozen]);
     };
 
     for part in parts {
@@ -55,16 +51,8 @@ pub(super) fn table(config: &ModelConfig, slots: &[Arc<Slot>], parts: &[Part]) -
 pub(super) fn own_table(title: String, module: &Module, slots: &[Arc<Slot>]) -> String {
     let mut rows = vec![["layer", "what it is", "parameters", "frozen"].map(String::from)];
     module.table("", &mut rows);
-    let count = |wanted: &dyn Fn(&Slot) -> bool| -> usize {
-        let parameters = slots.iter().filter(|s| !s.buffer && wanted(s));
-        parameters.map(|s| s.var.elem_count()).sum()
-    };
-    rows.push([
-        "all".into(),
-        String::new(),
-        grouped(count(&|_| true)),
-        grouped(count(&|s| s.frozen())),
-    ]);
+    let [all, frozen] = count(slots.iter().map(|s| &**s)).map(grouped);
+    rows.push(["all".into(), String::new(), all, frozen]);
     lines(title, &rows)
 }
 

@@ -1,8 +1,9 @@
 //! The same elements in other places, with others around them, or added to others.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::halves::in_single;
+use super::numbers::integers;
 use crate::error::Result;
 use crate::{ensure, fail};
 
@@ -138,11 +139,7 @@ pub fn scatter_add(x: &Tensor, dim: usize, index: &Tensor, src: &Tensor) -> Resu
 
 /// Where in the memory of `x` the places along `dim` are.
 fn flat_places(x: &Tensor, dim: usize, index: &Tensor) -> Result<Vec<i64>> {
-    let values: Vec<i64> = index
-        .to_device(&Device::Cpu)?
-        .to_dtype(DType::I64)?
-        .flatten_all()?
-        .to_vec1()?;
+    let values = integers(index)?;
     let mut flat = Vec::with_capacity(values.len());
     for (at, &value) in values.iter().enumerate() {
         ensure!(

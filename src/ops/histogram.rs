@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use super::numbers::numbers;
 use crate::ensure;
 use crate::error::Result;
 
@@ -21,17 +22,9 @@ pub enum Bins {
 /// # Errors
 /// No bins, edges that do not rise, elements that are not finite without a range, weights of another shape.
 pub fn histogram(x: &Tensor, bins: &Bins, weights: Option<&Tensor>, density: bool) -> Result<(Tensor, Tensor)> {
-    let dtype = if x.dtype() == DType::F64 {
-        DType::F64
-    } else {
-        DType::F32
-    };
-    let numbers = |t: &Tensor| -> Result<Vec<f64>> {
-        Ok(t.detach()
-            .to_device(&Device::Cpu)?
-            .to_dtype(DType::F64)?
-            .flatten_all()?
-            .to_vec1()?)
+    let dtype = match x.dtype() {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
     };
     let values = numbers(x)?;
     let edges = edges(&values, bins, dtype)?;

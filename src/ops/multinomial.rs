@@ -1,7 +1,8 @@
 //! Draws from given probabilities.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
+use super::numbers::numbers;
 use super::pieces::Check;
 use crate::ensure;
 use crate::error::Result;
@@ -28,12 +29,7 @@ pub fn multinomial(
         other => crate::fail!("multinomial: probabilities of shape {other:?}, expected [classes] or [rows, classes]"),
     };
     ensure!(count > 0, "multinomial: 0 draws, expected at least 1");
-    let numbers: Vec<f64> = weights
-        .detach()
-        .to_device(&Device::Cpu)?
-        .to_dtype(DType::F64)?
-        .flatten_all()?
-        .to_vec1()?;
+    let numbers = numbers(weights)?;
     let mut drawn: Vec<i64> = Vec::with_capacity(rows * count);
     for row in 0..rows {
         let weights = &numbers[row * classes..][..classes];
@@ -105,6 +101,7 @@ fn with_replacement(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     fn draws(weights: &[f64], count: usize, replacement: bool, seed: u64) -> Result<Vec<i64>> {
         let weights = Tensor::new(weights, &Device::Cpu)?;

@@ -1,10 +1,11 @@
 //! Labels moved to the borders of masks.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use crate::data::IGNORED;
 use crate::ensure;
 use crate::error::{Result, in_range};
+use crate::ops::{integers, numbers};
 
 /// Give every mask of a label map `[h, w]` of integers 0 to 255 the label that most of its pixels have, where these are at least `share`
 /// of all its pixels; pixels without label (255) count among all, and get the label too. Smaller masks lie above larger ones. What no mask
@@ -25,11 +26,7 @@ pub fn snap(labels: &Tensor, masks: &[Tensor], share: f64) -> Result<Tensor> {
         labels.dtype().as_str(),
         labels.dims()
     );
-    let before = labels
-        .to_device(&Device::Cpu)?
-        .flatten_all()?
-        .to_dtype(DType::I64)?
-        .to_vec1::<i64>()?;
+    let before = integers(labels)?;
     if let Some(strange) = before.iter().find(|label| !(0..=255).contains(*label)) {
         crate::fail!("snap: `labels` holds the label {strange}, expected 0 to 255");
     }
@@ -41,16 +38,13 @@ pub fn snap(labels: &Tensor, masks: &[Tensor], share: f64) -> Result<Tensor> {
             mask.dims(),
             labels.dims()
         );
-        let inside = mask
-            .to_device(&Device::Cpu)?
-            .ne(&mask.zeros_like()?.to_device(&Device::Cpu)?)?;
-        let inside = inside.flatten_all()?.to_vec1::<u8>()?;
-        areas.push((inside.iter().filter(|v| **v != 0).count(), inside));
+        let inside: Vec<bool> = numbers(mask)?.into_iter().map(|v| v != 0.0).collect();
+        areas.push((inside.iter().filter(|v| **v).count(), inside));
     }
     areas.sort_by_key(|(area, _)| std::cmp::Reverse(*area));
     let mut after = before.clone();
     for (area, inside) in areas {
-        let pixels = || inside.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, _)| i);
+        let pixels = || inside.iter().enumerate().filter(|(_, v)| **v).map(|(i, _)| i);
         let mut counts = [0usize; 256];
         pixels().for_each(|i| counts[before[i] as usize] += 1);
         counts[usize::from(IGNORED)] = 0;
@@ -71,6 +65,7 @@ pub fn snap(labels: &Tensor, masks: &[Tensor], share: f64) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::DType;
 
     fn map(rows: &[[u8; 4]]) -> Tensor {
         let rows: Vec<Vec<u8>> = rows.iter().map(|r| r.to_vec()).collect();

@@ -74,7 +74,12 @@ pub(super) fn compute(
             let (_, height, width) = batch.labels.dims3()?;
             if batch.labels.device().is_cuda() {
                 // A GPU does not stop at a label that is no class: its loss would be NaN.
-                checked_labels(&batch.host_labels, model.classes(), options.ignore_label)?;
+                checked_labels(
+                    "cross_entropy",
+                    &batch.host_labels,
+                    model.classes(),
+                    options.ignore_label,
+                )?;
             }
             let maps = model.maps(&batch.images, pass)?;
             let logits = model.classify_maps(&maps, Some([height, width]), pass)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{Result as EngineResult, Tensor, Var};
 
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
+use super::numbers::numbers;
 use super::operation;
 use super::tape::{Graph, Needs};
 use crate::ensure;
@@ -189,11 +190,6 @@ fn typed<T: Element>(
         graph.recomputable(&result, again);
     }
     Ok(result)
-}
-
-/// The elements of a short vector, in f64.
-fn numbers(t: &Tensor) -> EngineResult<Vec<f64>> {
-    t.to_dtype(candle_core::DType::F64)?.to_vec1()
 }
 
 /// Move the running statistic `var` towards `new`.

@@ -3,9 +3,10 @@
 mod cpu;
 mod cuda;
 
-use candle_core::{DType, Result as EngineResult, Tensor};
+use candle_core::{Result as EngineResult, Tensor};
 
 use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
+use super::numbers::integers;
 use super::operation;
 use super::tape::Graph;
 use crate::error::{Result, in_range};
@@ -135,44 +136,29 @@ pub fn cross_entropy(graph, logits: &Tensor, labels: &Tensor, o: &CrossEntropyOp
     if on_gpu(logits.device()) {
         return Ok(cuda::cross_entropy(graph, problem, &logits, labels)?);
     }
-    let truth = checked_labels(labels, classes, o.ignore_label)?;
+    let truth = checked_labels("cross_entropy", labels, classes, o.ignore_label)?;
     Ok(by_dtype!(logits, "cross_entropy", T => typed::<T>(graph, &problem, &logits, &truth, label_dims))?)
 }
 }
 
-/// The labels in reading order, each a class or the ignored label; on a GPU this waits for the device.
+/// The labels `[images, ..]` in reading order, each a class or the ignored label; on a GPU this waits for the device.
 ///
 /// # Errors
-/// A label that is neither, named with its position.
-pub(crate) fn checked_labels(labels: &Tensor, classes: usize, ignore: i64) -> Result<Vec<i64>> {
-    let truth: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    if let Some(at) = truth
-        .iter()
-        .position(|&y| y != ignore && !(0..classes as i64).contains(&y))
-    {
+/// A label that is neither, named with its place.
+pub(crate) fn checked_labels(function: &str, labels: &Tensor, classes: usize, ignore: i64) -> Result<Vec<i64>> {
+    let truth = integers(labels)?;
+    let outside = |label: i64| label != ignore && !(0..classes as i64).contains(&label);
+    if let Some(at) = truth.iter().position(|&label| outside(label)) {
+        let mut rest = at;
+        let mut place = labels.dims().to_vec();
+        place.iter_mut().rev().for_each(|d| (*d, rest) = (rest % *d, rest / *d));
         fail!(
-            "cross_entropy: label {} at {} is not one of the {classes} classes 0..{classes} nor the ignored label {ignore}; \
+            "{function}: label {} at {place:?} is not one of the {classes} classes 0..{classes} nor the ignored label {ignore}; \
              check the number of classes and ignore_label",
             truth[at],
-            position(at, labels.dims()),
         );
     }
     Ok(truth)
-}
-
-/// `at` in reading order as "[image, row, column]".
-fn position(mut at: usize, dims: &[usize]) -> String {
-    let mut place: Vec<usize> = dims
-        .iter()
-        .rev()
-        .map(|d| {
-            let i = at % d;
-            at /= d;
-            i
-        })
-        .collect();
-    place.reverse();
-    format!("{place:?}")
 }
 
 fn typed<T: Element>(
@@ -209,7 +195,7 @@ fn typed<T: Element>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
 
     #[test]
     fn nothing_to_count_gives_zero_and_zero_gradient() {

@@ -161,6 +161,11 @@ pub fn not_finite(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     })?)
 }
 
+/// Whether no element is infinite or not a number; on a GPU this waits for the device.
+pub fn all_finite(x: &Tensor) -> Result<bool> {
+    Ok(not_finite(x, &all(x))?.flatten_all()?.to_vec1::<i64>()? == [0])
+}
+
 operation! {
 /// `x` repeated along its dimensions of size 1, and new ones in front, up to `shape`. The gradient is the [`sum()`] over them.
 ///

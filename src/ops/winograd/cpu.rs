@@ -1,9 +1,10 @@
-//! Transforms in lanes of 16 tiles (or channels), and the matrix products between them.
+//! Tiles (or channels) in and out of the transforms, 16 side by side, and the matrix products between them.
 
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::transforms::{LANES, Lanes, POINTS, both, kernel, kernel_gradient, patch, result, result_gradient};
 use super::{Tile, Winograd, tiles};
 use crate::ops::conv2d::cpu::rounded;
 use crate::ops::conv2d::{Convolution, Geometry};
@@ -12,116 +13,10 @@ use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
 use crate::ops::precision::Precision;
 use crate::ops::product::{Matrix, multiply_into};
 
-/// Tiles or channels transformed side by side.
-const LANES: usize = 16;
-/// Points of the transformed tile.
-const POINTS: usize = 36;
 /// Elements of the transformed patches held at once (8 MiB of f32).
 const HELD: usize = 2 << 20;
 /// Elements of the transformed kernels and results of one task: within a second-level cache of 1 MiB.
 const TASK: usize = 192 * 1024;
-
-type Lanes<T> = [[T; LANES]; POINTS];
-
-/// `f` along both axes of a square of `A` points: `B` points each way.
-#[inline(always)]
-fn both<T: Element, const A: usize, const B: usize>(from: &Lanes<T>, to: &mut Lanes<T>, f: impl Fn([T; A]) -> [T; B]) {
-    let mut half = [[T::zero(); LANES]; POINTS];
-    for j in 0..A {
-        for l in 0..LANES {
-            let v = f(std::array::from_fn(|i| from[i * A + j][l]));
-            for k in 0..B {
-                half[k * A + j][l] = v[k];
-            }
-        }
-    }
-    for k in 0..B {
-        for l in 0..LANES {
-            let v = f(std::array::from_fn(|j| half[k * A + j][l]));
-            for m in 0..B {
-                to[k * B + m][l] = v[m];
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn number<T: Element>(v: f64) -> T {
-    T::from_f64(v)
-}
-
-/// The points that the polynomials are evaluated at: 0, +-P, +-Q and infinity. These two have the least rounding error of all pairs
-/// of small fractions, a fifth of that of the usual 1 and 2, and all constants below are exact.
-const P: f64 = 0.75;
-const Q: f64 = 1.5;
-/// The divisors of the rows of G at 0, +-P, +-Q.
-const AT_ZERO: f64 = P * P * Q * Q;
-const AT_P: f64 = 2.0 * P * P * (P * P - Q * Q);
-const AT_Q: f64 = 2.0 * Q * Q * (Q * Q - P * P);
-
-/// `B' d`.
-#[inline(always)]
-fn patch<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 6] {
-    let (pp, qq) = (number::<T>(P * P), number::<T>(Q * Q));
-    let (product, sum) = (number::<T>(P * P * Q * Q), number::<T>(P * P + Q * Q));
-    let (even_p, odd_p) = (e - qq * c, number::<T>(P) * (d - qq * b));
-    let (even_q, odd_q) = (e - pp * c, number::<T>(Q) * (d - pp * b));
-    [
-        product * a - sum * c + e,
-        even_p + odd_p,
-        even_p - odd_p,
-        even_q + odd_q,
-        even_q - odd_q,
-        product * b - sum * d + f,
-    ]
-}
-
-/// `A' m`.
-#[inline(always)]
-fn result<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 4] {
-    let (even_p, odd_p, even_q, odd_q) = (b + c, b - c, d + e, d - e);
-    [
-        a + even_p + even_q,
-        number::<T>(P) * odd_p + number::<T>(Q) * odd_q,
-        number::<T>(P * P) * even_p + number::<T>(Q * Q) * even_q,
-        number::<T>(P * P * P) * odd_p + number::<T>(Q * Q * Q) * odd_q + f,
-    ]
-}
-
-/// `A dy`.
-#[inline(always)]
-fn result_gradient<T: Element>([a, b, c, d]: [T; 4]) -> [T; 6] {
-    let (even_p, odd_p) = (
-        a + number::<T>(P * P) * c,
-        number::<T>(P) * b + number::<T>(P * P * P) * d,
-    );
-    let (even_q, odd_q) = (
-        a + number::<T>(Q * Q) * c,
-        number::<T>(Q) * b + number::<T>(Q * Q * Q) * d,
-    );
-    [a, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, d]
-}
-
-/// `G w`.
-#[inline(always)]
-fn kernel<T: Element>([a, b, c]: [T; 3]) -> [T; 6] {
-    let even_p = number::<T>(1.0 / AT_P) * a + number::<T>(P * P / AT_P) * c;
-    let even_q = number::<T>(1.0 / AT_Q) * a + number::<T>(Q * Q / AT_Q) * c;
-    let (odd_p, odd_q) = (number::<T>(P / AT_P) * b, number::<T>(Q / AT_Q) * b);
-    let zero = number::<T>(1.0 / AT_ZERO) * a;
-    [zero, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, c]
-}
-
-/// `G' u`.
-#[inline(always)]
-fn kernel_gradient<T: Element>([a, b, c, d, e, f]: [T; 6]) -> [T; 3] {
-    let (even_p, odd_p, even_q, odd_q) = (b + c, b - c, d + e, d - e);
-    [
-        number::<T>(1.0 / AT_ZERO) * a + number::<T>(1.0 / AT_P) * even_p + number::<T>(1.0 / AT_Q) * even_q,
-        number::<T>(P / AT_P) * odd_p + number::<T>(Q / AT_Q) * odd_q,
-        number::<T>(P * P / AT_P) * even_p + number::<T>(Q * Q / AT_Q) * even_q + f,
-    ]
-}
 
 /// Maps of one image with zeros around: `before` of them above and left, so that every patch lies inside.
 struct Padded<T> {

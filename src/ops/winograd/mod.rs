@@ -7,6 +7,7 @@
 //! the largest value). Source: Lavin, Gray, "Fast algorithms for convolutional neural networks", 2016.
 
 mod cpu;
+mod transforms;
 
 use super::conv2d::Geometry;
 

@@ -181,9 +181,8 @@ impl Clip {
             let patches = unit_rows(&patches.flatten_from(2)?.squeeze(0)?.t()?.contiguous()?)?;
             let similar = (texts.matmul(&patches.t()?)? * self.scale)?;
             let maps = similar.reshape((1, texts.dims()[0], rows, columns))?;
-            let strays = ops::reduce::not_finite(&maps, &ops::reduce::all(&maps))?;
             ensure!(
-                strays.flatten_all()?.to_vec1::<i64>()? == [0],
+                ops::reduce::all_finite(&maps)?,
                 "some similarities are not finite; the weights are not fit for use"
             );
             let maps = ops::resize_bilinear(&maps, size, false)?;

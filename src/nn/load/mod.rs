@@ -1,7 +1,9 @@
 //! Fitting named tensors to the tensors of a model.
 
+mod names;
+mod report;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -10,7 +12,10 @@ use super::decoder::Conventions;
 use super::param::Slot;
 use super::vit::published;
 use crate::error::Result;
-use crate::{fail, ops};
+use crate::fail;
+use crate::ops::reduce::all_finite;
+use names::{Change, changes, check_given, is_counter, other_names, passed_over};
+pub use report::{LoadReport, WrongShape};
 
 /// How names of a file become names of the model, and what happens when they do not fit.
 #[derive(Clone, Debug)]
@@ -33,85 +38,6 @@ impl Default for LoadOptions {
             prefix: None,
             rename: Vec::new(),
         }
-    }
-}
-
-/// A tensor whose shape in the file is not the model's.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WrongShape {
-    /// Its name in the model.
-    pub name: String,
-    /// Its shape in the model.
-    pub model: Vec<usize>,
-    /// Its shape in the file.
-    pub file: Vec<usize>,
-}
-
-/// What became of each tensor. Names are the model's, those of `unexpected` the file's after `rename` and `prefix`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LoadReport {
-    /// Taken over, in the order of the modules.
-    pub loaded: Vec<String>,
-    /// In the model, not in the file; the projection head does not count.
-    pub missing: Vec<String>,
-    /// In the file, not in the model, in alphabetical order.
-    pub unexpected: Vec<String>,
-    /// In both, of different shape; not taken over.
-    pub wrong_shape: Vec<WrongShape>,
-    /// In the file, known to have no place in any model here: ImageNet's classifier, the auxiliary classifier, and last the
-    /// counters of batch norm.
-    pub passed_over: Vec<String>,
-    /// Taken over although they hold NaN or infinity.
-    pub not_finite: Vec<String>,
-}
-
-impl LoadReport {
-    /// Whether everything fitted.
-    pub fn complete(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.wrong_shape.is_empty()
-    }
-
-    /// The numbers, with a word for what became of the tensors that fit.
-    fn write(&self, f: &mut fmt::Formatter<'_>, fitting: &str) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, what: &str, names: &[String]| match names.first() {
-            Some(first) => write!(f, ", {} {what} (first: {first})", names.len()),
-            None => write!(f, ", 0 {what}"),
-        };
-        write!(f, "{} {fitting}", self.loaded.len())?;
-        list(f, "missing", &self.missing)?;
-        list(f, "unexpected", &self.unexpected)?;
-        match self.wrong_shape.first() {
-            Some(w) => write!(
-                f,
-                ", {} of another shape (first: {}, {:?} in the file, {:?} in the model)",
-                self.wrong_shape.len(),
-                w.name,
-                w.file,
-                w.model
-            )?,
-            None => write!(f, ", 0 of another shape")?,
-        }
-        for (what, names) in [("passed over", &self.passed_over), ("not finite", &self.not_finite)] {
-            if !names.is_empty() {
-                list(f, what, names)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, "loaded")
-    }
-}
-
-/// A report on what would have been loaded.
-struct Refused<'a>(&'a LoadReport);
-
-impl fmt::Display for Refused<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write(f, "fit")
     }
 }
 
@@ -190,101 +116,11 @@ pub(super) fn load(
     Ok(report)
 }
 
-/// How a name of the file becomes one of the model, beside the renaming.
-struct Change {
-    strip: String,
-    add: String,
-}
-
-impl Change {
-    fn apply(&self, name: &str, renames: &[(String, String)]) -> String {
-        let rest = name.strip_prefix(self.strip.as_str()).unwrap_or(name);
-        format!("{}{}", self.add, rename(rest, renames))
-    }
-}
-
-/// The changes that are tried, those of fewer letters first.
-fn changes(map: &HashMap<String, Tensor>, conventions: Option<&Conventions>, options: &LoadOptions) -> Vec<Change> {
-    let encoder = conventions.map(|c| format!("{}.", c.encoder)).unwrap_or_default();
-    let change = |strip: &str, add: &str| Change {
-        strip: strip.into(),
-        add: add.into(),
-    };
-    match options.prefix.as_deref() {
-        Some("") => vec![change("", "")],
-        Some(prefix) => {
-            let prefix = format!("{}.", prefix.trim_end_matches('.'));
-            vec![change("", &prefix), change(&prefix, ""), change(&prefix, &encoder)]
-        }
-        None => std::iter::once(String::new())
-            .chain(beginnings(map))
-            .flat_map(|strip| [change(&strip, ""), change(&strip, &encoder)])
-            .collect(),
-    }
-}
-
-/// The beginnings, of one or two words, that most names of a file have: `module.` of a network trained on several GPUs.
-fn beginnings(map: &HashMap<String, Tensor>) -> Vec<String> {
-    const TRIED: usize = 6;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for name in map.keys() {
-        for (end, _) in name.match_indices('.').take(2) {
-            *counts.entry(&name[..=end]).or_default() += 1;
-        }
-    }
-    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts
-        .into_iter()
-        .take(TRIED)
-        .map(|(start, _)| start.to_string())
-        .collect()
-}
-
-/// Refuse a renaming or a prefix that no name asks for: it is misspelt.
-fn check_given(slots: &[Arc<Slot>], map: &HashMap<String, Tensor>, options: &LoadOptions) -> Result<()> {
-    let first = map.keys().min().map_or("nothing", |n| n.as_str());
-    let strip = options
-        .prefix
-        .as_deref()
-        .map(|p| format!("{}.", p.trim_end_matches('.')));
-    if let Some(prefix) = strip.as_deref().filter(|prefix| *prefix != ".") {
-        let theirs = map.keys().any(|name| name.starts_with(prefix));
-        let ours = slots.iter().any(|slot| slot.name.starts_with(prefix));
-        if !theirs && !ours {
-            fail!(
-                "load_weights: prefix: no name in the file begins with \"{prefix}\" (the first is {first}), nor does one of the model's \
-                 (the first is {}); nothing was loaded",
-                slots.first().map_or("nothing", |s| s.name.as_str())
-            );
-        }
-    }
-    for (from, _) in &options.rename {
-        let fits = |name: &String| {
-            let rest = strip.as_deref().and_then(|s| name.strip_prefix(s));
-            name.starts_with(from.as_str()) || rest.is_some_and(|rest| rest.starts_with(from.as_str()))
-        };
-        // Behind a beginning that is found and taken away by itself, too.
-        let behind = |name: &String| {
-            name.match_indices('.')
-                .take(2)
-                .any(|(end, _)| name[end + 1..].starts_with(from.as_str()))
-        };
-        if !map.keys().any(|name| fits(name) || behind(name)) {
-            fail!(
-                "load_weights: rename: no name in the file begins with \"{from}\" (the first is {first}); nothing was loaded"
-            );
-        }
-    }
-    Ok(())
-}
-
 /// The names of those that hold NaN or infinity.
 pub(super) fn not_finite<'a>(named: impl Iterator<Item = (&'a String, Tensor)>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for (name, tensor) in named {
-        let strays = ops::reduce::not_finite(&tensor, &ops::reduce::all(&tensor))?;
-        if strays.flatten_all()?.to_vec1::<i64>()? != [0] {
+        if !all_finite(&tensor)? {
             found.push(name.clone());
         }
     }
@@ -313,44 +149,11 @@ fn refuse(report: &LoadReport, conventions: Option<&Conventions>, map: &HashMap<
     if !report.complete() {
         fail!(
             "load_weights: nothing was loaded: {}; strict: false takes what fits, rename and prefix change names{}",
-            Refused(report),
+            report.text("fit"),
             other_names(map)
         );
     }
     Ok(())
-}
-
-/// Where to look for a file whose names fit, if these are names that some other program has for the same network.
-fn other_names(map: &HashMap<String, Tensor>) -> &'static str {
-    if map.keys().any(|name| name.contains(".attn.qkv.")) {
-        "; these are the names of timm and of DINOv2's own files: take model.safetensors of Hugging Face's facebook/dinov2-small (-base, \
-         -large, -with-registers-small, ..)"
-    } else {
-        ""
-    }
-}
-
-fn rename(name: &str, pairs: &[(String, String)]) -> String {
-    let fitting = pairs
-        .iter()
-        .find_map(|(from, to)| Some((to, name.strip_prefix(from.as_str())?)));
-    match fitting {
-        Some((to, rest)) => format!("{to}{rest}"),
-        None => name.to_string(),
-    }
-}
-
-/// Tensors of other programs that have no place here: batch norm's counter (PyTorch), ImageNet's classifier (`fc` in torchvision,
-/// `classifier` in Hugging Face's) and the auxiliary classifier (torchvision).
-fn passed_over(name: &str) -> bool {
-    matches!(name, "classifier.weight" | "classifier.bias")
-        || is_counter(name)
-        || name.rsplit('.').nth(1) == Some("fc")
-        || name.starts_with("aux_classifier.")
-}
-
-fn is_counter(name: &str) -> bool {
-    name == "num_batches_tracked" || name.ends_with(".num_batches_tracked")
 }
 
 #[cfg(test)]
