@@ -15,7 +15,7 @@ use plotters_backend::{
 use super::area::Area;
 use super::font::{CAP, DEPTH};
 use super::palette::{Colour, Marker};
-use super::svg::{Anchor, Canvas, Stroke};
+use super::svg::{Anchor, Canvas, Stroke, turned};
 use super::text::LEADING;
 use crate::error::Error;
 
@@ -36,28 +36,16 @@ impl Backend {
     }
 }
 
-/// The only thing that can go wrong while drawing: the user interrupts it.
-#[derive(Debug)]
-pub(super) struct Stopped;
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-impl From<DrawingAreaErrorKind<Stopped>> for Error {
-    fn from(error: DrawingAreaErrorKind<Stopped>) -> Self {
+impl From<DrawingAreaErrorKind<Error>> for Error {
+    fn from(error: DrawingAreaErrorKind<Error>) -> Self {
         match error {
-            DrawingAreaErrorKind::BackendError(DrawingErrorKind::DrawingError(Stopped)) => Error::Interrupted,
+            DrawingAreaErrorKind::BackendError(DrawingErrorKind::DrawingError(error)) => error,
             other => Error::usage(format!("figure: a panel cannot be drawn ({other})")),
         }
     }
 }
 
-type Drawn = Result<(), DrawingErrorKind<Stopped>>;
+type Drawn<T = ()> = std::result::Result<T, DrawingErrorKind<Error>>;
 
 /// A length in points as plotters takes it.
 pub(super) fn units(points: f64) -> u32 {
@@ -89,7 +77,7 @@ fn stroke<S: BackendStyle>(style: &S, canvas: &Canvas) -> Stroke {
 }
 
 impl DrawingBackend for Backend {
-    type ErrorType = Stopped;
+    type ErrorType = Error;
 
     fn get_size(&self) -> (u32, u32) {
         // as large as any figure: areas are cut out of it
@@ -97,10 +85,7 @@ impl DrawingBackend for Backend {
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        match self.canvas().cancelled() {
-            true => Err(DrawingErrorKind::DrawingError(Stopped)),
-            false => Ok(()),
-        }
+        self.canvas().check_cancel().map_err(DrawingErrorKind::DrawingError)
     }
 
     fn present(&mut self) -> Drawn {
@@ -175,27 +160,21 @@ impl DrawingBackend for Backend {
             VPos::Center => (CAP - below) / 2.0,
             VPos::Bottom => -below - DEPTH - reach(lines[lines.len() - 1], 1),
         };
-        let (turn, down) = match style.transform() {
-            FontTransform::None => (0.0, [0.0, 1.0]),
-            FontTransform::Rotate90 => (90.0, [-1.0, 0.0]),
-            FontTransform::Rotate180 => (180.0, [0.0, -1.0]),
-            FontTransform::Rotate270 => (-90.0, [1.0, 0.0]),
+        let turn = match style.transform() {
+            FontTransform::None => 0.0,
+            FontTransform::Rotate90 => 90.0,
+            FontTransform::Rotate180 => 180.0,
+            FontTransform::Rotate270 => -90.0,
         };
         for (i, line) in lines.iter().enumerate() {
-            let shift = size * (first + LEADING * i as f64);
-            let [x, y] = point(at);
-            let base = [x + down[0] * shift, y + down[1] * shift];
+            let base = turned(point(at), turn, [0.0, size * (first + LEADING * i as f64)]);
             self.canvas()
                 .text(base, line, size, anchor, turn, colour(style.color()));
         }
         Ok(())
     }
 
-    fn estimate_text_size<T: BackendTextStyle>(
-        &self,
-        text: &str,
-        style: &T,
-    ) -> Result<(u32, u32), DrawingErrorKind<Stopped>> {
+    fn estimate_text_size<T: BackendTextStyle>(&self, text: &str, style: &T) -> Drawn<(u32, u32)> {
         let size = style.size() / UNIT;
         Ok((units(self.canvas().font.width(text, size)), units(size)))
     }

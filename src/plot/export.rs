@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use krilla::SerializeSettings;
 use krilla::configure::{ConfigurationBuilder, PdfVersion};
+use krilla::metadata::Metadata;
+use krilla::page::PageSettings;
 use krilla_svg::{SurfaceExt, SvgSettings};
 use resvg::{tiny_skia, usvg};
 
@@ -54,7 +56,7 @@ impl Figure {
         let format = choose("save: the ending of the file name", &place.ending(), &formats)?;
         let beside = place.at(place.path().with_extension("data.csv"));
         let table = match data.unwrap_or(!csv::is_large(self)) {
-            true => csv::table(self),
+            true => csv::table(self)?,
             false => None,
         };
         if table.is_some() && !beside.is_replaceable()? {
@@ -79,16 +81,21 @@ impl Figure {
         Ok(written)
     }
 
+    /// The document, its size in points and its fonts.
+    fn drawn(&self, dpi: Option<f64>) -> Result<(String, [f64; 2], Font)> {
+        let dpi = dpi.unwrap_or(PICTURE_DPI);
+        in_range("figure", "dpi", dpi, 20.0..=2400.0)?;
+        layout::render(self, dpi)
+    }
+
     /// The figure as an SVG document; text stays text.
     pub fn svg(&self, dpi: Option<f64>) -> Result<String> {
-        let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        Ok(layout::render(self, dpi)?.0)
+        Ok(self.drawn(dpi)?.0)
     }
 
     /// The figure as an SVG document without text: letters are shapes, which look the same where the font is not installed.
     pub fn svg_outlines(&self, dpi: Option<f64>) -> Result<String> {
-        let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, size, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = self.drawn(dpi)?;
         let options = usvg::WriteOptions {
             preserve_text: false,
             ..usvg::WriteOptions::default()
@@ -108,26 +115,22 @@ impl Figure {
     /// The figure as a PNG file with its resolution and metadata.
     pub fn png(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
         let dpi = dpi.unwrap_or(self.options.preset.measures().2);
-        png::encode(&self.picture(dpi)?, Some(dpi), &self.metadata)
+        let Picture { width, height, pixels } = self.picture(dpi)?;
+        png::encode([width, height], &pixels, Some(dpi), &self.metadata)
     }
 
     /// The figure as pixels.
     pub fn picture(&self, dpi: f64) -> Result<Picture> {
-        let dpi = check_dpi(dpi)?;
-        let (svg, size, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = self.drawn(Some(dpi))?;
         self.waited(move || raster(&svg, &font, size, dpi))
     }
 
     /// The figure as a PDF of one page, version 1.5, which pdflatex takes; the fonts are embedded, text can be selected.
     pub fn pdf(&self, dpi: Option<f64>) -> Result<Vec<u8>> {
-        let dpi = check_dpi(dpi.unwrap_or(PICTURE_DPI))?;
-        let (svg, size, font) = layout::render(self, dpi)?;
+        let (svg, size, font) = self.drawn(dpi)?;
         let title = font.plain(&self.options.title);
-        let facts: Vec<String> = self
-            .metadata
-            .iter()
-            .map(|(key, value)| format!("{key}: {value}"))
-            .collect();
+        let facts = self.metadata.iter().map(|(key, value)| format!("{key}: {value}"));
+        let facts = facts.collect();
         self.waited(move || page(&svg, &font, size, title, facts))
     }
 
@@ -148,36 +151,27 @@ impl Figure {
 fn page(svg: &str, font: &Font, [width, height]: [f64; 2], title: String, facts: Vec<String>) -> Result<Vec<u8>> {
     let tree = parse(svg, font)?;
     let failed = |what: &str| Error::usage(format!("figure: the PDF cannot be written ({what})"));
-    let settings = krilla::page::PageSettings::from_wh(width as f32, height as f32);
     let size = krilla::geom::Size::from_wh(width as f32, height as f32);
-    let (Some(settings), Some(size)) = (settings, size) else {
-        return Err(failed("its page has no size"));
-    };
+    let size = size.ok_or_else(|| failed("its page has no size"))?;
     let version = ConfigurationBuilder::new().with_version(PdfVersion::Pdf15);
-    let configuration = version.finish().map_err(|e| failed(&format!("{e:?}")))?;
     let mut document = krilla::Document::new_with(SerializeSettings {
-        configuration,
+        configuration: version.finish().map_err(|e| failed(&format!("{e:?}")))?,
         ..SerializeSettings::default()
     });
-    let mut page = document.start_page_with(settings);
+    let mut page = document.start_page_with(PageSettings::new(size));
     let mut surface = page.surface();
     surface
         .draw_svg(&tree, size, SvgSettings::default())
         .ok_or_else(|| failed("a part cannot be drawn"))?;
     surface.finish();
     page.finish();
-    let metadata = krilla::metadata::Metadata::new()
+    let metadata = Metadata::new()
         .title(title)
         .description(facts.join("\n"))
         .keywords(facts)
         .creator(format!("seglab {}", env!("CARGO_PKG_VERSION")));
     document.set_metadata(metadata);
     document.finish().map_err(|e| failed(&format!("{e:?}")))
-}
-
-fn check_dpi(dpi: f64) -> Result<f64> {
-    in_range("figure", "dpi", dpi, 20.0..=2400.0)?;
-    Ok(dpi)
 }
 
 /// The document with its text laid out; the only fonts it knows are those of the figure.

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use resvg::usvg::fontdb::{Database, ID, Source, Style, Weight};
+use resvg::usvg::fontdb::{Database, Family, ID, Query, Source, Style, Weight};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Result, nearest};
 use crate::fail;
 
 /// Height of capitals and digits, in units of the font size.
@@ -42,32 +42,41 @@ pub(super) struct Font {
 }
 
 impl Font {
-    /// `sans` (DejaVu Sans), `serif` (Libertinus Serif) or the name of an installed family.
+    /// `sans` (DejaVu Sans), `serif` (Libertinus Serif) or the name of an installed family; what a family does not have is upright.
     pub(super) fn load(name: &str) -> Result<Font> {
+        let mut known = Database::new();
+        let sans = [dejavu::sans::regular(), dejavu::sans::bold(), dejavu::sans::oblique()];
+        for data in sans.into_iter().chain(typst_assets::fonts()) {
+            known.load_font_source(Source::Binary(Arc::new(data)));
+        }
+        let family = match name {
+            "" | "sans" => "DejaVu Sans".to_string(),
+            "serif" => "Libertinus Serif".to_string(),
+            _ => installed(&mut known, name)?,
+        };
+        let of_family = |weight, style| {
+            let families = &[Family::Name(&family)];
+            known.query(&Query {
+                families,
+                weight,
+                style,
+                ..Query::default()
+            })
+        };
+        let named = |name: &str| known.faces().find(|f| f.post_script_name == name).map(|f| f.id);
+        let wanted = [
+            of_family(Weight::NORMAL, Style::Normal),
+            of_family(Weight::BOLD, Style::Normal),
+            of_family(Weight::NORMAL, Style::Italic),
+            named("NewCMMath-Regular"),
+            named("DejaVuSans"),
+        ];
+        // those that are used alone: usvg looks for letters in all it has
         let mut db = Database::new();
-        let mut faces = Vec::new();
-        match name {
-            "" | "sans" => {
-                for data in [dejavu::sans::regular(), dejavu::sans::bold(), dejavu::sans::oblique()] {
-                    faces.extend(add(&mut db, data));
-                }
-            }
-            "serif" => {
-                for wanted in [
-                    "LibertinusSerif-Regular",
-                    "LibertinusSerif-Bold",
-                    "LibertinusSerif-Italic",
-                ] {
-                    faces.extend(shipped(&mut db, wanted));
-                }
-            }
-            _ => faces = installed(&mut db, name)?,
-        }
-        faces.extend(shipped(&mut db, "NewCMMath-Regular"));
-        faces.extend(add(&mut db, dejavu::sans::regular()));
-        if faces.len() < 5 {
-            return Err(Error::usage("figure: the fonts in the program cannot be read"));
-        }
+        let faces: Option<Vec<Face>> = wanted.into_iter().map(|id| taken(&known, id?, &mut db)).collect();
+        let Some(faces) = faces else {
+            fail!("figure: font: the files of \"{family}\" cannot be read");
+        };
         Ok(Font {
             db: Arc::new(db),
             faces,
@@ -120,82 +129,33 @@ impl Font {
     }
 }
 
-fn add(db: &mut Database, data: &'static [u8]) -> Option<Face> {
-    let id = *db.load_font_source(Source::Binary(Arc::new(data))).first()?;
-    face(db, id)
-}
-
-/// A font of the program by its PostScript name.
-fn shipped(db: &mut Database, wanted: &str) -> Option<Face> {
-    let named = |data: &[u8]| {
-        let face = ttf_parser::Face::parse(data, 0).ok()?;
-        let names = face.names().into_iter();
-        let mut postscript = names.filter(|n| n.name_id == ttf_parser::name_id::POST_SCRIPT_NAME);
-        postscript.find_map(|n| n.to_string())
-    };
-    let data = typst_assets::fonts().find(|data| named(data).as_deref() == Some(wanted))?;
-    add(db, data)
-}
-
-fn face(db: &Database, id: ID) -> Option<Face> {
-    let info = db.face(id)?;
+/// A face of one collection of fonts in another.
+fn taken(from: &Database, id: ID, to: &mut Database) -> Option<Face> {
+    let (source, index) = from.face_source(id)?;
+    let id = *to.load_font_source(source).get(index as usize)?;
+    let info = to.face(id)?;
     Some(Face {
         id,
         family: info.families.first()?.0.clone(),
-        bold: info.weight.0 >= Weight::SEMIBOLD.0,
+        bold: info.weight >= Weight::SEMIBOLD,
         italic: info.style != Style::Normal,
     })
 }
 
-/// Upright, bold and italic of an installed family; what it does not have is upright.
-fn installed(db: &mut Database, name: &str) -> Result<Vec<Face>> {
-    let mut all = Database::new();
-    all.load_system_fonts();
-    let is_named = |family: &str| family.eq_ignore_ascii_case(name);
-    let of_family = |db: &Database| -> Vec<ID> {
-        let named = db.faces().filter(|f| f.families.iter().any(|f| is_named(&f.0)));
-        named.map(|f| f.id).collect()
-    };
-    let ids = of_family(&all);
-    if ids.is_empty() {
-        let mut known: Vec<String> = all
-            .faces()
-            .filter_map(|f| f.families.first())
-            .map(|f| f.0.clone())
-            .collect();
-        known.sort();
-        known.dedup();
-        let hint = nearest(name, known.iter().map(String::as_str));
-        let hint = hint.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
-        known.truncate(12);
-        let found = if known.is_empty() {
-            "none is".to_string()
-        } else {
-            known.join(", ")
-        };
-        fail!(
-            "figure: font: \"{name}\" is not installed, expected \"sans\", \"serif\" or an installed one ({found}){hint}"
-        );
+/// The family of this name among the installed ones, which are added to those that are known.
+fn installed(known: &mut Database, name: &str) -> Result<String> {
+    known.load_system_fonts();
+    let all: BTreeSet<&str> = known.faces().flat_map(|f| &f.families).map(|f| f.0.as_str()).collect();
+    if let Some(family) = all.iter().find(|family| family.eq_ignore_ascii_case(name)) {
+        return Ok(family.to_string());
     }
-    for id in ids {
-        if let Some((source, _)) = all.face_source(id) {
-            db.load_font_source(source);
-        }
-    }
-    let mut faces = Vec::new();
-    for (weight, style) in [(400, Style::Normal), (700, Style::Normal), (400, Style::Italic)] {
-        let distance = |id: &ID| {
-            let Some(info) = db.face(*id) else { return i32::MAX };
-            let slant = i32::from((info.style == Style::Normal) != (style == Style::Normal));
-            (i32::from(info.weight.0) - weight).abs() + 2000 * slant
-        };
-        let best = of_family(db).into_iter().min_by_key(distance);
-        faces.extend(best.and_then(|id| face(db, id)));
-    }
-    match faces.len() {
-        3 => Ok(faces),
-        _ => fail!("figure: font: the files of \"{name}\" cannot be read"),
-    }
+    let hint = nearest(name, all.iter().copied());
+    let hint = hint.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
+    let some: Vec<&str> = all.into_iter().take(12).collect();
+    fail!(
+        "figure: font: \"{name}\" is not installed, expected \"sans\", \"serif\" or a family such as {}{hint}",
+        some.join(", ")
+    );
 }
 
 #[cfg(test)]

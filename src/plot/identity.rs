@@ -30,29 +30,19 @@ pub(super) fn identities(figure: &Figure, style: &Style) -> Vec<Vec<Identity>> {
         let mut used: Vec<usize> = Vec::new();
         let mut out = Vec::new();
         for (layer, _) in &panel.layers {
-            let look = layer.look().unwrap_or(&nothing);
+            let (look, note) = (layer.look().unwrap_or(&nothing), matches!(layer, Layer::Note { .. }));
             let label = look.label.as_str();
-            let free = || {
-                (0..)
-                    .find(|t| !used.contains(t) && !known.iter().any(|k| k.1 == *t))
-                    .unwrap_or(0)
-            };
-            let turn = known.iter().find(|k| k.0 == label).map_or_else(free, |k| k.1);
-            let counts = !look.faint
-                && !matches!(
-                    layer,
-                    Layer::Note { .. } | Layer::Heatmap { .. } | Layer::Picture { .. }
-                );
-            if counts {
+            let of_label = known.iter().find(|k| k.0 == label).map(|k| k.1);
+            let free = |t: &usize| !used.contains(t) && !known.iter().any(|k| k.1 == *t);
+            let turn = of_label.or_else(|| (0..).find(free)).unwrap_or(0);
+            if !look.faint && !note && layer.look().is_some() {
                 used.push(turn);
-                if !label.is_empty() && !known.iter().any(|k| k.0 == label) {
+                if !label.is_empty() && of_label.is_none() {
                     known.push((label, turn));
                 }
             }
             // what this layer leaves open, another of the same label may say
-            let mut same = vec![look];
-            same.extend(looks().filter(|l| !label.is_empty() && l.label == label));
-            let note = matches!(layer, Layer::Note { .. });
+            let same = || std::iter::once(look).chain(looks().filter(|l| !label.is_empty() && l.label == label));
             let (own, usual) = match (note, look.faint) {
                 (true, _) => (style.ink, Dash::Dashed),
                 (_, true) => (style.series(turn), Dash::Solid),
@@ -60,9 +50,9 @@ pub(super) fn identities(figure: &Figure, style: &Style) -> Vec<Vec<Identity>> {
             };
             out.push(Identity {
                 turn,
-                colour: same.iter().find_map(|l| style.ink_of(l)).unwrap_or(own),
-                dash: same.iter().find_map(|l| l.dash).unwrap_or(usual),
-                marker: same.iter().find_map(|l| l.marker).unwrap_or(Marker::of_series(turn)),
+                colour: same().find_map(|l| style.ink_of(l)).unwrap_or(own),
+                dash: same().find_map(|l| l.dash).unwrap_or(usual),
+                marker: same().find_map(|l| l.marker).unwrap_or(Marker::of_series(turn)),
             });
         }
         all.push(out);
@@ -85,16 +75,15 @@ pub(super) fn shown_marker(y: &[f64], joint: Joint, look: &Look, identity: &Iden
 pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
     let look = layer.look().filter(|l| !l.label.is_empty() && !l.faint)?;
     let Identity { turn, colour, dash, .. } = *identity;
+    let patch = |turn, usual: f64| {
+        let opacity = look.alpha.unwrap_or(usual);
+        Symbol::Bar { colour, turn, opacity }
+    };
     let line = |marker, band| Symbol::Line {
         colour,
         dash,
         marker,
         band,
-    };
-    let patch = |turn, opacity: f64| Symbol::Bar {
-        colour,
-        turn,
-        opacity: look.alpha.unwrap_or(opacity),
     };
     let symbol = match layer {
         Layer::Curve { y, joint, options, .. } => {
@@ -115,10 +104,8 @@ pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
         Layer::Note { .. } => line(Marker::None, false),
         Layer::Heatmap { .. } | Layer::Picture { .. } => return None,
     };
-    Some(Entry {
-        label: look.label.clone(),
-        symbol,
-    })
+    let label = look.label.clone();
+    Some(Entry { label, symbol })
 }
 
 /// Legend entries of the panel's layers that have a label, each once.

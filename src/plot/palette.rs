@@ -201,33 +201,24 @@ impl Marker {
 
     /// The corners for a disc of radius 1 in its place, about as large; none for a disc.
     pub(super) fn corners(self) -> Vec<[f64; 2]> {
-        // half the width of a stroke, and half its length
-        const PLUS: [f64; 2] = [0.32, 1.25];
         let turn = std::f64::consts::FRAC_1_SQRT_2;
-        let turned = |p: &[f64; 2]| [(p[0] - p[1]) * turn, (p[0] + p[1]) * turn];
-        let [b, l] = PLUS;
-        let plus = [
-            [-b, -l],
-            [b, -l],
-            [b, -b],
-            [l, -b],
-            [l, b],
-            [b, b],
-            [b, l],
-            [-b, l],
-            [-b, b],
-            [-l, b],
-            [-l, -b],
-            [-b, -b],
-        ];
+        let turned = |[x, y]: [f64; 2]| [(x - y) * turn, (x + y) * turn];
+        // half the width of a stroke, and half its length
+        let (b, l) = (0.32, 1.25);
+        let mut arm = [[-b, -l], [b, -l], [b, -b]];
+        let plus = (0..4).flat_map(|_| {
+            let corners = arm;
+            arm = arm.map(|[x, y]| [-y, x]);
+            corners
+        });
         match self {
             Marker::None | Marker::Circle => Vec::new(),
             Marker::Square => vec![[-0.89, -0.89], [0.89, -0.89], [0.89, 0.89], [-0.89, 0.89]],
             Marker::Triangle => vec![[0.0, -1.3], [1.18, 0.78], [-1.18, 0.78]],
             Marker::Down => vec![[0.0, 1.3], [1.18, -0.78], [-1.18, -0.78]],
             Marker::Diamond => vec![[0.0, -1.3], [1.1, 0.0], [0.0, 1.3], [-1.1, 0.0]],
-            Marker::Plus => plus.to_vec(),
-            Marker::Cross => plus.iter().map(turned).collect(),
+            Marker::Plus => plus.collect(),
+            Marker::Cross => plus.map(turned).collect(),
         }
     }
 }

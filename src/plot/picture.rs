@@ -1,8 +1,8 @@
 //! Pictures in figures: RGB images and label images in the colours of their classes.
 
 use super::palette::{Colour, NOTHING};
-use crate::ensure;
 use crate::error::Result;
+use crate::{ensure, fail};
 
 /// The label that means "not labelled".
 pub const IGNORED: u8 = 255;
@@ -25,11 +25,10 @@ impl Picture {
             width > 0 && height > 0,
             "image: the picture is empty ({width} x {height} pixels)"
         );
+        let (wanted, found) = (width * height * 3, pixels.len());
         ensure!(
-            pixels.len() == width * height * 3,
-            "image: {width} x {height} RGB pixels need {} bytes, found {}",
-            width * height * 3,
-            pixels.len()
+            found == wanted,
+            "image: {width} x {height} RGB pixels need {wanted} bytes, found {found}"
         );
         Ok(Picture { width, height, pixels })
     }
@@ -37,12 +36,9 @@ impl Picture {
     /// A label image in the colours of `palette`; [`IGNORED`] becomes light grey. Fails on a label without a colour.
     pub fn labels(width: usize, height: usize, labels: &[u8], palette: &[[u8; 3]]) -> Result<Self> {
         check_labels(width, height, labels, palette)?;
-        let colour = |l: &u8| {
-            if *l == IGNORED {
-                NOTHING
-            } else {
-                palette[usize::from(*l)]
-            }
+        let colour = |l: &u8| match *l {
+            IGNORED => NOTHING,
+            label => palette[usize::from(label)],
         };
         Picture::new(width, height, labels.iter().flat_map(colour).collect())
     }
@@ -70,30 +66,24 @@ impl Picture {
 
     /// A map of colours of any size laid over this picture, between its cells smoothed; cells without a colour leave it as it is.
     pub(super) fn blend(&mut self, cells: &[Option<Colour>], rows: usize, columns: usize, opacity: f64) {
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let place = |i: usize, n: usize, size: usize| {
-                    let at = ((i as f64 + 0.5) * n as f64 / size as f64 - 0.5).clamp(0.0, (n - 1) as f64);
-                    (at.floor() as usize, (at.ceil() as usize).min(n - 1), at.fract())
-                };
-                let ((r0, r1, v), (c0, c1, u)) = (place(y, rows, self.height), place(x, columns, self.width));
-                let shares = [
-                    (r0, c0, (1.0 - v) * (1.0 - u)),
-                    (r0, c1, (1.0 - v) * u),
-                    (r1, c0, v * (1.0 - u)),
-                    (r1, c1, v * u),
-                ];
-                let at = 3 * (y * self.width + x);
-                for (k, p) in self.pixels[at..at + 3].iter_mut().enumerate() {
-                    let below = f64::from(*p);
-                    let over =
-                        |cell: Option<Colour>| cell.map_or(below, |c| below + opacity * (f64::from(c[k]) - below));
-                    *p = shares
-                        .iter()
-                        .map(|(r, c, w)| w * over(cells[r * columns + c]))
-                        .sum::<f64>()
-                        .round() as u8;
-                }
+        let (width, height) = (self.width, self.height);
+        let place = |i: usize, n: usize, size: usize| {
+            let at = ((i as f64 + 0.5) * n as f64 / size as f64 - 0.5).clamp(0.0, (n - 1) as f64);
+            (at.floor() as usize, (at.ceil() as usize).min(n - 1), at.fract())
+        };
+        for (i, pixel) in self.pixels.chunks_exact_mut(3).enumerate() {
+            let ((r0, r1, v), (c0, c1, u)) = (place(i / width, rows, height), place(i % width, columns, width));
+            let shares = [
+                (r0, c0, (1.0 - v) * (1.0 - u)),
+                (r0, c1, (1.0 - v) * u),
+                (r1, c0, v * (1.0 - u)),
+                (r1, c1, v * u),
+            ];
+            for (k, p) in pixel.iter_mut().enumerate() {
+                let below = f64::from(*p);
+                let over = |c: Colour| below + opacity * (f64::from(c[k]) - below);
+                let of = |(r, c, w): &(usize, usize, f64)| w * cells[r * columns + c].map_or(below, over);
+                *p = shares.iter().map(of).sum::<f64>().round() as u8;
             }
         }
     }
@@ -105,17 +95,16 @@ impl Picture {
 
     /// The picture shrunk (averaging over areas) to at most `width` x `height` pixels; never enlarged.
     pub(super) fn reduced(&self, width: usize, height: usize) -> Picture {
-        let (w, h) = (width.clamp(1, self.width), height.clamp(1, self.height));
-        if (w, h) == (self.width, self.height) {
+        let (width, height) = (width.clamp(1, self.width), height.clamp(1, self.height));
+        if (width, height) == (self.width, self.height) {
             return self.clone();
         }
-        let columns = shares(self.width, w);
-        let rows = shares(self.height, h);
-        let mut pixels = Vec::with_capacity(w * h * 3);
-        for row in &rows {
+        let columns = shares(self.width, width);
+        let mut pixels = Vec::with_capacity(width * height * 3);
+        for row in shares(self.height, height) {
             for column in &columns {
                 let mut sum = [0.0f32; 3];
-                for (y, wy) in row {
+                for (y, wy) in &row {
                     for (x, wx) in column {
                         let at = 3 * (y * self.width + x);
                         for (s, p) in sum.iter_mut().zip(&self.pixels[at..at + 3]) {
@@ -126,11 +115,7 @@ impl Picture {
                 pixels.extend(sum.map(|s| s.round().clamp(0.0, 255.0) as u8));
             }
         }
-        Picture {
-            width: w,
-            height: h,
-            pixels,
-        }
+        Picture { width, height, pixels }
     }
 }
 
@@ -139,32 +124,24 @@ fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let size = from as f64 / to as f64;
     let cell = |i: usize| {
         let (a, b) = (i as f64 * size, (i + 1) as f64 * size);
-        let last = (b.ceil() as usize).min(from);
-        let cover = |j: usize| (b.min(j as f64 + 1.0) - a.max(j as f64)) / size;
-        (a.floor() as usize..last)
-            .map(|j| (j, cover(j) as f32))
-            .filter(|(_, c)| *c > 1e-6)
-            .collect()
+        let cover = |j: usize| ((b.min(j as f64 + 1.0) - a.max(j as f64)) / size) as f32;
+        let cells = a.floor() as usize..(b.ceil() as usize).min(from);
+        cells.map(|j| (j, cover(j))).filter(|(_, c)| *c > 1e-6).collect()
     };
     (0..to).map(cell).collect()
 }
 
 fn check_labels(width: usize, height: usize, labels: &[u8], palette: &[Colour]) -> Result<()> {
+    let (all, given, n) = (width * height, labels.len(), palette.len());
     ensure!(
-        labels.len() == width * height,
-        "masks: the image has {width} x {height} = {} pixels, the labels have {}",
-        width * height,
-        labels.len()
+        given == all,
+        "masks: the image has {width} x {height} = {all} pixels, the labels have {given}"
     );
-    let strange = labels
-        .iter()
-        .position(|l| *l != IGNORED && usize::from(*l) >= palette.len());
+    let strange = labels.iter().position(|l| *l != IGNORED && usize::from(*l) >= n);
     if let Some(i) = strange {
-        let (label, x, y) = (labels[i], i % width, i / width);
-        crate::fail!(
-            "masks: label {label} at row {y}, column {x} has no colour; the palette has {} (labels 0 to {}, and {IGNORED} for ignored)",
-            palette.len(),
-            palette.len().saturating_sub(1)
+        let (label, x, y, last) = (labels[i], i % width, i / width, n.saturating_sub(1));
+        fail!(
+            "masks: label {label} at row {y}, column {x} has no colour; the palette has {n} (labels 0 to {last}, and {IGNORED} for ignored)"
         );
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! A small SVG writer in points (1/72 inch): the only place that knows the syntax. It remembers where texts stand and, while it
 //! is asked to, what a legend should not cover.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use super::font::{CAP, DEPTH, Font};
 use super::palette::{Colour, Dash, Marker};
 use super::picture::Picture;
 use super::style::Style;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a text starts from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,16 +41,18 @@ impl Stroke {
             opacity: 1.0,
         }
     }
+}
 
-    fn attributes(&self) -> String {
-        let mut out = format!(r#"stroke="{}" stroke-width="{}""#, hex(self.colour), n(self.width));
+impl Display for Stroke {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, r#"stroke="{}" stroke-width="{}""#, hex(self.colour), n(self.width))?;
         if let Some(dash) = self.dash.array(self.width) {
-            let _ = write!(out, r#" stroke-dasharray="{dash}""#);
+            write!(f, r#" stroke-dasharray="{dash}""#)?;
         }
         if self.opacity < 1.0 {
-            let _ = write!(out, r#" stroke-opacity="{}""#, n(self.opacity));
+            write!(f, r#" stroke-opacity="{}""#, n(self.opacity))?;
         }
-        out
+        Ok(())
     }
 }
 
@@ -108,23 +110,27 @@ impl Canvas {
         self.dry = false;
     }
 
-    pub(super) fn cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed)
+    /// [`Error::Interrupted`] once the drawing is to end.
+    pub(super) fn check_cancel(&self) -> Result<()> {
+        match self.cancel.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// The whole document; `metadata` goes into its `<metadata>` element.
     pub(super) fn finish(&mut self, size: [f64; 2], title: &str, metadata: &[(String, String)]) -> String {
         let [w, h] = size.map(n);
-        let generic = if self.font.faces[0].family.contains("Serif") {
+        let family = escape(&self.font.faces[0].family);
+        let generic = if family.contains("Serif") {
             "serif"
         } else {
             "sans-serif"
         };
+        let (ink, ground) = (hex(self.style.ink), hex(self.style.ground));
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}pt\" height=\"{h}pt\" viewBox=\"0 0 {w} {h}\" \
-             font-family=\"{}, {generic}\" fill=\"{}\">\n",
-            escape(&self.font.faces[0].family),
-            hex(self.style.ink)
+             font-family=\"{family}, {generic}\" fill=\"{ink}\">\n"
         );
         if !title.is_empty() {
             let _ = writeln!(out, "<title>{}</title>", escape(&self.font.plain(title)));
@@ -136,11 +142,7 @@ impl Canvas {
             }
             out.push_str("</metadata>\n");
         }
-        let _ = writeln!(
-            out,
-            r#"<rect width="{w}" height="{h}" fill="{}"/>"#,
-            hex(self.style.ground)
-        );
+        let _ = writeln!(out, r#"<rect width="{w}" height="{h}" fill="{ground}"/>"#);
         out.push_str(&self.body);
         out.push_str("</svg>\n");
         out
@@ -159,29 +161,21 @@ impl Canvas {
         }
     }
 
-    fn filled(&mut self, colour: Colour, opacity: f64) {
-        let _ = write!(self.body, r#" fill="{}""#, hex(colour));
-        if opacity < 1.0 {
-            let _ = write!(self.body, r#" fill-opacity="{}""#, n(opacity));
-        }
-        self.body.push_str("/>\n");
+    /// A shape: its element with its geometry, and how it is filled or drawn.
+    fn shape(&mut self, geometry: impl Display, paint: impl Display) {
+        let _ = writeln!(self.body, "<{geometry} {paint}/>");
     }
 
-    pub(super) fn rect(&mut self, a: Area, fill: Colour, opacity: f64) {
-        let [x, y, w, h] = [a.x, a.y, a.w.max(0.0), a.h.max(0.0)].map(n);
-        let _ = write!(self.body, r#"<rect x="{x}" y="{y}" width="{w}" height="{h}""#);
-        self.filled(fill, opacity);
-        let mut lines = String::new();
-        for [p, q] in a.hatch(self.hatch) {
-            let [a, b, c, d] = [p[0], p[1], q[0], q[1]].map(n);
-            let _ = write!(lines, "M{a},{b}L{c},{d}");
-        }
-        if !lines.is_empty() {
-            let ground = hex(self.style.ground);
-            let _ = writeln!(
-                self.body,
-                r#"<path d="{lines}" fill="none" stroke="{ground}" stroke-width="0.7"/>"#
-            );
+    pub(super) fn rect(&mut self, a: Area, colour: Colour, opacity: f64) {
+        self.shape(rectangle("rect", a), fill(colour, opacity));
+        let hatch = a.hatch(self.hatch);
+        if !hatch.is_empty() {
+            let lines: String = hatch
+                .iter()
+                .map(|line| format!("M{}", coordinates(line).replace(' ', "L")))
+                .collect();
+            let stroke = Stroke::solid(self.style.ground, 0.7);
+            self.shape(format!(r#"path d="{lines}" fill="none""#), stroke);
         }
         let [p, q, r, s] = a.corners();
         self.mark(&[p, q, r, s, p]);
@@ -189,37 +183,29 @@ impl Canvas {
     }
 
     pub(super) fn frame(&mut self, a: Area, stroke: Stroke) {
-        let [x, y, w, h] = [a.x, a.y, a.w.max(0.0), a.h.max(0.0)].map(n);
-        let _ = writeln!(
-            self.body,
-            r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="none" {}/>"#,
-            stroke.attributes()
-        );
+        self.shape(rectangle("rect", a) + r#" fill="none""#, stroke);
     }
 
     pub(super) fn line(&mut self, from: [f64; 2], to: [f64; 2], stroke: Stroke) {
         let [a, b, c, d] = [from[0], from[1], to[0], to[1]].map(n);
-        let _ = writeln!(
-            self.body,
-            r#"<line x1="{a}" y1="{b}" x2="{c}" y2="{d}" {}/>"#,
-            stroke.attributes()
-        );
+        self.shape(format!(r#"line x1="{a}" y1="{b}" x2="{c}" y2="{d}""#), stroke);
         self.mark(&[from, to]);
     }
 
     pub(super) fn polyline(&mut self, points: &[[f64; 2]], stroke: Stroke) {
-        let _ = writeln!(
-            self.body,
-            r#"<polyline points="{}" fill="none" stroke-linejoin="round" {}/>"#,
-            coordinates(points),
-            stroke.attributes()
+        let points_of = coordinates(points);
+        self.shape(
+            format!(r#"polyline points="{points_of}" fill="none" stroke-linejoin="round""#),
+            stroke,
         );
         self.mark(points);
     }
 
-    pub(super) fn polygon(&mut self, points: &[[f64; 2]], fill: Colour, opacity: f64) {
-        let _ = write!(self.body, r#"<polygon points="{}""#, coordinates(points));
-        self.filled(fill, opacity);
+    pub(super) fn polygon(&mut self, points: &[[f64; 2]], colour: Colour, opacity: f64) {
+        self.shape(
+            format!(r#"polygon points="{}""#, coordinates(points)),
+            fill(colour, opacity),
+        );
         self.mark(points);
     }
 
@@ -227,16 +213,12 @@ impl Canvas {
     pub(super) fn marker(&mut self, shape: Marker, at: [f64; 2], radius: f64, colour: Colour, opacity: f64) {
         if shape == Marker::Circle {
             let [x, y, r] = [at[0], at[1], radius].map(n);
-            let _ = write!(self.body, r#"<circle cx="{x}" cy="{y}" r="{r}""#);
-            self.filled(colour, opacity);
+            self.shape(format!(r#"circle cx="{x}" cy="{y}" r="{r}""#), fill(colour, opacity));
             self.mark(&[at]);
             return;
         }
-        let corners = shape.corners();
-        let points: Vec<_> = corners
-            .iter()
-            .map(|p| [at[0] + p[0] * radius, at[1] + p[1] * radius])
-            .collect();
+        let corners = shape.corners().into_iter();
+        let points: Vec<_> = corners.map(|[x, y]| [at[0] + x * radius, at[1] + y * radius]).collect();
         if !points.is_empty() {
             self.polygon(&points, colour, opacity);
         }
@@ -248,26 +230,33 @@ impl Canvas {
             return;
         }
         let laid = self.font.lay(text, size);
-        let shift = match anchor {
-            Anchor::Start => 0.0,
-            Anchor::Middle => -laid.width / 2.0,
-            Anchor::End => -laid.width,
+        let (share, name) = match anchor {
+            Anchor::Start => (0.0, ""),
+            Anchor::Middle => (0.5, r#" text-anchor="middle""#),
+            Anchor::End => (1.0, r#" text-anchor="end""#),
         };
-        self.remember(at, text, [shift, laid.width], (size, laid.reach(size)), turn);
+        let shift = -share * laid.width;
+        // the rectangle around the letters
+        let [above, below] = laid.reach(size);
+        let high = (CAP + DEPTH * 0.8) * size + above + below;
+        let flat = Area::new(shift, -CAP * size - above, laid.width, high);
+        let corners = flat.corners().map(|corner| turned(at, turn, corner));
+        let [a, b, c, d] = corners;
+        self.mark(&[a, b, c, d, a]);
+        self.texts.push(TextBox {
+            text: text.to_string(),
+            corners,
+        });
+        // a text in one face keeps its place where a viewer has another font
         let simple = matches!(laid.runs.as_slice(), [run] if run.face == 0);
-        let left = if simple { at[0] } else { at[0] + shift };
+        let (left, anchor) = if simple { (at[0], name) } else { (at[0] + shift, "") };
         let [x, y] = [left, at[1]].map(n);
-        let _ = write!(self.body, r#"<text x="{x}" y="{y}" font-size="{}""#, n(size));
-        match anchor {
-            Anchor::Middle if simple => self.body.push_str(r#" text-anchor="middle""#),
-            Anchor::End if simple => self.body.push_str(r#" text-anchor="end""#),
-            _ => {}
-        }
+        let _ = write!(self.body, r#"<text x="{x}" y="{y}" font-size="{}"{anchor}"#, n(size));
         if turn != 0.0 {
             let _ = write!(self.body, r#" transform="rotate({} {} {y})""#, n(turn), n(at[0]));
         }
         if colour != self.style.ink {
-            let _ = write!(self.body, r#" fill="{}""#, hex(colour));
+            let _ = write!(self.body, " {}", fill(colour, 1.0));
         }
         self.body.push('>');
         for run in &laid.runs {
@@ -292,21 +281,6 @@ impl Canvas {
         self.body.push_str("</text>\n");
     }
 
-    /// Keep the rectangle around a text: `across` is where it starts and its width, along the base line.
-    fn remember(&mut self, at: [f64; 2], text: &str, across: [f64; 2], (size, reach): (f64, [f64; 2]), turn: f64) {
-        let (sin, cos) = turn.to_radians().sin_cos();
-        let high = (CAP + DEPTH * 0.8) * size + reach[0] + reach[1];
-        let flat = Area::new(across[0], -CAP * size - reach[0], across[1], high);
-        let corners = flat
-            .corners()
-            .map(|[x, y]| [at[0] + x * cos - y * sin, at[1] + x * sin + y * cos]);
-        self.mark(&[corners[0], corners[1], corners[2], corners[3], corners[0]]);
-        self.texts.push(TextBox {
-            text: text.to_string(),
-            corners,
-        });
-    }
-
     /// A small text of the figure's colour, its base line at `at`.
     pub(super) fn small(&mut self, at: [f64; 2], text: &str, anchor: Anchor) {
         self.text(at, text, self.style.small, anchor, 0.0, self.style.ink);
@@ -314,25 +288,41 @@ impl Canvas {
 
     /// A picture in `area`, reduced to the resolution in force; `sharp` keeps the pixels' edges when it is enlarged.
     pub(super) fn picture(&mut self, area: Area, picture: &Picture, sharp: bool) -> Result<()> {
-        let most = [area.w / 72.0 * self.dpi, area.h / 72.0 * self.dpi].map(|v| v.round().max(1.0) as usize);
-        let reduced = picture.reduced(most[0], most[1]);
-        self.png(area, &super::png::encode(&reduced, None, &[])?, sharp);
+        let [width, height] = [area.w, area.h].map(|v| (v / 72.0 * self.dpi).round().max(1.0) as usize);
+        self.png(area, &picture.reduced(width, height).png()?, sharp);
         Ok(())
     }
 
     /// The bytes of a PNG file in `area`.
     pub(super) fn png(&mut self, area: Area, bytes: &[u8], sharp: bool) {
-        let [x, y, w, h] = [area.x, area.y, area.w, area.h].map(n);
         let style = if sharp {
             r#" style="image-rendering:pixelated""#
         } else {
             ""
         };
+        let place = rectangle("image", area) + r#" preserveAspectRatio="none""#;
         let data = STANDARD.encode(bytes);
-        let _ = writeln!(
-            self.body,
-            r#"<image x="{x}" y="{y}" width="{w}" height="{h}" preserveAspectRatio="none"{style} href="data:image/png;base64,{data}"/>"#
-        );
+        self.shape(place + style, format!(r#"href="data:image/png;base64,{data}""#));
+    }
+}
+
+/// Where something lies that starts from `at` and is turned around it, `turn` degrees clockwise.
+pub(super) fn turned(at: [f64; 2], turn: f64, [x, y]: [f64; 2]) -> [f64; 2] {
+    let (sin, cos) = turn.to_radians().sin_cos();
+    [at[0] + x * cos - y * sin, at[1] + x * sin + y * cos]
+}
+
+/// An element with its place.
+fn rectangle(element: &str, a: Area) -> String {
+    let [x, y, w, h] = [a.x, a.y, a.w.max(0.0), a.h.max(0.0)].map(n);
+    format!(r#"{element} x="{x}" y="{y}" width="{w}" height="{h}""#)
+}
+
+fn fill(colour: Colour, opacity: f64) -> String {
+    let colour = hex(colour);
+    match opacity < 1.0 {
+        true => format!(r#"fill="{colour}" fill-opacity="{}""#, n(opacity)),
+        false => format!(r#"fill="{colour}""#),
     }
 }
 
@@ -344,36 +334,20 @@ fn hex(c: Colour) -> String {
 fn n(v: f64) -> String {
     let text = format!("{v:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_string()
-    } else {
-        text.to_string()
-    }
+    if text == "-0" { "0" } else { text }.to_string()
 }
 
 fn coordinates(points: &[[f64; 2]]) -> String {
-    let mut out = String::with_capacity(points.len() * 12);
-    for p in points {
-        let _ = write!(out, "{},{} ", n(p[0]), n(p[1]));
-    }
-    out.truncate(out.trim_end().len());
-    out
+    let pairs: Vec<String> = points.iter().map(|p| p.map(n).join(",")).collect();
+    pairs.join(" ")
 }
 
 /// `text` as XML character data; control characters, which XML forbids, become spaces.
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
+    let plain = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let text: String = text.chars().map(plain).collect();
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const SYMBOLS: &str = "alpha α beta β gamma γ delta δ epsilon ϵ varepsilon 
     leftrightarrow ↔ Rightarrow ⇒ Leftarrow ⇐ Leftrightarrow ⇔ mapsto ↦ uparrow ↑ downarrow ↓ ldots … dots … cdots ⋯ vdots ⋮ \
     ell ℓ hbar ℏ Re ℜ Im ℑ aleph ℵ prime ′ dagger † ddagger ‡ top ⊤ bot ⊥ perp ⊥ parallel ∥ mid ∣ vert | Vert ‖ | ‖ \
     langle ⟨ rangle ⟩ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ lbrace { rbrace } angle ∠ degree ° checkmark ✓ triangle △ square □ \
-    models ⊨ vdash ⊢ backslash \\";
+    models ⊨ vdash ⊢ backslash \\ hat \u{302} tilde \u{303} bar \u{304} dot \u{307} vec \u{20D7}";
 
 /// The character of a TeX command such as `tau`.
 pub(super) fn symbol_of(name: &str) -> Option<char> {
@@ -41,16 +41,4 @@ pub(super) fn letter_of(alphabet: &str, c: char) -> char {
         _ => return c,
     };
     char::from_u32(first + place).unwrap_or(c)
-}
-
-/// The mark that an accent such as `hat` puts over the letter before it.
-pub(super) fn accent_of(name: &str) -> Option<char> {
-    Some(match name {
-        "hat" => '\u{302}',
-        "bar" => '\u{304}',
-        "tilde" => '\u{303}',
-        "vec" => '\u{20D7}',
-        "dot" => '\u{307}',
-        _ => return None,
-    })
 }

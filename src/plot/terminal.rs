@@ -15,21 +15,18 @@ const CHUNK: usize = 4096;
 impl Picture {
     /// The bytes of a PNG file.
     pub fn png(&self) -> Result<Vec<u8>> {
-        png::encode(self, None, &[])
+        png::encode([self.width, self.height], &self.pixels, None, &[])
     }
 
     /// Lines of `▀`, two pixels each, in 24-bit colours or (`full` false) xterm's 256. At most `columns` x `rows`
     /// characters; larger pictures are shrunk, by averaging or (`mix` false, for labels) by leaving pixels out.
     pub fn half_blocks(&self, columns: usize, rows: usize, full: bool, mix: bool) -> String {
-        let scale = (self.width as f64 / columns.max(1) as f64)
-            .max(self.height as f64 / (2 * rows.max(1)) as f64)
-            .max(1.0);
-        let size = |n: usize| ((n as f64 / scale) as usize).max(1);
-        let (width, height) = (size(self.width), size(self.height));
-        let small = if mix {
-            self.reduced(width, height)
-        } else {
-            self.thinned(width, height)
+        let scales = [(self.width, columns), (self.height, 2 * rows)].map(|(n, most)| n as f64 / most.max(1) as f64);
+        let scale = scales[0].max(scales[1]).max(1.0);
+        let [width, height] = [self.width, self.height].map(|n| ((n as f64 / scale) as usize).max(1));
+        let small = match mix {
+            true => self.reduced(width, height),
+            false => self.thinned(width, height),
         };
         let pixel = |x: usize, y: usize| -> Option<[u8; 3]> {
             let at = 3 * (y * small.width + x);
@@ -64,12 +61,11 @@ impl Picture {
     /// Kitty's escape sequence that draws the picture.
     pub fn kitty(&self) -> Result<String> {
         let text = STANDARD.encode(self.png()?);
-        let chunks = text.len().div_ceil(CHUNK);
-        let mut out = String::with_capacity(text.len() + 32 * chunks);
-        for i in 0..chunks {
-            let first = if i == 0 { "a=T,f=100,q=2," } else { "" };
-            let more = u8::from(i + 1 < chunks);
-            let part = &text[i * CHUNK..((i + 1) * CHUNK).min(text.len())];
+        let mut out = String::new();
+        for at in (0..text.len()).step_by(CHUNK) {
+            let end = (at + CHUNK).min(text.len());
+            let first = if at == 0 { "a=T,f=100,q=2," } else { "" };
+            let (more, part) = (u8::from(end < text.len()), &text[at..end]);
             let _ = write!(out, "\x1b_G{first}m={more};{part}\x1b\\");
         }
         Ok(out)
@@ -78,22 +74,15 @@ impl Picture {
     /// iTerm2's escape sequence that draws the picture.
     pub fn iterm(&self) -> Result<String> {
         let bytes = self.png()?;
-        Ok(format!(
-            "\x1b]1337;File=inline=1;size={}:{}\x07",
-            bytes.len(),
-            STANDARD.encode(&bytes)
-        ))
+        let (size, data) = (bytes.len(), STANDARD.encode(&bytes));
+        Ok(format!("\x1b]1337;File=inline=1;size={size}:{data}\x07"))
     }
 
     /// Every so many pixels of this picture.
     fn thinned(&self, width: usize, height: usize) -> Picture {
-        let mut pixels = Vec::with_capacity(3 * width * height);
-        for y in 0..height {
-            for x in 0..width {
-                let at = 3 * ((y * self.height / height) * self.width + x * self.width / width);
-                pixels.extend_from_slice(&self.pixels[at..at + 3]);
-            }
-        }
+        let at = |x, y| 3 * ((y * self.height / height) * self.width + x * self.width / width);
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| at(x, y)));
+        let pixels = places.flat_map(|at| self.pixels[at..at + 3].iter().copied()).collect();
         Picture { width, height, pixels }
     }
 }

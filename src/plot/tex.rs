@@ -2,7 +2,7 @@
 //! laid out as runs of letters, each with its place, size and face.
 
 use super::font::{Font, Shape};
-use super::symbols::{accent_of, letter_of, symbol_of};
+use super::symbols::{letter_of, symbol_of};
 use crate::error::Result;
 use crate::fail;
 
@@ -15,6 +15,8 @@ const FUNCTIONS: [&str; 17] = [
     "log", "ln", "exp", "sin", "cos", "tan", "tanh", "min", "max", "arg", "argmin", "argmax", "lim", "sup", "inf",
     "det", "Pr",
 ];
+/// Marks that stand over the letter before them, such as that of `\hat`.
+const ACCENTS: [char; 5] = ['\u{302}', '\u{303}', '\u{304}', '\u{307}', '\u{20D7}'];
 
 /// Letters in one face at one size, their base line at `at`.
 pub(super) struct Run {
@@ -25,16 +27,17 @@ pub(super) struct Run {
 }
 
 /// A text laid out from the origin to the right.
-#[derive(Default)]
 pub(super) struct Laid {
     pub(super) runs: Vec<Run>,
     pub(super) width: f64,
 }
 
+#[derive(Clone)]
 enum Node {
     Letters(String, Shape),
     Space(f64),
-    Scripts { above: Vec<Node>, below: Vec<Node> },
+    /// Above and below one another.
+    Scripts([Vec<Node>; 2]),
 }
 
 /// What cannot be read, and where.
@@ -43,18 +46,16 @@ struct Wrong {
     what: String,
 }
 
+type Nodes = std::result::Result<Vec<Node>, Wrong>;
+
 impl Font {
     /// Where the letters of `text` go at `size`.
     pub(super) fn lay(&self, text: &str, size: f64) -> Laid {
-        let mut laid = Laid::default();
-        let nodes = match text.contains(['$', '{']) {
-            true => self
-                .read(text)
-                .unwrap_or_else(|_| vec![Node::Letters(text.into(), Shape::Upright)]),
-            false => vec![Node::Letters(text.into(), Shape::Upright)],
-        };
-        laid.width = self.place(&nodes, size, [0.0; 2], &mut laid.runs);
-        laid
+        let as_written = |_| vec![Node::Letters(text.into(), Shape::Upright)];
+        let nodes = self.read(text).unwrap_or_else(as_written);
+        let mut runs = Vec::new();
+        let width = self.place(&nodes, size, [0.0; 2], &mut runs);
+        Laid { runs, width }
     }
 
     /// Width of `text` at `size`, in the unit of `size`.
@@ -75,39 +76,36 @@ impl Font {
         self.lay(text, 1.0).runs.into_iter().map(|run| run.text).collect()
     }
 
-    /// Place the nodes from `at` on; gives the width.
-    fn place(&self, nodes: &[Node], size: f64, at: [f64; 2], runs: &mut Vec<Run>) -> f64 {
-        let mut x = at[0];
+    /// Place the nodes from (`left`, `y`) on; gives the width.
+    fn place(&self, nodes: &[Node], size: f64, [left, y]: [f64; 2], runs: &mut Vec<Run>) -> f64 {
+        let mut x = left;
         for node in nodes {
             match node {
                 Node::Letters(text, shape) => {
                     for (face, text, width) in self.cut(text, *shape) {
-                        runs.push(Run {
-                            text,
-                            face,
-                            at: [x, at[1]],
-                            size,
-                        });
+                        let at = [x, y];
+                        runs.push(Run { text, face, at, size });
                         x += width * size;
                     }
                 }
                 Node::Space(width) => x += width * size,
-                Node::Scripts { above, below } => {
+                Node::Scripts([above, below]) => {
                     let small = (size * SCRIPT).max(size.min(3.0));
                     // above one another they keep apart: the letters of the upper one reach below their line
                     let apart = if above.is_empty() || below.is_empty() { 0.0 } else { 0.1 };
-                    let up = self.place(above, small, [x, at[1] - (0.4 + apart) * size], runs);
-                    let down = self.place(below, small, [x, at[1] + (0.18 + apart) * size], runs);
+                    let up = self.place(above, small, [x, y - (0.4 + apart) * size], runs);
+                    let down = self.place(below, small, [x, y + (0.18 + apart) * size], runs);
                     x += up.max(down) + 0.03 * size;
                 }
             }
         }
-        x - at[0]
+        x - left
     }
 
-    fn read(&self, text: &str) -> std::result::Result<Vec<Node>, Wrong> {
+    fn read(&self, text: &str) -> Nodes {
+        let text = text.chars().collect();
         let mut reader = Reader {
-            text: text.chars().collect(),
+            text,
             at: 0,
             math: false,
         };
@@ -126,10 +124,14 @@ impl Reader {
         Err(Wrong { at, what: what.into() })
     }
 
+    fn next(&self) -> Option<char> {
+        self.text.get(self.at).copied()
+    }
+
     /// Everything up to the end of the group, formula or text; `shape` is that of all letters, else that of mathematics.
-    fn nodes(&mut self, shape: Option<Shape>, group: bool) -> std::result::Result<Vec<Node>, Wrong> {
+    fn nodes(&mut self, shape: Option<Shape>, group: bool) -> Nodes {
         let mut out = Vec::new();
-        while let Some(&c) = self.text.get(self.at) {
+        while let Some(c) = self.next() {
             let rest = &self.text[self.at + 1..];
             match c {
                 '}' if group => break,
@@ -152,12 +154,17 @@ impl Reader {
                     script(&mut out, c == '^', inner);
                 }
                 _ if self.math => {
-                    let first = out.is_empty();
-                    join(&mut out, self.atom(shape, first)?);
+                    for node in self.atom(shape, out.is_empty())? {
+                        match node {
+                            // letters in the same face are one run
+                            Node::Letters(text, shape) => letters(&mut out, &text, shape),
+                            node => out.push(node),
+                        }
+                    }
                 }
                 _ => {
                     self.at += 1;
-                    letters(&mut out, &c.to_string(), shape.unwrap_or(Shape::Upright));
+                    letters(&mut out, c.encode_utf8(&mut [0; 4]), shape.unwrap_or(Shape::Upright));
                 }
             }
         }
@@ -165,16 +172,16 @@ impl Reader {
     }
 
     /// One argument: a group in braces, a command, or one character.
-    fn argument(&mut self, shape: Option<Shape>) -> std::result::Result<Vec<Node>, Wrong> {
-        while self.math && self.text.get(self.at) == Some(&' ') {
+    fn argument(&mut self, shape: Option<Shape>) -> Nodes {
+        while self.math && self.next() == Some(' ') {
             self.at += 1;
         }
-        match self.text.get(self.at) {
+        match self.next() {
             Some('{') => {
                 let start = self.at;
                 self.at += 1;
                 let inner = self.nodes(shape, true)?;
-                if self.text.get(self.at) != Some(&'}') {
+                if self.next() != Some('}') {
                     return self.wrong(start, "a { without its }");
                 }
                 self.at += 1;
@@ -187,20 +194,16 @@ impl Reader {
 
     /// The letters of an argument as they are written.
     fn raw(&mut self) -> std::result::Result<String, Wrong> {
-        let start = self.at;
-        let rest = &self.text[self.at..];
-        let end = rest
-            .iter()
-            .position(|c| *c == '}')
-            .filter(|_| rest.first() == Some(&'{'));
-        let Some(end) = end else {
-            return self.wrong(start, "expected letters in braces { }");
+        let rest: String = self.text[self.at..].iter().collect();
+        let inner = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let Some((letters, _)) = inner else {
+            return self.wrong(self.at, "expected letters in braces { }");
         };
-        self.at += end + 1;
-        Ok(rest[1..end].iter().collect())
+        self.at += letters.chars().count() + 2;
+        Ok(letters.to_string())
     }
 
-    fn atom(&mut self, shape: Option<Shape>, first: bool) -> std::result::Result<Vec<Node>, Wrong> {
+    fn atom(&mut self, shape: Option<Shape>, first: bool) -> Nodes {
         let c = self.text[self.at];
         if c == '{' {
             return self.argument(shape);
@@ -211,27 +214,19 @@ impl Reader {
             '\\' => return self.command(shape),
             ' ' if shape != Some(Shape::Upright) => {}
             '~' => out.push(Node::Space(0.33)),
-            _ => {
-                let c = match c {
-                    '-' => '−',
-                    '*' => '∗',
-                    '\'' => '′',
-                    c => c,
-                };
-                symbol(&mut out, c, shape, first);
-            }
+            '-' => symbol(&mut out, '−', shape, first),
+            '*' => symbol(&mut out, '∗', shape, first),
+            '\'' => symbol(&mut out, '′', shape, first),
+            c => symbol(&mut out, c, shape, first),
         }
         Ok(out)
     }
 
-    fn command(&mut self, shape: Option<Shape>) -> std::result::Result<Vec<Node>, Wrong> {
+    fn command(&mut self, shape: Option<Shape>) -> Nodes {
         let start = self.at - 1;
-        let length = self.text[self.at..]
-            .iter()
-            .take_while(|c| c.is_ascii_alphabetic())
-            .count()
-            .max(1);
-        let name: String = self.text[self.at..].iter().take(length).collect();
+        let rest = &self.text[self.at..];
+        let length = rest.iter().take_while(|c| c.is_ascii_alphabetic()).count().max(1);
+        let name: String = rest.iter().take(length).collect();
         self.at = (self.at + length).min(self.text.len());
         let mut out = Vec::new();
         match name.as_str() {
@@ -246,9 +241,8 @@ impl Reader {
             "mathit" | "textit" => return self.argument(Some(Shape::Italic)),
             "mathrm" | "text" | "textrm" | "operatorname" | "mathsf" => return self.argument(Some(Shape::Upright)),
             "mathcal" | "mathbb" | "mathscr" | "mathfrak" => {
-                for c in self.raw()?.chars() {
-                    letters(&mut out, &letter_of(&name, c).to_string(), Shape::Upright);
-                }
+                let other: String = self.raw()?.chars().map(|c| letter_of(&name, c)).collect();
+                letters(&mut out, &other, Shape::Upright);
             }
             "frac" | "tfrac" | "dfrac" => {
                 let (above, below) = (self.argument(shape)?, self.argument(shape)?);
@@ -266,22 +260,21 @@ impl Reader {
             name if FUNCTIONS.contains(&name) => {
                 letters(&mut out, name, Shape::Upright);
                 if self
-                    .text
-                    .get(self.at)
-                    .is_some_and(|c| c.is_alphanumeric() || *c == ' ' || *c == '\\')
+                    .next()
+                    .is_some_and(|c| c.is_alphanumeric() || c == ' ' || c == '\\')
                 {
                     out.push(Node::Space(0.17));
                 }
             }
-            name => match (symbol_of(name), accent_of(name)) {
-                (Some(c), _) => symbol(&mut out, c, shape, false),
-                (None, Some(mark)) => {
+            name => match symbol_of(name) {
+                Some(mark) if ACCENTS.contains(&mark) => {
                     out = self.argument(shape)?;
                     if let Some(Node::Letters(text, _)) = out.last_mut() {
                         text.push(mark);
                     }
                 }
-                (None, None) => return self.wrong(start, format!("the TeX command \\{name} is not known")),
+                Some(c) => symbol(&mut out, c, shape, false),
+                None => return self.wrong(start, format!("the TeX command \\{name} is not known")),
             },
         }
         Ok(out)
@@ -290,17 +283,12 @@ impl Reader {
 
 /// A character of a formula: variables in italics, relations with space around them unless they come first.
 fn symbol(out: &mut Vec<Node>, c: char, shape: Option<Shape>, first: bool) {
-    if RELATIONS.contains(c) && shape.is_none() && !first {
-        out.extend([
-            Node::Space(0.2),
-            Node::Letters(c.into(), Shape::Upright),
-            Node::Space(0.2),
-        ]);
-        return;
-    }
     let variable = c.is_ascii_alphabetic() || ('α'..='ω').contains(&c) || "ϵϑϕϱ".contains(c);
     let own = if variable { Shape::Italic } else { Shape::Upright };
-    letters(out, &c.to_string(), shape.unwrap_or(own));
+    let around = (RELATIONS.contains(c) && shape.is_none() && !first).then_some(Node::Space(0.2));
+    out.extend(around.clone());
+    letters(out, c.encode_utf8(&mut [0; 4]), shape.unwrap_or(own));
+    out.extend(around);
 }
 
 fn letters(out: &mut Vec<Node>, text: &str, shape: Shape) {
@@ -311,31 +299,17 @@ fn letters(out: &mut Vec<Node>, text: &str, shape: Shape) {
     }
 }
 
-/// Nodes behind others; letters in the same face are one run.
-fn join(out: &mut Vec<Node>, nodes: Vec<Node>) {
-    for node in nodes {
-        match node {
-            Node::Letters(text, shape) => letters(out, &text, shape),
-            node => out.push(node),
-        }
-    }
-}
-
 /// A script beside the last thing; a subscript and a superscript of the same thing stand above one another.
 fn script(out: &mut Vec<Node>, raised: bool, inner: Vec<Node>) {
-    if let Some(Node::Scripts { above, below }) = out.last_mut() {
-        let free = if raised { above } else { below };
-        if free.is_empty() {
-            *free = inner;
-            return;
+    let side = usize::from(!raised);
+    match out.last_mut() {
+        Some(Node::Scripts(sides)) if sides[side].is_empty() => sides[side] = inner,
+        _ => {
+            let mut sides = [Vec::new(), Vec::new()];
+            sides[side] = inner;
+            out.push(Node::Scripts(sides));
         }
     }
-    let (above, below) = if raised {
-        (inner, Vec::new())
-    } else {
-        (Vec::new(), inner)
-    };
-    out.push(Node::Scripts { above, below });
 }
 
 #[cfg(test)]

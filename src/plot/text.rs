@@ -1,7 +1,7 @@
 //! Texts that have to fit: cut, wrapped or made smaller; numbers as words.
 
 use super::font::{CAP, DEPTH, Font};
-use super::svg::{Anchor, Canvas};
+use super::svg::{Anchor, Canvas, turned};
 use super::tex::{Laid, Run};
 
 impl Font {
@@ -63,10 +63,9 @@ impl Block {
                 _ => lines.push(word),
             }
         }
-        let lines: Vec<String> = lines
-            .iter()
-            .map(|line| font.shorten(line, size, width + 0.01))
-            .collect();
+        for line in &mut lines {
+            *line = font.shorten(line, size, width + 0.01);
+        }
         let reach = |line: Option<&String>| line.map_or([0.0; 2], |line| font.lay(line, size).reach(size));
         let reach = [reach(lines.first())[0], reach(lines.last())[1]];
         Block { lines, size, reach }
@@ -82,18 +81,18 @@ impl Block {
 
     /// Draw it with the top of its first line at `at`, which is in the middle of it.
     pub(super) fn draw(&self, canvas: &mut Canvas, at: [f64; 2]) {
-        self.write(canvas, |down| [at[0], at[1] + down], 0.0);
+        self.write(canvas, at, 0.0);
     }
 
     /// Draw it from below to above, with the top of its first line at `at`, which is in the middle of it.
     pub(super) fn draw_rising(&self, canvas: &mut Canvas, at: [f64; 2]) {
-        self.write(canvas, |down| [at[0] + down, at[1]], -90.0);
+        self.write(canvas, at, -90.0);
     }
 
-    fn write(&self, canvas: &mut Canvas, place: impl Fn(f64) -> [f64; 2], turn: f64) {
+    fn write(&self, canvas: &mut Canvas, at: [f64; 2], turn: f64) {
         for (i, line) in self.lines.iter().enumerate() {
-            let base = place(self.reach[0] + self.size * (CAP + LEADING * i as f64));
-            let ink = canvas.style.ink;
+            let below = self.reach[0] + self.size * (CAP + LEADING * i as f64);
+            let (base, ink) = (turned(at, turn, [0.0, below]), canvas.style.ink);
             canvas.text(base, line, self.size, Anchor::Middle, turn, ink);
         }
     }
@@ -121,13 +120,8 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
 pub(super) fn decimals(values: &[f64]) -> usize {
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let whole = |d: &usize| {
-        finite().all(|v| {
-            (v * 10f64.powi(*d as i32))
-                .fract()
-                .abs()
-                .min(1.0 - (v * 10f64.powi(*d as i32)).fract().abs())
-                < 1e-6
-        })
+        let mut scaled = finite().map(|v| v * 10f64.powi(*d as i32));
+        scaled.all(|v| (v - v.round()).abs() < 1e-6)
     };
     let most = match finite().fold(0.0, |m: f64, v| m.max(v.abs())) {
         m if m >= 100.0 => 0,

@@ -1,8 +1,8 @@
 //! The figures of one call: what they show of their data, read from the drawing and from the file beside it.
 
 use seglab::plot::kinds::{
-    ConfusionData, CurveData, CurvesOptions, EfficiencyRow, EmbeddingData, Example, ExamplesOptions, Labels, confusion,
-    curves, embedding, examples, label_efficiency,
+    CurveData, CurvesOptions, EfficiencyRow, EmbeddingData, Example, Labels, confusion, curves, embedding, examples,
+    label_efficiency,
 };
 use seglab::plot::{Figure, FigureOptions, Picture, SaveOptions};
 
@@ -33,12 +33,7 @@ fn named(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_confusion_matrix_shows_percentages_of_the_truth() {
-    let data = |counts: Vec<u64>, names: &[&str]| ConfusionData {
-        counts,
-        class_names: named(names),
-        title: String::new(),
-    };
-    let draw = |counts, names: &[&str]| confusion(&data(counts, names), &FigureOptions::default());
+    let draw = |counts: Vec<u64>, names: &[&str]| confusion(&counts, &named(names), &FigureOptions::default());
     let text = svg(draw(vec![900, 100, 0, 50_000], &["road", "sky"]));
     for part in [">90<", ">10<", ">100<", "road (1.0k)", "sky (50k)", ">prediction<"] {
         assert!(text.contains(part), "{part}");
@@ -161,11 +156,8 @@ fn the_classes_of_examples_that_occur_are_named() {
         prediction: vec![0, 2],
     };
     let palette = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
-    let options = ExamplesOptions {
-        overlay: true,
-        ..ExamplesOptions::default()
-    };
-    let draw = |row: Example| examples(&[row], &named(&["sky", "car", "tree"]), &palette, &options);
+    let names = named(&["sky", "car", "tree"]);
+    let draw = |row: Example| examples(&[row], &names, &palette, true, &FigureOptions::default());
     let text = svg(draw(row.clone()));
     assert_eq!(text.matches("<image ").count(), 4);
     for part in [">sky<", ">tree<", ">ignored<", ">Prediction<", ">a.png<"] {

@@ -5,59 +5,43 @@ use crate::ensure;
 use crate::error::Result;
 use crate::plot::{ColourMap, Figure, FigureOptions, HeatmapOptions, Preset};
 
-/// What a confusion matrix shows.
-#[derive(Clone, Debug)]
-pub struct ConfusionData {
-    /// Pixels, row by row: `counts[truth * classes + prediction]`.
-    pub counts: Vec<u64>,
-    /// One name per class.
-    pub class_names: Vec<String>,
-    /// Above the figure; may be empty.
-    pub title: String,
-}
-
-/// Each row in percent of the true pixels of its class, which are written beside the name; a class that does not occur
-/// has an empty row. Wider for more than eight classes, at most about two columns, unless the frame has a size.
-pub fn confusion(data: &ConfusionData, frame: &FigureOptions) -> Result<Figure> {
-    let n = data.class_names.len();
-    check_names("confusion", &data.class_names)?;
+/// The pixels of each class by what they were predicted to be, `counts[truth * classes + prediction]`: each row in percent of the true
+/// pixels of its class, which are written beside the name; a class that does not occur has an empty row. Wider for more than eight
+/// classes, at most about two columns, unless the frame has a size.
+pub fn confusion(counts: &[u64], class_names: &[String], frame: &FigureOptions) -> Result<Figure> {
+    let (n, found) = (class_names.len(), counts.len());
+    check_names("confusion", class_names)?;
     ensure!(
-        data.counts.len() == n * n,
-        "confusion: {n} class names need {} counts, found {}",
-        n * n,
-        data.counts.len()
+        found == n * n,
+        "confusion: {n} class names need {} counts, found {found}",
+        n * n
     );
     ensure!(
-        data.counts.iter().any(|c| *c > 0),
+        counts.iter().any(|c| *c > 0),
         "confusion: no pixel was counted; evaluate on images with labels first"
     );
-    let totals: Vec<u64> = data.counts.chunks(n).map(|row| row.iter().sum()).collect();
+    let totals: Vec<u64> = counts.chunks(n).map(|row| row.iter().sum()).collect();
     let share = |(i, count): (usize, &u64)| 100.0 * *count as f64 / totals[i / n] as f64;
-    let shares: Vec<f64> = data.counts.iter().enumerate().map(share).collect();
-    let rows = data
-        .class_names
-        .iter()
-        .zip(&totals)
-        .map(|(name, total)| format!("{name} ({})", pixels(*total)));
-    let wider = if frame.preset == Preset::Slides {
-        1.0
-    } else {
-        (1.0 + 0.08 * (n as f64 - 8.0)).clamp(1.0, 2.05)
+    let shares: Vec<f64> = counts.iter().enumerate().map(share).collect();
+    let rows = class_names.iter().zip(&totals);
+    let texts = |decimals: usize| shares.iter().map(|s| percent(*s, decimals)).collect();
+    let wider = match frame.preset {
+        Preset::Slides => 1.0,
+        _ => (1.0 + 0.08 * (n as f64 - 8.0)).clamp(1.0, 2.05),
     };
     let mut figure = Figure::new(FigureOptions {
-        title: data.title.clone(),
         x: "prediction".to_string(),
         y: "truth (pixels)".to_string(),
         ..frame.clone()
     })?;
     figure.width = Some(frame.preset.measures().0[0] * wider);
     let options = HeatmapOptions {
-        row_names: rows.collect(),
-        column_names: data.class_names.clone(),
+        row_names: rows
+            .map(|(name, total)| format!("{name} ({})", pixels(*total)))
+            .collect(),
+        column_names: class_names.to_vec(),
         numbers: Some(true),
-        texts: [1, 0]
-            .map(|decimals| shares.iter().map(|s| percent(*s, decimals)).collect())
-            .into(),
+        texts: vec![texts(1), texts(0)],
         colors: ColourMap::Blues,
         range: Some([0.0, 100.0]),
         label: "% of the true pixels".to_string(),
@@ -86,9 +70,5 @@ fn pixels(count: u64) -> String {
         1_000_000..1_000_000_000 => (count as f64 / 1e6, "M"),
         _ => (count as f64 / 1e9, "G"),
     };
-    if value < 9.95 {
-        format!("{value:.1}{unit}")
-    } else {
-        format!("{value:.0}{unit}")
-    }
+    format!("{value:.*}{unit}", usize::from(value < 9.95))
 }

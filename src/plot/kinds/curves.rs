@@ -24,22 +24,12 @@ impl CurveData {
         let Some(values) = self.column(name) else {
             return Ok(None);
         };
-        let counted: Vec<f64>;
-        let steps = match self.column("step") {
-            Some(steps) => steps,
-            None => {
-                counted = (1..=values.len()).map(|i| i as f64).collect();
-                &counted
-            }
-        };
+        let counted: Vec<f64> = (1..=values.len()).map(|i| i as f64).collect();
+        let steps = self.column("step").unwrap_or(&counted);
         let (label, n, m) = (&self.label, steps.len(), values.len());
         ensure!(n == m, "curves: run \"{label}\" has {n} steps but {m} values of {name}");
-        let finite = steps
-            .iter()
-            .zip(values)
-            .filter(|(_, v)| v.is_finite())
-            .map(|(s, v)| (*s, *v));
-        let (x, y): (Vec<f64>, Vec<f64>) = finite.unzip();
+        let finite = steps.iter().zip(values).filter(|(_, v)| v.is_finite());
+        let (x, y): (Vec<f64>, Vec<f64>) = finite.map(|(s, v)| (*s, *v)).unzip();
         Ok((!x.is_empty()).then_some((x, y)))
     }
 }
@@ -76,17 +66,21 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
             let Some((x, mut y)) = run.measured(name)? else {
                 continue;
             };
-            if let Some(v) = y.iter().find(|v| name == "val_miou" && !(0.0..=1.0).contains(*v)) {
-                let label = &run.label;
-                fail!("curves: val_miou of run \"{label}\" is {v} somewhere, which is not between 0 and 1");
-            }
+            let mut raw = None;
             if name == "val_miou" {
+                if let Some(v) = y.iter().find(|v| !(0.0..=1.0).contains(*v)) {
+                    let label = &run.label;
+                    fail!("curves: val_miou of run \"{label}\" is {v} somewhere, which is not between 0 and 1");
+                }
                 y.iter_mut().for_each(|v| *v *= 100.0);
             }
-            let raw = (name == "loss").then(|| y.clone());
-            let y = if name == "loss" { smoothed(&y) } else { y };
+            if name == "loss" {
+                let smooth = smoothed(&y);
+                raw = Some(std::mem::replace(&mut y, smooth));
+            }
+            let label = run.label.clone();
             all.push(Course {
-                label: run.label.clone(),
+                label,
                 x,
                 y,
                 raw,
@@ -110,9 +104,10 @@ pub fn curves(runs: &[CurveData], options: &CurvesOptions) -> Result<Figure> {
     })?;
     for (row, (name, title, lines)) in panels.into_iter().enumerate() {
         let own = if falls_far(&lines) { Log::Y } else { Log::None };
-        let log = match name {
-            "loss" => options.log.unwrap_or(own),
-            _ => Log::None,
+        let log = if name == "loss" {
+            options.log.unwrap_or(own)
+        } else {
+            Log::None
         };
         figure.panel(row, 0, "", "", title, Some(log))?;
         for line in lines {

@@ -1,9 +1,9 @@
 //! Pixel embeddings in the plane.
 
 use super::check_names;
-use crate::ensure;
 use crate::error::Result;
 use crate::plot::{Figure, FigureOptions, Ink, Look};
+use crate::{ensure, fail};
 
 /// Points in the plane with the class of each.
 #[derive(Clone, Debug)]
@@ -26,37 +26,31 @@ pub struct EmbeddingData {
 /// have no numbers, since they mean nothing.
 pub fn embedding(sets: &[EmbeddingData], frame: &FigureOptions) -> Result<Figure> {
     ensure!(!sets.is_empty(), "embedding: there are no points to show");
-    let [title, x, y] = match sets {
-        [one] => [one.title.clone(), one.axes[0].clone(), one.axes[1].clone()],
-        _ => Default::default(),
+    let title = if let [one] = sets {
+        one.title.clone()
+    } else {
+        String::new()
     };
-    let columns = sets.len();
     let mut figure = Figure::new(FigureOptions {
         title,
-        x,
-        y,
-        columns,
+        columns: sets.len(),
         ..frame.clone()
     })?;
     for (i, data) in sets.iter().enumerate() {
+        let (n, m) = (data.points.len(), data.labels.len());
         ensure!(
-            data.points.len() == data.labels.len(),
-            "embedding: there are {} points and {} labels; they must be as many",
-            data.points.len(),
-            data.labels.len()
+            n == m,
+            "embedding: there are {n} points and {m} labels; they must be as many"
         );
         check_names("embedding", &data.class_names)?;
-        let classes = data.class_names.len();
+        let (classes, colours) = (data.class_names.len(), data.palette.len());
         if let Some(label) = data.labels.iter().find(|l| **l >= classes) {
-            crate::fail!(
-                "embedding: label {label} has no name; there are {classes} classes (0 to {})",
-                classes - 1
-            );
+            let last = classes - 1;
+            fail!("embedding: label {label} has no name; there are {classes} classes (0 to {last})");
         }
         ensure!(
-            data.palette.is_empty() || data.palette.len() >= classes,
-            "embedding: {} colours for {classes} classes",
-            data.palette.len()
+            colours == 0 || colours >= classes,
+            "embedding: {colours} colours for {classes} classes"
         );
         figure.panel(0, i, &data.title, &data.axes[0], &data.axes[1], None)?;
         figure.here().bare = true;

@@ -19,24 +19,14 @@ pub struct Example {
     pub prediction: Vec<u8>,
 }
 
-/// Options of [`examples`].
-#[derive(Clone, Debug, Default)]
-pub struct ExamplesOptions {
-    /// Size and letters.
-    pub frame: FigureOptions,
-    /// Above the figure; may be empty.
-    pub title: String,
-    /// A fourth column: the prediction laid over the image.
-    pub overlay: bool,
-}
-
-/// A row per example: image, truth, prediction, if wanted the prediction over the image; below them the names of the
+/// A row per example: image, truth, prediction, with `overlay` the prediction over the image; below them the names of the
 /// classes that occur, in the colours of `palette`.
 pub fn examples(
     rows: &[Example],
     class_names: &[String],
     palette: &[[u8; 3]],
-    options: &ExamplesOptions,
+    overlay: bool,
+    frame: &FigureOptions,
 ) -> Result<Figure> {
     ensure!(
         !rows.is_empty(),
@@ -48,30 +38,25 @@ pub fn examples(
         class_names.len(),
         palette.len()
     );
-    let columns = if options.overlay { 4 } else { 3 };
+    let columns = ["Image", "Truth", "Prediction", "Overlay"];
+    let columns = &columns[..if overlay { 4 } else { 3 }];
     let mut figure = Figure::new(FigureOptions {
-        title: options.title.clone(),
         rows: rows.len(),
-        columns,
-        ..options.frame.clone()
+        columns: columns.len(),
+        ..frame.clone()
     })?;
     let mut seen = [false; 256];
     for (r, row) in rows.iter().enumerate() {
         let (width, height) = (row.image.width, row.image.height);
-        let title = |text| if r == 0 { text } else { "" };
-        figure
-            .panel(r, 0, title("Image"), "", &row.name, None)?
-            .image(row.image.clone())?;
-        figure
-            .panel(r, 1, title("Truth"), "", "", None)?
-            .labels(width, height, &row.truth, palette)?;
-        figure
-            .panel(r, 2, title("Prediction"), "", "", None)?
-            .labels(width, height, &row.prediction, palette)?;
-        if options.overlay {
-            figure
-                .panel(r, 3, title("Overlay"), "", "", None)?
-                .masks(&row.image, &row.prediction, palette)?;
+        for (c, title) in columns.iter().enumerate() {
+            let [title, name] = [(r, *title), (c, row.name.as_str())].map(|(at, text)| if at == 0 { text } else { "" });
+            figure.panel(r, c, title, "", name, None)?;
+            match c {
+                0 => figure.image(row.image.clone())?,
+                1 => figure.labels(width, height, &row.truth, palette)?,
+                2 => figure.labels(width, height, &row.prediction, palette)?,
+                _ => figure.masks(&row.image, &row.prediction, palette)?,
+            };
         }
         for label in row.truth.iter().chain(&row.prediction) {
             seen[usize::from(*label)] = true;

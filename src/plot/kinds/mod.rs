@@ -6,10 +6,10 @@ mod embedding;
 mod examples;
 mod label_efficiency;
 
-pub use confusion::{ConfusionData, confusion};
+pub use confusion::confusion;
 pub use curves::{CurveData, CurvesOptions, curves};
 pub use embedding::{EmbeddingData, embedding};
-pub use examples::{Example, ExamplesOptions, examples};
+pub use examples::{Example, examples};
 pub use label_efficiency::{EfficiencyRow, Labels, label_efficiency};
 
 use std::collections::BTreeMap;

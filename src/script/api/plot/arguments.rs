@@ -1,7 +1,6 @@
 //! What plots take from scripts: numbers from arrays or tensors, spreads, pictures, label maps, palettes.
 
 use candle_core::DType;
-use rhai::Array;
 
 use crate::plot::{FigureOptions, Picture, Spread};
 use crate::script::prelude::*;
@@ -38,10 +37,9 @@ impl Arg for Name {
         "a name (a string or a number)".into()
     }
     fn convert(value: &dyn Source) -> Option<Self> {
-        let value = dynamic(value)?;
-        let number = value.is_int() || value.is_float();
+        let number = dynamic(value).filter(|v| v.is_int() || v.is_float());
         number
-            .then(|| value.to_string())
+            .map(Dynamic::to_string)
             .or_else(|| String::convert(value))
             .map(Name)
     }
@@ -61,14 +59,8 @@ impl Arg for Ends {
         if let Some(Numbers(half)) = Numbers::convert(value) {
             return Some(Ends(Spread::Around(half)));
         }
-        let array = dynamic(value)?.read_lock::<Array>()?;
-        match array.as_slice() {
-            [low, high] => {
-                let (low, high) = (Numbers::convert(low)?, Numbers::convert(high)?);
-                Some(Ends(Spread::Between(low.0, high.0)))
-            }
-            _ => None,
-        }
+        let [low, high] = Vec::<Numbers>::convert(value)?.try_into().ok()?;
+        Some(Ends(Spread::Between(low.0, high.0)))
     }
 }
 
@@ -132,20 +124,15 @@ impl Arg for Groups {
         "a map from names to arrays of numbers, or an array of arrays".into()
     }
     fn convert(value: &dyn Source) -> Option<Self> {
-        let value = dynamic(value)?;
-        let numbers = |v: &Dynamic| Numbers::convert(v).map(|n| n.0);
-        if let Some(map) = value.read_lock::<Map>() {
-            let names = map.keys().map(|k| k.to_string()).collect();
-            return Some(Groups {
-                names,
-                samples: map.values().map(numbers).collect::<Option<_>>()?,
-            });
-        }
-        let samples = value.read_lock::<Array>()?.iter().map(numbers).collect::<Option<_>>()?;
-        Some(Groups {
-            names: Vec::new(),
-            samples,
-        })
+        let (names, samples): (Vec<String>, Option<Vec<Numbers>>) = match dynamic(value)?.read_lock::<Map>() {
+            Some(map) => (
+                map.keys().map(|k| k.to_string()).collect(),
+                map.values().map(|v| Numbers::convert(v)).collect(),
+            ),
+            None => (Vec::new(), Vec::convert(value)),
+        };
+        let samples = samples?.into_iter().map(|n| n.0).collect();
+        Some(Groups { names, samples })
     }
 }
 
@@ -187,24 +174,15 @@ impl Arg for Matrix {
     }
     fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(tensor) = Tensor::convert(value) {
-            let (rows, columns) = tensor.dims2().ok()?;
-            return Some(Matrix {
-                values: flat(&tensor)?,
-                rows,
-                columns,
-            });
+            let ((rows, columns), values) = (tensor.dims2().ok()?, flat(&tensor)?);
+            return Some(Matrix { values, rows, columns });
         }
-        let array = dynamic(value)?.read_lock::<Array>()?;
-        let rows: Vec<Vec<f64>> = array
-            .iter()
-            .map(|r| Numbers::convert(r).map(|n| n.0))
-            .collect::<Option<_>>()?;
-        let columns = rows.first()?.len();
-        rows.iter().all(|r| r.len() == columns).then(|| Matrix {
-            values: rows.concat(),
-            rows: rows.len(),
-            columns,
-        })
+        let all: Vec<Vec<f64>> = Vec::<Numbers>::convert(value)?.into_iter().map(|n| n.0).collect();
+        let (rows, columns) = (all.len(), all.first()?.len());
+        let values = all.concat();
+        all.iter()
+            .all(|row| row.len() == columns)
+            .then_some(Matrix { values, rows, columns })
     }
 }
 
@@ -219,23 +197,13 @@ impl Arg for Palette {
         "an array of colours [red, green, blue], each 0 to 255 (data.palette is one)".into()
     }
     fn convert(value: &dyn Source) -> Option<Self> {
-        let colours = Vec::<Vec<u32>>::convert(value)?;
-        colours.into_iter().map(rgb).collect::<Option<_>>().map(Palette)
+        Vec::convert(value).map(Palette)
     }
-}
-
-fn rgb(parts: Vec<u32>) -> Option<[u8; 3]> {
-    let bytes: Vec<u8> = parts.into_iter().map(|v| u8::try_from(v).ok()).collect::<Option<_>>()?;
-    bytes.try_into().ok()
 }
 
 /// Every number of a tensor of any type, row-major.
 fn flat(tensor: &Tensor) -> Option<Vec<f64>> {
-    tensor
-        .flatten_all()
-        .and_then(|t| t.to_dtype(DType::F64))
-        .and_then(|t| t.to_vec1::<f64>())
-        .ok()
+    tensor.flatten_all().ok()?.to_dtype(DType::F64).ok()?.to_vec1().ok()
 }
 
 /// The picture in a tensor `[3, h, w]` with colours 0 to 1, or bytes 0 to 255 where the tensor has an integer type.
@@ -246,23 +214,16 @@ pub fn picture_from(image: &Tensor) -> Result<Picture> {
             describe(&Dynamic::from(image.clone()))
         )
     };
-    let scale = if image.dtype().is_float() { 255.0 } else { 1.0 };
-    let planes = image
-        .permute((1, 2, 0))?
-        .to_dtype(DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
-    if let Some(strange) = planes.iter().find(|v| !(-0.01..=255.0 / scale + 0.01).contains(*v)) {
+    let most = if image.dtype().is_float() { 1.0 } else { 255.0 };
+    let pixels = image.permute((1, 2, 0))?.to_dtype(DType::F32)?.flatten_all()?;
+    let pixels = pixels.to_vec1::<f32>()?;
+    if let Some(strange) = pixels.iter().find(|v| !(-0.01..=most + 0.01).contains(*v)) {
         fail!(
-            "the image has the colour {strange}, expected 0 to {}; batches are normalised: use data.get(i).image, which is not",
-            255.0 / scale
+            "the image has the colour {strange}, expected 0 to {most}; batches are normalised: use data.get(i).image, which is not"
         );
     }
-    let bytes = planes
-        .iter()
-        .map(|v| (v * scale).round().clamp(0.0, 255.0) as u8)
-        .collect();
-    Picture::new(width, height, bytes)
+    let byte = |v: &f32| (v * (255.0 / most)).round().clamp(0.0, 255.0) as u8;
+    Picture::new(width, height, pixels.iter().map(byte).collect())
 }
 
 /// Labels, row by row, and the size `[height, width]` of a label map.

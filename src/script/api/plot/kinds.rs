@@ -3,10 +3,9 @@
 use super::Figure;
 use super::arguments::Frame;
 use crate::plot::kinds::{
-    ConfusionData, CurveData, CurvesOptions, EfficiencyRow, Example, ExamplesOptions, Labels, confusion, curves,
-    examples, label_efficiency,
+    CurveData, CurvesOptions, EfficiencyRow, Example, Labels, confusion, curves, examples, label_efficiency,
 };
-use crate::plot::{Log, Picture};
+use crate::plot::{FigureOptions, Log, Picture};
 use crate::script::api::{Data, Model, ScriptRun, ScriptScore};
 use crate::script::options::take;
 use crate::script::prelude::*;
@@ -40,8 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 labels.len(),
                 runs.0.len()
             );
-            let mut data = Vec::new();
-            let mut names = Vec::new();
+            let (mut data, mut names) = (Vec::new(), Vec::new());
             for (i, run) in runs.0.iter().enumerate() {
                 let run = run.get()?;
                 let own = if mean { "mean" } else { run.name() };
@@ -102,9 +100,9 @@ pub(super) fn entries() -> Vec<Entry> {
             ..frame: Frame
         ) -> Figure {
             let matrix = &score.0.confusion;
-            let class_names = (0..matrix.classes()).map(|c| score.0.class_name(c)).collect();
-            let data = ConfusionData { counts: matrix.rows().concat(), class_names, title };
-            let mut figure = confusion(&data, &frame.0)?;
+            let class_names: Vec<String> = (0..matrix.classes()).map(|c| score.0.class_name(c)).collect();
+            let frame = FigureOptions { title, ..frame.0 };
+            let mut figure = confusion(&matrix.rows().concat(), &class_names, &frame)?;
             figure.metadata.push(("protocol".to_string(), score.0.protocol.to_string()));
             Ok(Figure::new(figure))
         }
@@ -142,8 +140,8 @@ pub(super) fn entries() -> Vec<Entry> {
                     prediction: predicted.flatten_all()?.to_vec1::<u8>()?,
                 });
             }
-            let options = ExamplesOptions { frame: frame.0, title, overlay };
-            Ok(Figure::new(examples(&rows, set.class_names(), set.palette(), &options)?))
+            let frame = FigureOptions { title, ..frame.0 };
+            Ok(Figure::new(examples(&rows, set.class_names(), set.palette(), overlay, &frame)?))
         }
 
         /// Show mIoU against the share or the number of labelled images, one line per method.
