@@ -1,6 +1,6 @@
 //! Lines and areas in the unit square: cut at its edges, freed of what nobody can see.
 
-/// Corners and sides of the square: which coordinate, its limit, and on which side of it points are kept.
+/// The sides of the square: which coordinate, its limit, and on which side of it points are kept.
 const SIDES: [(usize, f64, f64); 4] = [(0, 0.0, 1.0), (0, 1.0, -1.0), (1, 0.0, 1.0), (1, 1.0, -1.0)];
 
 /// Slack for points that lie on an edge but for rounding.
@@ -15,39 +15,8 @@ pub(super) fn line(points: &[[f64; 2]]) -> Vec<Vec<[f64; 2]>> {
     if points.iter().all(inside) {
         return vec![points.to_vec()];
     }
-    let mut out: Vec<Vec<[f64; 2]>> = Vec::new();
-    for w in points.windows(2) {
-        let Some([a, b]) = segment(w[0], w[1]) else { continue };
-        match out.last_mut() {
-            Some(piece) if piece.last() == Some(&a) => piece.push(b),
-            _ => out.push(vec![a, b]),
-        }
-    }
-    out
-}
-
-/// The part of a segment in the square (Liang and Barsky).
-fn segment(a: [f64; 2], b: [f64; 2]) -> Option<[[f64; 2]; 2]> {
-    let (mut from, mut to) = (0.0f64, 1.0f64);
-    for (i, limit, sign) in SIDES {
-        let (start, change) = (sign * (a[i] - limit), sign * (b[i] - a[i]));
-        if change == 0.0 {
-            if start < 0.0 {
-                return None;
-            }
-        } else if change > 0.0 {
-            from = from.max(-start / change);
-        } else {
-            to = to.min(-start / change);
-        }
-    }
-    let at = |t: f64| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
-    (from <= to).then(|| {
-        [
-            if from == 0.0 { a } else { at(from) },
-            if to == 1.0 { b } else { at(to) },
-        ]
-    })
+    let cut = |pieces: Vec<Vec<_>>, side| pieces.iter().flat_map(|piece| kept(None, piece, side)).collect();
+    SIDES.into_iter().fold(vec![points.to_vec()], cut)
 }
 
 /// The part of a polygon in the square (Sutherland and Hodgman).
@@ -55,22 +24,31 @@ pub(super) fn polygon(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     if points.iter().all(inside) {
         return points;
     }
-    for (i, limit, sign) in SIDES {
-        let depth = |p: &[f64; 2]| sign * (p[i] - limit);
-        let mut out = Vec::with_capacity(points.len() + 4);
-        for (k, p) in points.iter().enumerate() {
-            let last = points[(k + points.len() - 1) % points.len()];
-            if (depth(p) < 0.0) != (depth(&last) < 0.0) {
-                let t = depth(&last) / (depth(&last) - depth(p));
-                out.push([last[0] + t * (p[0] - last[0]), last[1] + t * (p[1] - last[1])]);
-            }
-            if depth(p) >= 0.0 {
-                out.push(*p);
-            }
-        }
-        points = out;
+    for side in SIDES {
+        points = kept(points.last(), &points, side).concat();
     }
     points
+}
+
+/// The pieces of a line on one side of an edge; the line comes from the point `last` if there is one.
+fn kept(mut last: Option<&[f64; 2]>, points: &[[f64; 2]], side: (usize, f64, f64)) -> Vec<Vec<[f64; 2]>> {
+    let (i, limit, sign) = side;
+    let depth = |p: &[f64; 2]| sign * (p[i] - limit);
+    let (mut out, mut piece) = (Vec::new(), Vec::new());
+    for p in points {
+        if let Some(from) = last.filter(|from| (depth(from) < 0.0) != (depth(p) < 0.0)) {
+            let t = depth(from) / (depth(from) - depth(p));
+            piece.push([0, 1].map(|k| from[k] + t * (p[k] - from[k])));
+        }
+        if depth(p) >= 0.0 {
+            piece.push(*p);
+        } else if !piece.is_empty() {
+            out.push(std::mem::take(&mut piece));
+        }
+        last = Some(p);
+    }
+    out.extend(Some(piece).filter(|piece| !piece.is_empty()));
+    out
 }
 
 /// A long line without what nobody can see: per third of a point in x the first, lowest, highest and last value. `width` is

@@ -75,15 +75,16 @@ pub(super) fn shown_marker(y: &[f64], joint: Joint, look: &Look, identity: &Iden
 pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
     let look = layer.look().filter(|l| !l.label.is_empty() && !l.faint)?;
     let Identity { turn, colour, dash, .. } = *identity;
-    let patch = |turn, usual: f64| {
-        let opacity = look.alpha.unwrap_or(usual);
-        Symbol::Bar { colour, turn, opacity }
-    };
     let line = |marker, band| Symbol::Line {
         colour,
         dash,
         marker,
         band,
+    };
+    let patch = |turn, opacity: f64| Symbol::Bar {
+        colour,
+        turn,
+        opacity: look.alpha.unwrap_or(opacity),
     };
     let symbol = match layer {
         Layer::Curve { y, joint, options, .. } => {
@@ -104,8 +105,10 @@ pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
         Layer::Note { .. } => line(Marker::None, false),
         Layer::Heatmap { .. } | Layer::Picture { .. } => return None,
     };
-    let label = look.label.clone();
-    Some(Entry { label, symbol })
+    Some(Entry {
+        label: look.label.clone(),
+        symbol,
+    })
 }
 
 /// Legend entries of the panel's layers that have a label, each once.

@@ -49,17 +49,14 @@ pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, f
         return None;
     };
     let (rows, columns) = (*rows, *columns);
+    // numbers where there are no names: every second, fifth and so on if there is no room for all
     let numbered = |n: usize, room: f64| -> Vec<String> {
         let fits = |every: &usize| n as f64 / *every as f64 * style.size * 2.2 <= room;
         let every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].into_iter().find(fits);
-        let name = |i: usize| {
-            if i.is_multiple_of(every.unwrap_or(n)) {
-                i.to_string()
-            } else {
-                String::new()
-            }
-        };
-        (0..n).map(name).collect()
+        let shown = |i: &usize| i.is_multiple_of(every.unwrap_or(n));
+        (0..n)
+            .map(|i| Some(i).filter(shown).map_or(String::new(), |i| i.to_string()))
+            .collect()
     };
     let mut inner = Area::new(0.0, 0.0, around.inner[0], around.inner[1]);
     if options.square {
@@ -77,13 +74,8 @@ pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, f
         [] => Categories::upright(numbered(columns, inner.w), style),
         names => Categories::new(names, inner.w / columns as f64, around.names[1], style, font),
     };
-    let bar = ColourBar::new(
-        (options.colors, values, options.range),
-        &options.label,
-        inner.h,
-        style,
-        font,
-    );
+    let scale = (options.colors, values.as_slice(), options.range);
+    let bar = ColourBar::new(scale, &options.label, inner.h, style, font);
     let [title, x] = [&panel.title, &panel.x].map(|text| Block::new(text, style.size, inner.w, font));
     let y = Block::new(&panel.y, style.size, inner.h, font);
     let widest = row_names.iter().map(|t| font.width(t, size)).fold(0.0, f64::max);

@@ -21,10 +21,6 @@ impl Labels {
             Labels::Share(value) | Labels::Images(value) => value,
         }
     }
-
-    fn is_share(self) -> bool {
-        matches!(self, Labels::Share(_))
-    }
 }
 
 /// The result of one run.
@@ -46,21 +42,20 @@ pub fn label_efficiency(rows: &[EfficiencyRow], frame: &FigureOptions) -> Result
         !rows.is_empty(),
         "label_efficiency: the table is empty; it needs method, fraction and miou of each run"
     );
-    let shares = rows[0].labels.is_share();
+    let shares = matches!(rows[0].labels, Labels::Share(_));
     for row in rows {
-        let (value, method, miou) = (row.labels.value(), &row.method, row.miou);
-        ensure!(
-            row.labels.is_share() == shares,
-            "label_efficiency: some runs have `fraction`, others only `labelled`; give the same for all"
-        );
-        ensure!(
-            !shares || (value > 0.0 && value <= 1.0),
-            "label_efficiency: fraction {value} of \"{method}\" is not above 0 and at most 1"
-        );
-        ensure!(
-            shares || (value >= 1.0 && value.is_finite()),
-            "label_efficiency: labelled {value} of \"{method}\" is not a number of images, at least 1"
-        );
+        let (method, miou) = (&row.method, row.miou);
+        match row.labels {
+            Labels::Share(share) if shares => ensure!(
+                share > 0.0 && share <= 1.0,
+                "label_efficiency: fraction {share} of \"{method}\" is not above 0 and at most 1"
+            ),
+            Labels::Images(n) if !shares => ensure!(
+                n >= 1.0 && n.is_finite(),
+                "label_efficiency: labelled {n} of \"{method}\" is not a number of images, at least 1"
+            ),
+            _ => fail!("label_efficiency: some runs have `fraction`, others only `labelled`; give the same for all"),
+        }
         ensure!(
             miou.is_nan() || (0.0..=1.0).contains(&miou),
             "label_efficiency: miou {miou} of \"{method}\" is not between 0 and 1; divide a percentage by 100"

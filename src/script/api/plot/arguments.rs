@@ -45,10 +45,7 @@ impl Arg for Name {
     }
 }
 
-/// A band or error bars: half widths, or `[low, high]` with the ends.
-pub struct Ends(pub Spread);
-
-impl Arg for Ends {
+impl Arg for Spread {
     fn kind() -> String {
         "[float] or Tensor or [low, high]".into()
     }
@@ -57,10 +54,10 @@ impl Arg for Ends {
     }
     fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(Numbers(half)) = Numbers::convert(value) {
-            return Some(Ends(Spread::Around(half)));
+            return Some(Spread::Around(half));
         }
         let [low, high] = Vec::<Numbers>::convert(value)?.try_into().ok()?;
-        Some(Ends(Spread::Between(low.0, high.0)))
+        Some(Spread::Between(low.0, high.0))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is drawn into panels with axes: lines, areas, bars, distributions, notes.
 
 use super::Figure;
-use super::arguments::{Base, Bins, Ends, Groups, Name, Numbers};
-use crate::plot::{BarOptions, GroupKind, Joint, LineOptions, Look, Note};
+use super::arguments::{Base, Bins, Groups, Name, Numbers};
+use crate::plot::{BarOptions, GroupKind, Joint, LineOptions, Look, Note, Spread};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -38,12 +38,11 @@ pub(super) fn methods() -> Vec<Entry> {
             x: Numbers,
             y: Numbers,
             /// A shaded band: half widths, or `[low, high]`.
-            band: Option<Ends> = None,
+            band: Option<Spread> = None,
             /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
+            error: Option<Spread> = None,
             ..look: Look
         ) -> Figure {
-            let (band, error) = (band.map(|b| b.0), error.map(|e| e.0));
             let options = LineOptions { band, error, ..look.into() };
             figure.with(|f| f.line(&x.0, &y.0, options))
         }
@@ -90,14 +89,14 @@ pub(super) fn methods() -> Vec<Entry> {
             x: Numbers,
             y: Numbers,
             /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
+            error: Option<Spread> = None,
             /// A number for each point, shown as its colour.
             values: Option<Numbers> = None,
             /// A number for each point, shown as its area.
             sizes: Option<Numbers> = None,
             ..options: LineOptions
         ) -> Figure {
-            let (error, values, sizes) = (error.map(|e| e.0), values.map(|v| v.0), sizes.map(|s| s.0));
+            let (values, sizes) = (values.map(|v| v.0), sizes.map(|s| s.0));
             let options = LineOptions { error, values, sizes, ..options };
             figure.with(|f| f.scatter(&x.0, &y.0, options))
         }
@@ -118,10 +117,10 @@ pub(super) fn methods() -> Vec<Entry> {
             names: Vec<Name>,
             heights: Numbers,
             /// Error bars: half widths, or `[low, high]`.
-            error: Option<Ends> = None,
+            error: Option<Spread> = None,
             ..options: BarOptions
         ) -> Figure {
-            let options = BarOptions { error: error.map(|e| e.0), ..options };
+            let options = BarOptions { error, ..options };
             let names: Vec<String> = names.into_iter().map(|name| name.0).collect();
             figure.with(|f| f.bars(&names, &heights.0, options))
         }
