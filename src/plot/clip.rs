@@ -25,19 +25,19 @@ pub(super) fn polygon(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
         return points;
     }
     for side in SIDES {
-        points = kept(points.last(), &points, side).concat();
+        points = kept(points.last().copied(), &points, side).concat();
     }
     points
 }
 
 /// The pieces of a line on one side of an edge; the line comes from the point `last` if there is one.
-fn kept(mut last: Option<&[f64; 2]>, points: &[[f64; 2]], side: (usize, f64, f64)) -> Vec<Vec<[f64; 2]>> {
+fn kept(mut last: Option<[f64; 2]>, points: &[[f64; 2]], side: (usize, f64, f64)) -> Vec<Vec<[f64; 2]>> {
     let (i, limit, sign) = side;
     let depth = |p: &[f64; 2]| sign * (p[i] - limit);
     let (mut out, mut piece) = (Vec::new(), Vec::new());
     for p in points {
         if let Some(from) = last.filter(|from| (depth(from) < 0.0) != (depth(p) < 0.0)) {
-            let t = depth(from) / (depth(from) - depth(p));
+            let t = depth(&from) / (depth(&from) - depth(p));
             piece.push([0, 1].map(|k| from[k] + t * (p[k] - from[k])));
         }
         if depth(p) >= 0.0 {
@@ -45,7 +45,7 @@ fn kept(mut last: Option<&[f64; 2]>, points: &[[f64; 2]], side: (usize, f64, f64
         } else if !piece.is_empty() {
             out.push(std::mem::take(&mut piece));
         }
-        last = Some(p);
+        last = Some(*p);
     }
     out.extend(Some(piece).filter(|piece| !piece.is_empty()));
     out
