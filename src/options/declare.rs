@@ -62,12 +62,8 @@ macro_rules! options {
     };
     (@value $name:ident $kind:literal, $wanted:literal, $form:expr, [$($more:tt)*]) => {
         impl $crate::options::Arg for $name {
-            fn kind() -> String {
-                $kind.into()
-            }
-            fn wanted() -> String {
-                $wanted.into()
-            }
+            const KIND: &'static str = $kind;
+            const WANTED: &'static str = $wanted;
             fn inside() -> $crate::options::Inside {
                 $crate::options::Inside::Map($crate::options::OptionSet::fields(&Self::default()))
             }
@@ -162,12 +158,8 @@ macro_rules! choices {
         }
 
         impl $crate::options::Arg for $name {
-            fn kind() -> String {
-                "string".into()
-            }
-            fn wanted() -> String {
-                "a string".into()
-            }
+            const KIND: &'static str = "string";
+            const WANTED: &'static str = "a string";
             fn choices() -> Vec<&'static str> {
                 Self::ALL.map(|(name, _)| name).to_vec()
             }

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::{Problem, Reading};
 
 /// A value that is read as an argument or an option: plain data, or a value of a script as it is.
@@ -66,9 +68,27 @@ pub enum Given {
     Other(String),
 }
 
-impl From<&serde_json::Value> for Given {
-    fn from(value: &serde_json::Value) -> Self {
-        use serde_json::Value;
+impl Given {
+    /// As JSON, if it is plain data throughout.
+    pub fn json(self) -> Option<Value> {
+        Some(match self {
+            Given::Nothing => Value::Null,
+            Given::Bool(b) => b.into(),
+            Given::Int(i) => i.into(),
+            Given::Float(x) => x.into(),
+            Given::Text(text) => text.into(),
+            Given::List(items) => Value::Array(items.into_iter().map(Given::json).collect::<Option<_>>()?),
+            Given::Map(map) => {
+                let entries = map.into_iter().map(|(name, value)| Some((name, value.json()?)));
+                Value::Object(entries.collect::<Option<_>>()?)
+            }
+            Given::Function | Given::Other(_) => return None,
+        })
+    }
+}
+
+impl From<&Value> for Given {
+    fn from(value: &Value) -> Self {
         match value {
             Value::Null => Given::Nothing,
             Value::Bool(b) => Given::Bool(*b),

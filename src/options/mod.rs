@@ -73,10 +73,18 @@ pub trait Arg: Sized {
     const TAKES_MAP: bool = false;
     /// Whether NaN and infinity, which are numbers, are none for an option of this type.
     const FINITE: bool = false;
-    /// Its name in signatures: `float`, `[int]`, `Tensor`.
-    fn kind() -> String;
-    /// What is wanted, for messages: `a number`, `a tensor`.
-    fn wanted() -> String;
+    /// Its name in signatures: `float`, `Tensor`. Types that are made of others say it by [`Arg::kind`].
+    const KIND: &'static str = "";
+    /// What is wanted, for messages: `a number`, `a tensor`. Types that are made of others say it by [`Arg::wanted`].
+    const WANTED: &'static str = "";
+    /// Its name in signatures.
+    fn kind() -> String {
+        Self::KIND.into()
+    }
+    /// What is wanted, for messages.
+    fn wanted() -> String {
+        Self::WANTED.into()
+    }
     /// The names that a string may have, where only some make sense.
     fn choices() -> Vec<&'static str> {
         Vec::new()

@@ -6,8 +6,8 @@ use crate::error::not_known;
 macro_rules! integers {
     ($($type:ty, $wanted:literal);*) => {$(
         impl Arg for $type {
-            fn kind() -> String { "int".into() }
-            fn wanted() -> String { $wanted.into() }
+            const KIND: &'static str = "int";
+            const WANTED: &'static str = $wanted;
             fn convert(value: &dyn Source) -> Option<Self> { integer(value)?.try_into().ok() }
             fn literal(&self) -> Option<String> {
                 // the end of whatever is counted
@@ -33,8 +33,8 @@ macro_rules! numbers {
     ($($type:ty),*) => {$(
         impl Arg for $type {
             const FINITE: bool = true;
-            fn kind() -> String { "float".into() }
-            fn wanted() -> String { "a number".into() }
+            const KIND: &'static str = "float";
+            const WANTED: &'static str = "a number";
             fn convert(value: &dyn Source) -> Option<Self> {
                 match value.scalar()? {
                     Given::Int(i) => Some(i as $type),
@@ -49,12 +49,8 @@ macro_rules! numbers {
 numbers!(f64, f32);
 
 impl Arg for bool {
-    fn kind() -> String {
-        "bool".into()
-    }
-    fn wanted() -> String {
-        "true or false".into()
-    }
+    const KIND: &'static str = "bool";
+    const WANTED: &'static str = "true or false";
     fn convert(value: &dyn Source) -> Option<Self> {
         match value.scalar()? {
             Given::Bool(b) => Some(b),
@@ -67,12 +63,8 @@ impl Arg for bool {
 }
 
 impl Arg for String {
-    fn kind() -> String {
-        "string".into()
-    }
-    fn wanted() -> String {
-        "a string".into()
-    }
+    const KIND: &'static str = "string";
+    const WANTED: &'static str = "a string";
     fn convert(value: &dyn Source) -> Option<Self> {
         match value.scalar()? {
             Given::Text(text) => Some(text),
@@ -181,12 +173,8 @@ impl<T: Arg + Copy, const N: usize> Arg for [T; N] {
 pub struct Handle;
 
 impl Arg for Handle {
-    fn kind() -> String {
-        "any".into()
-    }
-    fn wanted() -> String {
-        "a value that a function gave".into()
-    }
+    const KIND: &'static str = "any";
+    const WANTED: &'static str = "a value that a function gave";
     fn convert(value: &dyn Source) -> Option<Self> {
         matches!(value.given(), Given::Other(_)).then_some(Handle)
     }

@@ -1,10 +1,12 @@
 //! One call of a native function, and the way back into the script.
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rhai::{Dynamic, EvalAltResult, FnPtr, FuncArgs, NativeCallContext};
 
 use super::context::{Context, RhaiResult, script_error};
+use super::engine::panic_error;
 use super::translate;
 use crate::error::{Error, Result};
 use crate::fail;
@@ -34,6 +36,24 @@ impl<'a> Call<'a> {
             }),
             None => fail!("{function}: the engine carries no session"),
         }
+    }
+
+    /// Run `body`, which is called as `function`: its errors and panics become errors of the script, at the place of the call.
+    pub(super) fn run<T>(
+        native: &NativeCallContext,
+        function: &str,
+        body: impl FnOnce(&Call) -> Result<T>,
+    ) -> std::result::Result<T, Box<EvalAltResult>> {
+        let call = Call::new(native, function.to_string()).map_err(script_error)?;
+        let mut error = match catch_unwind(AssertUnwindSafe(|| body(&call))) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => call.finish(error),
+            Err(panic) => script_error(panic_error(function, &*panic)),
+        };
+        if error.position().is_none() {
+            error.set_position(native.call_position());
+        }
+        Err(error)
     }
 
     /// The name of the function being run, for messages.

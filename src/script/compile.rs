@@ -16,10 +16,10 @@ pub(super) fn compile(
     scope: &Scope,
 ) -> Result<AST, ParseError> {
     let (guarded, insertions) = catch::guarded(text);
-    context.remember_source(source, text, insertions);
+    context.sources().remember(source, text, insertions);
     let mut ast = engine.compile_with_scope(scope, guarded)?;
     ast.set_source(source);
-    context.set_asked(source, asked(&ast));
+    context.sources().set_asked(source, asked(&ast));
     for (message, hint, position) in super::check::slips(&ast) {
         let line = position.line().unwrap_or_default();
         context

@@ -1,16 +1,16 @@
 //! What a running function knows: the session, whether gradients are tracked, the script's arguments, the table.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, Module, Position};
 
 use super::argument::Argument;
-use super::catch::{Insertion, original};
-use super::definitions::{Definition, definitions};
+use super::definitions::Definition;
 use super::report::Report;
+use super::sources::Sources;
 use super::table::Table;
 use super::translate;
 use crate::error::Error;
@@ -33,29 +33,37 @@ struct State {
     table: Rc<Table>,
     tape: Tape,
     networks: RefCell<Vec<Weak<RefCell<Segmenter>>>>,
-    outer: RefCell<Option<Outer>>,
+    outer: Scoped<Option<Outer>>,
     engine: RefCell<Weak<Engine>>,
     modules: RefCell<Vec<(String, rhai::Shared<Module>)>>,
-    no_grad: Cell<usize>,
+    no_grad: Scoped<bool>,
     interactive: Cell<bool>,
     pending: RefCell<Option<Box<EvalAltResult>>>,
     paused: RefCell<Option<Dynamic>>,
     passed_over: RefCell<Option<String>>,
     caught: RefCell<Option<Report>>,
     arguments: RefCell<BTreeMap<String, Argument>>,
-    sources: RefCell<BTreeMap<String, Source>>,
+    sources: Sources,
 }
 
-/// A text that was run.
+/// A value that is another one while a function runs.
 #[derive(Default)]
-struct Source {
-    text: String,
-    /// How many came before it.
-    number: usize,
-    /// What was put into it for the interpreter.
-    insertions: Vec<Insertion>,
-    /// Where a method that changes its value stands inside an expression.
-    asked: BTreeSet<Position>,
+struct Scoped<T>(RefCell<T>);
+
+impl<T> Scoped<T> {
+    /// Run `body` with this value; the one before comes back when it ends, in whichever way.
+    fn with<R>(&self, value: T, body: impl FnOnce() -> R) -> R {
+        struct Restore<'a, T>(&'a RefCell<T>, Option<T>);
+        impl<T> Drop for Restore<'_, T> {
+            fn drop(&mut self) {
+                if let Some(before) = self.1.take() {
+                    self.0.replace(before);
+                }
+            }
+        }
+        let _restore = Restore(&self.0, Some(self.0.replace(value)));
+        body()
+    }
 }
 
 /// What a pass says of the networks that a closure calls in it.
@@ -81,17 +89,17 @@ impl Context {
             table,
             tape: Tape::new(),
             networks: RefCell::default(),
-            outer: RefCell::default(),
+            outer: Scoped::default(),
             engine: RefCell::default(),
             modules: RefCell::default(),
-            no_grad: Cell::new(0),
+            no_grad: Scoped::default(),
             interactive: Cell::new(false),
             pending: RefCell::default(),
             paused: RefCell::default(),
             passed_over: RefCell::default(),
             caught: RefCell::default(),
             arguments: RefCell::default(),
-            sources: RefCell::default(),
+            sources: Sources::default(),
         }))
     }
 
@@ -107,7 +115,7 @@ impl Context {
 
     /// Whether gradients are wanted: false inside `tensor::no_grad`, where results are detached and models keep no graph.
     pub fn tracking(&self) -> bool {
-        self.0.no_grad.get() == 0
+        !*self.0.no_grad.0.borrow()
     }
 
     /// The tape on which networks and losses called in a script are recorded; `backward()` goes through it.
@@ -145,23 +153,17 @@ impl Context {
     /// What the pass whose closure is running says of this network.
     pub fn outer(&self, network: &Rc<RefCell<Segmenter>>) -> Option<Outer> {
         let speaks = |of: &Weak<_>| std::ptr::eq(of.as_ptr(), Rc::as_ptr(network));
-        let outer = self.0.outer.borrow();
+        let outer = self.0.outer.0.borrow();
         outer.clone().filter(|outer| outer.of.as_ref().is_none_or(speaks))
     }
 
     /// Whether the closure of a network is running: the networks that it calls are layers of that.
     pub fn in_network(&self) -> bool {
-        self.0.outer.borrow().as_ref().is_some_and(|outer| outer.of.is_none())
+        self.0.outer.0.borrow().as_ref().is_some_and(|outer| outer.of.is_none())
     }
 
     /// Run `body`, the closure of a network, as a part of `pass`; or the closure of a loss of the network `of`.
     pub fn within<T>(&self, pass: &Pass, of: Option<&Rc<RefCell<Segmenter>>>, body: impl FnOnce() -> T) -> T {
-        struct Restore<'a>(&'a RefCell<Option<Outer>>, Option<Outer>);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.replace(self.1.take());
-            }
-        }
         let outer = Outer {
             of: of.map(Rc::downgrade),
             training: pass.training,
@@ -169,11 +171,10 @@ impl Context {
             frozen_norm: pass.frozen_norm,
             known: pass.known.into(),
         };
-        let _restore = Restore(&self.0.outer, self.0.outer.replace(Some(outer)));
-        match pass.track {
+        self.0.outer.with(Some(outer), || match pass.track {
             true => body(),
             false => self.without_tracking(body),
-        }
+        })
     }
 
     /// An engine that calls closures (of networks, of data sets) where no call of a script is at hand; one for all of them alive.
@@ -271,16 +272,7 @@ impl Context {
 
     /// Run `body` with [`Context::tracking`] off.
     pub fn without_tracking<T>(&self, body: impl FnOnce() -> T) -> T {
-        struct Restore<'a>(&'a Cell<usize>, usize);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.1);
-            }
-        }
-        let depth = self.0.no_grad.get();
-        let _restore = Restore(&self.0.no_grad, depth);
-        self.0.no_grad.set(depth + 1);
-        body()
+        self.0.no_grad.with(true, body)
     }
 
     /// Remember the command line's `name=value` pairs.
@@ -303,45 +295,14 @@ impl Context {
         Some(argument.clone())
     }
 
-    /// Keep the text of a script, an imported module or a REPL input for error reports.
-    pub fn remember_source(&self, name: &str, text: &str, insertions: Vec<Insertion>) {
-        let mut sources = self.0.sources.borrow_mut();
-        let source = Source {
-            text: text.to_string(),
-            number: sources.values().map(|s| s.number + 1).max().unwrap_or(0),
-            insertions,
-            ..Source::default()
-        };
-        sources.insert(name.to_string(), source);
+    /// The function `name` of the texts that were run, the latest one.
+    pub fn definition(&self, name: &str) -> Option<Definition> {
+        self.0.sources.definition(name)
     }
 
-    /// The text remembered under `name`.
-    pub fn source(&self, name: &str) -> Option<String> {
-        self.0.sources.borrow().get(name).map(|s| s.text.clone())
-    }
-
-    /// The place in the text remembered under `name` of one in what the interpreter read.
-    pub(super) fn original(&self, name: &str, position: Position) -> Position {
-        let sources = self.0.sources.borrow();
-        sources
-            .get(name)
-            .map_or(position, |s| original(&s.insertions, position))
-    }
-
-    /// Remember where in `name` the value of a method that changes its value is asked for.
-    pub(super) fn set_asked(&self, name: &str, asked: BTreeSet<Position>) {
-        if let Some(source) = self.0.sources.borrow_mut().get_mut(name) {
-            source.asked = asked;
-        }
-    }
-
-    /// Whether the value of the method called here is asked for, so that it must leave alone what it is called on.
-    pub(super) fn asked(&self, name: &str, position: Position) -> bool {
-        self.0
-            .sources
-            .borrow()
-            .get(name)
-            .is_some_and(|s| s.asked.contains(&position))
+    /// The texts that were run, for reports and help.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.0.sources
     }
 
     /// Keep the report of an error that `try` caught, for the case that it is thrown again.
@@ -352,15 +313,6 @@ impl Context {
     /// The report of the error that was caught last, if it has this message.
     pub(super) fn caught(&self, message: &str) -> Option<Report> {
         self.0.caught.borrow().clone().filter(|r| r.message == message)
-    }
-
-    /// The function `name` of the texts remembered, the latest one.
-    pub fn definition(&self, name: &str) -> Option<Definition> {
-        let sources = self.0.sources.borrow();
-        let mut sources: Vec<&Source> = sources.values().collect();
-        sources.sort_by_key(|s| std::cmp::Reverse(s.number));
-        let mut found = sources.into_iter().flat_map(|s| definitions(&s.text).into_iter().rev());
-        found.find(|d| d.name == name)
     }
 
     /// Keep the error of an iterator that Rhai went on asking for items: a loop with an empty body looks at none of them.

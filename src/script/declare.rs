@@ -44,8 +44,6 @@ macro_rules! entries {
             $crate::script::table::Entry {
                 kind: $crate::script::table::Kind::of(stringify!($kind)),
                 name: stringify!($name),
-                namespace: "",
-                receiver: "",
                 doc: concat!($($doc, "\n",)* ""),
                 params: {
                     let own: Vec<$crate::script::table::Param> =
@@ -75,7 +73,7 @@ macro_rules! entries {
                     )*
                     $crate::script::values::answer::<$crate::entries!(@returns $($returns)?)>($ctx, || $body)
                 }),
-                receiver_type: None,
+                ..Default::default()
             }
         ),*]
     };
@@ -95,13 +93,10 @@ macro_rules! described {
             $crate::script::table::Entry {
                 kind: $crate::script::table::Kind::of(stringify!($kind)),
                 name: stringify!($name),
-                namespace: "",
-                receiver: "",
                 doc: concat!($($doc, "\n",)* ""),
                 params: $crate::entries!(@params $( $(#[doc = $param_doc])* $param : $type $(= $default)? ),*),
                 returns: <$crate::entries!(@returns $($returns)?) as $crate::script::values::Reply>::kind(),
-                body: None,
-                receiver_type: None,
+                ..Default::default()
             }
         ),*]
     };

@@ -13,7 +13,7 @@ use super::compile;
 use super::context::{Context, script_error};
 use super::register;
 use super::report::{Report, explain, explain_syntax};
-use super::resolver::{ScriptResolver, SharedResolver};
+use super::resolver::ScriptResolver;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::session::{Place, Session};
@@ -26,7 +26,7 @@ const EVAL: (&str, &str) = ("eval", "eval_");
 pub struct Interpreter {
     engine: Engine,
     context: Context,
-    resolver: SharedResolver,
+    resolver: ScriptResolver,
     imports: BTreeMap<String, Vec<String>>,
 }
 
@@ -133,7 +133,7 @@ impl Interpreter {
 
     /// Why the script `source` could not import `path`, if it could not.
     pub(super) fn import_problem(&self, source: &str, path: &str) -> Option<String> {
-        self.resolver.0.locate(Some(source), path).err()
+        self.resolver.locate(Some(source), path).err()
     }
 
     /// The modules kept, with the names of their functions.
@@ -154,7 +154,7 @@ impl Interpreter {
         });
         for (file, name) in imports.into_iter().filter(|(_, name)| !name.is_empty()) {
             // what was not reached was not loaded
-            if let Some(module) = self.resolver.0.loaded(&file) {
+            if let Some(module) = self.resolver.loaded(&file) {
                 let functions = module.iter_script_fn_info().map(|(_, _, name, _, _)| name.to_string());
                 self.imports
                     .insert(name.clone(), functions.filter(|f| !f.starts_with("anon$")).collect());
@@ -171,13 +171,13 @@ impl Interpreter {
 }
 
 /// An engine with every function of the table, whose state is `context`.
-pub(super) fn build(context: &Context) -> (Engine, SharedResolver) {
+pub(super) fn build(context: &Context) -> (Engine, ScriptResolver) {
     let mut engine = Engine::new();
     engine.set_max_call_levels(200);
     engine.set_max_expr_depths(256, 128);
     engine.set_fail_on_invalid_map_property(true);
     engine.set_default_tag(Dynamic::from(context.clone()));
-    let resolver = SharedResolver(Rc::new(ScriptResolver::new(context.clone())));
+    let resolver = ScriptResolver::new(context.clone());
     engine.set_module_resolver(resolver.clone());
     let printer = context.session().clone();
     engine.on_print(move |text| printer.print(text));

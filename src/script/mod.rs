@@ -57,7 +57,7 @@
 //!   `tensor::no_grad`: run models with `track: false`), `ctx.function()` (name for messages), `ctx.call(&closure, (a, b))`
 //!   (calls the script; on `Err` return it at once: the report shows the closure's own error), `ctx.table()`.
 //! - A function that Ctrl-C can pause clears the cancel flag if `ctx.interactive()`, so that the person gets the paused thing; a script ends.
-//! - Maps for scripts: `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
+//! - Maps for scripts: `named([("loss", value)])`, `options::dynamic_from(&serde_json)` or a `rhai::Map`. Errors: `fail!`, `ensure!`; the function's name is put in
 //!   front when missing. Never panic; a panic is caught and reported as a bug.
 
 pub mod api;
@@ -84,6 +84,7 @@ pub mod report;
 mod resolver;
 mod show;
 mod sizes;
+mod sources;
 pub mod table;
 mod translate;
 pub mod values;
@@ -101,7 +102,7 @@ pub use values::{Reply, ScriptType};
 /// What a file in `api/` needs.
 pub mod prelude {
     pub use super::nested::Nested;
-    pub use super::values::dynamic;
+    pub use super::values::{dynamic, named};
     pub use super::{Call, Dims, Iterable, Pair, Reply, ScriptType, Several, Sizes, Table};
     pub use crate::error::{Error, Result};
     pub use crate::options::{Arg, Source};

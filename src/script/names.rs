@@ -8,12 +8,8 @@ macro_rules! names {
         $vis struct $name(pub String);
 
         impl $crate::options::Arg for $name {
-            fn kind() -> String {
-                "string".into()
-            }
-            fn wanted() -> String {
-                "a string".into()
-            }
+            const KIND: &'static str = "string";
+            const WANTED: &'static str = "a string";
             fn choices() -> Vec<&'static str> {
                 $names
             }

@@ -62,9 +62,7 @@ impl<T: OptionSet> Nested<T> {
 
 impl<T: OptionSet> Arg for Nested<T> {
     const TAKES_MAP: bool = true;
-    fn kind() -> String {
-        "map".into()
-    }
+    const KIND: &'static str = "map";
     fn wanted() -> String {
         Map::wanted()
     }

@@ -1,6 +1,6 @@
 //! What scripts give as plain values: as options read them, and as JSON.
 
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 use serde_json::Value;
 
 use super::values::{ScriptType, basic_type_name, describe, items};
@@ -75,37 +75,12 @@ pub fn given(value: &Dynamic) -> Given {
 /// A plain script value as JSON; else what it must be and was: JSON has no tensors or closures, and no NaN, which it would turn into
 /// "not given".
 pub fn json_from(value: &Dynamic) -> std::result::Result<Value, String> {
-    finite(&given(value))?;
-    plain_json(value).ok_or_else(|| {
+    let plain = given(value);
+    finite(&plain)?;
+    plain.json().ok_or_else(|| {
         let found = describe(value);
         format!("must be a plain value (number, string, array, map), found {found}")
     })
-}
-
-fn plain_json(value: &Dynamic) -> Option<Value> {
-    let value = value.clone().flatten();
-    if value.is_unit() {
-        Some(Value::Null)
-    } else if let Ok(b) = value.as_bool() {
-        Some(b.into())
-    } else if let Ok(i) = value.as_int() {
-        Some(i.into())
-    } else if let Ok(f) = value.as_float() {
-        Some(f.into())
-    } else if value.is_string() {
-        Some(value.to_string().into())
-    } else if let Some(array) = value.read_lock::<Array>() {
-        array
-            .iter()
-            .map(plain_json)
-            .collect::<Option<Vec<_>>>()
-            .map(Value::Array)
-    } else if let Some(map) = value.read_lock::<Map>() {
-        let items = map.iter().map(|(k, v)| Some((k.to_string(), plain_json(v)?)));
-        items.collect::<Option<serde_json::Map<_, _>>>().map(Value::Object)
-    } else {
-        None
-    }
 }
 
 /// JSON as a script value.

@@ -1,7 +1,6 @@
 //! The functions of the table as functions of Rhai.
 
 use std::any::TypeId;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, RhaiFunc};
@@ -9,7 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallC
 use super::bind::Values;
 use super::call::Call;
 use super::context::{Context, script_error};
-use super::engine::{panic_error, rhai_name};
+use super::engine::rhai_name;
 use super::table::{Entry, Item, Items, Kind, Table};
 use crate::error::Error;
 
@@ -120,7 +119,7 @@ fn set(module: &mut Module, mut options: FuncRegistration, entry: &Rc<Entry>, ar
     options.set_into_module_raw(module, types, function);
 }
 
-/// Call an entry's body: bind the arguments, catch panics, turn errors into Rhai's.
+/// Call an entry's body with the arguments bound to its parameters.
 fn dispatch(
     entry: &Entry,
     native: Option<NativeCallContext>,
@@ -130,20 +129,10 @@ fn dispatch(
     let (Some(body), Some(native)) = (entry.body, native) else {
         return Err(script_error(Error::usage(format!("{name}: cannot be called here"))));
     };
-    let call = Call::new(&native, name.clone()).map_err(script_error)?;
     let given: Vec<Dynamic> = args.iter().map(|a| (**a).clone()).collect();
     let skip = usize::from(entry.receiver_type.is_some());
-    let result = catch_unwind(AssertUnwindSafe(|| {
+    Call::run(&native, &name, |call| {
         let mut values = Values::bind(&name, &|| entry.signature(), &entry.params, skip, given)?;
-        body(&call, &mut values)
-    }));
-    let mut error = match result {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(e)) => call.finish(e),
-        Err(panic) => script_error(panic_error(&name, &*panic)),
-    };
-    if error.position().is_none() {
-        error.set_position(native.call_position());
-    }
-    Err(error)
+        body(call, &mut values)
+    })
 }

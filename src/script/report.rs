@@ -39,7 +39,7 @@ impl Place {
     /// The place of `position` in the script called `source`, whose text `context` remembers.
     pub fn new(context: &Context, source: &str, position: Position) -> Option<Place> {
         let line = position.line()?;
-        let text = context.source(source).unwrap_or_default();
+        let text = context.sources().text(source);
         Some(Place {
             source: source.to_string(),
             line,
@@ -147,7 +147,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     let mut chain = Vec::new();
     let mut error = error;
     let mut source = source.to_string();
-    let at = |source: &str, position| Place::new(context, source, context.original(source, position));
+    let at = |source: &str, position| Place::new(context, source, context.sources().original(source, position));
     loop {
         error = match error {
             EvalAltResult::ErrorInFunctionCall(name, inner_source, inner, position) => {
@@ -213,8 +213,8 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
 
 /// The report of a parse error.
 pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Report {
-    let text = context.source(source).unwrap_or_default();
-    let position = context.original(source, error.position());
+    let text = context.sources().text(source);
+    let position = context.sources().original(source, error.position());
     let mut place = Place::new(context, source, position).or_else(|| {
         let line = text.lines().count().max(1);
         let last = text.lines().last().unwrap_or_default();

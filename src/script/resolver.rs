@@ -13,11 +13,13 @@ use crate::session::Place;
 
 type Resolved = Result<Rc<Module>, Box<EvalAltResult>>;
 
-/// Loads modules relative to the importing file; a changed file is loaded anew, a cycle is an error.
+/// Loads modules relative to the importing file; a changed file is loaded anew, a cycle is an error. The engine and its owner share one:
+/// copies know the same modules.
+#[derive(Clone)]
 pub struct ScriptResolver {
     context: Context,
-    loaded: RefCell<HashMap<PathBuf, (SystemTime, Rc<Module>)>>,
-    loading: RefCell<Vec<PathBuf>>,
+    loaded: Rc<RefCell<HashMap<PathBuf, (SystemTime, Rc<Module>)>>>,
+    loading: Rc<RefCell<Vec<PathBuf>>>,
 }
 
 impl ScriptResolver {
@@ -25,8 +27,8 @@ impl ScriptResolver {
     pub fn new(context: Context) -> Self {
         ScriptResolver {
             context,
-            loaded: RefCell::default(),
-            loading: RefCell::default(),
+            loaded: Rc::default(),
+            loading: Rc::default(),
         }
     }
 
@@ -66,27 +68,16 @@ impl ScriptResolver {
         place.check().map_err(|e| e.to_string())?;
         Ok(place)
     }
-}
 
-/// A resolver that the engine and its owner share.
-#[derive(Clone)]
-pub struct SharedResolver(pub Rc<ScriptResolver>);
-
-impl ModuleResolver for SharedResolver {
-    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
-        self.0.load(engine, source, path, pos)
-    }
-}
-
-impl ScriptResolver {
     /// The module `path` if a script has imported it.
     pub fn loaded(&self, path: &str) -> Option<Rc<Module>> {
         let place = self.locate(None, path).ok()?;
         self.loaded.borrow().get(place.path()).map(|(_, module)| module.clone())
     }
+}
 
-    /// The module `path` as seen from `source`.
-    pub fn load(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
+impl ModuleResolver for ScriptResolver {
+    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, pos: Position) -> Resolved {
         let failed = |text: String| -> Box<EvalAltResult> {
             EvalAltResult::ErrorRuntime(format!("import \"{path}\": {text}").into(), pos).into()
         };

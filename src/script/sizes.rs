@@ -7,12 +7,8 @@ use crate::options::{Arg, Reading, Source};
 pub struct Pair(pub [usize; 2]);
 
 impl Arg for Pair {
-    fn kind() -> String {
-        "int or [int, int]".into()
-    }
-    fn wanted() -> String {
-        "an integer >= 0 or [height, width]".into()
-    }
+    const KIND: &'static str = "int or [int, int]";
+    const WANTED: &'static str = "an integer >= 0 or [height, width]";
     fn convert(value: &dyn Source) -> Option<Self> {
         usize::convert(value)
             .map(|n| [n, n])
@@ -34,9 +30,7 @@ impl Arg for Pair {
 pub struct Sizes(pub Vec<usize>);
 
 impl Arg for Sizes {
-    fn kind() -> String {
-        "[int]".into()
-    }
+    const KIND: &'static str = "[int]";
     fn wanted() -> String {
         Vec::<usize>::wanted()
     }

@@ -11,9 +11,10 @@ use crate::error::Result;
 use crate::options::{Field, Inside};
 
 /// How a function is reached from a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// `name(..)`, `namespace::name(..)` or, in a table of methods, `value.name(..)`.
+    #[default]
     Function,
     /// `value.name`, and `value.name()` as well.
     Getter,
@@ -64,7 +65,7 @@ pub struct Param {
 pub type Body = fn(&Call<'_>, &mut Values<'_>) -> Result<Dynamic>;
 
 /// One declared function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// How it is reached.
     pub kind: Kind,
@@ -309,10 +310,7 @@ impl Table {
             namespace,
             receiver,
             doc,
-            params: Vec::new(),
-            returns: String::new(),
-            body: None,
-            receiver_type: None,
+            ..Entry::default()
         }));
     }
 
@@ -336,12 +334,7 @@ impl Table {
     pub fn iterable<T: ScriptType + Iterable>(&mut self) {
         self.iterators
             .push((TypeId::of::<T>(), |value| match value.try_cast::<T>() {
-                Some(value) => Box::new(value.items().map(|item| {
-                    item.map_err(|e| {
-                        let e: Box<EvalAltResult> = super::context::script_error(e);
-                        e
-                    })
-                })),
+                Some(value) => Box::new(value.items().map(|item| item.map_err(super::context::script_error))),
                 None => Box::new(std::iter::empty()),
             }));
     }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
+use rhai::{Array, Dynamic, FnPtr, Map};
 
 pub use super::bind::Values;
 use super::call::Call;
@@ -32,8 +32,12 @@ pub trait ScriptType: Clone + 'static {
 
 /// A Rust type that a function returns to a script.
 pub trait Reply {
-    /// Its name in signatures; empty for nothing.
-    fn kind() -> String;
+    /// Its name in signatures; empty for nothing. Types that are made of others say it by [`Reply::kind`].
+    const KIND: &'static str = "";
+    /// Its name in signatures.
+    fn kind() -> String {
+        Self::KIND.into()
+    }
     /// As Rhai's value.
     fn reply(self, context: &Context) -> Dynamic;
 }
@@ -48,6 +52,11 @@ pub trait Shared: Sized {
     fn take(values: &mut Values<'_>) -> Result<Self>;
 }
 
+/// A map of these names and values.
+pub fn named<const N: usize>(pairs: [(&str, Dynamic); N]) -> Map {
+    pairs.map(|(name, value)| (name.into(), value)).into()
+}
+
 /// Run a declaration's body and hand its result to the script.
 pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Result<Dynamic> {
     body().map(|value| value.reply(call))
@@ -60,6 +69,16 @@ pub fn describe(value: &Dynamic) -> String {
         "range" => "a range".into(),
         _ => given(value).to_string(),
     }
+}
+
+/// `a Tensor`, `an array`.
+pub fn with_article(name: &str) -> String {
+    let article = if name.to_lowercase().starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {name}")
 }
 
 /// The script's word for a Rust or Rhai type name; the last part of the path where there is none.
@@ -111,69 +130,42 @@ pub fn dynamic(value: &dyn Source) -> Option<&Dynamic> {
     value.any().downcast_ref()
 }
 
-macro_rules! integers {
-    ($($type:ty),*) => {$(
+/// Plain values: their names, and how they become Rhai's.
+macro_rules! replies {
+    ($($type:ty, $kind:literal, $reply:expr;)*) => {$(
         impl Reply for $type {
-            fn kind() -> String { "int".into() }
-            fn reply(self, _: &Context) -> Dynamic { Dynamic::from_int(i64::try_from(self).unwrap_or(i64::MAX)) }
+            const KIND: &'static str = $kind;
+            fn reply(self, _: &Context) -> Dynamic {
+                let reply: fn($type) -> Dynamic = $reply;
+                reply(self)
+            }
         }
     )*};
 }
-integers!(i64, usize, u64, u32, i32);
-
-impl Reply for f64 {
-    fn kind() -> String {
-        "float".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from_float(self)
-    }
+replies! {
+    (), "", |()| Dynamic::UNIT;
+    bool, "bool", Dynamic::from_bool;
+    i64, "int", integer;
+    usize, "int", integer;
+    u64, "int", integer;
+    u32, "int", integer;
+    i32, "int", integer;
+    f64, "float", Dynamic::from_float;
+    f32, "float", |number| Dynamic::from_float(f64::from(number));
+    String, "string", |text| text.into();
+    &'static str, "string", |text| text.into();
+    Map, "map", Dynamic::from_map;
+    Dynamic, "any", |value| value;
 }
 
-impl Reply for f32 {
-    fn kind() -> String {
-        "float".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from_float(f64::from(self))
-    }
-}
-
-impl Reply for bool {
-    fn kind() -> String {
-        "bool".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from_bool(self)
-    }
-}
-
-impl Reply for String {
-    fn kind() -> String {
-        "string".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from(ImmutableString::from(self))
-    }
-}
-
-impl Reply for &'static str {
-    fn kind() -> String {
-        "string".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from(ImmutableString::from(self))
-    }
+fn integer(number: impl TryInto<i64>) -> Dynamic {
+    Dynamic::from_int(number.try_into().unwrap_or(i64::MAX))
 }
 
 impl Arg for Dynamic {
     const TAKES_MAP: bool = true;
-    fn kind() -> String {
-        "any".into()
-    }
-    fn wanted() -> String {
-        "a value".into()
-    }
+    const KIND: &'static str = "any";
+    const WANTED: &'static str = "a value";
     fn convert(value: &dyn Source) -> Option<Self> {
         dynamic(value).cloned()
     }
@@ -188,32 +180,10 @@ impl Arg for Dynamic {
     }
 }
 
-impl Reply for Dynamic {
-    fn kind() -> String {
-        "any".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        self
-    }
-}
-
-impl Reply for () {
-    fn kind() -> String {
-        String::new()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::UNIT
-    }
-}
-
 impl Arg for Map {
     const TAKES_MAP: bool = true;
-    fn kind() -> String {
-        "map".into()
-    }
-    fn wanted() -> String {
-        "a map #{ .. }".into()
-    }
+    const KIND: &'static str = "map";
+    const WANTED: &'static str = "a map #{ .. }";
     fn convert(value: &dyn Source) -> Option<Self> {
         dynamic(value)?.clone().try_cast()
     }
@@ -222,22 +192,9 @@ impl Arg for Map {
     }
 }
 
-impl Reply for Map {
-    fn kind() -> String {
-        "map".into()
-    }
-    fn reply(self, _: &Context) -> Dynamic {
-        Dynamic::from_map(self)
-    }
-}
-
 impl Arg for FnPtr {
-    fn kind() -> String {
-        "closure".into()
-    }
-    fn wanted() -> String {
-        "a closure |..| ..".into()
-    }
+    const KIND: &'static str = "closure";
+    const WANTED: &'static str = "a closure |..| ..";
     fn convert(value: &dyn Source) -> Option<Self> {
         dynamic(value)?.clone().try_cast()
     }
@@ -278,12 +235,9 @@ impl<T: Reply> Reply for Vec<T> {
 }
 
 impl<T: ScriptType> Arg for T {
-    fn kind() -> String {
-        T::NAME.into()
-    }
+    const KIND: &'static str = T::NAME;
     fn wanted() -> String {
-        let article = if "AEIOU".contains(&T::NAME[..1]) { "an" } else { "a" };
-        format!("{article} {}", T::NAME)
+        with_article(T::NAME)
     }
     fn convert(value: &dyn Source) -> Option<Self> {
         dynamic(value)?.read_lock::<T>().map(|t| t.clone())
@@ -291,9 +245,7 @@ impl<T: ScriptType> Arg for T {
 }
 
 impl<T: ScriptType> Reply for T {
-    fn kind() -> String {
-        T::NAME.into()
-    }
+    const KIND: &'static str = T::NAME;
     fn reply(self, context: &Context) -> Dynamic {
         Dynamic::from(if context.tracking() { self } else { self.detached() })
     }

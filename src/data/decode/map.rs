@@ -22,12 +22,9 @@ pub enum LabelRule {
 }
 
 impl Arg for LabelRule {
-    fn kind() -> String {
-        "map, array or string".into()
-    }
-    fn wanted() -> String {
-        "#{ \"value\": class, .. } (a colour: \"red,green,blue\"), [[red, green, blue], ..] or \"shift\"".into()
-    }
+    const KIND: &'static str = "map, array or string";
+    const WANTED: &'static str =
+        "#{ \"value\": class, .. } (a colour: \"red,green,blue\"), [[red, green, blue], ..] or \"shift\"";
     fn convert(value: &dyn Source) -> Option<Self> {
         match &value.given() {
             Given::Map(map) if !map.is_empty() => Self::of_map(map),

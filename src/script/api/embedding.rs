@@ -11,12 +11,60 @@ use crate::train::embedding::embedded_pixels;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace("eval", "Scores, predictions, diagnostics.", diagnostics());
-    table.namespace("plot", "Figures.", pictures());
-}
+    let functions = entries! {
+        /// Judge by the embedding of a model's pixels whether the classes form tight, separate groups.
+        ///
+        /// The result holds `alignment` (mean squared distance within a class, lower is better), `uniformity` (log mean
+        /// e^(-2 d^2), lower is more even), `intra` (mean cosine to the class mean, higher is tighter), `inter` and `inter_largest`
+        /// (cosines between class means, lower is better), `effective_rank` (directions in use), `pixels`, and `classes`:
+        /// for each its `name`, `pixels`, `intra`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// let found = eval::embedding(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ pixels: 60 });
+        /// assert(found.effective_rank >= 1.0 && found.effective_rank <= 8.0);
+        /// assert(found.alignment >= 0.0 && found.alignment <= 4.0);
+        /// ```
+        fn embedding(
+            ctx,
+            model: Model,
+            data: Data,
+            /// How many pixels to look at, the same number from every image.
+            pixels: usize = 2000,
+            /// Which pixels.
+            seed: u64 = 0,
+        ) -> Map {
+            let set = data.set();
+            let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
+            Ok(facts(&found.diagnose()?, set.class_names()))
+        }
 
-fn pictures() -> Vec<crate::script::table::Entry> {
-    entries! {
+        /// The pixels that `plot::embedding` shows, for figures of one's own: `points` `[n, 2]` and the class of each, `labels` `[n]`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
+        /// let found = eval::embedding_points(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ method: "pca", pixels: 60 });
+        /// assert_eq([found.points.shape, found.labels.shape], [[60, 2], [60]]);
+        /// let figure = plot::embeddings([found], #{ titles: ["at the start"] });
+        /// ```
+        fn embedding_points(
+            ctx,
+            model: Model,
+            data: Data,
+            /// How features become points.
+            method: Projection = Projection::Pca,
+            /// How many pixels, the same number from every image.
+            pixels: usize = 1500,
+            /// Which pixels.
+            seed: u64 = 0,
+        ) -> Map {
+            let (points, labels) = plane(ctx, &model, &data, method, pixels, seed)?;
+            let (device, n) = (ctx.session().device(), labels.len());
+            let points: Vec<f32> = points.iter().flatten().map(|x| *x as f32).collect();
+            let points = Tensor::from_vec(points, (n, 2), device)?.reply(ctx);
+            Ok(named([("points", points), ("labels", Tensor::from_vec(labels, n, device)?.reply(ctx))]))
+        }
+    };
+    table.namespace("eval", "Scores, predictions, diagnostics.", functions);
+    let functions = entries! {
         /// Show embedded pixels as points in the plane, coloured by class.
         ///
         /// `"pca"` shows the two directions of largest variance; `"tsne"` keeps neighbours together, its distances mean nothing.
@@ -99,7 +147,8 @@ fn pictures() -> Vec<crate::script::table::Entry> {
             }
             Ok(Figure::new(kinds::embedding(&shown, &frame.0)?))
         }
-    }
+    };
+    table.namespace("plot", "Figures.", functions);
 }
 
 /// Embedded pixels as points in the plane, and the label of each.
@@ -135,79 +184,18 @@ fn points_of(i: usize, mut set: Map) -> Result<(Vec<[f64; 2]>, Vec<usize>)> {
     Ok((points.values.chunks(2).map(|p| [p[0], p[1]]).collect(), labels))
 }
 
-fn diagnostics() -> Vec<crate::script::table::Entry> {
-    entries! {
-        /// Judge by the embedding of a model's pixels whether the classes form tight, separate groups.
-        ///
-        /// The result holds `alignment` (mean squared distance within a class, lower is better), `uniformity` (log mean
-        /// e^(-2 d^2), lower is more even), `intra` (mean cosine to the class mean, higher is tighter), `inter` and `inter_largest`
-        /// (cosines between class means, lower is better), `effective_rank` (directions in use), `pixels`, and `classes`:
-        /// for each its `name`, `pixels`, `intra`.
-        /// ```
-        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
-        /// let found = eval::embedding(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ pixels: 60 });
-        /// assert(found.effective_rank >= 1.0 && found.effective_rank <= 8.0);
-        /// assert(found.alignment >= 0.0 && found.alignment <= 4.0);
-        /// ```
-        fn embedding(
-            ctx,
-            model: Model,
-            data: Data,
-            /// How many pixels to look at, the same number from every image.
-            pixels: usize = 2000,
-            /// Which pixels.
-            seed: u64 = 0,
-        ) -> Map {
-            let set = data.set();
-            let found = embedded_pixels(ctx.session(), &model.0.borrow(), set, pixels, seed)?;
-            Ok(facts(&found.diagnose()?, set.class_names()))
-        }
-
-        /// The pixels that `plot::embedding` shows, for figures of one's own: `points` `[n, 2]` and the class of each, `labels` `[n]`.
-        /// ```
-        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 9, decoder_channels: 16, projection: #{ channels: 8 } });
-        /// let found = eval::embedding_points(net, data::scenes(#{ count: 2, size: [32, 32] }), #{ method: "pca", pixels: 60 });
-        /// assert_eq([found.points.shape, found.labels.shape], [[60, 2], [60]]);
-        /// let figure = plot::embeddings([found], #{ titles: ["at the start"] });
-        /// ```
-        fn embedding_points(
-            ctx,
-            model: Model,
-            data: Data,
-            /// How features become points.
-            method: Projection = Projection::Pca,
-            /// How many pixels, the same number from every image.
-            pixels: usize = 1500,
-            /// Which pixels.
-            seed: u64 = 0,
-        ) -> Map {
-            let (points, labels) = plane(ctx, &model, &data, method, pixels, seed)?;
-            let (device, n) = (ctx.session().device(), labels.len());
-            let points: Vec<f32> = points.iter().flatten().map(|x| *x as f32).collect();
-            let found = [
-                ("points", Tensor::from_vec(points, (n, 2), device)?),
-                ("labels", Tensor::from_vec(labels, n, device)?),
-            ];
-            Ok(found.map(|(name, t)| (name.into(), t.reply(ctx))).into())
-        }
-    }
-}
-
 /// The diagnostics as a script's map.
 fn facts(found: &EmbeddingDiagnostics, names: &[String]) -> Map {
     let optional = |value: Option<f64>| value.map_or(Dynamic::UNIT, Dynamic::from_float);
     let classes = found.classes.iter().map(|class| {
         let name = usize::try_from(class.label).ok().and_then(|label| names.get(label));
-        let facts: [(&str, Dynamic); 3] = [
+        Dynamic::from_map(named([
             ("name", name.cloned().unwrap_or_else(|| class.label.to_string()).into()),
             ("pixels", (class.pixels as i64).into()),
             ("intra", class.intra.into()),
-        ];
-        let map: Map = facts.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Dynamic::from_map(map)
+        ]))
     });
-    let classes: Array = classes.collect();
-    let facts: [(&str, Dynamic); 8] = [
+    named([
         ("pixels", (found.pixels as i64).into()),
         ("alignment", optional(found.alignment)),
         ("uniformity", optional(found.uniformity)),
@@ -215,7 +203,6 @@ fn facts(found: &EmbeddingDiagnostics, names: &[String]) -> Map {
         ("inter", optional(found.inter)),
         ("inter_largest", optional(found.inter_largest)),
         ("effective_rank", found.effective_rank.into()),
-        ("classes", classes.into()),
-    ];
-    facts.into_iter().map(|(name, value)| (name.into(), value)).collect()
+        ("classes", Dynamic::from_array(classes.collect())),
+    ])
 }

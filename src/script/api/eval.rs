@@ -10,7 +10,6 @@ use crate::data::classes::voc_colour;
 use crate::data::encode::label_png;
 use crate::metrics::{Confusion, Protocol, Score};
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::train::EvalOptions;
 use crate::train::evaluate;
 
@@ -51,17 +50,7 @@ fn bytes(function: &str, what: &str, labels: &Tensor) -> Result<Vec<u8>> {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace(
-        "eval",
-        "Evaluate networks: one confusion matrix over a whole data set.",
-        constructors(),
-    );
-    table.script_type::<ScriptScore>();
-    table.methods::<ScriptScore>("Score", methods());
-}
-
-fn constructors() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Evaluate a network on a data set: one confusion matrix over all images, at the size of their labels.
         ///
         /// The logits are upsampled bilinearly, then the largest counts. Pixels with label 255 are left out. Classes that occur in
@@ -189,11 +178,14 @@ fn constructors() -> Vec<Entry> {
             };
             Ok(ScriptScore(Rc::new(Score { confusion, protocol, doubts: Vec::new() })))
         }
-    }
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    };
+    table.namespace(
+        "eval",
+        "Evaluate networks: one confusion matrix over a whole data set.",
+        functions,
+    );
+    table.script_type::<ScriptScore>();
+    let methods = entries! {
         /// Mean intersection over union of the classes present in truth or prediction, 0 to 1, higher is better.
         /// ```
         /// let t = tensor::from([0, 0, 1, 1]).to_dtype("i64");
@@ -276,5 +268,6 @@ fn methods() -> Vec<Entry> {
         fn table(ctx, score: ScriptScore) -> String {
             Ok(score.0.table())
         }
-    }
+    };
+    table.methods::<ScriptScore>("Score", methods);
 }

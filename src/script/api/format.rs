@@ -2,10 +2,10 @@
 
 use std::any::TypeId;
 
-use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext};
+use rhai::{Engine, ImmutableString, NativeCallContext};
 
 use crate::described;
-use crate::script::context::script_error;
+use crate::script::api::tensor::number;
 use crate::script::prelude::*;
 use crate::script::show::show;
 use crate::script::values::describe;
@@ -33,16 +33,11 @@ fn register(engine: &mut Engine) {
     for count in 0..=MOST {
         let mut types = vec![TypeId::of::<Dynamic>(); count + 1];
         types[0] = TypeId::of::<ImmutableString>();
-        let body = |native: NativeCallContext,
-                    args: &mut [&mut Dynamic]|
-         -> std::result::Result<Dynamic, Box<EvalAltResult>> {
-            let call = Call::new(&native, "format".into()).map_err(script_error)?;
-            let text = args[0].to_string();
-            let values: Vec<Dynamic> = args[1..].iter().map(|v| (**v).clone().flatten()).collect();
-            match formatted(&call, &text, &values) {
-                Ok(text) => Ok(text.into()),
-                Err(e) => Err(call.finish(e)),
-            }
+        let body = |native: NativeCallContext, args: &mut [&mut Dynamic]| {
+            Call::run(&native, "format", |call| {
+                let values: Vec<Dynamic> = args[1..].iter().map(|v| (**v).clone().flatten()).collect();
+                formatted(call, &args[0].to_string(), &values)
+            })
         };
         engine.register_raw_fn("format", types, body);
     }
@@ -175,17 +170,7 @@ impl Spec {
 /// One value by what stands behind the colon.
 fn one(call: &Call, value: &Dynamic, spec: &str) -> Result<String> {
     let spec = Spec::read(spec)?;
-    let number = match Tensor::convert(value) {
-        Some(t) if t.elem_count() == 1 => {
-            let one = t
-                .detach()
-                .to_dtype(candle_core::DType::F64)?
-                .flatten_all()?
-                .to_vec1::<f64>()?;
-            one.first().copied()
-        }
-        _ => f64::convert(value),
-    };
+    let number = number(value)?;
     let kind = spec.kind;
     let whole = value.as_int().ok();
     if let (Some(i), None | Some('d' | 'x' | 'X' | 'o' | 'b')) = (whole, kind) {

@@ -15,12 +15,8 @@ enum Temperature {
 
 impl Arg for Temperature {
     const FINITE: bool = true;
-    fn kind() -> String {
-        "float or Tensor".into()
-    }
-    fn wanted() -> String {
-        "a number or a scalar tensor".into()
-    }
+    const KIND: &'static str = "float or Tensor";
+    const WANTED: &'static str = "a number or a scalar tensor";
     fn convert(value: &dyn Source) -> Option<Self> {
         let number = f64::convert(value).map(Temperature::Number);
         number.or_else(|| Tensor::convert(value).map(Temperature::Tensor))
@@ -35,12 +31,7 @@ impl Arg for Temperature {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace("loss", "Segmentation losses.", supervised());
-    table.namespace("loss", "Segmentation losses.", contrastive());
-}
-
-fn supervised() -> Vec<crate::script::table::Entry> {
-    entries! {
+    let functions = entries! {
         /// The cross-entropy of logits `[n, c, h, w]` and labels `[n, h, w]`, mean over the pixels that count.
         ///
         /// With class weights the mean is the weighted one: the sum divided by the sum of the pixels' weights, as in PyTorch.
@@ -96,11 +87,7 @@ fn supervised() -> Vec<crate::script::table::Entry> {
         ) -> Tensor {
             ops::in_single(&logits, |logits| loss::focal(logits, &labels, &options))
         }
-    }
-}
 
-fn contrastive() -> Vec<crate::script::table::Entry> {
-    entries! {
         /// The pixel contrastive loss: features `[n, d, h, w]` of pixels of one class attract, those of other classes repel.
         ///
         /// Exact over all pairs of pixels, in memory that grows with the pixels, not with their square. Features may have any
@@ -207,7 +194,8 @@ fn contrastive() -> Vec<crate::script::table::Entry> {
             }
             Ok(table)
         }
-    }
+    };
+    table.namespace("loss", "Segmentation losses.", functions);
 }
 
 /// Say, once, that the variant contrasts images with partners and there is only one.
@@ -221,7 +209,7 @@ fn warn_of_single(ctx: &Call, features: &Tensor, options: &PixelContrastOptions)
 /// One row of the probe as a script's map.
 fn row(options: &PixelContrastOptions, found: &ProbeRow) -> Map {
     let optional = |value: Option<f64>| value.map_or(Dynamic::UNIT, Dynamic::from_float);
-    let facts: [(&str, Dynamic); 13] = [
+    named([
         ("variant", options.variant.name().into()),
         ("temperature", options.temperature.into()),
         ("sampling", options.sampling.name().into()),
@@ -238,6 +226,5 @@ fn row(options: &PixelContrastOptions, found: &ProbeRow) -> Map {
         ("negative_logit", optional(found.negative_logit)),
         ("alignment", optional(found.alignment)),
         ("milliseconds", found.milliseconds.into()),
-    ];
-    facts.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    ])
 }

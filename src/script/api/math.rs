@@ -2,7 +2,9 @@
 
 use rhai::{Engine, Module};
 
+use crate::script::api::statistics::{deviation, mean};
 use crate::script::prelude::*;
+use crate::script::values::describe;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
@@ -102,10 +104,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq([1, 2].mean(), 1.5);
             /// ```
-            fn mean(ctx, numbers: Array) -> f64 {
-                let values = some(&numbers)?;
-                Ok(values.iter().sum::<f64>() / values.len() as f64)
-            }
+            fn mean(ctx, numbers: Array) -> f64 { Ok(mean(&some(&numbers)?)) }
             /// The smallest of the numbers; NaN if there is one among them.
             /// ```
             /// assert_eq([3, 1.5].min(), 1.5);
@@ -124,12 +123,7 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq([1, 3].std(), sqrt(2));
             /// ```
-            fn std(ctx, numbers: Array) -> f64 {
-                let values = some(&numbers)?;
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-                Ok((squares / (values.len() as f64 - 1.0)).sqrt())
-            }
+            fn std(ctx, numbers: Array) -> f64 { Ok(deviation(&some(&numbers)?)) }
         },
     );
 }
@@ -152,16 +146,15 @@ fn register(engine: &mut Engine) {
 }
 
 fn floats(items: &Array) -> Result<Vec<f64>> {
-    match items.iter().position(|x| f64::convert(x).is_none()) {
-        Some(i) => fail!(
-            "element {i} is not a number but {}",
-            crate::script::values::describe(&items[i])
-        ),
-        None => Ok(items.iter().filter_map(|item| f64::convert(item)).collect()),
-    }
+    let number = |(i, item): (usize, &Dynamic)| match f64::convert(item) {
+        Some(number) => Ok(number),
+        None => fail!("element {i} is not a number but {}", describe(item)),
+    };
+    items.iter().enumerate().map(number).collect()
 }
 
-fn some(items: &Array) -> Result<Vec<f64>> {
+/// The numbers of an array that must not be empty.
+pub(super) fn some(items: &Array) -> Result<Vec<f64>> {
     ensure!(!items.is_empty(), "the array is empty");
     floats(items)
 }

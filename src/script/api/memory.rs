@@ -7,7 +7,6 @@ use crate::loss::pixel_contrast::{Memory, MemoryOptions};
 use crate::nn::weights;
 use crate::random::Random;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 
 /// A memory in scripts: a handle.
 #[derive(Clone)]
@@ -46,13 +45,7 @@ impl ScriptType for ScriptMemory {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace("loss", "Segmentation losses.", constructors());
-    table.script_type::<ScriptMemory>();
-    table.methods::<ScriptMemory>("Memory", methods());
-}
-
-fn constructors() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Make an empty memory of past keys: for each class a ring of features, further keys for `loss::pixel_contrast`.
         ///
         /// For loops of one's own: give it to the loss as `memory`, then store the batch. `train::pretrain` keeps one by
@@ -75,11 +68,10 @@ fn constructors() -> Vec<Entry> {
         ) -> ScriptMemory {
             Ok(ScriptMemory(Rc::new(RefCell::new(Memory::new(&options)?))))
         }
-    }
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    };
+    table.namespace("loss", "Segmentation losses.", functions);
+    table.script_type::<ScriptMemory>();
+    let methods = entries! {
         /// Store random pixels of each class: features `[n, d, h, w]` of any norm, labels `[n, h', w']`.
         /// ```
         /// let memory = loss::memory(#{ per_class: 2, per_batch: 1 });
@@ -151,5 +143,6 @@ fn methods() -> Vec<Entry> {
             *memory.0.borrow_mut() = restored;
             Ok(())
         }
-    }
+    };
+    table.methods::<ScriptMemory>("Memory", methods);
 }

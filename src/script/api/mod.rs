@@ -68,3 +68,13 @@ pub fn table() -> Table {
     }
     table
 }
+
+/// The place of item `index` of so many: a negative one counts from the end. Nothing if there is no such item.
+fn nth(index: i64, length: usize) -> Option<usize> {
+    let from_start = if index < 0 {
+        index.saturating_add(length as i64)
+    } else {
+        index
+    };
+    usize::try_from(from_start).ok().filter(|place| *place < length)
+}

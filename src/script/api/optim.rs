@@ -9,7 +9,6 @@ use super::{Gradients, Parameters};
 use crate::error::{POSITIVE, in_range};
 use crate::ops::optimizer::scale_in_place;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::train::{Optimizer, OptimizerConfig, Rule, Schedule, Shape};
 
 /// An optimiser in scripts: a handle.
@@ -70,17 +69,7 @@ fn make(ctx: &Call, parameters: &Dynamic, rule: Rule, given: Nested<OptimizerCon
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace(
-        "optim",
-        "Optimisers and schedules for loops of one's own.",
-        constructors(),
-    );
-    table.script_type::<ScriptOptimizer>();
-    table.methods::<ScriptOptimizer>("Optimizer", methods());
-}
-
-fn constructors() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Make an optimiser for stochastic gradient descent, step by step as `torch.optim.SGD`.
         ///
         /// `g = gradient + weight_decay p; v = momentum v + g; p -= lr v` (with `nesterov`: `p -= lr (g + momentum v)`).
@@ -132,11 +121,10 @@ fn constructors() -> Vec<Entry> {
             schedule.check()?;
             Ok(schedule.factor(step, steps))
         }
-    }
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    };
+    table.namespace("optim", "Optimisers and schedules for loops of one's own.", functions);
+    table.script_type::<ScriptOptimizer>();
+    let methods = entries! {
         /// Update the parameters with the gradients that `backward()` gave.
         /// ```
         /// let w = tensor::variable(tensor::ones([1]));
@@ -204,5 +192,6 @@ fn methods() -> Vec<Entry> {
         get steps(ctx, optimizer: ScriptOptimizer) -> i64 {
             Ok(optimizer.0.borrow().steps() as i64)
         }
-    }
+    };
+    table.methods::<ScriptOptimizer>("Optimizer", methods);
 }

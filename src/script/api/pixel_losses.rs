@@ -4,16 +4,10 @@ use super::tensor::in_single;
 use crate::loss::{self, Hardest};
 use crate::ops::{self, Reduction};
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace("loss", "Segmentation losses.", of_labels());
-    table.namespace("loss", "Segmentation losses.", of_maps());
-}
-
-fn of_labels() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// The mean cross-entropy of the hardest pixels (online hard example mining).
         ///
         /// `keep` is their share of the valid pixels; with `threshold` they are those whose class has less than this probability.
@@ -53,11 +47,7 @@ fn of_labels() -> Vec<Entry> {
         ) -> Tensor {
             ops::in_single(&logits, |logits| loss::lovasz(logits, &labels, ignore_label))
         }
-    }
-}
 
-fn of_maps() -> Vec<Entry> {
-    entries! {
         /// The squared difference of two tensors of one shape.
         /// ```
         /// assert_close(loss::mse(tensor::from([1.0, 4.0]), tensor::from([0.0, 2.0])).item(), 2.5);
@@ -96,7 +86,8 @@ fn of_maps() -> Vec<Entry> {
         ) -> Tensor {
             of_one_type(&logits, &targets, |logits, targets| loss::bce(logits, targets, reduction))
         }
-    }
+    };
+    table.namespace("loss", "Segmentation losses.", functions);
 }
 
 /// A loss of two maps, computed in the first one's type of floats, single precision at least.

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use candle_core::DType;
 use rhai::{Engine, EvalAltResult, Scope};
 
 use super::table::Digits;
@@ -194,7 +193,7 @@ fn numbers(value: &Dynamic) -> Result<Vec<f64>> {
         return Ok(vec![x]);
     }
     if let Some(t) = Tensor::convert(value) {
-        return Ok(t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?);
+        return super::tensor::floats(&t);
     }
     if let Some(array) = value.read_lock::<Array>() {
         let parts: Result<Vec<Vec<f64>>> = array.iter().map(numbers).collect();

@@ -2,6 +2,7 @@
 
 use crate::random::Random;
 use crate::script::api::base::{equal, natural_order};
+use crate::script::api::math::some;
 use crate::script::prelude::*;
 use crate::script::show::show;
 use crate::script::values::describe;
@@ -105,10 +106,13 @@ pub fn declare(table: &mut Table) {
                 ctx.session().check_cancel()?;
                 let mut row: Map = by.iter().zip(key).map(|(c, v)| (c.as_str().into(), v)).collect();
                 let (low, high, _) = bootstrap(&mut random, &numbers);
-                for (name, x) in [("mean", mean(&numbers)), ("sd", deviation(&numbers)), ("low", low), ("high", high)] {
-                    let _ = row.insert(name.into(), x.into());
-                }
-                let _ = row.insert("n".into(), Dynamic::from_int(numbers.len() as i64));
+                row.extend(named([
+                    ("n", Dynamic::from_int(numbers.len() as i64)),
+                    ("mean", mean(&numbers).into()),
+                    ("sd", deviation(&numbers).into()),
+                    ("low", low.into()),
+                    ("high", high.into()),
+                ]));
                 out.push(row);
             }
             Ok(out)
@@ -131,8 +135,8 @@ pub fn declare(table: &mut Table) {
             );
             let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
             let (low, high, p) = bootstrap(&mut ctx.session().random(), &differences);
-            let named = [("difference", mean(&differences)), ("low", low), ("high", high), ("p", p)];
-            Ok(named.into_iter().map(|(name, x)| (name.into(), x.into())).collect())
+            let difference = mean(&differences);
+            Ok(named([("difference", difference), ("low", low), ("high", high), ("p", p)].map(|(name, x)| (name, x.into()))))
         }
     });
 }
@@ -151,14 +155,7 @@ fn entry<'r>(function: &str, i: usize, row: &'r Map, name: &str) -> Result<&'r D
 /// The sorted numbers' value at `q` of their length, between neighbours in proportion.
 fn quantile(items: &Array, q: f64) -> Result<f64> {
     ensure!((0.0..=1.0).contains(&q), "q is {q}, expected 0 to 1");
-    ensure!(!items.is_empty(), "the array is empty");
-    let mut numbers = Vec::with_capacity(items.len());
-    for (i, item) in items.iter().enumerate() {
-        let Some(number) = f64::convert(item) else {
-            fail!("element {i} is not a number but {}", describe(item))
-        };
-        numbers.push(number);
-    }
+    let mut numbers = some(items)?;
     if numbers.iter().any(|x| x.is_nan()) {
         return Ok(f64::NAN);
     }
@@ -176,12 +173,12 @@ fn at(sorted: &[f64], q: f64) -> f64 {
     }
 }
 
-fn mean(numbers: &[f64]) -> f64 {
+pub(super) fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
 /// With n - 1 in the denominator.
-fn deviation(numbers: &[f64]) -> f64 {
+pub(super) fn deviation(numbers: &[f64]) -> f64 {
     let mean = mean(numbers);
     let squares: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
     (squares / (numbers.len() as f64 - 1.0)).sqrt()

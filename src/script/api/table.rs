@@ -31,12 +31,8 @@ impl Digits {
 }
 
 impl Arg for Digits {
-    fn kind() -> String {
-        "int or map".into()
-    }
-    fn wanted() -> String {
-        "an integer >= 0, or a map of them by column".into()
-    }
+    const KIND: &'static str = "int or map";
+    const WANTED: &'static str = "an integer >= 0, or a map of them by column";
     fn literal(&self) -> Option<String> {
         Some(self.others.to_string())
     }

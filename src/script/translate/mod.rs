@@ -8,6 +8,7 @@ pub mod syntax;
 use rhai::{EvalAltResult, FnPtr};
 
 use super::table::Table;
+use super::values::with_article;
 use crate::error::Error;
 
 /// Whether Rhai found no version of this closure for the number of arguments it was called with.
@@ -35,12 +36,7 @@ fn plain(table: &Table, text: &str) -> String {
         return text.to_string();
     }
     table.types.iter().fold(text.to_string(), |text, t| {
-        let article = if t.name.starts_with(['A', 'E', 'I', 'O']) {
-            "an"
-        } else {
-            "a"
-        };
-        text.replace(&format!("a {}", t.rust_name), &format!("{article} {}", t.name))
+        text.replace(&format!("a {}", t.rust_name), &with_article(t.name))
             .replace(t.rust_name, t.name)
     })
 }

@@ -2,11 +2,13 @@
 
 use rhai::{EvalAltResult, Scope};
 
+use super::plain;
 use crate::error::nearest;
 use crate::script::context::{Context, count};
 use crate::script::habits;
 use crate::script::show::show;
 use crate::script::table::{Kind, Table};
+use crate::script::values::with_article;
 
 /// What a loop runs over.
 pub(super) const ITERABLE: &str = "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { d.get(i) }`";
@@ -89,17 +91,9 @@ pub(super) fn lower_first(text: &str) -> String {
 
 /// Rust's type names replaced by the script's.
 fn plain_types(table: &Table, text: &str) -> String {
-    let mut text = text.replace("&str | ImmutableString | String", "string");
-    for t in &table.types {
-        text = text.replace(t.rust_name, t.name);
-    }
-    for (rust, plain) in [
-        ("rhai::types::dynamic::Dynamic", "value"),
-        ("ImmutableString", "string"),
-    ] {
-        text = text.replace(rust, plain);
-    }
-    text
+    let text = text.replace("&str | ImmutableString | String", "string");
+    let text = plain(table, &text).replace("rhai::types::dynamic::Dynamic", "value");
+    text.replace("ImmutableString", "string")
 }
 
 /// `softmax (Tensor, i64)` -> name, types in the script's words.
@@ -155,8 +149,7 @@ fn called_variable(context: &Context, scope: &Scope, name: &str) -> Option<(Stri
         "Tensor" | "array" => format!("write {name}[i]"),
         _ => return None,
     };
-    let article = if kind.starts_with('a') { "an" } else { "a" };
-    Some((format!("`{name}` is {article} {kind}, not a function"), instead))
+    Some((format!("`{name}` is {}, not a function", with_article(kind)), instead))
 }
 
 fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: bool) -> (String, Option<String>) {
@@ -256,16 +249,6 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
         format!(" for ({})", types.join(", "))
     };
     (format!("there is no function `{name}`{on}"), hint)
-}
-
-/// `an array`, `a map`.
-fn with_article(kind: &str) -> String {
-    let article = if kind.starts_with(['a', 'e', 'i', 'o']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {kind}")
 }
 
 fn operator(name: &str, types: &[String]) -> (String, Option<String>) {

@@ -43,12 +43,8 @@ impl<'de> Deserialize<'de> for Groups {
 }
 
 impl Arg for Groups {
-    fn kind() -> String {
-        "[map] or map".into()
-    }
-    fn wanted() -> String {
-        "#{ \"segmentation_head\": 10.0 } or [#{ prefix, lr, weight_decay }]".into()
-    }
+    const KIND: &'static str = "[map] or map";
+    const WANTED: &'static str = "#{ \"segmentation_head\": 10.0 } or [#{ prefix, lr, weight_decay }]";
     fn inside() -> Inside {
         Inside::List(Group::default().fields())
     }

@@ -1,94 +1,15 @@
-//! The methods of arrays that Rhai has otherwise: what changes the items, and what asks a closure about them.
-
-use std::ops::{Range, RangeInclusive};
+//! The methods of arrays that Rhai has otherwise: what changes the order of the items, and what asks a closure about them.
 
 use rhai::{Engine, NativeCallContext};
 
 use super::sort::sorted;
-use super::{Answer, answer, change, change_and_give, equal, existing, holds, place, places, room, span, truth};
+use super::{Answer, answer, change_and_give, equal, holds, place, truth};
 use crate::script::prelude::*;
 use crate::script::show::show;
 
-fn count(n: i64) -> usize {
-    usize::try_from(n).unwrap_or(0)
-}
-
-/// What changes an array.
+/// What changes an array as a whole.
 pub fn changes(engine: &mut Engine) {
     type Native<'a> = NativeCallContext<'a>;
-    engine.register_fn("push", |n: Native, list: &mut Array, item: Dynamic| {
-        change(&n, list, |_, list| {
-            list.push(item);
-            Ok(())
-        })
-    });
-    engine.register_fn("append", |n: Native, list: &mut Array, other: Array| {
-        change(&n, list, |_, list| {
-            list.extend(other);
-            Ok(())
-        })
-    });
-    engine.register_fn("insert", |n: Native, list: &mut Array, index: i64, item: Dynamic| {
-        change(&n, list, |_, list| {
-            list.insert(place(index, list.len()), item);
-            Ok(())
-        })
-    });
-    engine.register_fn("set", |n: Native, list: &mut Array, index: i64, item: Dynamic| {
-        change(&n, list, |_, list| {
-            let at = existing(index, list.len(), "array")?;
-            list[at] = item;
-            Ok(())
-        })
-    });
-    fn splice(n: &Native, list: &mut Array, (start, count): (i64, i64), items: Array) -> Answer {
-        change(n, list, |_, list| {
-            let _ = list.splice(places(start, count, list.len()), items);
-            Ok(())
-        })
-    }
-    engine.register_fn(
-        "splice",
-        |n: Native, list: &mut Array, range: Range<i64>, items: Array| splice(&n, list, span(range), items),
-    );
-    engine.register_fn(
-        "splice",
-        |n: Native, list: &mut Array, range: RangeInclusive<i64>, items: Array| splice(&n, list, span(range), items),
-    );
-    engine.register_fn(
-        "splice",
-        |n: Native, list: &mut Array, start: i64, count: i64, items: Array| splice(&n, list, (start, count), items),
-    );
-    engine.register_fn("clear", |n: Native, list: &mut Array| {
-        change(&n, list, |_, list| {
-            list.clear();
-            Ok(())
-        })
-    });
-    engine.register_fn("truncate", |n: Native, list: &mut Array, length: i64| {
-        change(&n, list, |_, list| {
-            list.truncate(count(length));
-            Ok(())
-        })
-    });
-    engine.register_fn("chop", |n: Native, list: &mut Array, length: i64| {
-        change(&n, list, |_, list| {
-            let _ = list.drain(..list.len().saturating_sub(count(length)));
-            Ok(())
-        })
-    });
-    engine.register_fn("pad", |n: Native, list: &mut Array, length: i64, item: Dynamic| {
-        change(&n, list, |call, list| {
-            room(call, length, size_of::<Dynamic>() as u64)?;
-            while list.len() < count(length) {
-                list.push(item.clone());
-                if list.len() % (1 << 16) == 0 {
-                    call.session().check_cancel()?;
-                }
-            }
-            Ok(())
-        })
-    });
     engine.register_fn("reverse", |n: Native, list: &mut Array| {
         change_and_give(&n, list, |_, list| Ok(list.iter().rev().cloned().collect()))
     });
@@ -149,23 +70,7 @@ fn unlike(list: &Array, same: impl Fn(&Dynamic, &Dynamic) -> Result<bool>) -> Re
 /// What asks a closure about the items. Rhai takes any other answer than `true` for false.
 pub fn questions(engine: &mut Engine) {
     type Native<'a> = NativeCallContext<'a>;
-    engine.register_fn("filter", |n: Native, list: Array, closure: FnPtr| {
-        answer(&n, |call| Ok(parted(call, list, &closure)?.0.into()))
-    });
-    engine.register_fn("drain", |n: Native, list: &mut Array, closure: FnPtr| {
-        answer(&n, |call| {
-            let (taken, left) = parted(call, list.clone(), &closure)?;
-            *list = left;
-            Ok(taken.into())
-        })
-    });
-    engine.register_fn("retain", |n: Native, list: &mut Array, closure: FnPtr| {
-        answer(&n, |call| {
-            let (kept, taken) = parted(call, list.clone(), &closure)?;
-            *list = kept;
-            Ok(taken.into())
-        })
-    });
+    parting::<Array>(engine);
     engine.register_fn("some", |n: Native, list: Array, closure: FnPtr| {
         answer(&n, |call| Ok(first(call, &list, &closure, 0)?.is_some().into()))
     });
@@ -234,17 +139,47 @@ fn reduced(call: &Call, list: Array, closure: &FnPtr) -> Result<Dynamic> {
     items.try_fold(start, |so_far, item| call.call(closure, (so_far, item)))
 }
 
-/// The items for which the closure is true, and the others.
-fn parted(call: &Call, list: Array, closure: &FnPtr) -> Result<(Array, Array)> {
-    let (mut yes, mut no) = (Array::new(), Array::new());
-    for (i, item) in list.into_iter().enumerate() {
-        if holds(call, closure, &item, i)? {
-            yes.push(item);
-        } else {
-            no.push(item);
+/// What a closure can part in two.
+pub(super) trait Parted: rhai::Variant + Clone + Into<Dynamic> {
+    /// The items for which the closure is true, and the others.
+    fn parted(self, call: &Call, closure: &FnPtr) -> Result<(Self, Self)>;
+}
+
+impl Parted for Array {
+    fn parted(self, call: &Call, closure: &FnPtr) -> Result<(Self, Self)> {
+        let (mut yes, mut no) = (Array::new(), Array::new());
+        for (i, item) in self.into_iter().enumerate() {
+            let part = if holds(call, closure, &item, i)? {
+                &mut yes
+            } else {
+                &mut no
+            };
+            part.push(item);
         }
+        Ok((yes, no))
     }
-    Ok((yes, no))
+}
+
+/// The methods that choose items by a closure.
+pub(super) fn parting<T: Parted>(engine: &mut Engine) {
+    type Native<'a> = NativeCallContext<'a>;
+    engine.register_fn("filter", |n: Native, all: T, closure: FnPtr| {
+        answer(&n, |call| Ok(all.parted(call, &closure)?.0.into()))
+    });
+    engine.register_fn("drain", |n: Native, all: &mut T, closure: FnPtr| {
+        answer(&n, |call| {
+            let (taken, left) = all.clone().parted(call, &closure)?;
+            *all = left;
+            Ok(taken.into())
+        })
+    });
+    engine.register_fn("retain", |n: Native, all: &mut T, closure: FnPtr| {
+        answer(&n, |call| {
+            let (kept, taken) = all.clone().parted(call, &closure)?;
+            *all = kept;
+            Ok(taken.into())
+        })
+    });
 }
 
 /// The first place from `start` on for which the closure is true.

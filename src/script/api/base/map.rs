@@ -2,7 +2,8 @@
 
 use rhai::{Engine, NativeCallContext};
 
-use super::{answer, change, truth};
+use super::items::{Parted, parting};
+use super::{edit, truth};
 use crate::described;
 use crate::script::prelude::*;
 
@@ -111,56 +112,29 @@ pub fn declare(table: &mut Table) {
 fn register(engine: &mut Engine) {
     type Native<'a> = NativeCallContext<'a>;
     engine.register_fn("set", |n: Native, map: &mut Map, name: &str, value: Dynamic| {
-        change(&n, map, |_, map| {
-            let _ = map.insert(name.into(), value);
-            Ok(())
-        })
+        edit(&n, map, |map| drop(map.insert(name.into(), value)))
     });
-    engine.register_fn("clear", |n: Native, map: &mut Map| {
-        change(&n, map, |_, map| {
-            map.clear();
-            Ok(())
-        })
-    });
+    engine.register_fn("clear", |n: Native, map: &mut Map| edit(&n, map, Map::clear));
     engine.register_fn("mixin", |n: Native, map: &mut Map, other: Map| {
-        change(&n, map, |_, map| {
-            map.extend(other);
-            Ok(())
-        })
+        edit(&n, map, |map| map.extend(other))
     });
     engine.register_fn("fill_with", |n: Native, map: &mut Map, other: Map| {
-        change(&n, map, |_, map| {
+        edit(&n, map, |map| {
             for (name, value) in other {
                 let _ = map.entry(name).or_insert(value);
             }
-            Ok(())
         })
     });
-    engine.register_fn("filter", |n: Native, map: Map, closure: FnPtr| {
-        answer(&n, |call| Ok(parted(call, map, &closure)?.0.into()))
-    });
-    engine.register_fn("drain", |n: Native, map: &mut Map, closure: FnPtr| {
-        answer(&n, |call| {
-            let (taken, left) = parted(call, map.clone(), &closure)?;
-            *map = left;
-            Ok(taken.into())
-        })
-    });
-    engine.register_fn("retain", |n: Native, map: &mut Map, closure: FnPtr| {
-        answer(&n, |call| {
-            let (kept, taken) = parted(call, map.clone(), &closure)?;
-            *map = kept;
-            Ok(taken.into())
-        })
-    });
+    parting::<Map>(engine);
 }
 
-/// The entries for which the closure is true, and the others.
-fn parted(call: &Call, map: Map, closure: &FnPtr) -> Result<(Map, Map)> {
-    let (mut yes, mut no) = (Map::new(), Map::new());
-    for (name, value) in map {
-        let holds = truth(call, &call.call_on_entry(closure, &name, value.clone())?)?;
-        let _ = if holds { &mut yes } else { &mut no }.insert(name, value);
+impl Parted for Map {
+    fn parted(self, call: &Call, closure: &FnPtr) -> Result<(Self, Self)> {
+        let (mut yes, mut no) = (Map::new(), Map::new());
+        for (name, value) in self {
+            let holds = truth(call, &call.call_on_entry(closure, &name, value.clone())?)?;
+            let _ = if holds { &mut yes } else { &mut no }.insert(name, value);
+        }
+        Ok((yes, no))
     }
-    Ok((yes, no))
 }

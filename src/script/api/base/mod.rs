@@ -4,8 +4,8 @@
 //! value alone and gives the changed copy: `list.sort();` and `let sorted = list.sort();` both mean what they say.
 
 mod array;
-mod blob;
 mod items;
+mod lists;
 mod map;
 mod number;
 mod sort;
@@ -16,7 +16,8 @@ pub(super) use sort::natural as natural_order;
 
 use rhai::{EvalAltResult, NativeCallContext};
 
-use crate::script::context::{count, script_error};
+use crate::script::api::nth;
+use crate::script::context::count;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 use crate::session::memory::available_memory;
@@ -25,7 +26,7 @@ use crate::session::memory::available_memory;
 pub fn declare(table: &mut Table) {
     topics::declare(table);
     array::declare(table);
-    blob::declare(table);
+    table.hook(lists::register);
     text::declare(table);
     map::declare(table);
     number::declare(table);
@@ -38,14 +39,7 @@ type Answer = std::result::Result<Dynamic, Box<EvalAltResult>>;
 
 /// What a method of Rhai's kind answers, with our errors.
 fn answer(native: &NativeCallContext, body: impl FnOnce(&Call) -> Result<Dynamic>) -> Answer {
-    let call = Call::new(native, native.fn_name().to_string()).map_err(script_error)?;
-    body(&call).map_err(|e| {
-        let mut error = call.finish(e);
-        if error.position().is_none() {
-            error.set_position(native.call_position());
-        }
-        error
-    })
+    Call::run(native, native.fn_name(), body)
 }
 
 /// Change a value in place and give nothing, or, where a value is asked for, give the changed copy.
@@ -64,7 +58,15 @@ fn change<T: Clone + 'static>(
     })
 }
 
-/// The same for what takes as long as a copy: the value is given in either case, so that a closure may end with it.
+/// [`change`] that cannot fail.
+fn edit<T: Clone + 'static>(native: &NativeCallContext, value: &mut T, edit: impl FnOnce(&mut T)) -> Answer {
+    change(native, value, |_, value| {
+        edit(value);
+        Ok(())
+    })
+}
+
+/// [`change`] for what takes as long as a copy: the value is given in either case, so that a closure may end with it.
 fn change_and_give<T: Clone + 'static>(
     native: &NativeCallContext,
     value: &mut T,
@@ -96,8 +98,12 @@ fn span(range: impl std::ops::RangeBounds<i64>) -> (i64, i64) {
 /// The places from `start` on, counted from the end if it is negative, `count` of them or to the end of the `length`.
 fn places(start: i64, count: i64, length: usize) -> std::ops::Range<usize> {
     let start = place(start, length);
-    let count = usize::try_from(count).unwrap_or(0);
-    start..start.saturating_add(count).min(length)
+    start..start.saturating_add(self::length(count)).min(length)
+}
+
+/// How many items a script asks for; none if the number is negative.
+fn length(count: i64) -> usize {
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// A place counted from the end if it is negative, at most the length.
@@ -112,14 +118,9 @@ fn place(index: i64, length: usize) -> usize {
 
 /// The place of something that is there.
 fn existing(index: i64, length: usize, what: &str) -> Result<usize> {
-    let at = if index < 0 {
-        index.saturating_add(length as i64)
-    } else {
-        index
-    };
-    match usize::try_from(at) {
-        Ok(at) if at < length => Ok(at),
-        _ => fail!(
+    match nth(index, length) {
+        Some(at) => Ok(at),
+        None => fail!(
             "index {index} is outside of the {what}, which has {}",
             count(length, "item")
         ),
@@ -146,7 +147,8 @@ fn room(call: &Call, items: i64, bytes: u64) -> Result<()> {
 /// Whether the call stands inside an expression.
 fn asked(call: &Call) -> bool {
     let native = call.native();
-    call.asked(native.call_source().unwrap_or_default(), native.call_position())
+    call.sources()
+        .asked(native.call_source().unwrap_or_default(), native.call_position())
 }
 
 /// What a closure says of an item: true or false.

@@ -2,9 +2,9 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use rhai::{Engine, ImmutableString, NativeCallContext};
+use rhai::{Engine, ImmutableString, NativeCallContext, Variant};
 
-use super::{Answer, change_and_give, existing, places, room, span};
+use super::{Answer, change_and_give, existing, length, places, room, span};
 use crate::described;
 use crate::script::prelude::*;
 use crate::script::show::show;
@@ -120,24 +120,19 @@ pub fn declare(table: &mut Table) {
 }
 
 type Native<'a> = NativeCallContext<'a>;
+type Text = ImmutableString;
 
-fn changed(n: &Native, text: &mut ImmutableString, make: impl FnOnce(&str) -> String) -> Answer {
+fn changed(n: &Native, text: &mut Text, make: impl FnOnce(&str) -> String) -> Answer {
     change_and_give(n, text, |_, text| Ok(make(text).into()))
 }
 
-/// The first characters.
-fn head(text: &str, count: i64) -> String {
-    text.chars().take(usize::try_from(count).unwrap_or(0)).collect()
-}
-
 /// Filled up to so many characters.
-fn padded(n: &Native, text: &mut ImmutableString, count: i64, filler: &str) -> Answer {
+fn padded(n: &Native, text: &mut Text, count: i64, filler: &str) -> Answer {
     change_and_give(n, text, |call, text| {
         ensure!(!filler.is_empty(), "pad: the filler is empty");
         room(call, count, 1)?;
-        let wanted = usize::try_from(count).unwrap_or(0);
         let mut out = text.to_string();
-        let missing = wanted.saturating_sub(out.chars().count());
+        let missing = length(count).saturating_sub(out.chars().count());
         for (i, c) in filler.chars().cycle().take(missing).enumerate() {
             if i % (1 << 16) == 0 {
                 call.session().check_cancel()?;
@@ -150,94 +145,76 @@ fn padded(n: &Native, text: &mut ImmutableString, count: i64, filler: &str) -> A
 
 /// What changes a string.
 fn changes(engine: &mut Engine) {
-    fn cropped(n: &Native, text: &mut ImmutableString, (start, count): (i64, i64)) -> Answer {
+    fn cropped(n: &Native, text: &mut Text, (start, count): (i64, i64)) -> Answer {
         changed(n, text, |t| {
             let places = places(start, count, t.chars().count());
             t.chars().skip(places.start).take(places.len()).collect()
         })
     }
-    engine.register_fn("crop", |n: Native, text: &mut ImmutableString, start: i64| {
+    engine.register_fn("crop", |n: Native, text: &mut Text, start: i64| {
         cropped(&n, text, (start, i64::MAX))
     });
-    engine.register_fn(
-        "crop",
-        |n: Native, text: &mut ImmutableString, start: i64, count: i64| cropped(&n, text, (start, count)),
-    );
-    engine.register_fn("crop", |n: Native, text: &mut ImmutableString, range: Range<i64>| {
+    engine.register_fn("crop", |n: Native, text: &mut Text, start: i64, count: i64| {
+        cropped(&n, text, (start, count))
+    });
+    engine.register_fn("crop", |n: Native, text: &mut Text, range: Range<i64>| {
         cropped(&n, text, span(range))
     });
-    engine.register_fn(
-        "crop",
-        |n: Native, text: &mut ImmutableString, range: RangeInclusive<i64>| cropped(&n, text, span(range)),
-    );
-    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: &str| {
-        changed(&n, text, |t| format!("{t}{end}"))
+    engine.register_fn("crop", |n: Native, text: &mut Text, range: RangeInclusive<i64>| {
+        cropped(&n, text, span(range))
     });
-    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: char| {
-        changed(&n, text, |t| format!("{t}{end}"))
-    });
-    engine.register_fn("append", |n: Native, text: &mut ImmutableString, end: Dynamic| {
+    engine.register_fn("append", |n: Native, text: &mut Text, end: Dynamic| {
         change_and_give(&n, text, |call, text| {
             Ok(format!("{text}{}", show(call.table(), &end, false)).into())
         })
     });
-    engine.register_fn(
-        "set",
-        |n: Native, text: &mut ImmutableString, index: i64, character: char| {
-            change_and_give(&n, text, |_, text| {
-                let at = existing(index, text.chars().count(), "string")?;
-                let one = |(i, old)| if i == at { character } else { old };
-                Ok(text.chars().enumerate().map(one).collect::<String>().into())
-            })
-        },
-    );
-    engine.register_fn("clear", |n: Native, text: &mut ImmutableString| {
+    engine.register_fn("set", |n: Native, text: &mut Text, index: i64, character: char| {
+        change_and_give(&n, text, |_, text| {
+            let at = existing(index, text.chars().count(), "string")?;
+            let one = |(i, old)| if i == at { character } else { old };
+            Ok(text.chars().enumerate().map(one).collect::<String>().into())
+        })
+    });
+    engine.register_fn("clear", |n: Native, text: &mut Text| {
         changed(&n, text, |_| String::new())
     });
-    engine.register_fn("trim", |n: Native, text: &mut ImmutableString| {
+    engine.register_fn("trim", |n: Native, text: &mut Text| {
         changed(&n, text, |t| t.trim().to_string())
     });
-    engine.register_fn("make_upper", |n: Native, text: &mut ImmutableString| {
+    engine.register_fn("make_upper", |n: Native, text: &mut Text| {
         changed(&n, text, str::to_uppercase)
     });
-    engine.register_fn("make_lower", |n: Native, text: &mut ImmutableString| {
+    engine.register_fn("make_lower", |n: Native, text: &mut Text| {
         changed(&n, text, str::to_lowercase)
     });
-    engine.register_fn("truncate", |n: Native, text: &mut ImmutableString, count: i64| {
-        changed(&n, text, |t| head(t, count))
+    engine.register_fn("truncate", |n: Native, text: &mut Text, count: i64| {
+        changed(&n, text, |t| t.chars().take(length(count)).collect())
     });
-    engine.register_fn("remove", |n: Native, text: &mut ImmutableString, part: &str| {
-        changed(&n, text, |t| t.replace(part, ""))
+    of_parts::<Text>(engine);
+    of_parts::<char>(engine);
+}
+
+/// A part of a string: a string, or a character.
+trait Part: Variant + Clone + Into<String> {}
+impl Part for Text {}
+impl Part for char {}
+
+/// What takes parts.
+fn of_parts<P: Part>(engine: &mut Engine) {
+    engine.register_fn("append", |n: Native, text: &mut Text, end: P| {
+        changed(&n, text, |t| t.to_string() + &end.into())
     });
-    engine.register_fn("remove", |n: Native, text: &mut ImmutableString, part: char| {
-        changed(&n, text, |t| t.replace(part, ""))
+    engine.register_fn("remove", |n: Native, text: &mut Text, part: P| {
+        changed(&n, text, |t| t.replace(&part.into(), ""))
     });
-    engine.register_fn(
-        "pad",
-        |n: Native, text: &mut ImmutableString, count: i64, filler: &str| padded(&n, text, count, filler),
-    );
-    engine.register_fn(
-        "pad",
-        |n: Native, text: &mut ImmutableString, count: i64, filler: char| padded(&n, text, count, &filler.to_string()),
-    );
-    engine.register_fn(
-        "replace",
-        |n: Native, text: &mut ImmutableString, old: &str, new: &str| changed(&n, text, |t| t.replace(old, new)),
-    );
-    engine.register_fn(
-        "replace",
-        |n: Native, text: &mut ImmutableString, old: &str, new: char| {
-            changed(&n, text, |t| t.replace(old, &new.to_string()))
-        },
-    );
-    engine.register_fn(
-        "replace",
-        |n: Native, text: &mut ImmutableString, old: char, new: &str| changed(&n, text, |t| t.replace(old, new)),
-    );
-    engine.register_fn(
-        "replace",
-        |n: Native, text: &mut ImmutableString, old: char, new: char| {
-            changed(&n, text, |t| t.replace(old, &new.to_string()))
-        },
-    );
+    engine.register_fn("pad", |n: Native, text: &mut Text, count: i64, filler: P| {
+        padded(&n, text, count, &filler.into())
+    });
+    fn replace<P: Part, Q: Part>(engine: &mut Engine) {
+        engine.register_fn("replace", |n: Native, text: &mut Text, old: P, new: Q| {
+            changed(&n, text, |t| t.replace(&old.into(), &new.into()))
+        });
+    }
+    replace::<P, Text>(engine);
+    replace::<P, char>(engine);
 }

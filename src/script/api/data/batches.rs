@@ -49,12 +49,8 @@ enum Weights {
 }
 
 impl Arg for Weights {
-    fn kind() -> String {
-        "\"balanced\" or [float]".into()
-    }
-    fn wanted() -> String {
-        "\"balanced\" or an array of one number per image".into()
-    }
+    const KIND: &'static str = "\"balanced\" or [float]";
+    const WANTED: &'static str = "\"balanced\" or an array of one number per image";
     fn convert(value: &dyn Source) -> Option<Self> {
         match String::convert(value) {
             Some(name) => (name == "balanced").then_some(Weights::Balanced),
@@ -65,23 +61,18 @@ impl Arg for Weights {
 
 /// A batch as scripts see it: `images`, `distorted` (or `()`), `views`, `labels` (or `()`), `names`, `indices`, `epoch`.
 pub fn batch_map(batch: Batch) -> Map {
-    let mut map = Map::new();
-    map.insert("images".into(), Dynamic::from(batch.images));
-    let distorted = batch.distorted.map_or(Dynamic::UNIT, Dynamic::from);
-    map.insert("distorted".into(), distorted);
+    let labels = batch.labelled.then_some(batch.labels);
     let views: Array = batch.views.into_iter().map(Dynamic::from).collect();
-    map.insert("views".into(), views.into());
-    let labels = if batch.labelled {
-        Dynamic::from(batch.labels)
-    } else {
-        Dynamic::UNIT
-    };
-    map.insert("labels".into(), labels);
-    map.insert("names".into(), batch.names.into());
     let indices: Array = batch.indices.iter().map(|&i| Dynamic::from_int(i as i64)).collect();
-    map.insert("indices".into(), indices.into());
-    map.insert("epoch".into(), Dynamic::from_int(batch.epoch as i64));
-    map
+    named([
+        ("images", Dynamic::from(batch.images)),
+        ("distorted", batch.distorted.map_or(Dynamic::UNIT, Dynamic::from)),
+        ("views", views.into()),
+        ("labels", labels.map_or(Dynamic::UNIT, Dynamic::from)),
+        ("names", batch.names.into()),
+        ("indices", indices.into()),
+        ("epoch", Dynamic::from_int(batch.epoch as i64)),
+    ])
 }
 
 pub(super) fn entries() -> Vec<Entry> {

@@ -4,23 +4,21 @@ use candle_core::Device;
 
 use super::Data;
 use crate::data::{self, Sample};
+use crate::script::api::nth;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
 /// A sample as scripts see it: `image`, `labels` (or `()`), `name`.
 pub(super) fn item_map(sample: &Sample, device: &Device) -> Result<Map> {
-    let mut map = Map::new();
-    map.insert(
-        "image".into(),
-        Dynamic::from(data::image_tensor(sample)?.to_device(device)?),
-    );
     let labels = match sample.labelled {
         true => Dynamic::from(data::label_tensor(sample)?.to_device(device)?),
         false => Dynamic::UNIT,
     };
-    map.insert("labels".into(), labels);
-    map.insert("name".into(), sample.name.clone().into());
-    Ok(map)
+    Ok(named([
+        ("image", Dynamic::from(data::image_tensor(sample)?.to_device(device)?)),
+        ("labels", labels),
+        ("name", sample.name.clone().into()),
+    ]))
 }
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -118,10 +116,8 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn histogram(ctx, data: Data) -> Map {
             let histogram = data.set().histogram_until(&ctx.session().cancel_flag())?;
-            let mut map = Map::new();
-            map.insert("counts".into(), histogram.counts.reply(ctx));
-            map.insert("ignored".into(), histogram.ignored.reply(ctx));
-            Ok(map)
+            let (counts, ignored) = (histogram.counts.reply(ctx), histogram.ignored.reply(ctx));
+            Ok(named([("counts", counts), ("ignored", ignored)]))
         }
 
         /// Load image `i` (-1 is the last): a map of `image`, `labels` and `name`.
@@ -134,8 +130,7 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn get(ctx, data: Data, i: i64) -> Map {
             let set = data.set();
-            let index = if i < 0 { i.saturating_add(set.len() as i64) } else { i };
-            let Some(index) = usize::try_from(index).ok().filter(|i| *i < set.len()) else {
+            let Some(index) = nth(i, set.len()) else {
                 fail!("there is no image {i}, the data set {} has {}", set.name(), set.len())
             };
             item_map(&*set.get(index)?, ctx.session().device())

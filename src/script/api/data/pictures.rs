@@ -29,12 +29,8 @@ enum Maps {
 
 impl Arg for Maps {
     const TAKES_MAP: bool = true;
-    fn kind() -> String {
-        "Tensor, [Tensor] or map".into()
-    }
-    fn wanted() -> String {
-        "a tensor, an array or a map of tensors".into()
-    }
+    const KIND: &'static str = "Tensor, [Tensor] or map";
+    const WANTED: &'static str = "a tensor, an array or a map of tensors";
     fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(tensor) = Tensor::convert(value) {
             return Some(Maps::One(tensor));
@@ -71,11 +67,11 @@ impl Maps {
                 Dynamic::from_map(names.zip(maps).collect())
             }
         };
-        let mut map = Map::new();
-        map.insert("images".into(), Dynamic::from(mixed.images));
-        map.insert("maps".into(), maps);
-        map.insert("mask".into(), Dynamic::from(mixed.mask));
-        map
+        named([
+            ("images", Dynamic::from(mixed.images)),
+            ("maps", maps),
+            ("mask", Dynamic::from(mixed.mask)),
+        ])
     }
 }
 

@@ -10,12 +10,8 @@ use crate::session::Place;
 struct Labels(Option<String>);
 
 impl Arg for Labels {
-    fn kind() -> String {
-        "string or ()".into()
-    }
-    fn wanted() -> String {
-        "a folder's name, or () for images without labels".into()
-    }
+    const KIND: &'static str = "string or ()";
+    const WANTED: &'static str = "a folder's name, or () for images without labels";
     fn convert(value: &dyn Source) -> Option<Self> {
         Option::<String>::convert(value).map(Labels)
     }

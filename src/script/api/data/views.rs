@@ -8,6 +8,7 @@ use super::made::{Maker, Mapped};
 use super::pictures::classes_from;
 use crate::data::{Dataset, Missing};
 use crate::ops::nearest_multiple;
+use crate::script::api::nth;
 use crate::script::api::plot::arguments::Palette;
 use crate::script::prelude::*;
 use crate::script::table::Entry;
@@ -20,12 +21,8 @@ enum Which {
 }
 
 impl Arg for Which {
-    fn kind() -> String {
-        "[int] or [string]".into()
-    }
-    fn wanted() -> String {
-        "an array of indices or of names".into()
-    }
+    const KIND: &'static str = "[int] or [string]";
+    const WANTED: &'static str = "an array of indices or of names";
     fn convert(value: &dyn Source) -> Option<Self> {
         let indices = Vec::convert(value).map(Which::Indices);
         indices.or_else(|| Vec::convert(value).map(Which::Names))
@@ -72,12 +69,9 @@ pub(super) fn entries() -> Vec<Entry> {
             data.view(|set| match &which {
                 Which::Names(names) => set.select_names(names),
                 Which::Indices(indices) => {
-                    let place = |&i: &i64| -> Result<usize> {
-                        let index = if i < 0 { i.saturating_add(set.len() as i64) } else { i };
-                        match usize::try_from(index) {
-                            Ok(index) => Ok(index),
-                            Err(_) => fail!("select: there is no image {i}, the data set {} has {}", set.name(), set.len()),
-                        }
+                    let place = |&i: &i64| match nth(i, set.len()) {
+                        Some(place) => Ok(place),
+                        None => fail!("select: there is no image {i}, the data set {} has {}", set.name(), set.len()),
                     };
                     set.select(&indices.iter().map(place).collect::<Result<Vec<_>>>()?)
                 }
@@ -114,11 +108,9 @@ pub(super) fn entries() -> Vec<Entry> {
         /// ```
         fn kfold(ctx, data: Data, /// How many.
                  k: usize, /** Which images go where. */ seed: u64 = 0) -> Vec<Map> {
-            let fold = |[train, val]: [Dataset; 2]| {
-                let mut map = Map::new();
-                map.insert("train".into(), Dynamic::from(Data::of(train)));
-                map.insert("val".into(), Dynamic::from(Data::of(val)));
-                map
+            let fold = |sets: [Dataset; 2]| {
+                let [train, val] = sets.map(|set| Dynamic::from(Data::of(set)));
+                named([("train", train), ("val", val)])
             };
             Ok(data.set.kfold(k, seed)?.into_iter().map(fold).collect())
         }

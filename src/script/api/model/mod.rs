@@ -1,7 +1,8 @@
 //! `model::` and the methods of models.
 
-mod methods;
+mod compute;
 mod parameters;
+mod state;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -50,9 +51,7 @@ impl Model {
 }
 
 impl Reply for Value {
-    fn kind() -> String {
-        Tensor::NAME.into()
-    }
+    const KIND: &'static str = Tensor::NAME;
     fn reply(self, _: &Context) -> Dynamic {
         match self {
             Value::Tensor(t) => Dynamic::from(t),
@@ -135,173 +134,34 @@ fn usual(architecture: Architecture) -> ModelConfig {
     ModelConfig::new(architecture, smallest, 0)
 }
 
-/// Declare the functions.
-pub fn declare(table: &mut Table) {
-    table.namespace("model", "Make and load segmentation networks.", constructors());
-    table.script_type::<Model>();
-    table.methods::<Model>("Model", methods::entries());
-    parameters::declare(table);
+/// The constructors of our architectures: `name: architecture, encoder, without(options);` each. All take an encoder, the number of classes, the
+/// options of networks but for those left out, and a seed.
+macro_rules! constructors {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident: $architecture:ident, $about:literal $encoder:ident $(= $usual:literal)?, without($($left_out:ident),*);
+    )*) => {
+        entries! {$(
+            $(#[doc = $doc])*
+            fn $name(ctx,
+                #[doc = $about]
+                encoder: $encoder $(= $encoder($usual.into()))?,
+                /// Number of classes.
+                classes: usize,
+                ..given without($($left_out),*): Nested<ModelConfig> = usual(Architecture::$architecture),
+                /// Seed of the random parameters; the session's if absent.
+                seed: Option<u64> = None
+            ) -> Model {
+                make(ctx, Architecture::$architecture, &encoder.0, classes, given, seed)
+            }
+        )*}
+    };
 }
 
-fn constructors() -> Vec<Entry> {
-    entries! {
-        /// Make a DeepLabV3+ network with random parameters.
-        ///
-        /// Atrous spatial pyramid pooling on the encoder's last map, joined with its stride-4 map (Chen et al. 2018). Names and
-        /// arithmetic are those of `segmentation_models_pytorch.DeepLabV3Plus`, whose weights load unchanged. The random
-        /// parameters are drawn as PyTorch draws them, each from its own stream, so that two networks made with one seed share
-        /// the numbers of every part they share. A new model is in training mode.
-        /// ```
-        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
-        /// net.eval();
-        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
-        /// ```
-        fn deeplabv3plus(ctx,
-            /// The encoder.
-            encoder: PyramidName,
-            /// Number of classes.
-            classes: usize,
-            ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3Plus),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::DeepLabV3Plus, &encoder.0, classes, given, seed)
-        }
-
-        /// Make a DeepLabV3 network with random parameters.
-        ///
-        /// Atrous spatial pyramid pooling on the encoder's last map (Chen et al. 2017), with the names and the arithmetic of
-        /// torchvision's `deeplabv3_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
-        /// ```
-        /// let net = model::deeplabv3(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
-        /// net.eval();
-        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 4, 4]);
-        /// ```
-        fn deeplabv3(ctx,
-            /// The encoder.
-            encoder: PyramidName,
-            /// Number of classes.
-            classes: usize,
-            ..given without(frozen, drop_path): Nested<ModelConfig> = usual(Architecture::DeepLabV3),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::DeepLabV3, &encoder.0, classes, given, seed)
-        }
-
-        /// Make an FCN network with random parameters.
-        ///
-        /// One convolution on the encoder's last map (Long et al. 2015), with the names and the arithmetic of torchvision's
-        /// `fcn_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
-        /// ```
-        /// let net = model::fcn(#{ encoder: "resnet18", classes: 3 });
-        /// net.eval();
-        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 128, 4, 4]);
-        /// ```
-        fn fcn(ctx,
-            /// The encoder.
-            encoder: PyramidName,
-            /// Number of classes.
-            classes: usize,
-            ..given without(atrous_rates, separable, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Fcn),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::Fcn, &encoder.0, classes, given, seed)
-        }
-
-        /// Make a U-Net with random parameters.
-        ///
-        /// From coarse to fine, each map of the encoder joins the enlarged one before it (Ronneberger et al. 2015), with the names
-        /// and the arithmetic of `segmentation_models_pytorch.Unet`. Its features have the size of the images.
-        /// ```
-        /// let net = model::unet(#{ encoder: "resnet18", classes: 3, decoder_channels: 32 });
-        /// net.eval();
-        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 2, 32, 32]);
-        /// ```
-        fn unet(ctx,
-            /// The encoder.
-            encoder: UnetName,
-            /// Number of classes.
-            classes: usize,
-            ..given without(atrous_rates, separable, dropout, frozen, drop_path): Nested<ModelConfig> = usual(Architecture::Unet),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::Unet, &encoder.0, classes, given, seed)
-        }
-
-        /// Make a SegFormer network with random parameters.
-        ///
-        /// A Mix Transformer, whose four maps a linear layer each and one convolution join at stride 4 (Xie et al. 2021), with the
-        /// names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`, whose weights load unchanged (as
-        /// transformers 4 names them, and the published files). Where a map is smaller than the kernel that reduces it
-        /// (images below 32 pixels), it counts as continued by zeros.
-        /// ```
-        /// let net = model::segformer(#{ classes: 3, decoder_channels: 16 });
-        /// net.eval();
-        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
-        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 8, 8]);
-        /// ```
-        fn segformer(ctx,
-            /// The encoder.
-            encoder: MitName = MitName("mit_b0".into()),
-            /// Number of classes.
-            classes: usize,
-            ..given without(output_stride, atrous_rates, separable, frozen): Nested<ModelConfig> = usual(Architecture::Segformer),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::Segformer, &encoder.0, classes, given, seed)
-        }
-
-        /// Make a linear classifier of the patches of a DINOv2 encoder, with random parameters.
-        ///
-        /// Batch norm and one linear layer on the encoder's last map (Oquab et al. 2023), enlarged to the images, with the names of DINOv2's own
-        /// linear heads (`decode_head.bn`, `decode_head.conv_seg`). The encoder is called `backbone`; the file of Hugging Face's
-        /// `facebook/dinov2-small` (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of
-        /// the images must be multiples of 14.
-        /// ```
-        /// let net = model::linear(#{ encoder: "dinov2_vits14", classes: 3, frozen: true });
-        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
-        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 384, 2, 3]);
-        /// assert_eq(net.parameters("backbone").len, 0);
-        /// ```
-        fn linear(ctx,
-            /// The encoder; `_reg`: with registers.
-            encoder: VitName = VitName("dinov2_vits14".into()),
-            /// Number of classes.
-            classes: usize,
-            ..given without(output_stride, decoder_channels, atrous_rates, separable, dropout): Nested<ModelConfig> = usual(Architecture::Linear),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::Linear, &encoder.0, classes, given, seed)
-        }
-
-        /// Make a DPT network on a DINOv2 encoder, with random parameters.
-        ///
-        /// The four maps of the encoder at strides 14/4 to 28, joined from coarse to fine (Ranftl et al. 2021), with the arithmetic and the
-        /// names of the head of UniMatch V2 (`head`). The encoder is called `backbone`; the file of Hugging Face's `facebook/dinov2-small`
-        /// (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of the images must be
-        /// multiples of 14.
-        /// ```
-        /// let net = model::dpt(#{ encoder: "dinov2_vits14", classes: 3, decoder_channels: 16, frozen: true });
-        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
-        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 16, 16, 24]);
-        /// ```
-        fn dpt(ctx,
-            /// The encoder; `_reg`: with registers.
-            encoder: VitName = VitName("dinov2_vits14".into()),
-            /// Number of classes.
-            classes: usize,
-            ..given without(output_stride, atrous_rates, separable, dropout): Nested<ModelConfig> = usual(Architecture::Dpt),
-            /// Seed of the random parameters; the session's if absent.
-            seed: Option<u64> = None
-        ) -> Model {
-            make(ctx, Architecture::Dpt, &encoder.0, classes, given, seed)
-        }
-
+/// Declare the functions.
+pub fn declare(table: &mut Table) {
+    table.namespace("model", "Make and load segmentation networks.", architectures());
+    let functions = entries! {
         /// Make a network for training and evaluation of a layer of one's own: what it gives for images is logits.
         ///
         /// Logits of any size; they are brought to that of the images, bilinear. A block may give `#{ logits, features, embeddings }`:
@@ -335,5 +195,101 @@ fn constructors() -> Vec<Entry> {
             path: String) -> Model {
             Ok(Model::new(Segmenter::load(ctx.session().input_path(&path)?, ctx.session().device())?))
         }
+    };
+    table.namespace("model", "Make and load segmentation networks.", functions);
+    table.script_type::<Model>();
+    compute::declare(table);
+    state::declare(table);
+    parameters::declare(table);
+}
+
+fn architectures() -> Vec<Entry> {
+    constructors! {
+        /// Make a DeepLabV3+ network with random parameters.
+        ///
+        /// Atrous spatial pyramid pooling on the encoder's last map, joined with its stride-4 map (Chen et al. 2018). Names and
+        /// arithmetic are those of `segmentation_models_pytorch.DeepLabV3Plus`, whose weights load unchanged. The random
+        /// parameters are drawn as PyTorch draws them, each from its own stream, so that two networks made with one seed share
+        /// the numbers of every part they share. A new model is in training mode.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
+        /// ```
+        deeplabv3plus: DeepLabV3Plus, "The encoder." PyramidName, without(frozen, drop_path);
+
+        /// Make a DeepLabV3 network with random parameters.
+        ///
+        /// Atrous spatial pyramid pooling on the encoder's last map (Chen et al. 2017), with the names and the arithmetic of
+        /// torchvision's `deeplabv3_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
+        /// ```
+        /// let net = model::deeplabv3(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 4, 4]);
+        /// ```
+        deeplabv3: DeepLabV3, "The encoder." PyramidName, without(frozen, drop_path);
+
+        /// Make an FCN network with random parameters.
+        ///
+        /// One convolution on the encoder's last map (Long et al. 2015), with the names and the arithmetic of torchvision's
+        /// `fcn_resnet50`: the encoder is called `backbone`, the classifier `classifier.4`.
+        /// ```
+        /// let net = model::fcn(#{ encoder: "resnet18", classes: 3 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 128, 4, 4]);
+        /// ```
+        fcn: Fcn, "The encoder." PyramidName, without(atrous_rates, separable, frozen, drop_path);
+
+        /// Make a U-Net with random parameters.
+        ///
+        /// From coarse to fine, each map of the encoder joins the enlarged one before it (Ronneberger et al. 2015), with the names
+        /// and the arithmetic of `segmentation_models_pytorch.Unet`. Its features have the size of the images.
+        /// ```
+        /// let net = model::unet(#{ encoder: "resnet18", classes: 3, decoder_channels: 32 });
+        /// net.eval();
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 2, 32, 32]);
+        /// ```
+        unet: Unet, "The encoder." UnetName, without(atrous_rates, separable, dropout, frozen, drop_path);
+
+        /// Make a SegFormer network with random parameters.
+        ///
+        /// A Mix Transformer, whose four maps a linear layer each and one convolution join at stride 4 (Xie et al. 2021), with the
+        /// names and the arithmetic of Hugging Face's `SegformerForSemanticSegmentation`, whose weights load unchanged (as
+        /// transformers 4 names them, and the published files). Where a map is smaller than the kernel that reduces it
+        /// (images below 32 pixels), it counts as continued by zeros.
+        /// ```
+        /// let net = model::segformer(#{ classes: 3, decoder_channels: 16 });
+        /// net.eval();
+        /// assert_eq(net.forward(tensor::zeros([1, 3, 32, 32])).shape, [1, 3, 32, 32]);
+        /// assert_eq(net.features(tensor::zeros([1, 3, 32, 32])).shape, [1, 16, 8, 8]);
+        /// ```
+        segformer: Segformer, "The encoder." MitName = "mit_b0", without(output_stride, atrous_rates, separable, frozen);
+
+        /// Make a linear classifier of the patches of a DINOv2 encoder, with random parameters.
+        ///
+        /// Batch norm and one linear layer on the encoder's last map (Oquab et al. 2023), enlarged to the images, with the names of DINOv2's own
+        /// linear heads (`decode_head.bn`, `decode_head.conv_seg`). The encoder is called `backbone`; the file of Hugging Face's
+        /// `facebook/dinov2-small` (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of
+        /// the images must be multiples of 14.
+        /// ```
+        /// let net = model::linear(#{ encoder: "dinov2_vits14", classes: 3, frozen: true });
+        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
+        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 384, 2, 3]);
+        /// assert_eq(net.parameters("backbone").len, 0);
+        /// ```
+        linear: Linear, "The encoder; `_reg`: with registers." VitName = "dinov2_vits14", without(output_stride, decoder_channels, atrous_rates, separable, dropout);
+
+        /// Make a DPT network on a DINOv2 encoder, with random parameters.
+        ///
+        /// The four maps of the encoder at strides 14/4 to 28, joined from coarse to fine (Ranftl et al. 2021), with the arithmetic and the
+        /// names of the head of UniMatch V2 (`head`). The encoder is called `backbone`; the file of Hugging Face's `facebook/dinov2-small`
+        /// (-base, -large, -with-registers-small, ..) fits it: `load_weights(path, #{ strict: false })`. The sides of the images must be
+        /// multiples of 14.
+        /// ```
+        /// let net = model::dpt(#{ encoder: "dinov2_vits14", classes: 3, decoder_channels: 16, frozen: true });
+        /// assert_eq(net.forward(tensor::randn([1, 3, 28, 42])).shape, [1, 3, 28, 42]);
+        /// assert_eq(net.features(tensor::randn([1, 3, 28, 42])).shape, [1, 16, 16, 24]);
+        /// ```
+        dpt: Dpt, "The encoder; `_reg`: with registers." VitName = "dinov2_vits14", without(output_stride, atrous_rates, separable, dropout);
     }
 }

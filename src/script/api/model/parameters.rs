@@ -5,7 +5,6 @@ use std::rc::Rc;
 use crate::error::nearest;
 use crate::nn::{LoadReport, Parameter};
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 
 /// Trainable parameters of a model, for an optimiser.
 #[derive(Clone)]
@@ -42,13 +41,7 @@ impl ScriptType for Loaded {
 /// Declare both types and their methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<Parameters>();
-    table.methods::<Parameters>("Parameters", parameters());
-    table.script_type::<Loaded>();
-    table.methods::<Loaded>("LoadReport", report());
-}
-
-fn parameters() -> Vec<Entry> {
-    entries! {
+    let methods = entries! {
         /// How many parameters there are.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
@@ -85,11 +78,10 @@ fn parameters() -> Vec<Entry> {
                 }
             }
         }
-    }
-}
-
-fn report() -> Vec<Entry> {
-    entries! {
+    };
+    table.methods::<Parameters>("Parameters", methods);
+    table.script_type::<Loaded>();
+    let methods = entries! {
         /// The names of the tensors that were taken over.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
@@ -153,5 +145,6 @@ fn report() -> Vec<Entry> {
         get wrong_shape(ctx, report: Loaded) -> Vec<String> {
             Ok(report.0.wrong_shape.iter().map(|w| w.name.clone()).collect())
         }
-    }
+    };
+    table.methods::<Loaded>("LoadReport", methods);
 }

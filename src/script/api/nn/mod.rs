@@ -12,7 +12,6 @@ use crate::nn::{Activation, Borrowed, EncoderKind, Layer, Module, Segmenter, Win
 use crate::ops::Conv2dOptions;
 use crate::script::api::tensor::layers::Mode;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 
 /// A layer without parts as a value; its tensors are drawn from `seed`, or from the session's random state.
 fn layer(ctx: &Call, layer: Layer, seed: Option<u64>) -> Result<Model> {
@@ -48,13 +47,7 @@ names! {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace("nn", "Layers, and networks of one's own made of them.", layers());
-    table.namespace("nn", "Layers, and networks of one's own made of them.", shapes());
-    table.namespace("nn", "Layers, and networks of one's own made of them.", containers());
-}
-
-fn layers() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Make a convolution of maps `[n, input, h, w]`, as `torch.nn.Conv2d`.
         /// ```
         /// let conv = nn::conv2d(3, 8, #{ kernel: 3, padding: 1, stride: 2 });
@@ -175,11 +168,7 @@ fn layers() -> Vec<Entry> {
         ) -> Model {
             layer(ctx, Layer::Activation(Activation::named(&name.0, slope)?), Some(0))
         }
-    }
-}
 
-fn shapes() -> Vec<Entry> {
-    entries! {
         /// Make a pooling that takes the maximum of each window; the stride is the kernel unless given.
         /// ```
         /// assert_eq(nn::max_pool(2).forward(tensor::randn([1, 3, 8, 8])).shape, [1, 3, 4, 4]);
@@ -230,11 +219,7 @@ fn shapes() -> Vec<Entry> {
             let kind = crate::error::choose("encoder", &name.0, &EncoderKind::ALL)?;
             layer(ctx, Layer::Encoder(kind, output_stride), seed)
         }
-    }
-}
 
-fn containers() -> Vec<Entry> {
-    entries! {
         /// Make a network of layers that follow one another; its parameters are called `0.weight`, `0.bias`, `1.weight`, ...
         /// ```
         /// let net = nn::sequential([nn::conv2d(3, 8, #{ padding: 1, bias: false }), nn::batch_norm(8), nn::activation("relu")]);
@@ -291,5 +276,6 @@ fn containers() -> Vec<Entry> {
             let block = Block { closure: forward, context, engine, global };
             Ok(network(ctx, Layer::Block(Rc::new(block)), parts))
         }
-    }
+    };
+    table.namespace("nn", "Layers, and networks of one's own made of them.", functions);
 }

@@ -6,7 +6,6 @@ use candle_core::Device;
 
 use super::labelled;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::script::values::describe;
 use crate::teacher::{Clip, Family, Origin, PatchKind};
 
@@ -42,25 +41,7 @@ impl ScriptType for ClipTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<ClipTeacher>();
-    table.methods::<ClipTeacher>("ClipTeacher", methods());
-}
-
-/// Features of texts, given as texts or as features.
-fn features(ctx: &Call, teacher: &ClipTeacher, texts: &Dynamic) -> Result<Tensor> {
-    if let Some(features) = Tensor::convert(texts) {
-        return Ok(features);
-    }
-    match Vec::<String>::convert(texts) {
-        Some(texts) => teacher.0.text(&texts, &|| ctx.session().check_cancel()),
-        None => fail!(
-            "`texts` must be an array of strings or their features as `text` gives them, found {}",
-            describe(texts)
-        ),
-    }
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    let methods = entries! {
         /// Compute the features of texts: rows of length 1, `[texts, features]`.
         /// ```
         /// let texts = teacher::clip("random").text(["a photo of a cat", "a photo of a dog"]);
@@ -124,5 +105,20 @@ fn methods() -> Vec<Entry> {
             let check = || ctx.session().check_cancel();
             labelled(teacher.0.zero_shot(&image, &texts, size.map(|s| s.0), features, short_side, &check)?)
         }
+    };
+    table.methods::<ClipTeacher>("ClipTeacher", methods);
+}
+
+/// Features of texts, given as texts or as features.
+fn features(ctx: &Call, teacher: &ClipTeacher, texts: &Dynamic) -> Result<Tensor> {
+    if let Some(features) = Tensor::convert(texts) {
+        return Ok(features);
+    }
+    match Vec::<String>::convert(texts) {
+        Some(texts) => teacher.0.text(&texts, &|| ctx.session().check_cancel()),
+        None => fail!(
+            "`texts` must be an array of strings or their features as `text` gives them, found {}",
+            describe(texts)
+        ),
     }
 }

@@ -7,7 +7,6 @@ mod segformer;
 use candle_core::Device;
 
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::teacher::{Family, Labelled, Origin, SamKind, SegmentAnything, snap};
 
 use clip::ClipTeacher;
@@ -28,23 +27,14 @@ fn origin(ctx: &Call, path: &str, seed: Option<u64>) -> Result<Origin> {
 
 /// `#{ labels, confidence }`, on the CPU as all labels are.
 fn labelled(found: Labelled) -> Result<Map> {
-    let values = [("labels", found.labels), ("confidence", found.confidence)];
-    let entry = |(name, t): (&str, Tensor)| Ok((name.into(), Dynamic::from(t.to_device(&Device::Cpu)?)));
-    values.into_iter().map(entry).collect()
+    let [labels, confidence] = [found.labels, found.confidence].map(|t| t.to_device(&Device::Cpu).map(Dynamic::from));
+    Ok(named([("labels", labels?), ("confidence", confidence?)]))
 }
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
     const DOC: &str = "Frozen foundation models that label, mask or describe images.";
-    table.namespace("teacher", DOC, constructors());
-    table.namespace("teacher", DOC, functions());
-    clip::declare(table);
-    sam::declare(table);
-    segformer::declare(table);
-}
-
-fn constructors() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Read CLIP: features of image patches and of texts in one space, and labels by texts.
         ///
         /// A folder of Hugging Face with `config.json`, `model.safetensors` and `tokenizer.json`, such as
@@ -121,11 +111,7 @@ fn constructors() -> Vec<Entry> {
         ) -> SegformerTeacher {
             SegformerTeacher::new(&origin(ctx, &folder, seed)?, ctx.session().device())
         }
-    }
-}
 
-fn functions() -> Vec<Entry> {
-    entries! {
         /// Move labels to the borders of masks: each mask gets the label that most of its pixels have.
         ///
         /// Where these are fewer than `share` of all its pixels the mask changes nothing. Pixels without label (255) count among all, and
@@ -147,5 +133,9 @@ fn functions() -> Vec<Entry> {
             let masks = masks.iter().enumerate().map(|(i, mask)| mask_of(i, mask)).collect::<Result<Vec<_>>>()?;
             snap(&labels, &masks, share)
         }
-    }
+    };
+    table.namespace("teacher", DOC, functions);
+    clip::declare(table);
+    sam::declare(table);
+    segformer::declare(table);
 }

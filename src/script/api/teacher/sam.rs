@@ -5,7 +5,6 @@ use std::rc::Rc;
 use crate::options::unknown;
 use crate::script::options::take;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::script::values::describe;
 use crate::teacher::{Mask, MaskOptions, Point, SegmentAnything};
 
@@ -33,59 +32,7 @@ impl ScriptType for SamTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<SamTeacher>();
-    table.methods::<SamTeacher>("SamTeacher", methods());
-}
-
-/// The tensor of element `i` of an array of masks, which may be a map with more about it.
-pub(super) fn mask_of(i: usize, value: &Dynamic) -> Result<Tensor> {
-    let inside = value.read_lock::<Map>().and_then(|map| map.get("mask").cloned());
-    match Tensor::convert(inside.as_ref().unwrap_or(value)) {
-        Some(mask) => Ok(mask),
-        None => fail!(
-            "element {i} of `masks` must be a tensor [h, w] or a map with `mask` as `masks` gives it, found {}",
-            describe(value)
-        ),
-    }
-}
-
-/// A point: `[x, y]`, or a map of `x`, `y` and `inside`.
-fn point(i: usize, value: &Dynamic) -> Result<Point> {
-    if let Some([x, y]) = <[f64; 2]>::convert(value) {
-        return Ok(Point { x, y, inside: true });
-    }
-    let Some(mut map) = value.clone().try_cast::<Map>() else {
-        fail!(
-            "element {i} of `points` must be [x, y] or #{{ x, y, inside: false }}, found {}",
-            describe(value)
-        )
-    };
-    let path = format!("element {i} of `points`");
-    let (x, y) = (take(&mut map, &path, "x")?, take(&mut map, &path, "y")?);
-    let (Some(x), Some(y)) = (x, y) else {
-        fail!("{path} needs both x and y: #{{ x, y, inside: false }}")
-    };
-    let inside = take(&mut map, &path, "inside")?.unwrap_or(true);
-    if let Some(name) = map.keys().next() {
-        fail!("{path}: {}", unknown(name, &["x", "y", "inside"]))
-    }
-    Ok(Point { x, y, inside })
-}
-
-fn entry(mask: Mask) -> Dynamic {
-    let bounds = mask.bounds.map(|b| Dynamic::from_int(b as i64)).to_vec();
-    let map: Map = [
-        ("mask".into(), Dynamic::from(mask.mask)),
-        ("area".into(), Dynamic::from_int(mask.area as i64)),
-        ("box".into(), Dynamic::from_array(bounds)),
-        ("score".into(), Dynamic::from_float(mask.score)),
-    ]
-    .into_iter()
-    .collect();
-    map.into()
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    let methods = entries! {
         /// Find the masks of an image, the largest first: maps of `mask`, `area`, `box` and `score`.
         ///
         /// A grid of points is asked for three masks each, as the authors' generator does; those that are good, sure and not doubles stay.
@@ -131,7 +78,54 @@ fn methods() -> Vec<Entry> {
         ) -> Map {
             let points = points.iter().enumerate().map(|(i, p)| point(i, p)).collect::<Result<Vec<_>>>()?;
             let (mask, score) = teacher.0.segment(&image, &points, &|| ctx.session().check_cancel())?;
-            Ok([("mask".into(), Dynamic::from(mask)), ("score".into(), Dynamic::from_float(score))].into_iter().collect())
+            Ok(named([("mask", Dynamic::from(mask)), ("score", score.into())]))
         }
+    };
+    table.methods::<SamTeacher>("SamTeacher", methods);
+}
+
+/// The tensor of element `i` of an array of masks, which may be a map with more about it.
+pub(super) fn mask_of(i: usize, value: &Dynamic) -> Result<Tensor> {
+    let inside = value.read_lock::<Map>().and_then(|map| map.get("mask").cloned());
+    match Tensor::convert(inside.as_ref().unwrap_or(value)) {
+        Some(mask) => Ok(mask),
+        None => fail!(
+            "element {i} of `masks` must be a tensor [h, w] or a map with `mask` as `masks` gives it, found {}",
+            describe(value)
+        ),
     }
+}
+
+/// A point: `[x, y]`, or a map of `x`, `y` and `inside`.
+fn point(i: usize, value: &Dynamic) -> Result<Point> {
+    if let Some([x, y]) = <[f64; 2]>::convert(value) {
+        return Ok(Point { x, y, inside: true });
+    }
+    let Some(mut map) = value.clone().try_cast::<Map>() else {
+        fail!(
+            "element {i} of `points` must be [x, y] or #{{ x, y, inside: false }}, found {}",
+            describe(value)
+        )
+    };
+    let path = format!("element {i} of `points`");
+    let (x, y) = (take(&mut map, &path, "x")?, take(&mut map, &path, "y")?);
+    let (Some(x), Some(y)) = (x, y) else {
+        fail!("{path} needs both x and y: #{{ x, y, inside: false }}")
+    };
+    let inside = take(&mut map, &path, "inside")?.unwrap_or(true);
+    if let Some(name) = map.keys().next() {
+        fail!("{path}: {}", unknown(name, &["x", "y", "inside"]))
+    }
+    Ok(Point { x, y, inside })
+}
+
+fn entry(mask: Mask) -> Dynamic {
+    let bounds = mask.bounds.map(|b| Dynamic::from_int(b as i64)).to_vec();
+    let map = named([
+        ("mask", Dynamic::from(mask.mask)),
+        ("area", Dynamic::from_int(mask.area as i64)),
+        ("box", Dynamic::from_array(bounds)),
+        ("score", mask.score.into()),
+    ]);
+    map.into()
 }

@@ -6,7 +6,6 @@ use candle_core::Device;
 
 use super::labelled;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::teacher::{Origin, Segformer};
 
 /// A SegFormer teacher in scripts: a handle.
@@ -33,11 +32,7 @@ impl ScriptType for SegformerTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<SegformerTeacher>();
-    table.methods::<SegformerTeacher>("SegformerTeacher", methods());
-}
-
-fn methods() -> Vec<Entry> {
-    entries! {
+    let methods = entries! {
         /// Predict the labels of an image, `[h, w]`; `class_names` says what they are.
         ///
         /// The image is normalised here and taken at its own size, any; those of a batch are computed one by one. Such models were trained on
@@ -70,5 +65,6 @@ fn methods() -> Vec<Entry> {
         get class_names(ctx, teacher: SegformerTeacher) -> Vec<String> {
             Ok(teacher.0.class_names().to_vec())
         }
-    }
+    };
+    table.methods::<SegformerTeacher>("SegformerTeacher", methods);
 }

@@ -69,12 +69,7 @@ pub fn declare(table: &mut Table) {
                 /// What `"constant"` puts there, which may be infinite; 0 if not given.
                 value: Option<Limit> = None
             ) -> Tensor {
-                let value = match value.map(|value| value.0) {
-                    None => Tensor::new(0i64, t.device())?,
-                    Some(Operand::Int(i)) => Tensor::new(i, t.device())?,
-                    Some(Operand::Float(f)) => Tensor::new(f, t.device())?,
-                    Some(Operand::Tensor(one)) => one,
-                };
+                let value = value.map_or(Operand::Int(0), |value| value.0).tensor(t.device())?;
                 let modes = [
                     ("constant", Border::Constant(&value)), ("reflect", Border::Reflect),
                     ("replicate", Border::Replicate), ("circular", Border::Circular),

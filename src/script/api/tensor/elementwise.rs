@@ -14,9 +14,7 @@ impl Arg for Limit {
     fn kind() -> String {
         <f64 as Arg>::kind()
     }
-    fn wanted() -> String {
-        "a number that is not NaN".into()
-    }
+    const WANTED: &'static str = "a number that is not NaN";
     fn convert(value: &dyn Source) -> Option<Self> {
         match Operand::convert(value)? {
             Operand::Float(f) if f.is_nan() => None,

@@ -10,6 +10,7 @@ use super::arithmetic::broadcast_shape;
 use super::operators::run;
 use super::shape::select_slices;
 use crate::ops::reduce::expand;
+use crate::script::api::nth;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
@@ -93,14 +94,10 @@ fn indexer<P: Place>(engine: &mut Engine) {
 /// One slice of a dimension, which disappears.
 fn at(t: &Tensor, dim: usize, i: i64) -> Result<Tensor> {
     ensure!(dim < t.rank(), "{} has no dimension {dim} to index", t.brief());
-    let size = t.dims()[dim];
-    let k = if i < 0 { i.saturating_add(size as i64) } else { i };
-    ensure!(
-        k >= 0 && (k as usize) < size,
-        "index {i} is outside dimension {dim} of {}",
-        t.brief()
-    );
-    Ok(t.narrow(dim, k as usize, 1)?.squeeze(dim)?)
+    match nth(i, t.dims()[dim]) {
+        Some(k) => Ok(t.narrow(dim, k, 1)?.squeeze(dim)?),
+        None => fail!("index {i} is outside dimension {dim} of {}", t.brief()),
+    }
 }
 
 /// From `start` to before `end`; negative ones count from the end, an end too far is the end.
@@ -195,9 +192,7 @@ fn assigned(t: &Tensor, place: &impl Place, value: &Dynamic) -> Result<Tensor> {
     let numbers = Tensor::arange(0, n as i64, &Device::Cpu)?.reshape(t.shape())?;
     let places = place.of(&numbers)?;
     let value = match Operand::convert(value) {
-        Some(Operand::Tensor(value)) => value,
-        Some(Operand::Int(i)) => Tensor::new(i, t.device())?,
-        Some(Operand::Float(f)) => Tensor::new(f, t.device())?,
+        Some(value) => value.tensor(t.device())?,
         None => fail!("the value must be {}, found {}", Operand::wanted(), describe(value)),
     };
     let fits = broadcast_shape("[] =", ("the place", places.dims()), ("the value", value.dims()))?;

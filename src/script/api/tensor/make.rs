@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Var};
 
 use super::arithmetic::{alike, select};
-use super::{Operand, axis, axis_of, dtype_named, room};
+use super::{Operand, axis, axis_of, dtype_named, integers, room};
 use crate::random::Random;
 use crate::script::prelude::*;
 use crate::script::values::describe;
@@ -49,11 +49,9 @@ pub fn declare(table: &mut Table) {
         fn full(ctx, shape: Sizes, value: Operand, dtype: String = "f32".into()) -> Tensor {
             let dtype = dtype_named(&dtype)?;
             room(ctx, &shape.0, DType::F64)?;
-            let device = ctx.session().device();
             let one = match value {
-                Operand::Int(i) => Tensor::new(i, device)?,
-                Operand::Float(f) => Tensor::new(f, device)?,
                 Operand::Tensor(t) => fail!("`value` must be a number, found {}; write t.item() for a tensor of one", t.brief()),
+                number => number.tensor(ctx.session().device())?,
             };
             Ok(one.to_dtype(dtype)?.broadcast_as(shape.0)?.contiguous()?)
         }
@@ -233,7 +231,7 @@ fn one_hot(labels: &Tensor, classes: usize, dtype: DType, ignore: Option<i64>) -
     let mut shape = labels.dims().to_vec();
     shape.push(classes);
     affordable(&shape, DType::F32)?;
-    let values: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    let values = integers(labels)?;
     let mut hot = vec![0f32; values.len() * classes];
     for (i, &label) in values.iter().enumerate() {
         match usize::try_from(label) {

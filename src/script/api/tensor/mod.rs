@@ -15,10 +15,11 @@ mod shape;
 mod statistics;
 mod storage;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use crate::error::choose;
 use crate::ops;
+use crate::script::api::nth;
 use crate::script::prelude::*;
 use crate::session::memory::affordable;
 
@@ -67,22 +68,45 @@ pub enum Operand {
     Float(f64),
 }
 
+impl Operand {
+    /// As a tensor; a number as one without dimensions.
+    fn tensor(self, device: &Device) -> Result<Tensor> {
+        Ok(match self {
+            Operand::Tensor(t) => t,
+            Operand::Int(i) => Tensor::new(i, device)?,
+            Operand::Float(f) => Tensor::new(f, device)?,
+        })
+    }
+}
+
+impl From<Tensor> for Operand {
+    fn from(t: Tensor) -> Self {
+        Operand::Tensor(t)
+    }
+}
+
+impl From<i64> for Operand {
+    fn from(number: i64) -> Self {
+        Operand::Int(number)
+    }
+}
+
+impl From<f64> for Operand {
+    fn from(number: f64) -> Self {
+        Operand::Float(number)
+    }
+}
+
 impl Arg for Operand {
-    fn kind() -> String {
-        "Tensor or float".into()
-    }
-    fn wanted() -> String {
-        "a tensor or a number".into()
-    }
+    const KIND: &'static str = "Tensor or float";
+    const WANTED: &'static str = "a tensor or a number";
     fn convert(value: &dyn Source) -> Option<Self> {
         let value = dynamic(value)?;
-        if let Ok(i) = value.as_int() {
-            return Some(Operand::Int(i));
+        match (value.as_int(), value.as_float()) {
+            (Ok(i), _) => Some(i.into()),
+            (_, Ok(f)) => Some(f.into()),
+            _ => Tensor::convert(value).map(Operand::Tensor),
         }
-        if let Ok(f) = value.as_float() {
-            return Some(Operand::Float(f));
-        }
-        Tensor::convert(value).map(Operand::Tensor)
     }
     fn literal(&self) -> Option<String> {
         match self {
@@ -111,10 +135,10 @@ pub fn dtype_named(name: &str) -> Result<DType> {
 
 /// A dimension of `t`; negative ones count from the end.
 pub fn axis(t: &Tensor, dim: i64) -> Result<usize> {
-    match axis_of(t.rank(), dim) {
-        Ok(dim) => Ok(dim),
-        Err(_) if t.rank() == 0 => fail!("dimension {dim} does not exist in {}", t.brief()),
-        Err(_) => fail!(
+    match nth(dim, t.rank()) {
+        Some(dim) => Ok(dim),
+        None if t.rank() == 0 => fail!("dimension {dim} does not exist in {}", t.brief()),
+        None => fail!(
             "dimension {dim} does not exist in {}; it has 0 to {}, or -1 to -{} from the end",
             t.brief(),
             t.rank() - 1,
@@ -125,12 +149,28 @@ pub fn axis(t: &Tensor, dim: i64) -> Result<usize> {
 
 /// A dimension out of `rank`; negative ones count from the end.
 pub fn axis_of(rank: usize, dim: i64) -> Result<usize> {
-    let index = if dim < 0 { dim.saturating_add(rank as i64) } else { dim };
-    ensure!(
-        index >= 0 && (index as usize) < rank,
-        "dimension {dim} does not exist; there are {rank}, the first is 0, the last -1"
-    );
-    Ok(index as usize)
+    match nth(dim, rank) {
+        Some(dim) => Ok(dim),
+        None => fail!("dimension {dim} does not exist; there are {rank}, the first is 0, the last -1"),
+    }
+}
+
+/// All elements as floats, in the order of memory.
+pub fn floats(t: &Tensor) -> Result<Vec<f64>> {
+    Ok(t.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// All elements as integers, in the order of memory.
+pub fn integers(t: &Tensor) -> Result<Vec<i64>> {
+    Ok(t.detach().flatten_all()?.to_dtype(DType::I64)?.to_vec1()?)
+}
+
+/// The number that a value is, or that a tensor of one element holds.
+pub fn number(value: &Dynamic) -> Result<Option<f64>> {
+    match Tensor::convert(value) {
+        Some(t) if t.elem_count() == 1 => Ok(Some(floats(&t)?[0])),
+        _ => Ok(f64::convert(value)),
+    }
 }
 
 /// Floats as they are, integers as `f32` (candle has no functions of integers).

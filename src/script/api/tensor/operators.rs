@@ -1,13 +1,12 @@
 //! The operators of tensors and their named forms, as scripts write them; `arithmetic.rs` computes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt::Display;
 
-use rhai::{Engine, EvalAltResult, NativeCallContext};
+use rhai::{Engine, EvalAltResult, NativeCallContext, Variant};
 
 use super::Operand;
 use super::arithmetic::{add, div, eq, equal, ge, gt, le, lt, maximum, minimum, mul, ne, pow, select, sub};
 use crate::ops::Graph;
-use crate::script::context::script_error;
 use crate::script::prelude::*;
 
 type Arithmetic = fn(Graph<'_>, Operand, Operand) -> Result<Tensor>;
@@ -68,17 +67,17 @@ pub fn declare(table: &mut Table) {
             /// ```
             /// assert_eq(tensor::from([1, 3]).maximum(2), tensor::from([2, 3]));
             /// ```
-            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { maximum(graph_of(ctx, &t, &other), Operand::Tensor(t), other) }
+            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, maximum, t, other) }
             /// The smaller of the two, element by element; NaN where one of them is.
             /// ```
             /// assert_eq(tensor::from([1, 3]).minimum(2), tensor::from([1, 2]));
             /// ```
-            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { minimum(graph_of(ctx, &t, &other), Operand::Tensor(t), other) }
+            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, minimum, t, other) }
             /// The elements to the power of `exponent`.
             /// ```
             /// assert_eq(tensor::from([2, 3]).pow(2), tensor::from([4, 9]));
             /// ```
-            fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { pow(graph_of(ctx, &t, &exponent), Operand::Tensor(t), exponent) }
+            fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { named(ctx, pow, t, exponent) }
             /// Elements of `a` where this mask is not 0, else of `b`; `where(mask, a, b)` as well.
             /// ```
             /// let t = tensor::from([1.0, -2.0]);
@@ -100,30 +99,18 @@ fn register(engine: &mut Engine) {
         register_forms(engine, name, move |_, a, b| f(a, b));
     }
     engine.register_fn("-", |c: NativeCallContext, t: Tensor| {
-        run(&c, "-", |call| {
-            mul(call.graph(&[&t]), Operand::Tensor(t.clone()), Operand::Int(-1))
-        })
+        run(&c, "-", |call| named(call, mul, t, Operand::Int(-1)))
     });
     engine.register_fn("+", |t: Tensor| t);
     engine.register_fn("==", |c: NativeCallContext, a: Tensor, b: Tensor| {
-        run_bool(&c, "==", || equal(&a, &b))
+        Call::run(&c, "==", |_| equal(&a, &b))
     });
     engine.register_fn("!=", |c: NativeCallContext, a: Tensor, b: Tensor| {
-        run_bool(&c, "!=", || Ok(!equal(&a, &b)?))
+        Call::run(&c, "!=", |_| Ok(!equal(&a, &b)?))
     });
     for sign in ["==", "!="] {
-        engine.register_fn(sign, move |c: NativeCallContext, _: Tensor, n: i64| {
-            no_single_answer(&c, sign, n)
-        });
-        engine.register_fn(sign, move |c: NativeCallContext, _: Tensor, n: f64| {
-            no_single_answer(&c, sign, n)
-        });
-        engine.register_fn(sign, move |c: NativeCallContext, n: i64, _: Tensor| {
-            no_single_answer(&c, sign, n)
-        });
-        engine.register_fn(sign, move |c: NativeCallContext, n: f64, _: Tensor| {
-            no_single_answer(&c, sign, n)
-        });
+        beside_number::<i64>(engine, sign);
+        beside_number::<f64>(engine, sign);
     }
 }
 
@@ -133,69 +120,65 @@ fn register_forms(
     name: &'static str,
     f: impl Fn(Graph, Operand, Operand) -> Result<Tensor> + Copy + Send + Sync + 'static,
 ) {
-    use Operand::{Float, Int, Tensor as T};
-    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: Tensor| {
-        run(&c, name, |call| f(call.graph(&[&a, &b]), T(a.clone()), T(b.clone())))
-    });
-    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: i64| {
-        run(&c, name, |call| f(call.graph(&[&a]), T(a.clone()), Int(b)))
-    });
-    engine.register_fn(name, move |c: NativeCallContext, a: Tensor, b: f64| {
-        run(&c, name, |call| f(call.graph(&[&a]), T(a.clone()), Float(b)))
-    });
-    engine.register_fn(name, move |c: NativeCallContext, a: i64, b: Tensor| {
-        run(&c, name, |call| f(call.graph(&[&b]), Int(a), T(b.clone())))
-    });
-    engine.register_fn(name, move |c: NativeCallContext, a: f64, b: Tensor| {
-        run(&c, name, |call| f(call.graph(&[&b]), Float(a), T(b.clone())))
+    form::<Tensor, Tensor>(engine, name, f);
+    form::<Tensor, i64>(engine, name, f);
+    form::<Tensor, f64>(engine, name, f);
+    form::<i64, Tensor>(engine, name, f);
+    form::<f64, Tensor>(engine, name, f);
+}
+
+fn form<A: Variant + Clone + Into<Operand>, B: Variant + Clone + Into<Operand>>(
+    engine: &mut Engine,
+    name: &'static str,
+    f: impl Fn(Graph, Operand, Operand) -> Result<Tensor> + Copy + Send + Sync + 'static,
+) {
+    engine.register_fn(name, move |c: NativeCallContext, a: A, b: B| {
+        run(&c, name, |call| named(call, f, a, b))
     });
 }
 
-/// Where the result of a method of a tensor and another operand is recorded.
-fn graph_of<'a>(ctx: &'a Call, t: &Tensor, other: &Operand) -> Graph<'a> {
-    match other {
-        Operand::Tensor(other) => ctx.graph(&[t, other]),
-        _ => ctx.graph(&[t]),
-    }
+/// An operation on two operands, recorded where both belong.
+fn named(
+    call: &Call,
+    f: impl Fn(Graph, Operand, Operand) -> Result<Tensor>,
+    a: impl Into<Operand>,
+    b: impl Into<Operand>,
+) -> Result<Tensor> {
+    let operands: [Operand; 2] = [a.into(), b.into()];
+    let tensors = operands.iter().filter_map(|operand| match operand {
+        Operand::Tensor(t) => Some(t),
+        _ => None,
+    });
+    let graph = call.graph(&tensors.collect::<Vec<_>>());
+    let [a, b] = operands.clone();
+    f(graph, a, b)
 }
 
 /// `t == 1` is false for Rhai, whatever the tensor holds: say what was meant instead.
-fn no_single_answer(native: &NativeCallContext, sign: &str, number: impl std::fmt::Display) -> Answer<bool> {
+fn beside_number<N: Variant + Clone + Display>(engine: &mut Engine, sign: &'static str) {
     let method = if sign == "==" { "eq" } else { "ne" };
-    run_bool(native, sign, || {
-        fail!(
-            "{sign} asks whether two tensors are the same, found a Tensor and the number {number}; write t.{method}({number}) for a \
-             mask, t.item() {sign} {number} for a tensor of one number"
-        )
-    })
+    let answer = move |native: &NativeCallContext, number: N| -> Answer<bool> {
+        Call::run(native, sign, |_| {
+            fail!(
+                "{sign} asks whether two tensors are the same, found a Tensor and the number {number}; write t.{method}({number}) for a \
+                 mask, t.item() {sign} {number} for a tensor of one number"
+            )
+        })
+    };
+    engine.register_fn(sign, move |c: NativeCallContext, _: Tensor, n: N| answer(&c, n));
+    engine.register_fn(sign, move |c: NativeCallContext, n: N, _: Tensor| answer(&c, n));
 }
 
 type Answer<T> = std::result::Result<T, Box<EvalAltResult>>;
 
-/// Run an operator: panics and errors become script errors, results are detached inside `no_grad`.
+/// Run an operator; its result is detached inside `no_grad`.
 pub(super) fn run(
     native: &NativeCallContext,
     name: &str,
     work: impl FnOnce(&Call) -> Result<Tensor>,
 ) -> Answer<Tensor> {
-    let call = Call::new(native, name.to_string()).map_err(script_error)?;
-    match catch_unwind(AssertUnwindSafe(|| work(&call))) {
-        Ok(Ok(t)) if call.tracking() => Ok(t),
-        Ok(Ok(t)) => Ok(t.detach()),
-        Ok(Err(e)) => Err(call.finish(e)),
-        Err(_) => Err(call.finish(Error::usage(
-            "internal error; this is a bug in seglab, the session goes on",
-        ))),
-    }
-}
-
-fn run_bool(native: &NativeCallContext, name: &str, work: impl FnOnce() -> Result<bool>) -> Answer<bool> {
-    let call = Call::new(native, name.to_string()).map_err(script_error)?;
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(e)) => Err(call.finish(e)),
-        Err(_) => Err(call.finish(Error::usage(
-            "internal error; this is a bug in seglab, the session goes on",
-        ))),
-    }
+    Call::run(native, name, |call| match call.tracking() {
+        true => work(call),
+        false => Ok(work(call)?.detach()),
+    })
 }

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use super::{affordable, axis, float, in_single};
+use super::{affordable, axis, floats, in_single};
 use crate::ops::{self, Between, Bins, Graph};
 use crate::script::api::plot::arguments;
 use crate::script::prelude::*;
@@ -106,7 +106,7 @@ pub fn declare(table: &mut Table) {
                     }
                 };
                 let (hist, edges) = ops::histogram(&t, &bins, weight.as_ref(), density)?;
-                Ok([("hist", hist), ("bin_edges", edges)].map(|(name, t)| (name.into(), t.reply(ctx))).into())
+                Ok(named([("hist", hist.reply(ctx)), ("bin_edges", edges.reply(ctx))]))
             }
             /// Draw `n` positions by chance, each as likely as its element (a probability, or any weight), with the session's random state.
             ///
@@ -142,11 +142,8 @@ pub(super) fn as_before(t: &Tensor, result: Tensor) -> Result<Tensor> {
 }
 
 fn values_and_indices(ctx: &Call, t: &Tensor, (values, indices): (Tensor, Tensor)) -> Result<Map> {
-    let named = |(name, found): (&str, Tensor)| Ok((name.into(), as_before(t, found)?.reply(ctx)));
-    [("values", values), ("indices", indices)]
-        .into_iter()
-        .map(named)
-        .collect()
+    let [values, indices] = [values, indices].map(|found| -> Result<Dynamic> { Ok(as_before(t, found)?.reply(ctx)) });
+    Ok(named([("values", values?), ("indices", indices?)]))
 }
 
 /// One share of the elements or several, as a tensor too.
@@ -156,25 +153,17 @@ struct Shares {
 }
 
 impl Arg for Shares {
-    fn kind() -> String {
-        "float or [float]".into()
-    }
-    fn wanted() -> String {
-        "a number from 0 to 1, or an array or tensor of these".into()
-    }
+    const KIND: &'static str = "float or [float]";
+    const WANTED: &'static str = "a number from 0 to 1, or an array or tensor of these";
     fn convert(value: &dyn Source) -> Option<Self> {
         let (numbers, several) = match (f64::convert(value), Tensor::convert(value)) {
             (Some(number), _) => (vec![number], false),
-            (None, Some(t)) if t.rank() <= 1 => (numbers(&t)?, t.rank() == 1),
+            (None, Some(t)) if t.rank() <= 1 => (floats(&t).ok()?, t.rank() == 1),
             (None, Some(_)) => return None,
             (None, None) => (Vec::<f64>::convert(value)?, true),
         };
         Some(Shares { numbers, several })
     }
-}
-
-fn numbers(t: &Tensor) -> Option<Vec<f64>> {
-    t.to_dtype(DType::F64).ok()?.flatten_all().ok()?.to_vec1().ok()
 }
 
 fn quantile(graph: Graph, t: &Tensor, q: &Shares, dim: Option<i64>, keepdim: bool, between: Between) -> Result<Tensor> {
@@ -183,7 +172,7 @@ fn quantile(graph: Graph, t: &Tensor, q: &Shares, dim: Option<i64>, keepdim: boo
         Some(dim) => lined(t, dim)?,
         None => (t.flatten_all()?, 0),
     };
-    let found = in_single(&float(&line)?, |line| graph.quantile(line, &q.numbers, dim, between))?;
+    let found = in_single(&line, |line| graph.quantile(line, &q.numbers, dim, between))?;
     // the shares first, and the dimension they were found along of size 1
     let mut found = found.unsqueeze(0)?.transpose(0, dim + 1)?;
     if keepdim {

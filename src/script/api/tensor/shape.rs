@@ -3,8 +3,9 @@
 use candle_core::DType;
 
 use super::arithmetic::broadcast_shape;
-use super::{axis, axis_of, device_name, float};
+use super::{axis, axis_of, device_name, float, integers};
 use crate::ops;
+use crate::script::api::nth;
 use crate::script::prelude::*;
 use crate::session::memory::affordable;
 
@@ -15,12 +16,8 @@ enum Cuts {
 }
 
 impl Arg for Cuts {
-    fn kind() -> String {
-        "int or [int]".into()
-    }
-    fn wanted() -> String {
-        "a size or an array of sizes".into()
-    }
+    const KIND: &'static str = "int or [int]";
+    const WANTED: &'static str = "a size or an array of sizes";
     fn convert(value: &dyn Source) -> Option<Self> {
         let each = usize::convert(value).map(Cuts::Each);
         each.or_else(|| Vec::convert(value).map(Cuts::Sizes))
@@ -233,12 +230,8 @@ pub fn declare(table: &mut Table) {
 pub struct Index(pub Tensor);
 
 impl Arg for Index {
-    fn kind() -> String {
-        "Tensor or [int]".into()
-    }
-    fn wanted() -> String {
-        "a tensor or array of integers".into()
-    }
+    const KIND: &'static str = "Tensor or [int]";
+    const WANTED: &'static str = "a tensor or array of integers";
     fn convert(value: &dyn Source) -> Option<Self> {
         if let Some(t) = Tensor::convert(value) {
             return t.dtype().is_int().then_some(Index(t));
@@ -262,16 +255,14 @@ pub(super) fn positions(index: &Tensor, t: &Tensor, dim: usize) -> Result<Tensor
         }
     );
     let size = t.dims()[dim];
-    let values: Vec<i64> = index.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    let checked = values.iter().map(|&i| {
-        let k = if i < 0 { i.saturating_add(size as i64) } else { i };
-        ensure!(
-            k >= 0 && (k as usize) < size,
+    let values = integers(index)?;
+    let checked = values.iter().map(|&i| match nth(i, size) {
+        Some(k) => Ok(k as u32),
+        None => fail!(
             "`index` of the shape {:?} holds {i}, dimension {dim} of the tensor's shape {:?} has {size}",
             index.dims(),
             t.dims()
-        );
-        Ok(k as u32)
+        ),
     });
     let checked: Vec<u32> = checked.collect::<Result<_>>()?;
     Ok(Tensor::from_vec(checked, index.shape().clone(), index.device())?)

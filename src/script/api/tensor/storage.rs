@@ -1,8 +1,8 @@
 //! Tensors in files (safetensors, npz, npy), of other types, on other devices, as arrays.
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 
-use super::{device_name, dtype_named};
+use super::{device_name, dtype_named, floats, integers};
 use crate::device::open_device;
 use crate::nn::{npy, weights};
 use crate::script::prelude::*;
@@ -61,31 +61,28 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn item(ctx, t: Tensor) -> Dynamic {
                 ensure!(t.elem_count() == 1, "gives one number, found {}; write t[i] or a reduction first", t.brief());
-                let flat = t.detach().flatten_all()?;
-                if t.dtype().is_float() {
-                    return Ok(flat.to_dtype(DType::F64)?.to_vec1::<f64>()?[0].into());
-                }
-                Ok(flat.to_dtype(DType::I64)?.to_vec1::<i64>()?[0].into())
+                Ok(elements(&t)?[0].clone())
             }
             /// The elements as nested arrays.
             /// ```
             /// assert_eq(tensor::from([[1, 2], [3, 4]]).to_array(), [[1, 2], [3, 4]]);
             /// ```
             fn to_array(ctx, t: Tensor) -> Dynamic {
-                let flat = t.detach().flatten_all()?;
-                let items: Vec<Dynamic> = if t.dtype().is_float() {
-                    flat.to_dtype(DType::F64)?.to_vec1::<f64>()?.into_iter().map(Dynamic::from).collect()
-                } else {
-                    flat.to_dtype(DType::I64)?.to_vec1::<i64>()?.into_iter().map(Dynamic::from).collect()
-                };
-                Ok(nest(t.dims(), items))
+                Ok(nest(t.dims(), elements(&t)?))
             }
         },
     );
 }
 
-fn nest(dims: &[usize], items: Vec<Dynamic>) -> Dynamic {
-    let mut items = items;
+/// The elements as numbers of a script.
+fn elements(t: &Tensor) -> Result<Vec<Dynamic>> {
+    Ok(match t.dtype().is_float() {
+        true => floats(t)?.into_iter().map(Dynamic::from).collect(),
+        false => integers(t)?.into_iter().map(Dynamic::from).collect(),
+    })
+}
+
+fn nest(dims: &[usize], mut items: Vec<Dynamic>) -> Dynamic {
     for &size in dims.iter().skip(1).rev() {
         if size == 0 {
             return Dynamic::from_array(Vec::new());

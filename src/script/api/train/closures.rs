@@ -9,6 +9,7 @@ use crate::error::nearest;
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::Pass;
 use crate::random::Random;
+use crate::script::api::tensor::number;
 use crate::script::api::{Model, ScriptMemory, batch_map};
 use crate::script::prelude::*;
 use crate::script::values::describe;
@@ -157,18 +158,11 @@ fn loss_value(function: &str, value: &Dynamic) -> Result<LossValue> {
     };
     let mut metrics = Vec::new();
     for (name, value) in map.iter().filter(|(name, _)| name.as_str() != "loss") {
-        let number = match (f64::convert(value), Tensor::convert(value)) {
-            (Some(number), _) => number,
-            (None, Some(t)) if t.elem_count() == 1 => t
-                .detach()
-                .to_dtype(candle_core::DType::F64)?
-                .flatten_all()?
-                .get(0)?
-                .to_scalar()?,
-            _ => fail!(
+        let Some(number) = number(value)? else {
+            fail!(
                 "{function}: `{name}`, which the loss returned, must be a number, found {}",
                 describe(value)
-            ),
+            )
         };
         ensure!(
             !["step", "epoch", "lr", "grad_norm"].contains(&name.as_str()),
@@ -181,17 +175,17 @@ fn loss_value(function: &str, value: &Dynamic) -> Result<LossValue> {
 
 /// `#{ step, epoch, loss, lr, metrics }`.
 fn event_map(event: &Event) -> Map {
-    let mut metrics = Map::new();
-    for (name, value) in event.metrics {
-        metrics.insert(name.as_str().into(), Dynamic::from_float(*value));
-    }
-    let mut map = Map::new();
-    map.insert("step".into(), Dynamic::from_int(event.step as i64));
-    map.insert("epoch".into(), Dynamic::from_int(event.epoch as i64));
-    map.insert("loss".into(), Dynamic::from_float(event.loss));
-    map.insert("lr".into(), Dynamic::from_float(event.lr));
-    map.insert("metrics".into(), metrics.into());
-    map
+    let metrics = event.metrics.iter();
+    let metrics: Map = metrics
+        .map(|(name, value)| (name.as_str().into(), (*value).into()))
+        .collect();
+    named([
+        ("step", Dynamic::from_int(event.step as i64)),
+        ("epoch", Dynamic::from_int(event.epoch as i64)),
+        ("loss", event.loss.into()),
+        ("lr", event.lr.into()),
+        ("metrics", metrics.into()),
+    ])
 }
 
 /// A callback's answer. Only "stop" and "skip" mean something: a closure may end in any other value by accident, such as the path

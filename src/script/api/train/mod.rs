@@ -11,7 +11,6 @@ use super::{Data, Model};
 use crate::data::Dataset;
 use crate::loss::CrossEntropyOptions;
 use crate::script::prelude::*;
-use crate::script::table::Entry;
 use crate::train::{PretrainLoss, Run, Status, TrainConfig};
 use closures::Closures;
 use settings::Extras;
@@ -171,17 +170,7 @@ fn start(
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace(
-        "train",
-        "Train networks: pretrain, fine-tune, any loss.",
-        constructors(),
-    );
-    table.script_type::<ScriptRun>();
-    table.methods::<ScriptRun>("Run", methods::entries());
-}
-
-fn constructors() -> Vec<Entry> {
-    entries! {
+    let functions = entries! {
         /// Pretrain a network with the pixel contrastive loss: all of it but the classifier.
         ///
         /// Each image and a colour-distorted view of it go through the network in one batch; the loss compares the projected
@@ -306,7 +295,10 @@ fn constructors() -> Vec<Entry> {
             let run = Run::load_into(ctx.session(), path, model.map(|m| m.0), data, val, closures.lent())?;
             Ok(ScriptRun { run: Rc::new(RefCell::new(run)), closures: Rc::new(closures) })
         }
-    }
+    };
+    table.namespace("train", "Train networks: pretrain, fine-tune, any loss.", functions);
+    table.script_type::<ScriptRun>();
+    table.methods::<ScriptRun>("Run", methods::entries());
 }
 
 #[cfg(test)]

@@ -14,12 +14,8 @@ pub(super) enum Average {
 
 impl Arg for Average {
     const FINITE: bool = true;
-    fn kind() -> String {
-        "float or map".into()
-    }
-    fn wanted() -> String {
-        "a decay such as 0.99, or #{ decay, warm_up, model }".into()
-    }
+    const KIND: &'static str = "float or map";
+    const WANTED: &'static str = "a decay such as 0.99, or #{ decay, warm_up, model }";
     fn inside() -> Inside {
         Nested::<AverageOptions>::inside()
     }
