@@ -1,4 +1,5 @@
-//! Batches that are larger than the data or the memory, or too small for the loss; images of a size that the network does not take.
+//! Batches that are larger than the data or the memory, or too small for the loss; images of a size, and classes, that the network does not
+//! take.
 
 use super::config::{Objective, Task, TrainConfig};
 use crate::data::Dataset;
@@ -47,6 +48,17 @@ pub(super) fn check(session: &Session, model: &Segmenter, data: &Dataset, config
     {
         session.warn(&format!("{name}: {text}"));
     }
+    Ok(())
+}
+
+/// Refuse data whose classes are not the model's.
+pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Result<()> {
+    let (ours, theirs) = (model.classes(), data.classes());
+    ensure!(
+        ours == theirs || theirs == 0, // none: images without labels
+        "{task}: the model has {ours} classes, the data set {} has {theirs}; call model.new_classifier({theirs})",
+        data.name()
+    );
     Ok(())
 }
 

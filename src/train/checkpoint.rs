@@ -15,7 +15,7 @@ use super::course::{Beside, Judged};
 use super::folder;
 use super::history::History;
 use super::lent::Lent;
-use super::run::{self, DataIdentity, Run, Status};
+use super::run::{DataIdentity, Run, Status};
 use crate::data::Dataset;
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -57,12 +57,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     let model = run.model.borrow();
     let mut tensors = model.state()?;
     let names: Vec<String> = tensors.iter().map(|(n, _)| n.clone()).collect();
-    tensors.extend(
-        run.optimizer
-            .state()
-            .into_iter()
-            .map(|(n, t)| (format!("{OPTIMIZER}{n}"), t)),
-    );
+    tensors.extend(under(OPTIMIZER, run.optimizer.state()));
     for (name, values) in run.history.columns() {
         let column = Tensor::from_vec(values.clone(), values.len(), &Device::Cpu)?;
         tensors.push((format!("{HISTORY}{name}"), column));
@@ -71,10 +66,10 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         tensors.push((TEMPERATURE.into(), temperature.as_detached_tensor()));
     }
     if let Some(memory) = &run.memory {
-        tensors.extend(memory.state()?.into_iter().map(|(n, t)| (format!("{MEMORY}{n}"), t)));
+        tensors.extend(under(MEMORY, memory.state()?));
     }
     if let Some(average) = &run.average {
-        tensors.extend(average.state()?.into_iter().map(|(n, t)| (format!("{AVERAGE}{n}"), t)));
+        tensors.extend(under(AVERAGE, average.state()?));
     }
     tensors.extend(run.beside.tensors()?);
     let trained: Vec<String> = model.parameters("").into_iter().map(|p| p.name).collect();
@@ -123,12 +118,6 @@ impl Stored {
         })
     }
 
-    /// The tensors whose names begin so, without that beginning.
-    fn below(&self, prefix: &str) -> HashMap<String, Tensor> {
-        let named = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
-        self.tensors.iter().filter_map(named).collect()
-    }
-
     fn get(&self, name: &str) -> Result<&Tensor> {
         self.tensors.get(name).ok_or_else(|| missing(&self.path, name))
     }
@@ -137,16 +126,20 @@ impl Stored {
     fn restore(self, run: &mut Run) -> Result<()> {
         let here = |e: Error| Error::file(&self.path, e);
         let steps = self.record.optimizer_steps;
-        run.optimizer.load_state(&self.below(OPTIMIZER), steps).map_err(here)?;
+        run.optimizer
+            .load_state(&below(OPTIMIZER, &self.tensors), steps)
+            .map_err(here)?;
         if let Some(var) = &run.temperature {
             var.set(self.get(TEMPERATURE)?)?;
         }
-        if let Some(options) = run::memory_options(&run.config) {
-            let kept: Vec<_> = self.below(MEMORY).into_iter().collect();
+        if let Some(options) = run.config.memory() {
+            let kept: Vec<_> = below(MEMORY, &self.tensors).into_iter().collect();
             run.memory = Some(Memory::from_state(options, &kept).map_err(here)?);
         }
         if let Some(average) = &run.average {
-            average.load_state(&self.below(AVERAGE), &as_they_are()).map_err(here)?;
+            average
+                .load_state(&below(AVERAGE, &self.tensors), &as_they_are())
+                .map_err(here)?;
         }
         let column = |name: &String| -> Result<(String, Vec<f64>)> {
             let stored = self.get(&format!("{HISTORY}{name}"))?;
@@ -166,8 +159,19 @@ impl Stored {
     }
 }
 
-/// The numbers under their own names.
-fn as_they_are() -> LoadOptions {
+/// Tensors under names with this beginning.
+pub(super) fn under(prefix: &str, tensors: Vec<(String, Tensor)>) -> impl Iterator<Item = (String, Tensor)> {
+    tensors.into_iter().map(move |(name, t)| (format!("{prefix}{name}"), t))
+}
+
+/// The tensors whose names begin so, without that beginning.
+pub(super) fn below(prefix: &str, tensors: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let named = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_string(), t.clone()));
+    tensors.iter().filter_map(named).collect()
+}
+
+/// How numbers are loaded under their own names.
+pub(super) fn as_they_are() -> LoadOptions {
     LoadOptions {
         prefix: Some(String::new()),
         ..LoadOptions::default()

@@ -9,29 +9,19 @@ use super::temperature::{PretrainLoss, Temperature};
 use crate::data::{Augment, Distort};
 use crate::error::{POSITIVE, Result, in_range};
 use crate::loss::PixelContrastOptions;
+use crate::loss::pixel_contrast::MemoryOptions;
 use crate::ops::{CrossEntropyOptions, Precision, Reduction};
-use crate::{ensure, options};
+use crate::{choices, ensure, options};
 
-/// What a run does, and which parameters it trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// Contrastive pretraining: everything but the classifier.
-    Pretrain,
-    /// Cross-entropy: everything but the projection head.
-    Finetune,
-    /// A loss of the caller's: every parameter that receives a gradient.
-    Fit,
-}
-
-impl Task {
-    /// The name in scripts and folders.
-    pub fn name(self) -> &'static str {
-        match self {
-            Task::Pretrain => "pretrain",
-            Task::Finetune => "finetune",
-            Task::Fit => "fit",
-        }
+choices! {
+    /// What a run does, and which parameters it trains.
+    pub enum Task {
+        /// Contrastive pretraining: everything but the classifier.
+        Pretrain = "pretrain",
+        /// Cross-entropy: everything but the projection head.
+        Finetune = "finetune",
+        /// A loss of the caller's: every parameter that receives a gradient.
+        Fit = "fit",
     }
 }
 
@@ -130,6 +120,19 @@ impl TrainConfig {
     /// A loss of the caller's, otherwise as [`TrainConfig::finetune`].
     pub fn fit() -> Self {
         TrainConfig::default()
+    }
+
+    /// The memory of past keys that the loss asks for.
+    pub(super) fn memory(&self) -> Option<&MemoryOptions> {
+        match &self.objective {
+            Objective::PixelContrast { options, .. } => options.memory.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The momentum of the averaged network, where the memory is to hold its features.
+    pub(super) fn averaging(&self) -> Option<f64> {
+        self.memory()?.momentum_encoder
     }
 
     /// Fill in what was left open for a data set that has `batches` batches per epoch, and refuse what cannot be.

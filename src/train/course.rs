@@ -7,12 +7,13 @@ use std::rc::Rc;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{as_they_are, below, under};
 use super::features::Features;
 use super::lent::{Lent, Memories};
 use super::run::{DataIdentity, Run};
 use crate::data::{Batch, BatchOptions, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{LoadOptions, Segmenter};
+use crate::nn::Segmenter;
 use crate::options::Handle;
 use crate::{choices, ensure, fail, options};
 
@@ -177,8 +178,7 @@ impl Beside {
         let mut all = self.memories.tensors()?;
         for (prefix, network) in [(AVERAGE, &self.average), (BEST, &self.best)] {
             if let Some(network) = network {
-                let state = network.borrow().state()?.into_iter();
-                all.extend(state.map(|(name, t)| (format!("{prefix}{name}"), t)));
+                all.extend(under(prefix, network.borrow().state()?));
             }
         }
         Ok(all)
@@ -193,8 +193,7 @@ impl Beside {
         judged: Judged,
     ) -> Result<()> {
         let load = |prefix: &str, into: &mut Option<Rc<RefCell<Segmenter>>>| -> Result<()> {
-            let below = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
-            let state: HashMap<String, Tensor> = tensors.iter().filter_map(below).collect();
+            let state = below(prefix, tensors);
             if state.is_empty() {
                 return Ok(());
             }
@@ -202,11 +201,7 @@ impl Beside {
                 Some(network) => network,
                 none => none.insert(Rc::new(RefCell::new(model.copy()?))),
             };
-            let options = LoadOptions {
-                prefix: Some(String::new()),
-                ..LoadOptions::default()
-            };
-            network.borrow().load_state(&state, &options)?;
+            network.borrow().load_state(&state, &as_they_are())?;
             Ok(())
         };
         load(AVERAGE, &mut self.average)?;
@@ -218,13 +213,15 @@ impl Beside {
 
     /// The averaged network follows the model after the newest of so many updates.
     pub(super) fn follow(&self, model: &Segmenter, course: &Course, updates: u64) -> Result<()> {
-        match (&self.average, course.ema) {
-            (Some(average), Some(decay)) if course.ema_warm_up => {
-                average.borrow().follow(model, warmed_up(decay, updates))
-            }
-            (Some(average), Some(decay)) => average.borrow().follow(model, decay),
-            _ => Ok(()),
-        }
+        let (Some(average), Some(decay)) = (&self.average, course.ema) else {
+            return Ok(());
+        };
+        let decay = if course.ema_warm_up {
+            warmed_up(decay, updates)
+        } else {
+            decay
+        };
+        average.borrow().follow(model, decay)
     }
 
     /// Judge the val mIoU after `step` steps: keep the network if it is the best so far; whether patience is at its end.

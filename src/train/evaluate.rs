@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::{predict, run};
+use super::{capacity, predict};
 use crate::data::{self, Dataset, Histogram, IGNORED, Sample};
 use crate::error::Result;
 use crate::metrics::{Confusion, Protocol, Score};
@@ -60,7 +60,7 @@ impl EvalOptions {
 pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, options: &EvalOptions) -> Result<Score> {
     options.check()?;
     ensure!(!data.is_empty(), "eval: the data set {} has no images", data.name());
-    run::check_classes("eval", model, data)?;
+    capacity::check_classes("eval", model, data)?;
     data.check_labelled("eval")?;
     let mut confusion = Confusion::new(data.classes()).never_true(data.never_true());
     let mut ignored = 0;

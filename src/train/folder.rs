@@ -170,7 +170,7 @@ pub(super) fn begin(run: &mut Run) -> Result<()> {
             write_files(run)?;
         }
     }
-    write_config(run)
+    write_record(run)
 }
 
 /// Write `data.csv`: the image and label files that the run is trained on, with the SHA-256 of their contents, so that a changed file
@@ -201,14 +201,14 @@ fn write_files(run: &Run) -> Result<()> {
     path(run, FILES)?.write(bytes)
 }
 
-/// Write all three files; each replaces the old one in one stroke. The checkpoint comes first: whatever is left out by a sudden end
+/// Write all files; each replaces the old one in one stroke. The checkpoint comes first: whatever is left out by a sudden end
 /// follows from it.
 pub(super) fn write(run: &Run) -> Result<()> {
     checkpoint::save(run, &checkpoint_path(run)?)?;
     write_record(run)
 }
 
-/// Write the record of a run that was read complete: a sudden end after its last checkpoint may have left the record behind, and a file
+/// Complete the record of a run that was read complete: a sudden end after its last checkpoint may have left the record behind, and a file
 /// half written. A folder that cannot be written to, or that another process works in, keeps what it has.
 pub(super) fn catch_up(run: &Run) {
     if run.begun {
@@ -216,21 +216,23 @@ pub(super) fn catch_up(run: &Run) {
     }
     if let Some(above) = run.home.as_ref().and_then(|folder| folder.parent())
         && run.session.hold(above).is_ok()
+        && let Ok(record) = record(run)
     {
-        let _ = write_record(run);
+        let behind = |(place, text): &(Place, String)| place.text("the record").ok().as_ref() != Some(text);
+        let _ = record
+            .into_iter()
+            .filter(behind)
+            .try_for_each(|(place, text)| place.write(text));
     }
 }
 
-/// Write `config.json` and, once there is one, `history.csv`.
+/// Write the record.
 pub(super) fn write_record(run: &Run) -> Result<()> {
-    write_config(run)?;
-    if run.history.is_empty() {
-        return Ok(());
-    }
-    path(run, HISTORY)?.write(run.history.csv())
+    record(run)?.into_iter().try_for_each(|(place, text)| place.write(text))
 }
 
-fn write_config(run: &Run) -> Result<()> {
+/// The record of the run: `config.json` and, once there is one, `history.csv`.
+fn record(run: &Run) -> Result<Vec<(Place, String)>> {
     let (model, nobody) = (run.model.borrow(), Sitting::default());
     let (made, continued) = run.sittings.split_first().unwrap_or((&nobody, &[]));
     let record = Record {
@@ -249,7 +251,11 @@ fn write_config(run: &Run) -> Result<()> {
         continued,
     };
     let text = serde_json::to_string_pretty(&record).map_err(|e| Error::usage(e.to_string()))?;
-    path(run, CONFIG)?.write(text)
+    let mut files = vec![(path(run, CONFIG)?, text)];
+    if !run.history.is_empty() {
+        files.push((path(run, HISTORY)?, run.history.csv()));
+    }
+    Ok(files)
 }
 
 impl Sitting {

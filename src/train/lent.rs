@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use candle_core::Tensor;
 
+use super::checkpoint::{below, under};
 use crate::ensure;
 use crate::error::Result;
 use crate::loss::pixel_contrast::Memory;
@@ -53,8 +54,7 @@ impl Memories {
     pub(super) fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = self.unclaimed.clone();
         for (i, memory) in self.all.iter().enumerate() {
-            let state = memory.borrow().state()?.into_iter();
-            tensors.extend(state.map(|(name, t)| (format!("{PREFIX}{i}.{name}"), t)));
+            tensors.extend(under(&format!("{PREFIX}{i}."), memory.borrow().state()?));
         }
         Ok(tensors)
     }
@@ -81,9 +81,7 @@ impl Memories {
             self.all.len()
         );
         for (i, memory) in self.all.iter().enumerate().take(stored) {
-            let prefix = format!("{PREFIX}{i}.");
-            let below = |(name, t): (&String, &Tensor)| Some((name.strip_prefix(&prefix)?.to_string(), t.clone()));
-            let state: Vec<_> = tensors.iter().filter_map(below).collect();
+            let state: Vec<_> = below(&format!("{PREFIX}{i}."), tensors).into_iter().collect();
             let restored = Memory::from_state(memory.borrow().options(), &state)?;
             *memory.borrow_mut() = restored;
         }

@@ -10,7 +10,8 @@
 //! | `course` | accumulation, an averaged network, the best network, patience, further sources |
 //! | `lent` | what of the caller's a run changes: the network for its average, the memories that its loss fills |
 //! | `fit`, `step`, `objective` | the loop; one step of it; the losses of the two built-in tasks |
-//! | `capacity` | batches that are larger than the data or the memory |
+//! | `trained` | which parameters a task trains |
+//! | `capacity` | batches that are larger than the data or the memory; data that do not fit the network |
 //! | `failure` | the errors that end a run, with what was kept |
 //! | `event` | what the loop tells its callers ([`Event`]) and what they answer ([`Flow`]) |
 //! | `history`, `folder`, `checkpoint` | the recorded columns; `config.json`, `history.csv`, `last.safetensors` |
@@ -46,6 +47,7 @@ pub mod run;
 pub mod schedule;
 mod step;
 pub mod temperature;
+mod trained;
 
 pub use change::Change;
 pub use config::{Objective, Task, TrainConfig};

@@ -4,50 +4,35 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use candle_core::{Tensor, Var};
+use candle_core::Var;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::Change;
-use super::config::{Objective, Task, TrainConfig};
+use super::config::{Task, TrainConfig};
 use super::course::{self, Beside};
 use super::event::Hooks;
 use super::folder::{self, Sitting};
 use super::history::History;
 use super::lent::Lent;
-use super::optimizer::{Group, Optimizer};
-use super::temperature::Temperature;
-use super::{capacity, checkpoint, evaluate, features, fit};
+use super::optimizer::Optimizer;
+use super::{capacity, checkpoint, evaluate, features, fit, trained};
 use crate::data::{BatchOptions, Dataset};
-use crate::ensure;
 use crate::error::{Error, Result};
-use crate::loss::pixel_contrast::{Memory, MemoryOptions};
+use crate::loss::pixel_contrast::Memory;
 use crate::nn::{Parent, Segmenter};
 use crate::session::{Place, Session};
+use crate::{choices, ensure};
 
-/// Name of the learnable temperature among the parameters.
-pub(super) const TEMPERATURE: &str = "temperature";
-
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// All steps are made.
-    Done,
-    /// Interrupted between two steps, or advanced by fewer steps than were left.
-    Paused,
-    /// Stopped by a callback, or by a loss that was not finite.
-    Stopped,
-}
-
-impl Status {
-    /// The name in scripts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Done => "done",
-            Status::Paused => "paused",
-            Status::Stopped => "stopped",
-        }
+choices! {
+    /// Where a run stands.
+    pub enum Status {
+        /// All steps are made.
+        Done = "done",
+        /// Interrupted between two steps, or advanced by fewer steps than were left.
+        Paused = "paused",
+        /// Stopped by a callback, or by a loss that was not finite.
+        Stopped = "stopped",
     }
 }
 
@@ -150,13 +135,13 @@ impl Run {
         config
             .course
             .check_evaluations(task, val.is_some(), config.eval_every)?;
-        check_classes(task, &model.borrow(), &data)?;
+        capacity::check_classes(task, &model.borrow(), &data)?;
         if config.task != Task::Fit {
             data.check_labelled(task)?;
         }
         if let Some(val) = &val {
             val.check_labelled(&format!("{task}: val"))?;
-            check_classes(task, &model.borrow(), val)?;
+            capacity::check_classes(task, &model.borrow(), val)?;
         }
         capacity::check(session, &model.borrow(), &data, &config)?;
         features::check(task, &model.borrow(), &config)?;
@@ -164,7 +149,7 @@ impl Run {
         let mut run = Run {
             name: folder::claim_name(session, task),
             beside: Beside::new(&config.course, &model, more, lent)?,
-            memory: memory_options(&config).map(Memory::new).transpose()?,
+            memory: config.memory().map(Memory::new).transpose()?,
             model_seed: origin.seed,
             parent: origin.parent,
             ..Self::of(session, model, DataIdentity::of(&data), config)?
@@ -184,8 +169,8 @@ impl Run {
         config: TrainConfig,
     ) -> Result<Self> {
         let network = model.borrow();
-        let (optimizer, temperature) = optimizer(&network, &config)?;
-        let average = averaging(&config).map(|_| network.copy()).transpose()?;
+        let (optimizer, temperature) = trained::optimizer(&network, &config)?;
+        let average = config.averaging().map(|_| network.copy()).transpose()?;
         let on_gpu = network.device().is_cuda();
         drop(network);
         Ok(Run {
@@ -359,67 +344,6 @@ fn batch_options(config: &TrainConfig, start: usize) -> BatchOptions {
         start: start * config.course.accumulate,
         ..BatchOptions::default()
     }
-}
-
-/// The optimiser over what the task trains, and the temperature where it is learnt.
-pub(super) fn optimizer(model: &Segmenter, config: &TrainConfig) -> Result<(Optimizer, Option<Var>)> {
-    let classifier = model.classifier_name().map(|name| format!("{name}."));
-    let ours = classifier.is_some();
-    let trained = |name: &str| match config.task {
-        Task::Pretrain => !classifier.as_ref().is_some_and(|c| name.starts_with(c)),
-        Task::Finetune => !ours || !name.starts_with("projection."),
-        Task::Fit => true,
-    };
-    let all = model.parameters("").into_iter().map(|p| (p.name, p.var));
-    let mut parameters: Vec<_> = all.filter(|(n, _)| trained(n)).collect();
-    let mut settings = config.optimizer.clone();
-    let mut temperature = None;
-    if let Objective::PixelContrast {
-        options,
-        temperature: Temperature::Learnable { .. },
-    } = &config.objective
-    {
-        let start = Tensor::new(options.temperature as f32, model.device())?;
-        let var = Var::from_tensor(&start)?;
-        parameters.push((TEMPERATURE.to_string(), var.clone()));
-        temperature = Some(var);
-        if !settings.groups.0.iter().any(|g| g.prefix == TEMPERATURE) {
-            settings.groups.0.push(Group {
-                prefix: TEMPERATURE.into(),
-                lr: 1.0,
-                weight_decay: Some(0.0),
-            });
-        }
-    }
-    let mut optimizer = Optimizer::new(parameters, &settings)?;
-    if let Some(decay) = config.course.layer_decay {
-        optimizer.scale(course::layer_factor(model, decay)?);
-    }
-    Ok((optimizer, temperature))
-}
-
-/// The memory of past keys that the loss asks for.
-pub(super) fn memory_options(config: &TrainConfig) -> Option<&MemoryOptions> {
-    match &config.objective {
-        Objective::PixelContrast { options, .. } => options.memory.as_ref(),
-        _ => None,
-    }
-}
-
-/// The momentum of the averaged network, where the memory is to hold its features.
-pub(super) fn averaging(config: &TrainConfig) -> Option<f64> {
-    memory_options(config)?.momentum_encoder
-}
-
-/// Refuse data whose classes are not the model's.
-pub(super) fn check_classes(task: &str, model: &Segmenter, data: &Dataset) -> Result<()> {
-    let (ours, theirs) = (model.classes(), data.classes());
-    ensure!(
-        ours == theirs || theirs == 0, // none: images without labels
-        "{task}: the model has {ours} classes, the data set {} has {theirs}; call model.new_classifier({theirs})",
-        data.name()
-    );
-    Ok(())
 }
 
 /// Saving and loading.

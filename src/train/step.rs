@@ -14,7 +14,7 @@ use super::features;
 use super::fit::tell;
 use super::ledger::{self, Facts, Ledger, Number, Row};
 use super::objective;
-use super::run::{self, Run};
+use super::run::Run;
 use super::schedule::Shape;
 use super::temperature::Temperature;
 use crate::data::Batch;
@@ -283,7 +283,7 @@ fn keep_within_bounds(run: &Run) -> Result<()> {
 
 /// The network whose features the memory keeps follows the model.
 fn move_average(run: &Run) -> Result<()> {
-    if let (Some(average), Some(momentum)) = (&run.average, run::averaging(&run.config)) {
+    if let (Some(average), Some(momentum)) = (&run.average, run.config.averaging()) {
         average.follow(&run.model.borrow(), course::warmed_up(momentum, run.optimizer.steps()))?;
     }
     Ok(())

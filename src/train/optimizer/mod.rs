@@ -1,6 +1,7 @@
 //! Optimisers: SGD and AdamW over named parameters, in groups, with their whole state at hand.
 
 mod config;
+mod tests;
 
 use std::collections::HashMap;
 
@@ -160,28 +161,23 @@ impl Optimizer {
             return self.step_guarded(gradients, &guard);
         }
         self.steps += 1;
-        let (sgd, adamw) = self.rules(scale);
         for slot in &self.slots {
             let Some(gradient) = gradients.get(&slot.var) else {
                 continue;
             };
-            let (lr, weight_decay) = self.numbers(slot);
             match slot.state.as_slice() {
                 [(_, mean), (_, square)] => {
-                    let o = AdamwStep {
-                        lr,
-                        weight_decay,
-                        ..adamw
-                    };
-                    adamw_step(&slot.var, gradient, mean, square, &o)?;
+                    adamw_step(
+                        &slot.var,
+                        gradient,
+                        mean,
+                        square,
+                        &self.adamw(self.numbers(slot), scale),
+                    )?;
                 }
                 rest => {
-                    let o = SgdStep {
-                        lr,
-                        weight_decay,
-                        ..sgd
-                    };
-                    sgd_step(&slot.var, gradient, rest.first().map(|(_, v)| v), &o)?;
+                    let velocity = rest.first().map(|(_, velocity)| velocity);
+                    sgd_step(&slot.var, gradient, velocity, &self.sgd(self.numbers(slot), scale))?;
                 }
             }
         }
@@ -191,7 +187,7 @@ impl Optimizer {
     /// As [`Optimizer::step`] on a GPU, with the scale of `guard`; whether it stops the update is known to the device alone.
     pub(super) fn step_guarded(&mut self, gradients: &GradStore, guard: &Guard) -> Result<()> {
         self.steps += 1;
-        let (sgd, adamw) = self.rules(1.0);
+        let common = (self.lr(), 0.0); // the items have their own
         let mut items = Vec::new();
         for slot in &self.slots {
             let Some(gradient) = gradients.get(&slot.var) else {
@@ -207,31 +203,33 @@ impl Optimizer {
             });
         }
         match self.config.name {
-            Rule::Sgd => cuda::sgd(&items, &sgd, guard),
-            Rule::Adamw => cuda::adamw(&items, &adamw, guard),
+            Rule::Sgd => cuda::sgd(&items, &self.sgd(common, 1.0), guard),
+            Rule::Adamw => cuda::adamw(&items, &self.adamw(common, 1.0), guard),
         }
     }
 
-    /// The constants of this step, but for what each parameter has of its own.
-    fn rules(&self, scale: f64) -> (SgdStep, AdamwStep) {
-        let c = &self.config;
-        let sgd = SgdStep {
-            lr: self.lr(),
-            momentum: c.momentum.unwrap_or(0.0),
-            nesterov: c.nesterov,
-            weight_decay: 0.0,
+    /// The constants of a step of SGD with this learning rate and weight decay.
+    fn sgd(&self, (lr, weight_decay): (f64, f64), scale: f64) -> SgdStep {
+        SgdStep {
+            lr,
+            momentum: self.config.momentum.unwrap_or(0.0),
+            nesterov: self.config.nesterov,
+            weight_decay,
             scale,
-        };
-        let adamw = AdamwStep {
-            lr: self.lr(),
-            beta1: c.beta1,
-            beta2: c.beta2,
-            eps: c.eps,
-            weight_decay: 0.0,
+        }
+    }
+
+    /// Those of a step of AdamW.
+    fn adamw(&self, (lr, weight_decay): (f64, f64), scale: f64) -> AdamwStep {
+        AdamwStep {
+            lr,
+            beta1: self.config.beta1,
+            beta2: self.config.beta2,
+            eps: self.config.eps,
+            weight_decay,
             scale,
             step: self.steps,
-        };
-        (sgd, adamw)
+        }
     }
 
     /// Learning rate and weight decay of a parameter.
@@ -296,136 +294,4 @@ fn fresh(var: &Var) -> Result<Tensor> {
         var.dtype()
     );
     Ok(Tensor::zeros(var.shape(), var.dtype(), var.device())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::{Arg, Given, Reading};
-    use candle_core::Device;
-
-    fn golden() -> HashMap<String, Tensor> {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/ops.safetensors");
-        candle_core::safetensors::load(path, &Device::Cpu).unwrap()
-    }
-
-    /// Run one step whose gradient is exactly `gradient`.
-    fn step(optimizer: &mut Optimizer, var: &Var, gradient: &Tensor) {
-        let gradients = (var.as_tensor() * gradient)
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap();
-        optimizer.step(&gradients, 1.0).unwrap();
-    }
-
-    #[test]
-    fn sgd_equals_pytorch_step_by_step() {
-        let golden = golden();
-        for (case, momentum, nesterov, weight_decay) in [
-            ("plain", 0.0, false, 0.0),
-            ("momentum", 0.9, false, 0.01),
-            ("nesterov", 0.9, true, 0.01),
-        ] {
-            let get = |part: &str| golden[&format!("sgd_{case}/{part}")].clone();
-            let var = Var::from_tensor(&get("start")).unwrap();
-            let config = OptimizerConfig {
-                lr: Some(0.1),
-                momentum: Some(momentum),
-                nesterov,
-                weight_decay: Some(weight_decay),
-                ..OptimizerConfig::default()
-            };
-            let mut optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
-            for i in 0..3 {
-                step(&mut optimizer, &var, &get(&format!("grad{i}")));
-                let error = (var.as_tensor() - get(&format!("after{i}"))).unwrap().abs().unwrap();
-                let error: f32 = error.max_all().unwrap().to_scalar().unwrap();
-                assert!(error < 1e-6, "{case} step {i}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn adamw_equals_pytorch_and_its_state_continues() {
-        // torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.99), weight_decay=0.1) in f64, w = [1, -2], gradients [0.5, 1], [-1, 0.25], [2, 0].
-        let config = OptimizerConfig {
-            name: Rule::Adamw,
-            lr: Some(0.1),
-            weight_decay: Some(0.1),
-            beta2: 0.99,
-            ..OptimizerConfig::default()
-        };
-        let var = Var::new(&[1f64, -2.0], &Device::Cpu).unwrap();
-        let mut optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
-        for (gradient, expected) in [[0.5, 1.0], [-1.0, 0.25], [2.0, 0.0]].into_iter().zip(ADAMW) {
-            step(&mut optimizer, &var, &Tensor::new(&gradient, &Device::Cpu).unwrap());
-            let found = var.to_vec1::<f64>().unwrap();
-            assert!(
-                (0..2).all(|i| (found[i] - expected[i]).abs() < 1e-12),
-                "{found:?} {expected:?}"
-            );
-            // Through the saved state each time: it must hold everything.
-            let state = optimizer.state().into_iter().collect();
-            let steps = optimizer.steps();
-            optimizer = Optimizer::new(vec![("w".into(), var.clone())], &config).unwrap();
-            optimizer.load_state(&state, steps).unwrap();
-        }
-    }
-
-    fn read(options: &[(&str, Given)]) -> Reading<OptimizerConfig> {
-        let map = options.iter().map(|(name, given)| (name.to_string(), given.clone()));
-        OptimizerConfig::read(&Given::Map(map.collect()))
-    }
-
-    #[test]
-    fn groups_multiply_the_learning_rate_of_the_longest_prefix() {
-        let names = ["encoder.a", "segmentation_head.0.weight", "segmentation_head.0.bias"];
-        let vars = names.map(|n| (n.to_string(), Var::new(&[0f32], &Device::Cpu).unwrap()));
-        let multiples = [("segmentation_head", 10), ("segmentation_head.0.bias", 20)];
-        let multiples = multiples.map(|(name, multiple)| (name.to_string(), Given::Int(multiple)));
-        let config = read(&[("lr", Given::Float(0.1)), ("groups", Given::Map(multiples.to_vec()))]).unwrap();
-        let config = config.resolved(1.0, 0.0, 0.0);
-        let mut optimizer = Optimizer::new(vars.to_vec(), &config).unwrap();
-        let sum = vars
-            .iter()
-            .map(|(_, v)| v.sum_all().unwrap())
-            .reduce(|a, b| (a + b).unwrap())
-            .unwrap();
-        let gradients = sum.backward().unwrap();
-        assert!((optimizer.gradient_norm(&gradients).unwrap() - 3f64.sqrt()).abs() < 1e-12);
-        optimizer.step(&gradients, 0.5).unwrap();
-        let found: Vec<f32> = vars.iter().map(|(_, v)| v.to_vec1::<f32>().unwrap()[0]).collect();
-        assert_eq!(found, [-0.05, -0.5, -1.0]); // -lr multiple scale
-        let list: OptimizerConfig = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
-        assert_eq!(list, config);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let var = || vec![("encoder.a".to_string(), Var::new(&[0f32], &Device::Cpu).unwrap())];
-        let text = |options: &[(&str, Given)]| {
-            Optimizer::new(var(), &read(options).unwrap())
-                .err()
-                .map(|e| e.to_string())
-                .unwrap_or_default()
-        };
-        let head = Given::Map(vec![("head".into(), Given::Int(2))]);
-        assert!(text(&[("groups", head)]).contains("\"head\""));
-        let wanted = "momentum 1.5, expected a number from 0 to below 1";
-        assert!(text(&[("momentum", Given::Float(1.5))]).contains(wanted));
-        assert!(text(&[("nesterov", Given::Bool(true))]).contains("nesterov needs"));
-        let nameless = Given::List(vec![Given::Map(vec![("lr".into(), Given::Int(2))])]);
-        let wrong = |options: &[(&str, Given)]| read(options).unwrap_err().error("f").to_string();
-        assert!(wrong(&[("groups", nameless)]).starts_with("f: groups[0]: `prefix` is missing"));
-        assert!(wrong(&[("lr_rate", Given::Int(1))]).contains("`lr_rate`"));
-    }
-
-    /// What PyTorch 2.15 gives (parameters after each of the three steps).
-    const ADAMW: [[f64; 2]; 3] = [
-        [0.890000002, -2.079999999],
-        [0.9176607728517225, -2.142426132630469],
-        [0.8666536356557291, -2.185482303225693],
-    ];
 }
