@@ -73,6 +73,12 @@ macro_rules! fail {
     ($($text:tt)*) => { return Err($crate::error::Error::Usage(format!($($text)*))) };
 }
 
+/// Return an error of the file at a path, built by `format!`.
+#[macro_export]
+macro_rules! fail_at {
+    ($path:expr, $($text:tt)*) => { return Err($crate::error::Error::file($path, format!($($text)*))) };
+}
+
 /// Return a usage error built by `format!` unless the condition holds.
 #[macro_export]
 macro_rules! ensure {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sample;
 
-/// Samples kept in memory until the budget is spent; the first come stay (with a shuffled order, dropping the oldest would
-/// lose what is needed next).
+/// Samples kept in memory up to a number of bytes. Those that came first stay: in a shuffled order each is needed once per epoch, so that
+/// replacing them would help no other.
 pub(super) struct Cache {
     budget: usize,
     kept: Mutex<Kept>,

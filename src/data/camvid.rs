@@ -6,7 +6,8 @@ use super::decode::Exif;
 use super::decode::map::LabelMap;
 use super::pairs::{self, Pair};
 use super::{Dataset, Splits, classes, files};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fail_at;
 use crate::session::Place;
 
 /// Read CamVid: `path` holds `train.txt` and `val.txt` (and perhaps `test.txt`) with an image and a label path per line,
@@ -30,10 +31,10 @@ fn split(root: &Place, name: &str) -> Result<Dataset> {
         .map(|line| {
             let mut words = line.split_whitespace();
             let (Some(image), Some(labels)) = (words.next(), words.next()) else {
-                return Err(Error::file(
+                fail_at!(
                     list.path(),
-                    format!("found the line \"{line}\", expected an image and a label path"),
-                ));
+                    "found the line \"{line}\", expected an image and a label path"
+                );
             };
             Ok(Pair {
                 name: files::stem(Path::new(image)),
@@ -45,7 +46,7 @@ fn split(root: &Place, name: &str) -> Result<Dataset> {
     let table = &classes::CAMVID;
     pairs::dataset(
         &format!("camvid/{name}"),
-        (classes::names(table), classes::palette(table)),
+        classes::of(table),
         pairs,
         LabelMap::identity(table.len(), &[11]),
         Exif::Apply,

@@ -6,7 +6,8 @@ use super::decode::Exif;
 use super::decode::map::LabelMap;
 use super::pairs::{self, Pair};
 use super::{Dataset, IGNORED, Splits, classes, files};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fail_at;
 use crate::session::Place;
 
 /// Train id of each label id 0..=33; 255 where the benchmark does not count the class.
@@ -53,10 +54,10 @@ fn split(root: &Place, name: &str) -> Result<Dataset> {
             .ends_with("_leftimg8bit.png")
     });
     if name == "train" && found.is_empty() {
-        return Err(Error::file(
+        fail_at!(
             images.path(),
-            "found no *_leftImg8bit.png in its folders, expected Cityscapes' layout",
-        ));
+            "found no *_leftImg8bit.png in its folders, expected Cityscapes' layout"
+        );
     }
     let label_file = |image: &Path, kind: &str| -> Place {
         let city = image.parent().and_then(Path::file_name).unwrap_or_default();
@@ -87,7 +88,7 @@ fn split(root: &Place, name: &str) -> Result<Dataset> {
     };
     pairs::dataset(
         &format!("cityscapes/{name}"),
-        (classes::names(table), classes::palette(table)),
+        classes::of(table),
         pairs,
         map,
         Exif::Apply,

@@ -86,14 +86,25 @@ pub fn voc_colour(index: u8) -> [u8; 3] {
     colour
 }
 
-/// The names of a table above.
-pub fn names(table: &[(&str, [u8; 3])]) -> Vec<String> {
-    table.iter().map(|(name, _)| (*name).to_string()).collect()
+/// The first `count` colours of that map.
+pub fn voc_palette(count: usize) -> Vec<[u8; 3]> {
+    (0..count).map(|i| voc_colour(i as u8)).collect()
 }
 
-/// The colours of a table above.
-pub fn palette(table: &[(&str, [u8; 3])]) -> Vec<[u8; 3]> {
-    table.iter().map(|(_, colour)| *colour).collect()
+/// The names of classes, and the colour of each.
+pub type Classes = (Vec<String>, Vec<[u8; 3]>);
+
+/// The classes of a table above.
+pub fn of(table: &[(&str, [u8; 3])]) -> Classes {
+    table
+        .iter()
+        .map(|(name, colour)| ((*name).to_string(), *colour))
+        .unzip()
+}
+
+/// The names of classes that nobody named.
+pub fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("class {i}")).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{IMAGE_KINDS, IMAGES};
 use crate::error::{Error, Result};
+use crate::fail_at;
 use crate::session::Place;
 
 /// Endings of files that lie beside images and are meant to be no images.
@@ -36,7 +37,7 @@ pub(super) fn lines(place: &Place) -> Result<Vec<String>> {
         .map(String::from)
         .collect();
     if lines.is_empty() {
-        return Err(Error::file(place.path(), "the list of images is empty"));
+        fail_at!(place.path(), "the list of images is empty");
     }
     Ok(lines)
 }
@@ -46,7 +47,7 @@ pub(super) fn subfolders(folder: &Place) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for place in visible(folder)? {
         if place.is_folder()? {
-            names.push(name(&place));
+            names.push(place.name());
         }
     }
     Ok(names)
@@ -58,25 +59,23 @@ pub(super) fn images_below(root: &Place, except: Option<&Place>) -> Result<Vec<P
     let (images, others): (Vec<Place>, Vec<Place>) = files_below(root, except)?
         .into_iter()
         .partition(|f| IMAGES.contains(&f.ending().as_str()));
-    let strange = |file: &&Place| {
+    let unknown = |file: &&Place| {
         let ending = file.ending();
         !ending.is_empty() && !BESIDE.contains(&ending.as_str())
     };
-    let strangers: Vec<&Place> = others.iter().filter(strange).collect();
-    if let Some(first) = strangers.first() {
-        let mut endings: Vec<String> = strangers.iter().map(|f| format!(".{}", f.ending())).collect();
+    let unreadable: Vec<&Place> = others.iter().filter(unknown).collect();
+    if let Some(first) = unreadable.first() {
+        let mut endings: Vec<String> = unreadable.iter().map(|f| format!(".{}", f.ending())).collect();
         endings.sort();
         endings.dedup();
         let readable = images.len();
-        return Err(Error::file(
+        fail_at!(
             first.path(),
-            format!(
-                "found {} files that cannot be read as images ({}) beside {readable} that can, expected {IMAGE_KINDS}; convert \
+            "found {} files that cannot be read as images ({}) beside {readable} that can, expected {IMAGE_KINDS}; convert \
                  them or move them elsewhere",
-                strangers.len(),
-                endings.join(", ")
-            ),
-        ));
+            unreadable.len(),
+            endings.join(", ")
+        );
     }
     Ok(images)
 }
@@ -104,10 +103,10 @@ pub(super) fn files_below(root: &Place, except: Option<&Place>) -> Result<Vec<Pl
             continue;
         }
         if let Some(first) = seen.insert(target, folder.clone()) {
-            return Err(Error::file(
+            fail_at!(
                 folder.path(),
-                format!("this link leads to a folder that is listed already ({first}); remove the link"),
-            ));
+                "this link leads to a folder that is listed already ({first}); remove the link"
+            );
         }
         for place in visible(&folder)? {
             place.check()?;
@@ -120,10 +119,10 @@ pub(super) fn files_below(root: &Place, except: Option<&Place>) -> Result<Vec<Pl
             } else if about.is_file() {
                 found.push(place);
             } else {
-                return Err(Error::file(
+                fail_at!(
                     place.path(),
-                    "found a pipe, a socket or a device, expected files and folders only; remove it",
-                ));
+                    "found a pipe, a socket or a device, expected files and folders only; remove it"
+                );
             }
         }
     }
@@ -135,20 +134,10 @@ pub(super) fn files_below(root: &Place, except: Option<&Place>) -> Result<Vec<Pl
 fn visible(folder: &Place) -> Result<Vec<Place>> {
     let mut places = folder.list()?;
     places.retain(|place| {
-        let name = name(place);
+        let name = place.name();
         !name.starts_with('.') && !["__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"].contains(&name.as_str())
     });
     Ok(places)
-}
-
-/// The last part of a path.
-fn name(place: &Place) -> String {
-    place
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 fn unreadable(place: &Place, error: &std::io::Error) -> Error {

@@ -10,7 +10,7 @@ use super::{Dataset, IGNORED, Missing, Splits, classes, files};
 use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::session::Place;
-use crate::{ensure, fail, options};
+use crate::{ensure, fail, fail_at, options};
 
 /// The stream of random numbers that sets images aside.
 const SET_ASIDE: u64 = 0x0F01D;
@@ -122,7 +122,7 @@ impl Reader {
             labels: options.labels.as_ref().map(|labels| root.join(labels)),
             suffix: without_ending(&options.suffix).to_string(),
             missing: options.missing,
-            palette: palette.unwrap_or_else(|| (0..classes).map(|i| classes::voc_colour(i as u8)).collect()),
+            palette: palette.unwrap_or_else(|| classes::voc_palette(classes)),
             map,
             class_names,
             exif: options.exif,
@@ -172,36 +172,28 @@ impl Reader {
         }
         let found = found.join(", ");
         let advice = "rename or move them, or read one folder alone with images: \"..\" and labels: \"..\"";
+        let wrong = |what: String| Err(Error::file(self.images.path(), format!("{what}; {advice}")));
         if let Some([a, b]) = doubled {
-            return Err(Error::file(
-                self.images.path(),
-                format!("found the folders {a} and {b}, which name the same part; {advice}"),
-            ));
+            return wrong(format!("found the folders {a} and {b}, which name the same part"));
         }
         if !others.is_empty() {
-            return Err(Error::file(
-                self.images.path(),
-                format!(
-                    "found the parts {found} and beside them the folders {}, which belong to none; {advice}",
-                    others.join(", ")
-                ),
+            return wrong(format!(
+                "found the parts {found} and beside them the folders {}, which belong to none",
+                others.join(", ")
             ));
         }
         if parts[0].is_none() {
-            return Err(Error::file(
-                self.images.path(),
-                format!("found the parts {found} but none to train on, expected a folder train beside them; {advice}"),
+            return wrong(format!(
+                "found the parts {found} but none to train on, expected a folder train beside them"
             ));
         }
         let loose = files::images_beside(&self.images)?;
         if let Some(first) = loose.first() {
-            return Err(Error::file(
+            fail_at!(
                 first.path(),
-                format!(
-                    "found {} images beside the parts {found}, which belong to none; {advice}",
-                    loose.len()
-                ),
-            ));
+                "found {} images beside the parts {found}, which belong to none; {advice}",
+                loose.len()
+            );
         }
         Ok(parts)
     }
@@ -221,13 +213,11 @@ impl Reader {
                 .map(|other| all.join(other)),
         };
         if labels.is_none() && part != "test" {
-            return Err(Error::file(
+            fail_at!(
                 all.join(name).path(),
-                format!(
-                    "there is no such folder, expected the label maps of the images in {}",
-                    self.images.join(name)
-                ),
-            ));
+                "there is no such folder, expected the label maps of the images in {}",
+                self.images.join(name)
+            );
         }
         self.dataset(part, self.pairs(name, labels)?)
     }
@@ -248,10 +238,10 @@ impl Reader {
             found.retain(|file| !files::stem(file.path()).ends_with(&self.suffix));
         }
         if found.is_empty() {
-            return Err(Error::file(
+            fail_at!(
                 images.path(),
-                format!("found no images in this folder, expected {IMAGE_KINDS} files"),
-            ));
+                "found no images in this folder, expected {IMAGE_KINDS} files"
+            );
         }
         let found = by_place(&images, found, "", "images")?;
         let pair = |(name, image): (String, Place), labels| Pair { name, image, labels };
@@ -324,7 +314,7 @@ fn class_names(options: &FolderOptions) -> Result<Vec<String>> {
             names.clone()
         }
         (Some(names), None) => names.clone(),
-        (None, Some(classes)) => (0..classes).map(|i| format!("class {i}")).collect(),
+        (None, Some(classes)) => classes::numbered(classes),
         (None, None) if options.labels.is_none() => return Ok(Vec::new()),
         (None, None) => fail!("folder: expected classes (how many there are) or class_names, found neither"),
     };
@@ -352,13 +342,11 @@ fn by_place(root: &Place, files: Vec<Place>, suffix: &str, what: &str) -> Result
             continue;
         };
         if let Some(first) = places.insert(place.to_string(), file.clone()) {
-            return Err(Error::file(
+            fail_at!(
                 file.path(),
-                format!(
-                    "found two {what} of one name, the other is {}; expected one of them: remove or rename the other",
-                    first
-                ),
-            ));
+                "found two {what} of one name, the other is {}; expected one of them: remove or rename the other",
+                first
+            );
         }
         all.push((place.to_string(), file));
     }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::classes::Classes;
 use super::decode::labels::labels_from_file;
 use super::decode::map::LabelMap;
 use super::decode::{Exif, image_from_file};
 use super::{Dataset, IGNORED, Sample, Source};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fail_at;
 use crate::session::Place;
 
 /// An image, with its label map where there is one.
@@ -27,7 +29,7 @@ struct Pairs {
 /// The data set of these pairs.
 pub(super) fn dataset(
     name: &str,
-    (class_names, palette): (Vec<String>, Vec<[u8; 3]>),
+    (class_names, palette): Classes,
     pairs: Vec<Pair>,
     map: LabelMap,
     exif: Exif,
@@ -83,14 +85,14 @@ impl Source for Pairs {
                         true => " (turned as its EXIF data say; exif: \"refuse\" names such images)",
                         false => "",
                     };
-                    return Err(Error::file(
+                    fail_at!(
                         file.path(),
-                        format!(
-                            "the label map is {}x{} (height x width), but its image {} is {height}x{width}{turned}; expected the \
+                        "the label map is {}x{} (height x width), but its image {} is {height}x{width}{turned}; expected the \
                              same size",
-                            truth.height, truth.width, pair.image
-                        ),
-                    ));
+                        truth.height,
+                        truth.width,
+                        pair.image
+                    );
                 }
                 truth.labels
             }

@@ -41,13 +41,7 @@ fn root(path: &Place) -> Result<Place> {
     files::folder(path, "the folder VOC2012, VOCdevkit, or the one that holds either")?;
     ["", "VOC2012", "VOCdevkit/VOC2012"]
         .iter()
-        .map(|below| {
-            if below.is_empty() {
-                path.clone()
-            } else {
-                path.join(below)
-            }
-        })
+        .map(|below| path.join(below))
         .find(|root| root.join("JPEGImages").path().is_dir())
         .ok_or_else(|| {
             Error::file(
@@ -77,7 +71,7 @@ fn split(root: &Place, masks: &str, name: &str, lists: &[&str]) -> Result<Datase
         })
         .collect();
     let names: Vec<String> = classes::VOC2012.iter().map(|n| (*n).to_string()).collect();
-    let palette = (0..names.len()).map(|i| classes::voc_colour(i as u8)).collect();
+    let palette = classes::voc_palette(names.len());
     let map = LabelMap::identity(names.len(), &[]);
     pairs::dataset(&format!("voc2012/{name}"), (names, palette), pairs, map, Exif::Apply)
 }

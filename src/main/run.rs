@@ -112,7 +112,7 @@ pub(super) fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[Str
         Err(report) => return finish(&session, Err(report)),
     };
     let asked = check::arguments(&ast);
-    if let Some(problem) = check::strange_argument(&source, &text, arguments.keys()) {
+    if let Some(problem) = check::unread_argument(&source, &text, arguments.keys()) {
         complain(&format!("error: {problem}"));
         return USAGE;
     }

@@ -186,11 +186,7 @@ fn show(sweep: &Sweep) -> Result<u8> {
 fn unread_argument(file: &Path, points: &[study::Arguments]) -> Result<Option<String>> {
     let text = seglab::script::engine::read_script(file)?;
     let names: Vec<String> = points.iter().flatten().map(|(name, _)| name.clone()).collect();
-    Ok(check::strange_argument(
-        &file.display().to_string(),
-        &text,
-        names.iter(),
-    ))
+    Ok(check::unread_argument(&file.display().to_string(), &text, names.iter()))
 }
 
 /// `seglab replay`.

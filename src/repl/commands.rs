@@ -24,86 +24,48 @@ pub struct Command {
 
 /// All commands.
 pub const COMMANDS: &[Command] = &[
-    Command {
-        name: "help",
-        arguments: "",
-        doc: "list these commands",
-        run: list,
-    },
-    Command {
-        name: "whos",
-        arguments: "",
-        doc: "list the variables",
-        run: whos,
-    },
-    Command {
-        name: "history",
-        arguments: "",
-        doc: "list the inputs of this session",
-        run: history,
-    },
-    Command {
-        name: "save",
-        arguments: "FILE",
-        doc: "write the inputs as a script",
-        run: save,
-    },
-    Command {
-        name: "run",
-        arguments: "FILE [name=value ..]",
-        doc: "run a script here; its variables stay",
-        run: run_file,
-    },
-    Command {
-        name: "time",
-        arguments: "EXPR",
-        doc: "run an input and show how long it takes",
-        run: time,
-    },
-    Command {
-        name: "timeit",
-        arguments: "EXPR",
-        doc: "run an input many times and show how long it takes once",
-        run: timeit,
-    },
-    Command {
-        name: "cd",
-        arguments: "FOLDER",
-        doc: "change the folder that relative paths start from",
-        run: |repl, folder| {
-            let folder = shell::change_folder(repl.evaluator.interpreter(), folder)?;
-            repl.say(&folder);
-            Ok(())
-        },
-    },
-    Command {
-        name: "pwd",
-        arguments: "",
-        doc: "show that folder",
-        run: |repl, _| {
-            repl.say(&shell::current_folder()?);
-            Ok(())
-        },
-    },
-    Command {
-        name: "reset",
-        arguments: "",
-        doc: "forget all variables",
-        run: reset,
-    },
-    Command {
-        name: "edit",
-        arguments: "",
-        doc: "edit the last input in $EDITOR, then run it",
-        run: edit,
-    },
-    Command {
-        name: "quit",
-        arguments: "",
-        doc: "end (as Ctrl-D)",
-        run: |_, _| Ok(()),
-    },
+    command("help", "", "list these commands", list),
+    command("whos", "", "list the variables", whos),
+    command("history", "", "list the inputs of this session", history),
+    command("save", "FILE", "write the inputs as a script", save),
+    command(
+        "run",
+        "FILE [name=value ..]",
+        "run a script here; its variables stay",
+        run_file,
+    ),
+    command("time", "EXPR", "run an input and show how long it takes", time),
+    command(
+        "timeit",
+        "EXPR",
+        "run an input many times and show how long it takes once",
+        timeit,
+    ),
+    command(
+        "cd",
+        "FOLDER",
+        "change the folder that relative paths start from",
+        change_folder,
+    ),
+    command("pwd", "", "show that folder", show_folder),
+    command("reset", "", "forget all variables", reset),
+    command("edit", "", "edit the last input in $EDITOR, then run it", edit),
+    command("quit", "", "end (as Ctrl-D)", |_, _| Ok(())),
 ];
+
+const fn command(
+    name: &'static str,
+    arguments: &'static str,
+    doc: &'static str,
+    run: fn(&mut Repl, &str) -> Result<(), String>,
+) -> Command {
+    Command {
+        name,
+        arguments,
+        doc,
+        run,
+    }
+}
 
 /// Run a command line without its `%`; false ends the REPL.
 pub fn run(repl: &mut Repl, line: &str) -> bool {
@@ -188,7 +150,7 @@ fn run_file(repl: &mut Repl, argument: &str) -> Result<(), String> {
     }
     let place = repl.evaluator.interpreter().session().place(&file);
     let text = read_script(&place).map_err(|e| e.to_string())?;
-    check::strange_argument(&file, &text, arguments.keys()).map_or(Ok(()), Err)?;
+    check::unread_argument(&file, &text, arguments.keys()).map_or(Ok(()), Err)?;
     let context = repl.evaluator.interpreter().context();
     let before = context.arguments();
     context.set_arguments(arguments);
@@ -277,6 +239,17 @@ fn time(repl: &mut Repl, text: &str) -> Result<(), String> {
     } else {
         span(seconds)
     });
+    Ok(())
+}
+
+fn change_folder(repl: &mut Repl, folder: &str) -> Result<(), String> {
+    let folder = shell::change_folder(repl.evaluator.interpreter(), folder)?;
+    repl.say(&folder);
+    Ok(())
+}
+
+fn show_folder(repl: &mut Repl, _: &str) -> Result<(), String> {
+    repl.say(&shell::current_folder()?);
     Ok(())
 }
 

@@ -176,7 +176,7 @@ impl Evaluator {
         self.interpreter.add_module(module);
     }
 
-    /// A variable declared anew hides the old one, whose tensor would stay in memory.
+    /// Drop the variables that were declared again: nothing can reach the old ones, but their tensors would stay in memory.
     fn drop_shadowed(&mut self) {
         let mut kept: Vec<(String, bool, Dynamic)> = Vec::new();
         for (name, constant, value) in self.scope.iter_raw() {

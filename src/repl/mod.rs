@@ -27,6 +27,7 @@ use rustyline::{
 };
 
 use crate::error::{Error, Result};
+use crate::script::report::painted;
 use crate::script::{Dynamic, Interpreter, Report};
 use crate::session::Place;
 use crate::session::memory::memory_in_use;
@@ -177,7 +178,7 @@ impl Repl {
             let memory = memory_in_use()
                 .map(|m| format!(", {:.2} GB in use", m as f64 / 1e9))
                 .unwrap_or_default();
-            self.say(&self.dim(&format!("({seconds:.1} s{memory})")));
+            self.say(&painted(self.colour, "2", &format!("({seconds:.1} s{memory})")));
         }
     }
 
@@ -228,14 +229,6 @@ impl Repl {
         if let Some(status) = session.ending().withdraw() {
             session.clear_cancel();
             self.say(&format!("the script ended with exit({status})"));
-        }
-    }
-
-    fn dim(&self, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[2m{text}\x1b[0m")
-        } else {
-            text.to_string()
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, FuncArgs, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, FuncArgs, GlobalRuntimeState, NativeCallContext, Position};
 
 use super::context::{Context, RhaiResult, script_error};
 use super::engine::panic_error;
@@ -110,5 +111,34 @@ impl<'a> Call<'a> {
             return self.take_pending().unwrap_or_else(|| script_error(error));
         }
         script_error(Error::Usage(translate::named(self.table(), &self.function, &error)))
+    }
+}
+
+/// A closure with what it takes to call it where no call of a script is at hand: in a training, an evaluation, a data set.
+pub struct Callback {
+    /// The closure.
+    pub closure: FnPtr,
+    /// The state of the engine that it was given in.
+    pub context: Context,
+    engine: Rc<Engine>,
+    /// The functions and modules that the script knew where it gave the closure.
+    known: GlobalRuntimeState,
+}
+
+impl Callback {
+    /// The closure that a script gave in this call.
+    pub fn new(call: &Call, closure: FnPtr) -> Self {
+        Callback {
+            closure,
+            context: Context::clone(call),
+            engine: call.closure_engine(),
+            known: call.native.global_runtime_state().clone(),
+        }
+    }
+
+    /// Call it on behalf of `function`.
+    pub(super) fn call(&self, function: &str, arguments: Vec<Dynamic>) -> RhaiResult {
+        let native = NativeCallContext::new_with_all_fields(&self.engine, function, None, &self.known, Position::NONE);
+        self.closure.call_raw(&native, None, arguments)
     }
 }

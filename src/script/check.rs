@@ -52,17 +52,17 @@ pub fn arguments(ast: &AST) -> Option<Vec<String>> {
 }
 
 /// What is wrong with the names of these arguments for the script `text` called `source`, if it does not read one of them.
-pub fn strange_argument<'a>(source: &str, text: &str, mut given: impl Iterator<Item = &'a String>) -> Option<String> {
+pub fn unread_argument<'a>(source: &str, text: &str, mut given: impl Iterator<Item = &'a String>) -> Option<String> {
     let asked = arguments(&super::engine::parser().compile(text).ok()?)?;
-    let stranger = given.find(|name| !asked.contains(name))?;
-    let hint = nearest(stranger, asked.iter().map(String::as_str));
+    let unread = given.find(|name| !asked.contains(name))?;
+    let hint = nearest(unread, asked.iter().map(String::as_str));
     let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
     let list = if asked.is_empty() {
         "it reads none".into()
     } else {
         format!("it reads {}", asked.join(", "))
     };
-    Some(format!("{source} reads no argument `{stranger}` ({list}){hint}"))
+    Some(format!("{source} reads no argument `{unread}` ({list}){hint}"))
 }
 
 /// Arithmetic of two literal integers that means something else than it does in Python: message, hint, place.

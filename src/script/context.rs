@@ -66,10 +66,10 @@ impl<T> Scoped<T> {
     }
 }
 
-/// What a pass says of the networks that a closure calls in it.
+/// How networks compute that a closure calls during a pass of a training or of another network.
 #[derive(Clone)]
 pub struct Outer {
-    /// The only one it speaks of, if not of all.
+    /// The only network that this is said of; of all if absent.
     of: Option<Weak<RefCell<Segmenter>>>,
     /// Whether they may be in training mode.
     pub training: bool,
@@ -150,7 +150,7 @@ impl Context {
         living.map(|network| network.borrow().parameters("")).collect()
     }
 
-    /// What the pass whose closure is running says of this network.
+    /// How this network computes inside the closure that is running, if that is prescribed.
     pub fn outer(&self, network: &Rc<RefCell<Segmenter>>) -> Option<Outer> {
         let speaks = |of: &Weak<_>| std::ptr::eq(of.as_ptr(), Rc::as_ptr(network));
         let outer = self.0.outer.0.borrow();
@@ -315,7 +315,7 @@ impl Context {
         self.0.caught.borrow().clone().filter(|r| r.message == message)
     }
 
-    /// Keep the error of an iterator that Rhai went on asking for items: a loop with an empty body looks at none of them.
+    /// Keep the error of an iterator whose loop went on past it: Rhai does not look at the items of a loop with an empty body.
     pub(super) fn set_passed_over(&self, text: String) {
         *self.0.passed_over.borrow_mut() = Some(text);
     }

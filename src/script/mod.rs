@@ -90,7 +90,7 @@ mod translate;
 pub mod values;
 
 pub use argument::Argument;
-pub use call::Call;
+pub use call::{Call, Callback};
 pub use context::Context;
 pub use engine::Interpreter;
 pub use report::Report;

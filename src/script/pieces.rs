@@ -97,6 +97,21 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     out
 }
 
+/// The signs of the text, which are no part of words, strings or comments: where each stands, and how many brackets are open behind it.
+pub fn signs(text: &str) -> impl Iterator<Item = (usize, &str, i32)> {
+    let mut depth = 0;
+    let signs = pieces(text).into_iter().filter(|piece| piece.kind == Kind::Other);
+    signs.map(move |piece| {
+        let sign = &text[piece.start..piece.end];
+        match sign {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            _ => {}
+        }
+        (piece.start, sign, depth)
+    })
+}
+
 /// How a part of a string in backticks ends.
 #[derive(PartialEq)]
 enum End {
@@ -163,11 +178,8 @@ fn quoted(text: &str, quote: char) -> (Kind, usize, bool) {
 
 /// The bracket that belongs to the one at or before `pos`.
 pub fn partner(text: &str, pos: usize) -> Option<usize> {
-    let brackets: Vec<(usize, char)> = pieces(text)
-        .into_iter()
-        .filter(|p| p.kind == Kind::Other)
-        .filter_map(|p| Some((p.start, text[p.start..].chars().next()?)))
-        .filter(|(_, c)| "()[]{}".contains(*c))
+    let brackets: Vec<(usize, char)> = signs(text)
+        .filter_map(|(at, sign, _)| Some((at, sign.chars().next().filter(|c| "()[]{}".contains(*c))?)))
         .collect();
     let here = brackets.iter().position(|(at, _)| *at == pos || *at + 1 == pos)?;
     let opens = |c: char| "([{".contains(c);

@@ -48,8 +48,8 @@ pub(super) fn register(engine: &mut Engine, table: &Table, context: &Context) {
     }
 }
 
-/// The items of a `for`, ended by the first error. Rhai looks at no item of a loop with an empty body and would go on past it; being asked
-/// again shows that, and then the script is ended (which `try` cannot stop).
+/// The items of a `for`, ended by the first error. In a loop with an empty body Rhai does not look at the items and would not notice the
+/// error: it asks for another one. Then the script is ended (which `try` cannot stop).
 struct Watched {
     items: Items,
     failure: Option<String>,

@@ -75,6 +75,14 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// The text in an ANSI colour, if asked.
+pub fn painted(colour: bool, code: &str, text: &str) -> String {
+    match colour {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text.to_string(),
+    }
+}
+
 impl Report {
     /// A report without a place.
     pub fn plain(message: impl Into<String>) -> Self {
@@ -86,22 +94,10 @@ impl Report {
 
     /// The report as text, with ANSI colours if asked.
     pub fn render(&self, colour: bool) -> String {
-        let paint = |code: &str, text: &str| {
-            if colour {
-                format!("\x1b[{code}m{text}\x1b[0m")
-            } else {
-                text.to_string()
-            }
-        };
-        let title = if self.interrupted {
-            paint("1;33", "interrupted")
-        } else {
-            paint("1;31", "error")
-        };
-        let mut out = if self.interrupted {
-            title
-        } else {
-            format!("{title}: {}", self.message)
+        let paint = |code: &str, text: &str| painted(colour, code, text);
+        let mut out = match self.interrupted {
+            true => paint("1;33", "interrupted"),
+            false => format!("{}: {}", paint("1;31", "error"), self.message),
         };
         if let Some(place) = &self.place {
             let number = place.line.to_string();

@@ -7,8 +7,8 @@ use super::Session;
 use super::lock::FolderLock;
 use super::place::Place;
 use super::write;
-use crate::ensure;
 use crate::error::{Error, Result};
+use crate::{ensure, fail_at};
 
 /// Files.
 impl Session {
@@ -120,11 +120,11 @@ impl Session {
         if !self.0.written.borrow().contains(place.path()) {
             let replaceable = self.0.overwrite.get() || self.goes_on() || place.is_replaceable()?;
             if !replaceable {
-                return Err(Error::file(
+                fail_at!(
                     place.path(),
                     "this file was there before and seglab did not write it; choose another name, move it away, or allow it with \
-                     --overwrite",
-                ));
+                     --overwrite"
+                );
             }
             self.0.written.borrow_mut().insert(place.path().to_path_buf());
         }

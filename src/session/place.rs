@@ -10,6 +10,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::sandbox::Sandbox;
 use super::write::{self, Writer};
 use crate::error::{Error, Result};
@@ -46,6 +49,11 @@ impl Place {
     /// Another path behind the same sandbox.
     pub fn at(&self, path: impl Into<PathBuf>) -> Self {
         Place::within(path, self.sandbox.clone())
+    }
+
+    /// The last part of the path.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The ending of the name in lower case, empty if it has none.
@@ -141,6 +149,21 @@ impl Place {
             Some(rest) => rest.to_string(),
             None => text,
         })
+    }
+
+    /// What a JSON file holds; nothing where there is none. `what` names it in errors: "the record of a run".
+    pub fn json<T: DeserializeOwned>(&self, what: &str) -> Result<Option<T>> {
+        if !self.exists()? {
+            return Ok(None);
+        }
+        let value = serde_json::from_str(&self.text(what)?);
+        value.map_err(|e| Error::file(&self.path, format!("{what} cannot be read ({e})")))
+    }
+
+    /// Write a value as a JSON file.
+    pub fn write_json(&self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).map_err(|e| Error::file(&self.path, e))?;
+        self.write(text + "\n")
     }
 
     /// Make this folder and those above it.

@@ -6,37 +6,26 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::choices;
 use crate::device::{device_name, tf32};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::session::digest::sha256;
 use crate::session::{Place, Session};
 
 /// The file's name in the run folder.
 pub const FILE: &str = "result.json";
 
-/// How a script ended, or that it has not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// It is at work, or was killed without a word.
-    Running,
-    /// It ran to its end.
-    Done,
-    /// It ended with an error.
-    Failed,
-    /// A signal ended it.
-    Interrupted,
-}
-
-impl Outcome {
-    /// The word in tables and in the record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Running => "running",
-            Outcome::Done => "done",
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "interrupted",
-        }
+choices! {
+    /// How a script ended, or that it has not.
+    pub enum Outcome {
+        /// It is at work, or was killed without a word.
+        Running = "running",
+        /// It ran to its end.
+        Done = "done",
+        /// It ended with an error.
+        Failed = "failed",
+        /// A signal ended it.
+        Interrupted = "interrupted",
     }
 }
 
@@ -82,12 +71,7 @@ impl Record {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let place = Place::from(folder.join(FILE));
-        if !place.exists()? {
-            return Ok(None);
-        }
-        let record = serde_json::from_str(&place.text("the record of a run")?);
-        record.map_err(|e| Error::file(place.path(), format!("is no record of a run ({e})")))
+        Place::from(folder.join(FILE)).json("the record of a run")
     }
 
     /// The record of what `session` runs, as things stand.
@@ -128,8 +112,7 @@ impl Record {
 
     /// Write it to this file.
     pub(super) fn write_to(&self, file: &Place) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::usage(e.to_string()))?;
-        file.write(text + "\n")
+        file.write_json(self)
     }
 }
 
@@ -153,8 +136,7 @@ pub(super) fn steps(folder: &Path) -> u64 {
 fn configs(folder: &Path) -> impl Iterator<Item = (String, Value)> {
     let entries = Place::from(folder).list().unwrap_or_default();
     entries.into_iter().filter_map(|entry| {
-        let text = entry.join("config.json").text("the record of a training run").ok()?;
-        let name = entry.path().file_name()?.to_string_lossy().into_owned();
-        Some((name, serde_json::from_str(&text).ok()?))
+        let config = entry.join("config.json").json("the record of a training run").ok()??;
+        Some((entry.name(), config))
     })
 }

@@ -83,12 +83,7 @@ pub fn histories(rows: &[Row], run: Option<&str>) -> Result<Vec<(String, History
     for row in rows {
         let mut own = Vec::new();
         for place in Place::from(&row.folder).list().unwrap_or_default() {
-            let name = place
-                .path()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = place.name();
             let history = place.join("history.csv");
             if run.is_none_or(|run| run == name) && history.exists()? {
                 let read = History::from_csv(&history.text("the history")?);

@@ -113,8 +113,7 @@ impl Sweep {
     }
 
     fn write(&self) -> Result<()> {
-        let text = serde_json::to_string_pretty(&self.plan).map_err(|e| Error::usage(e.to_string()))?;
-        Place::from(self.folder.join(FILE).as_path()).write(text + "\n")
+        Place::from(self.folder.join(FILE)).write_json(&self.plan)
     }
 
     /// Its folder.
@@ -193,11 +192,11 @@ impl Plan {
         };
         let mut known: Vec<_> = self.points.iter().map(|p| names(&p.arguments)).collect();
         known.dedup();
-        if let Some(stranger) = points.iter().map(names).find(|n| !known.contains(n)) {
+        if let Some(unknown) = points.iter().map(names).find(|n| !known.contains(n)) {
             fail!(
                 "{place}: this folder holds a sweep over {}, found one over {}; choose another with --out",
                 known.first().map(|n| n.join(", ")).unwrap_or_default(),
-                stranger.join(", ")
+                unknown.join(", ")
             );
         }
         ensure!(
@@ -218,13 +217,7 @@ impl Plan {
 }
 
 fn read(folder: &Path) -> Result<Option<Plan>> {
-    let place = Place::from(folder.join(FILE));
-    if !place.exists()? {
-        return Ok(None);
-    }
-    let plan = serde_json::from_str(&place.text("the record of a sweep")?);
-    plan.map(Some)
-        .map_err(|e| Error::file(place.path(), format!("cannot be read ({e})")))
+    Place::from(folder.join(FILE)).json("the record of a sweep")
 }
 
 #[cfg(test)]

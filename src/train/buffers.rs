@@ -1,4 +1,5 @@
-//! Batch norm's running statistics, which move in the forward pass already, to be put back if a step comes to nothing.
+//! Copies of batch norm's running statistics. The forward pass changes them before it is known whether the step succeeds; if it does not,
+//! they are put back.
 
 use candle_core::{Tensor, Var};
 

@@ -17,11 +17,11 @@ use super::history::History;
 use super::lent::Lent;
 use super::run::{DataIdentity, Run, Status};
 use crate::data::Dataset;
-use crate::ensure;
 use crate::error::{Error, Result};
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::{CONFIG_KEY, LoadOptions, Parent, Segmenter, weights};
 use crate::session::{Place, Session};
+use crate::{ensure, fail_at};
 
 /// The key of the metadata that holds [`Record`] as JSON.
 const RUN_KEY: &str = "seglab.run";
@@ -50,6 +50,13 @@ struct Record {
     columns: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     owes_score: bool,
+}
+
+impl Record {
+    /// What all sources of the run are.
+    fn identities(&self) -> Vec<DataIdentity> {
+        std::iter::once(&self.data).chain(&self.more_data).cloned().collect()
+    }
 }
 
 /// Write the whole state of a run.
@@ -82,8 +89,8 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
         optimizer_steps: run.optimizer.steps(),
         config: run.config.clone(),
         changes: run.changes.clone(),
-        data: run.identity.clone(),
-        more_data: run.beside.identities.clone(),
+        data: run.identities[0].clone(),
+        more_data: run.identities[1..].to_vec(),
         judged: run.beside.judged.clone(),
         frozen: names.iter().filter(frozen).cloned().collect(),
         columns: run.history.columns().iter().map(|(n, _)| n.clone()).collect(),
@@ -107,7 +114,7 @@ impl Stored {
         let path = place.path();
         let file = weights::read(place, device)?;
         let Some(record) = file.metadata.get(RUN_KEY) else {
-            return Err(Error::file(path, "holds no training run; model::load reads a model"));
+            fail_at!(path, "holds no training run; model::load reads a model");
         };
         let unreadable =
             |e: serde_json::Error| Error::file(path, format!("the record of the run cannot be read ({e})"));
@@ -147,9 +154,9 @@ impl Stored {
         };
         let columns = self.record.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
         run.history = History::from_columns(columns);
-        let (sources, judged) = (self.record.more_data, self.record.judged);
+        let judged = self.record.judged;
         let (model, beside) = (run.model.borrow(), &mut run.beside);
-        beside.restore(&model, &self.tensors, sources, judged).map_err(here)?;
+        beside.restore(&model, &self.tensors, judged).map_err(here)?;
         drop(model);
         run.changes = self.record.changes;
         run.status = self.record.status;
@@ -197,14 +204,15 @@ pub(super) fn load(
     let path = place.path();
     let stored = Stored::read(place, session.device())?;
     let record = &stored.record;
+    let identities = record.identities();
     ensure!(
-        data.is_empty() || data.len() == record.more_data.len() + 1,
+        data.is_empty() || data.len() == identities.len(),
         "{}: the run was trained on {} sources, found {}; give all of them: data: [first, second]",
         path.display(),
-        record.more_data.len() + 1,
+        identities.len(),
         data.len()
     );
-    for (data, expected) in data.iter().zip(std::iter::once(&record.data).chain(&record.more_data)) {
+    for (data, expected) in data.iter().zip(&identities) {
         let given = DataIdentity::of(data);
         if given != *expected {
             let show = |d: &DataIdentity| {
@@ -212,10 +220,12 @@ pub(super) fn load(
                 let hash: String = d.split_hash.chars().take(12).collect();
                 format!("{} ({} images, {size}, split {hash})", d.name, d.images)
             };
-            return Err(Error::file(
+            fail_at!(
                 path,
-                format!("the run was trained on {}, found {}", show(expected), show(&given)),
-            ));
+                "the run was trained on {}, found {}",
+                show(expected),
+                show(&given)
+            );
         }
     }
     let model = match model {
@@ -231,16 +241,14 @@ pub(super) fn load(
     for name in &record.frozen {
         model.borrow().freeze(name);
     }
-    let mut data = data.into_iter();
-    let (first, more) = (data.next(), data.collect());
     let (home, kept) = folder::home(session, place).unzip();
     let (model_seed, parent, sittings) = match kept {
         Some(kept) => (kept.model_seed, kept.parent.clone(), kept.sittings()),
         None => (None, parent(path, record.step), Vec::new()),
     };
     let mut run = Run {
-        beside: Beside::new(&record.config.course, &model, more, lent)?,
-        data: first,
+        beside: Beside::new(&record.config.course, &model, lent)?,
+        data,
         val,
         name: match &home {
             Some(_) => record.name.clone(),
@@ -250,7 +258,7 @@ pub(super) fn load(
         model_seed,
         parent,
         sittings,
-        ..Run::of(session, model, record.data.clone(), record.config.clone())?
+        ..Run::of(session, model, identities, record.config.clone())?
     };
     stored.restore(&mut run)?;
     Ok(run)
@@ -266,8 +274,7 @@ pub(super) fn take_up(run: &mut Run) -> Result<()> {
     let stored = Stored::read(&place, run.session.device())?;
     let settings = |config: &TrainConfig| serde_json::to_string(config).map_err(|e| Error::file(place.path(), e));
     let same = settings(&stored.record.config)? == settings(&run.config)?
-        && stored.record.data == run.identity
-        && stored.record.more_data == run.beside.identities
+        && stored.record.identities() == run.identities
         && run.beside.memories.fit(&stored.tensors)
         && stored.record.changes.is_empty()
         && stored.record.status != Status::Stopped;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{as_they_are, below, under};
 use super::features::Features;
 use super::lent::{Lent, Memories};
-use super::run::{DataIdentity, Run};
+use super::run::Run;
 use crate::data::{Batch, BatchOptions, Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::Segmenter;
@@ -116,13 +116,9 @@ impl Course {
     }
 }
 
-/// The state of a [`Course`].
+/// What a run keeps for its [`Course`].
 #[derive(Default)]
 pub(super) struct Beside {
-    /// The sources after the first; none in a run read without its data.
-    pub(super) more: Vec<Dataset>,
-    /// What they are.
-    pub(super) identities: Vec<DataIdentity>,
     /// The averaged network.
     pub(super) average: Option<Rc<RefCell<Segmenter>>>,
     /// The best network so far.
@@ -150,7 +146,7 @@ const BEST: &str = "run.best.";
 
 impl Beside {
     /// That of a new run, with what its caller lends it.
-    pub(super) fn new(course: &Course, model: &Rc<RefCell<Segmenter>>, more: Vec<Dataset>, lent: Lent) -> Result<Self> {
+    pub(super) fn new(course: &Course, model: &Rc<RefCell<Segmenter>>, lent: Lent) -> Result<Self> {
         let average = match (course.ema, lent.average) {
             (Some(_), Some(given)) => {
                 ensure!(
@@ -165,8 +161,6 @@ impl Beside {
             (None, None) => None,
         };
         Ok(Beside {
-            identities: more.iter().map(DataIdentity::of).collect(),
-            more,
             average,
             memories: Memories::new(lent.memories),
             ..Beside::default()
@@ -189,7 +183,6 @@ impl Beside {
         &mut self,
         model: &Segmenter,
         tensors: &HashMap<String, Tensor>,
-        identities: Vec<DataIdentity>,
         judged: Judged,
     ) -> Result<()> {
         let load = |prefix: &str, into: &mut Option<Rc<RefCell<Segmenter>>>| -> Result<()> {
@@ -207,7 +200,7 @@ impl Beside {
         load(AVERAGE, &mut self.average)?;
         load(BEST, &mut self.best)?;
         self.memories.restore(tensors)?;
-        (self.identities, self.judged) = (identities, judged);
+        self.judged = judged;
         Ok(())
     }
 
@@ -268,24 +261,19 @@ impl Feed {
     pub(super) fn new(run: &Run) -> Result<Self> {
         let device = run.model.borrow().device().clone();
         let first = run.batch_options();
-        let mut sources = vec![run.data()?.batches(&first, &device)?];
         let course = &run.config.course;
-        ensure!(
-            run.beside.more.len() == run.beside.identities.len(),
-            "{}: this run was loaded without its {} further sources; give all of them: train::load(path, #{{ data: [first, second] }})",
-            run.name,
-            run.beside.identities.len()
-        );
-        for (i, (data, size)) in run.beside.more.iter().zip(&course.more_batch_sizes).enumerate() {
+        let sizes = std::iter::once(&first.size).chain(&course.more_batch_sizes);
+        let source = |(i, (data, size)): (usize, (&Dataset, &usize))| {
             let options = BatchOptions {
                 size: *size,
-                seed: first.seed.wrapping_add((i as u64 + 1) << 32), // another order than the first source's
+                seed: first.seed.wrapping_add((i as u64) << 32), // each in an order of its own
                 ..first.clone()
             };
-            sources.push(data.batches(&options, &device)?);
-        }
+            data.batches(&options, &device)
+        };
+        let sources = run.data()?.iter().zip(sizes).enumerate().map(source);
         Ok(Feed {
-            sources,
+            sources: sources.collect::<Result<_>>()?,
             accumulate: course.accumulate,
         })
     }

@@ -71,7 +71,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         false => None,
     };
     let check = || session.check_cancel();
-    let (mut strays, mut names) = (Vec::new(), Vec::new());
+    let (mut not_finite, mut names) = (Vec::new(), Vec::new());
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -90,7 +90,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
             ignored += images.iter().map(void).sum::<u64>();
             let found = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
             let predicted = found.labels;
-            strays.push(found.strays);
+            not_finite.push(found.not_finite);
             names.extend(images.iter().map(|s| s.name.clone()));
             if let Some(counts) = &counts {
                 let truth: Vec<&[u8]> = images.iter().map(|s| s.labels.as_slice()).collect();
@@ -108,10 +108,10 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         next = end;
         progress.at(next as u64, "");
         if counts.is_none() {
-            refuse_strays("eval", model, &strays, &names)?;
+            refuse_not_finite("eval", model, &not_finite, &names)?;
         }
     }
-    refuse_strays("eval", model, &strays, &names)?;
+    refuse_not_finite("eval", model, &not_finite, &names)?;
     if let Some(counts) = counts {
         let add = confusion.add_pairs(&counts.read()?, IGNORED);
         add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", data.name())))?;
@@ -142,7 +142,7 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     let (images, size) = prepared(model, image, options)?;
     let found = predict::label_maps(model, &images, size, options, &|| session.check_cancel())?;
-    refuse_strays("predict", model, &[found.strays], &["the image".to_string()])?;
+    refuse_not_finite("predict", model, &[found.not_finite], &["the image".to_string()])?;
     Ok(found.labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
@@ -164,7 +164,12 @@ fn prepared(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<
 pub fn probabilities(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
     let (images, size) = prepared(model, image, options)?;
     let maps = predict::probability_maps(model, &images, size, options, &|| session.check_cancel())?;
-    refuse_strays("predict", model, &[predict::strays(&maps)?], &["the image".to_string()])?;
+    refuse_not_finite(
+        "predict",
+        model,
+        &[predict::not_finite(&maps)?],
+        &["the image".to_string()],
+    )?;
     Ok(maps.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
@@ -204,10 +209,10 @@ pub fn pseudo_labels(
         let sample = data.get(i)?;
         let images = images_tensor(model, &[&*sample])?;
         let maps = predict::probability_maps(model, &images, sample.size(), options, &|| session.check_cancel())?;
-        refuse_strays(
+        refuse_not_finite(
             "pseudo_labels",
             model,
-            &[predict::strays(&maps)?],
+            &[predict::not_finite(&maps)?],
             std::slice::from_ref(&sample.name),
         )?;
         let best = maps.max(1)?.flatten_all()?.to_vec1::<f32>()?;
@@ -231,11 +236,11 @@ pub fn pseudo_labels(
 }
 
 /// An error if a number that a label was made of was not finite: the largest of NaNs is no prediction.
-fn refuse_strays(function: &str, model: &Segmenter, strays: &[Tensor], names: &[String]) -> Result<()> {
-    if strays.is_empty() {
+fn refuse_not_finite(function: &str, model: &Segmenter, counts: &[Tensor], names: &[String]) -> Result<()> {
+    if counts.is_empty() {
         return Ok(());
     }
-    let counts: Vec<i64> = Tensor::cat(strays, 0)?.to_vec1()?;
+    let counts: Vec<i64> = Tensor::cat(counts, 0)?.to_vec1()?;
     let bad: Vec<usize> = (0..counts.len()).filter(|i| counts[*i] > 0).collect();
     let Some(&first) = bad.first() else { return Ok(()) };
     let weights = model.not_finite()?;

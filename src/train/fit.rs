@@ -71,7 +71,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
     if run.step == 0 {
         warn_of_labels(run)?;
     }
-    let per_epoch = run.batch_options().batches_per_epoch(run.identity.images);
+    let per_epoch = run.batch_options().batches_per_epoch(run.identities[0].images);
     let per_epoch = per_epoch.div_ceil(run.config.course.accumulate).max(1);
     let mut batches = Feed::new(run)?;
     let mut progress = run.session.progress(&run.name, run.step as u64, until as u64);
@@ -91,7 +91,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
             return Ok(());
         }
         let Some(batch) = batches.next() else {
-            crate::fail!("{}: the data set {} gave no batch", run.name, run.identity.name)
+            crate::fail!("{}: the data set {} gave no batch", run.name, run.identities[0].name)
         };
         let batch = match batch {
             Ok(batch) => batch,
@@ -221,7 +221,7 @@ pub(super) fn tell(hooks: &mut Hooks, event: &Event) -> Result<Flow> {
 
 /// Say before the first step what is doubtful about the labels. A file that cannot be read stops the step that needs it.
 fn warn_of_labels(run: &Run) -> Result<()> {
-    match run.data()?.label_doubts(&run.session.cancel_flag()) {
+    match run.data()?[0].label_doubts(&run.session.cancel_flag()) {
         Ok(doubts) => doubts
             .iter()
             .for_each(|doubt| run.session.warn(&format!("{}: {doubt}", run.name))),

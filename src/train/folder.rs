@@ -121,13 +121,8 @@ pub(super) fn home(session: &Session, checkpoint: &Place) -> Option<(PathBuf, Ke
 
 /// What the `config.json` beside a checkpoint says of who made the run.
 pub(super) fn kept(checkpoint: &Place) -> Kept {
-    let record = checkpoint
-        .at(checkpoint.path().with_file_name(CONFIG))
-        .text("the record of the run");
-    record
-        .ok()
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default()
+    let record = checkpoint.at(checkpoint.path().with_file_name(CONFIG));
+    record.json("the record of the run").ok().flatten().unwrap_or_default()
 }
 
 /// Where the newest checkpoint lies.
@@ -177,7 +172,7 @@ pub(super) fn begin(run: &mut Run) -> Result<()> {
 /// can be named later. Sets that are drawn or made by a script have none; contents are left out where reading all takes long.
 fn write_files(run: &Run) -> Result<()> {
     let Ok(data) = run.data() else { return Ok(()) };
-    let files: Vec<PathBuf> = data.files().collect();
+    let files: Vec<PathBuf> = data[0].files().collect();
     let sizes: Vec<u64> = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).collect();
     if files.is_empty() || path(run, FILES)?.exists()? {
         return Ok(());
@@ -243,7 +238,7 @@ fn record(run: &Run) -> Result<Vec<(Place, String)>> {
         model_seed: run.model_seed,
         parent: &run.parent,
         parameters: model.parameter_count(),
-        data: &run.identity,
+        data: &run.identities[0],
         val: run.val.as_ref().map(DataIdentity::of),
         training: &run.config,
         changes: &run.changes,

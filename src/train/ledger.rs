@@ -1,9 +1,9 @@
-//! What the steps found out. Reading a number back from a GPU waits for all that was asked of it before, so that it would stand idle
-//! while the next step is prepared: there the numbers of several steps stay on the device and are read together.
+//! The numbers of steps (loss, gradient norm, metrics) until they are read.
 //!
-//! When they are read: every [`READ_EVERY`] steps, and before anybody could ask for them: at a pause, the end, an evaluation, a
-//! checkpoint, the end of an epoch that a callback is told of. After every step on the processor, for a callback that is told of every
-//! step, and for a memory of past keys, which lies in main memory.
+//! Reading a number from a GPU waits until the GPU has done all its work, and then the GPU has nothing to do while the next step is
+//! prepared. So the numbers of several steps stay on the GPU and are read together: every [`READ_EVERY`] steps, and earlier where they are
+//! needed (a pause, the end, an evaluation, a checkpoint, the end of an epoch that a callback is told of). They are read after every step
+//! on the processor, for a callback that is told of every step, and for a memory of past keys, which lies in main memory.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -35,7 +35,7 @@ pub(super) struct Row {
     pub(super) norm: Number,
 }
 
-/// What a step found out.
+/// The numbers of a step.
 #[derive(Clone)]
 pub(super) struct Facts {
     pub(super) step: usize,
@@ -86,7 +86,7 @@ impl Row {
         std::iter::once(&self.loss).chain(metrics).chain([&self.norm])
     }
 
-    /// The facts, where the numbers are these.
+    /// Its facts, once the numbers have these values.
     fn facts(self, values: &[f64]) -> Facts {
         let names = self.metrics.into_iter().map(|(name, _)| name);
         let names = names.chain(["grad_norm".to_string()]);

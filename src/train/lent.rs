@@ -1,5 +1,5 @@
-//! What a caller lends a run: things that its own loss uses and that the training changes. They are part of the run's state, as a
-//! continued run could not repeat the steps of one never interrupted without them.
+//! What a run changes although it belongs to the caller: the network that its average is put into, and the memories of past keys that the
+//! caller's loss fills. Checkpoints hold them too, so that a run that goes on makes the same steps as one that was never interrupted.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::Segmenter;
 
-/// What a run changes and keeps in its checkpoints, but does not own.
+/// The caller's things that a run changes and keeps in its checkpoints.
 #[derive(Clone, Default)]
 pub struct Lent {
     /// The network that its average is put into ([`super::Course::ema`]), for a loss that asks it.

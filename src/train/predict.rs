@@ -11,8 +11,8 @@ use crate::ops::{self, pieces::Check};
 pub(super) struct Labelled {
     /// `[n, height, width]`, one byte each.
     pub(super) labels: Tensor,
-    /// `[n]`, i64: how many of the numbers the labels were made of are infinite or NaN.
-    pub(super) strays: Tensor,
+    /// `[n]`, i64: how many of the numbers that the labels were made of are NaN or infinite.
+    pub(super) not_finite: Tensor,
 }
 
 impl Labelled {
@@ -20,13 +20,13 @@ impl Labelled {
     fn of(maps: &Tensor, size: [usize; 2], align_corners: bool) -> Result<Self> {
         Ok(Labelled {
             labels: ops::upsampled_argmax(maps, size, align_corners)?,
-            strays: strays(maps)?,
+            not_finite: not_finite(maps)?,
         })
     }
 }
 
 /// `[n]`, i64: how many numbers of each map `[n, c, h, w]` are infinite or NaN.
-pub(super) fn strays(maps: &Tensor) -> Result<Tensor> {
+pub(super) fn not_finite(maps: &Tensor) -> Result<Tensor> {
     Ok(ops::reduce::not_finite(maps, &[1, 2, 3])?.flatten_all()?)
 }
 

@@ -18,11 +18,11 @@ use super::lent::Lent;
 use super::optimizer::Optimizer;
 use super::{capacity, checkpoint, evaluate, features, fit, trained};
 use crate::data::{BatchOptions, Dataset};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::{Parent, Segmenter};
 use crate::session::{Place, Session};
-use crate::{choices, ensure};
+use crate::{choices, ensure, fail};
 
 choices! {
     /// Where a run stands.
@@ -67,9 +67,11 @@ impl DataIdentity {
 pub struct Run {
     pub(super) session: Session,
     pub(super) model: Rc<RefCell<Segmenter>>,
-    pub(super) data: Option<Dataset>,
+    /// Its sources; none in a run read without its data.
+    pub(super) data: Vec<Dataset>,
     pub(super) val: Option<Dataset>,
-    pub(super) identity: DataIdentity,
+    /// What its sources are.
+    pub(super) identities: Vec<DataIdentity>,
     pub(super) config: TrainConfig,
     pub(super) optimizer: Optimizer,
     /// Whether the parameters are updated by kernels of a GPU, which judge a step by themselves.
@@ -84,7 +86,7 @@ pub struct Run {
     pub(super) changes: Vec<Change>,
     pub(super) status: Status,
     pub(super) step: usize,
-    /// Whether the evaluation after the newest step was interrupted and must be made up for.
+    /// Whether the evaluation that was due after the newest step was interrupted, and is still to be made.
     pub(super) owes_score: bool,
     pub(super) name: String,
     /// The folder it was read from and goes on in; none for a run that has one of its own name below the session's.
@@ -92,9 +94,9 @@ pub struct Run {
     /// The seed of the model's first parameters, and the run or file that trained it before.
     pub(super) model_seed: Option<u64>,
     pub(super) parent: Option<Parent>,
-    /// Who made the run, and who went on with it.
+    /// The programs and scripts that made steps of the run, in order.
     pub(super) sittings: Vec<Sitting>,
-    /// Whether this session has made steps: the last of `sittings` is its own.
+    /// Whether this session has made steps, so that the last of `sittings` is its own.
     pub(super) begun: bool,
     pub(super) beside: Beside,
 }
@@ -113,48 +115,50 @@ impl Run {
         val: Option<Dataset>,
         config: &TrainConfig,
     ) -> Result<Self> {
-        Self::with_sources(session, model, data, Vec::new(), val, config, Lent::default())
+        Self::with_sources(session, model, vec![data], val, config, Lent::default())
     }
 
-    /// [`Run::new`] with further sources, a batch of each of which comes with every batch of the first, and with what of the caller's the
-    /// run changes.
+    /// [`Run::new`] with several sources, a batch of each of which comes with every batch of the first, and with the caller's things that
+    /// the run changes.
     pub fn with_sources(
         session: &Session,
         model: Rc<RefCell<Segmenter>>,
-        data: Dataset,
-        more: Vec<Dataset>,
+        data: Vec<Dataset>,
         val: Option<Dataset>,
         config: &TrainConfig,
         lent: Lent,
     ) -> Result<Self> {
         let task = config.task.name();
-        ensure!(!data.is_empty(), "{task}: the data set {} has no images", data.name());
-        let batches = batch_options(config, 0).batches_per_epoch(data.len());
+        let [first, more @ ..] = data.as_slice() else {
+            fail!("{task}: `data` is an empty array, expected data sets")
+        };
+        ensure!(!first.is_empty(), "{task}: the data set {} has no images", first.name());
+        let batches = batch_options(config, 0).batches_per_epoch(first.len());
         let config = config.resolved(batches)?;
-        course::check_sources(task, &more, &config.course)?;
+        course::check_sources(task, more, &config.course)?;
         config
             .course
             .check_evaluations(task, val.is_some(), config.eval_every)?;
-        capacity::check_classes(task, &model.borrow(), &data)?;
+        capacity::check_classes(task, &model.borrow(), first)?;
         if config.task != Task::Fit {
-            data.check_labelled(task)?;
+            first.check_labelled(task)?;
         }
         if let Some(val) = &val {
             val.check_labelled(&format!("{task}: val"))?;
             capacity::check_classes(task, &model.borrow(), val)?;
         }
-        capacity::check(session, &model.borrow(), &data, &config)?;
+        capacity::check(session, &model.borrow(), first, &config)?;
         features::check(task, &model.borrow(), &config)?;
         let origin = model.borrow().origin.clone();
         let mut run = Run {
             name: folder::claim_name(session, task),
-            beside: Beside::new(&config.course, &model, more, lent)?,
+            beside: Beside::new(&config.course, &model, lent)?,
             memory: config.memory().map(Memory::new).transpose()?,
             model_seed: origin.seed,
             parent: origin.parent,
-            ..Self::of(session, model, DataIdentity::of(&data), config)?
+            ..Self::of(session, model, data.iter().map(DataIdentity::of).collect(), config)?
         };
-        (run.data, run.val) = (Some(data), val);
+        (run.data, run.val) = (data, val);
         if session.goes_on() {
             checkpoint::take_up(&mut run)?;
         }
@@ -165,7 +169,7 @@ impl Run {
     pub(super) fn of(
         session: &Session,
         model: Rc<RefCell<Segmenter>>,
-        identity: DataIdentity,
+        identities: Vec<DataIdentity>,
         config: TrainConfig,
     ) -> Result<Self> {
         let network = model.borrow();
@@ -176,9 +180,9 @@ impl Run {
         Ok(Run {
             session: session.clone(),
             model,
-            data: None,
+            data: Vec::new(),
             val: None,
-            identity,
+            identities,
             config,
             optimizer,
             on_gpu,
@@ -276,15 +280,16 @@ impl Run {
         &self.session
     }
 
-    /// The data set, unless the run was loaded without one.
-    pub(super) fn data(&self) -> Result<&Dataset> {
-        match &self.data {
-            Some(data) => Ok(data),
-            None => Err(Error::usage(format!(
-                "this run was loaded without its data set {} ({} images); give it: train::load(path, #{{ data: ... }})",
-                self.identity.name, self.identity.images
-            ))),
-        }
+    /// The sources, unless the run was loaded without them.
+    pub(super) fn data(&self) -> Result<&[Dataset]> {
+        let first = &self.identities[0];
+        ensure!(
+            !self.data.is_empty(),
+            "this run was loaded without its data set {} ({} images); give it: train::load(path, #{{ data: ... }})",
+            first.name,
+            first.images
+        );
+        Ok(&self.data)
     }
 
     /// What the batches from the present step on are made of.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{About, Dataset, Loader, Origin};
-use crate::data::{IGNORED, Sample, Source};
+use crate::data::{IGNORED, Sample, Source, classes};
 use crate::ensure;
 use crate::error::Result;
 
@@ -57,11 +57,7 @@ impl Dataset {
 
     /// The same images without their labels.
     pub fn without_labels(&self) -> Result<Self> {
-        let origin = match self.shared() {
-            Some(loader) => Origin::from(Arc::new(Unlabelled(loader))),
-            None => Origin::from(Rc::new(Unlabelled(self.loader.clone()))),
-        };
-        Self::made(About::clone(&self.about), Loader::new(origin, 0)?)
+        self.relabelled(About::clone(&self.about), None)
     }
 
     /// The same images with these labels in place of their own, one label map at the size of each image, of classes that
@@ -78,7 +74,15 @@ impl Dataset {
             labels.len(),
             self.len()
         );
-        let labels: Arc<[Arc<Vec<u8>>]> = labels.into();
+        let about = About {
+            name: self.name().to_string(),
+            class_names,
+            palette,
+        };
+        self.relabelled(about, Some(labels.into()))
+    }
+
+    fn relabelled(&self, about: About, labels: Option<Arc<[Arc<Vec<u8>>]>>) -> Result<Self> {
         let origin = match self.shared() {
             Some(images) => Origin::from(Arc::new(Relabelled { images, labels })),
             None => Origin::from(Rc::new(Relabelled {
@@ -86,18 +90,13 @@ impl Dataset {
                 labels,
             })),
         };
-        let about = About {
-            name: self.name().to_string(),
-            class_names,
-            palette,
-        };
         Self::made(about, Loader::new(origin, 0)?)
     }
 }
 
 /// Whether the classes have the names that they get where nobody names them.
 fn unnamed(names: &[String]) -> bool {
-    names.iter().enumerate().all(|(i, name)| *name == format!("class {i}"))
+    *names == classes::numbered(names.len())
 }
 
 /// The samples of two sources, one behind the other.
@@ -145,39 +144,10 @@ impl<S: Source> Source for Joined<S> {
     }
 }
 
-/// The images of a source.
-struct Unlabelled<S>(S);
-
-impl<S: Source> Source for Unlabelled<S> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-    fn name(&self, i: usize) -> String {
-        self.0.name(i)
-    }
-    fn files(&self, i: usize) -> Vec<PathBuf> {
-        self.0.files(i)
-    }
-    fn labelled(&self, _: usize) -> bool {
-        false
-    }
-    fn load(&self, i: usize) -> Result<Arc<Sample>> {
-        let sample = self.0.load(i)?;
-        Ok(Arc::new(Sample {
-            labels: vec![IGNORED; sample.height * sample.width],
-            labelled: false,
-            ..Sample::clone(&sample) // the pixels are shared
-        }))
-    }
-    fn cache_bytes(&self) -> usize {
-        self.0.cache_bytes()
-    }
-}
-
-/// The images of a source with other labels.
+/// The images of a source with other labels, or without any.
 struct Relabelled<S> {
     images: S,
-    labels: Arc<[Arc<Vec<u8>>]>,
+    labels: Option<Arc<[Arc<Vec<u8>>]>>,
 }
 
 impl<S: Source> Source for Relabelled<S> {
@@ -190,14 +160,21 @@ impl<S: Source> Source for Relabelled<S> {
     fn files(&self, i: usize) -> Vec<PathBuf> {
         self.images.files(i)
     }
+    fn labelled(&self, _: usize) -> bool {
+        self.labels.is_some()
+    }
     fn labels_alone(&self, i: usize) -> Option<Result<Vec<u8>>> {
-        Some(Ok(self.labels[i].to_vec()))
+        Some(Ok(self.labels.as_ref()?[i].to_vec()))
     }
     fn load(&self, i: usize) -> Result<Arc<Sample>> {
         let sample = self.images.load(i)?;
-        let labels = self.labels[i].to_vec();
+        let area = sample.height * sample.width;
+        let labels = match &self.labels {
+            None => vec![IGNORED; area],
+            Some(labels) => labels[i].to_vec(),
+        };
         ensure!(
-            labels.len() == sample.height * sample.width,
+            labels.len() == area,
             "with_labels: the label map of {} has {} pixels, its image {}x{} (height x width)",
             sample.name,
             labels.len(),
@@ -206,8 +183,8 @@ impl<S: Source> Source for Relabelled<S> {
         );
         Ok(Arc::new(Sample {
             labels,
-            labelled: true,
-            ..Sample::clone(&sample)
+            labelled: self.labels.is_some(),
+            ..Sample::clone(&sample) // the pixels are shared
         }))
     }
     fn cache_bytes(&self) -> usize {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{Dataset, Missing};
 use crate::data::Source;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fail_at;
 use crate::session::Place;
 
 impl Dataset {
@@ -17,34 +18,32 @@ impl Dataset {
         let text = place.text("the list of images")?;
         let list = place.path();
         let known: HashMap<String, usize> = (0..self.len()).map(|i| (self.loader.name(i), i)).collect();
-        let (mut chosen, mut strangers) = (Vec::new(), Vec::new());
+        let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
         let lines = text.lines().map(str::trim);
         for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
             match names_from_line(line).iter().find_map(|name| known.get(name)) {
                 Some(&i) => chosen.push(i),
-                None => strangers.push(line),
+                None => unknown.push(line),
             }
         }
-        if missing == Missing::Refuse && !strangers.is_empty() {
-            let first = &strangers[..strangers.len().min(3)];
+        if missing == Missing::Refuse && !unknown.is_empty() {
+            let first = &unknown[..unknown.len().min(3)];
             let example = self
                 .sample_name(0)
                 .unwrap_or_else(|_| "nothing, the set is empty".into());
-            return Err(Error::file(
+            fail_at!(
                 list,
-                format!(
-                    "{} of {} lines name no image of {} ({} images, the first is {example}); first such lines: {}. Use the \
+                "{} of {} lines name no image of {} ({} images, the first is {example}); first such lines: {}. Use the \
                      list's own data set, or missing: \"skip\" to leave them out",
-                    strangers.len(),
-                    strangers.len() + chosen.len(),
-                    self.name(),
-                    self.len(),
-                    first.join(" | ")
-                ),
-            ));
+                unknown.len(),
+                unknown.len() + chosen.len(),
+                self.name(),
+                self.len(),
+                first.join(" | ")
+            );
         }
         if chosen.is_empty() {
-            return Err(Error::file(list, format!("no line names an image of {}", self.name())));
+            fail_at!(list, "no line names an image of {}", self.name());
         }
         Ok(self.view(&chosen))
     }

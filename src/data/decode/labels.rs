@@ -8,6 +8,7 @@ use image::DynamicImage;
 use super::map::{LabelMap, Raw};
 use super::{LARGEST, decoded};
 use crate::error::{Error, Result};
+use crate::fail_at;
 use crate::session::Place;
 
 /// How the names of label files end, in lower case.
@@ -31,10 +32,10 @@ pub fn labels_from_file(place: &Place, map: &LabelMap) -> Result<Labels> {
     let (size, raw) = match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => from_png(path, &bytes, map.by_colour())?,
         [0xFF, 0xD8, ..] => {
-            return Err(Error::file(
+            fail_at!(
                 path,
-                "the label map is a JPEG, which changes labels where it compresses; save label maps as PNG",
-            ));
+                "the label map is a JPEG, which changes labels where it compresses; save label maps as PNG"
+            );
         }
         _ => from_image(path, bytes)?,
     };
@@ -60,10 +61,10 @@ fn from_png(path: &Path, bytes: &[u8], by_colour: bool) -> Result<([usize; 2], R
     let palette = info.palette.as_deref().map(<[u8]>::to_vec).unwrap_or_default();
     let fits = |size: &usize| *size as u64 <= LARGEST;
     let Some(size) = reader.output_buffer_size().filter(fits) else {
-        return Err(Error::file(
+        fail_at!(
             path,
-            format!("the label map says it has {height} x {width} pixels, more than can be read"),
-        ));
+            "the label map says it has {height} x {width} pixels, more than can be read"
+        );
     };
     let mut bytes = vec![0; size];
     let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
@@ -91,10 +92,10 @@ fn from_png(path: &Path, bytes: &[u8], by_colour: bool) -> Result<([usize; 2], R
     if indexed && by_colour {
         let entry = |&index: &u8| palette.get(3 * usize::from(index)..3 * usize::from(index) + 3);
         let Some(colours) = values.iter().map(entry).collect::<Option<Vec<_>>>() else {
-            return Err(Error::file(
+            fail_at!(
                 path,
-                "the label map is damaged: it uses a colour that its palette lacks",
-            ));
+                "the label map is damaged: it uses a colour that its palette lacks"
+            );
         };
         return Ok(([height, width], Raw::Colours(colours.concat())));
     }
@@ -121,13 +122,11 @@ fn from_image(path: &Path, bytes: Vec<u8>) -> Result<([usize; 2], Raw)> {
         DynamicImage::ImageRgba8(image) => Raw::Colours(every(image.as_raw(), 4, 3)),
         DynamicImage::ImageLuma16(image) => Raw::Wide(image.into_raw()),
         other => {
-            return Err(Error::file(
+            fail_at!(
                 path,
-                format!(
-                    "found a label map in {:?}, expected whole numbers of 8 or 16 bits, grey, indexed or in colour",
-                    other.color()
-                ),
-            ));
+                "found a label map in {:?}, expected whole numbers of 8 or 16 bits, grey, indexed or in colour",
+                other.color()
+            );
         }
     };
     Ok((size, raw))

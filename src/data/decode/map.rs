@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::IGNORED;
-use crate::ensure;
 use crate::error::{Error, Result};
 use crate::options::{Arg, Given, Source};
+use crate::{ensure, fail_at};
 
 /// What a person says of the values in their label files, where these are not the class numbers themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,7 +219,7 @@ impl LabelMap {
 
     /// Translate what a label file holds; the error names the first wrong pixel.
     pub(super) fn translate(&self, path: &Path, width: usize, raw: Raw) -> Result<Vec<u8>> {
-        let stranger = |at: usize, found: String| {
+        let unknown = |at: usize, found: String| {
             let (row, column) = (at / width.max(1), at % width.max(1));
             let (expected, hint) = (&self.expected, self.hint);
             Error::file(
@@ -230,14 +230,14 @@ impl LabelMap {
         match (&self.meaning, raw) {
             (Meaning::Values(class_of), Raw::Bytes(mut values)) => {
                 for (at, value) in values.iter_mut().enumerate() {
-                    *value = class_of[usize::from(*value)].ok_or_else(|| stranger(at, format!("label {value}")))?;
+                    *value = class_of[usize::from(*value)].ok_or_else(|| unknown(at, format!("label {value}")))?;
                 }
                 Ok(values)
             }
             (Meaning::Values(class_of), Raw::Wide(values)) => {
                 let class = |(at, value): (usize, u16)| {
                     let class = class_of.get(usize::from(value)).copied().flatten();
-                    class.ok_or_else(|| stranger(at, format!("label {value}")))
+                    class.ok_or_else(|| unknown(at, format!("label {value}")))
                 };
                 values.into_iter().enumerate().map(class).collect()
             }
@@ -246,15 +246,13 @@ impl LabelMap {
                 let coloured = pixels.chunks_exact(3).position(|p| p[0] != p[1] || p[1] != p[2]);
                 if let Some(at) = coloured {
                     let colour = &pixels[3 * at..3 * at + 3];
-                    return Err(Error::file(
+                    fail_at!(
                         path,
-                        format!(
-                            "found the colour {colour:?} at row {}, column {}, expected class numbers (grey or indexed); \
+                        "found the colour {colour:?} at row {}, column {}, expected class numbers (grey or indexed); \
                              label_map: [[red, green, blue], ..] gives each colour its class",
-                            at / width.max(1),
-                            at % width.max(1)
-                        ),
-                    ));
+                        at / width.max(1),
+                        at % width.max(1)
+                    );
                 }
                 let grey = pixels.chunks_exact(3).map(|p| p[0]).collect();
                 self.translate(path, width, Raw::Bytes(grey))
@@ -269,7 +267,7 @@ impl LabelMap {
                         return Ok(class);
                     }
                     let class = class_of.get(&colour).copied();
-                    let class = class.ok_or_else(|| stranger(at, format!("the colour {colour:?}")))?;
+                    let class = class.ok_or_else(|| unknown(at, format!("the colour {colour:?}")))?;
                     last = Some((colour, class));
                     Ok(class)
                 };

@@ -15,9 +15,9 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use crate::choices;
 use crate::error::{Error, Result};
 use crate::session::Place;
+use crate::{choices, fail_at};
 
 /// How the names of image files end, in lower case.
 pub const IMAGES: [&str; 8] = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp", "jfif"];
@@ -56,22 +56,20 @@ pub fn image_from_file(place: &Place, exif: Exif) -> Result<Picture> {
     let bytes = place.bytes("the image", LARGEST)?;
     let path = place.path();
     if cut_off(&bytes) {
-        return Err(Error::file(
+        fail_at!(
             path,
-            "the JPEG image is cut off (its end mark is missing); copy the file again",
-        ));
+            "the JPEG image is cut off (its end mark is missing); copy the file again"
+        );
     }
     let (image, orientation) = decoded(path, "the image", bytes)?;
     let turned = orientation != Orientation::NoTransforms;
     if turned && exif == Exif::Refuse {
-        return Err(Error::file(
+        fail_at!(
             path,
-            format!(
-                "the EXIF data ask for orientation {} ({orientation:?}), which exif: \"refuse\" does not allow; exif: \"apply\" \
+            "the EXIF data ask for orientation {} ({orientation:?}), which exif: \"refuse\" does not allow; exif: \"apply\" \
                  turns the image",
-                orientation.to_exif()
-            ),
-        ));
+            orientation.to_exif()
+        );
     }
     let mut image = image;
     image.apply_orientation(orientation);
@@ -99,12 +97,10 @@ fn decoded(path: &Path, what: &str, bytes: Vec<u8>) -> Result<(DynamicImage, Ori
         let found = reader
             .format()
             .map_or("no kind of image that is known".into(), |f| format!("{f:?}"));
-        return Err(Error::file(
+        fail_at!(
             path,
-            format!(
-                "{what} is damaged or of an unknown kind (found {found}), expected {IMAGE_KINDS}; convert it, or copy the file again"
-            ),
-        ));
+            "{what} is damaged or of an unknown kind (found {found}), expected {IMAGE_KINDS}; convert it, or copy the file again"
+        );
     }
     let mut decoder = reader.into_decoder().map_err(|e| damaged(&e))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

@@ -83,7 +83,8 @@ pub fn scenes(options: &ScenesOptions) -> Result<Splits> {
             count,
         };
         let title = format!("scenes/{name}");
-        Dataset::new(title, classes::names(table), classes::palette(table), Arc::new(source))
+        let (names, palette) = classes::of(table);
+        Dataset::new(title, names, palette, Arc::new(source))
     };
     Ok(Splits {
         train: split("train", 0, options.count)?,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Assistant, last_word};
-use crate::script::pieces::{Kind, partner, pieces};
+use crate::script::pieces::{partner, signs};
 use crate::script::table::{Entry, Kind as EntryKind};
 
 /// A variable as completion sees it.
@@ -156,14 +156,6 @@ fn bound_here<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         })
         .last()?;
     let value = text[at..].split_once('=')?.1;
-    let mut depth = 0_i32;
-    for piece in pieces(value).into_iter().filter(|p| p.kind == Kind::Other) {
-        match &value[piece.start..piece.end] {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
-            ";" if depth == 0 => return Some(&value[..piece.start]),
-            _ => {}
-        }
-    }
-    None
+    let (end, ..) = signs(value).find(|(_, sign, depth)| *sign == ";" && *depth == 0)?;
+    Some(&value[..end])
 }

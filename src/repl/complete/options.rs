@@ -3,7 +3,7 @@
 use super::{Assistant, last_word};
 use crate::options::Field;
 use crate::script::nested;
-use crate::script::pieces::{Kind, pieces};
+use crate::script::pieces::signs;
 use crate::script::table::Entry;
 
 /// The options that the map at the end of a text may hold.
@@ -103,15 +103,10 @@ impl Assistant {
 
     /// What a map may hold that stands at the end of `arguments`, a call from its bracket on.
     fn argument<'e>(&self, entry: &'e Entry, arguments: &str) -> Option<Options<'e>> {
-        let mut depth = 0_i32;
-        let mut position = 0;
-        for piece in pieces(arguments).into_iter().filter(|p| p.kind == Kind::Other) {
-            match &arguments[piece.start..piece.end] {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth -= 1,
-                "," if depth == 1 => position += 1,
-                _ => {}
-            }
+        let (mut depth, mut position) = (0, 0);
+        for (_, sign, now) in signs(arguments) {
+            depth = now;
+            position += usize::from(sign == "," && depth == 1);
         }
         match entry.arguments().get(position) {
             // a map in the place of an argument that must be given is that argument, in a list always
@@ -129,9 +124,9 @@ fn inside<'a>(name: &str, fields: Vec<Field>) -> Option<Options<'a>> {
 /// The brackets open at the end of `text`, outermost first: byte and character.
 fn open_brackets(text: &str) -> Vec<(usize, char)> {
     let mut open: Vec<(usize, char)> = Vec::new();
-    for piece in pieces(text).into_iter().filter(|p| p.kind == Kind::Other) {
-        match text[piece.start..].chars().next() {
-            Some(c @ ('(' | '[' | '{')) => open.push((piece.start, c)),
+    for (at, sign, _) in signs(text) {
+        match sign.chars().next() {
+            Some(c @ ('(' | '[' | '{')) => open.push((at, c)),
             Some(')' | ']' | '}') => {
                 open.pop();
             }
@@ -143,17 +138,8 @@ fn open_brackets(text: &str) -> Vec<(usize, char)> {
 
 /// The keys of the map that begins with `map`, without those of the maps inside it.
 fn keys(map: &str) -> Vec<&str> {
-    let mut depth = 0_i32;
-    let mut keys = Vec::new();
-    for piece in pieces(map).into_iter().filter(|p| p.kind == Kind::Other) {
-        match &map[piece.start..piece.end] {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
-            ":" if depth == 1 => keys.push(last_word(map[..piece.start].trim_end())),
-            _ => {}
-        }
-    }
-    keys
+    let colons = signs(map).filter(|(_, sign, depth)| *sign == ":" && *depth == 1);
+    colons.map(|(at, ..)| last_word(map[..at].trim_end())).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::super::highlight::paint;
 use super::super::typing::question;
 use super::Assistant;
 use crate::script::pieces::{Kind, Piece, partner, pieces};
-use crate::script::report::is_incomplete;
+use crate::script::report::{is_incomplete, painted};
 
 /// Characters of a signature that are shown while typing; `name?` shows all.
 const LONGEST_HINT: usize = 200;
@@ -102,19 +102,11 @@ impl Highlighter for Assistant {
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        if self.colour {
-            Cow::Owned(format!("\x1b[1;32m{prompt}\x1b[0m"))
-        } else {
-            Cow::Borrowed(prompt)
-        }
+        Cow::Owned(painted(self.colour, "1;32", prompt))
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        if self.colour {
-            Cow::Owned(format!("\x1b[2m{hint}\x1b[0m"))
-        } else {
-            Cow::Borrowed(hint)
-        }
+        Cow::Owned(painted(self.colour, "2", hint))
     }
 
     /// Whether the line must be drawn anew for its colours. A letter at the end that changes no colour is only written.

@@ -2,12 +2,10 @@
 
 use std::rc::Rc;
 
-use candle_core::{DType, Device};
-
+use super::tensor::integers;
 use super::{Data, Model};
-use crate::data::IGNORED;
-use crate::data::classes::voc_colour;
 use crate::data::encode::label_png;
+use crate::data::{IGNORED, classes};
 use crate::metrics::{Confusion, Protocol, Score};
 use crate::script::prelude::*;
 use crate::train::EvalOptions;
@@ -36,16 +34,11 @@ fn bytes(function: &str, what: &str, labels: &Tensor) -> Result<Vec<u8>> {
         "{function}: `{what}` must hold integers, found {}",
         labels.dtype().as_str()
     );
-    let labels = labels
-        .to_device(&Device::Cpu)?
-        .flatten_all()?
-        .to_dtype(DType::I64)?
-        .to_vec1::<i64>()?;
     let byte = |l: i64| match u8::try_from(l) {
         Ok(b) => Ok(b),
         Err(_) => fail!("{function}: `{what}` holds label {l}, expected 0 to 255"),
     };
-    labels.into_iter().map(byte).collect()
+    integers(labels)?.into_iter().map(byte).collect()
 }
 
 /// Declare the functions.
@@ -114,15 +107,10 @@ pub fn declare(table: &mut Table) {
         ) -> Data {
             let (model, set) = (model.0.borrow(), data.set());
             let found = evaluate::pseudo_labels(ctx.session(), &model, set, threshold, &options)?;
-            let classes = model.classes();
-            let named = set.classes() == classes;
-            let names = match named {
-                true => set.class_names().to_vec(),
-                false => (0..classes).map(|i| format!("class {i}")).collect(),
-            };
-            let palette = match named {
-                true => set.palette().to_vec(),
-                false => (0..classes).map(|i| voc_colour(i as u8)).collect(),
+            let count = model.classes();
+            let (names, palette) = match set.classes() == count {
+                true => (set.class_names().to_vec(), set.palette().to_vec()),
+                false => (classes::numbered(count), classes::voc_palette(count)),
             };
             if let Some(folder) = folder {
                 for (i, (labels, size)) in found.labels.iter().zip(&found.sizes).enumerate() {

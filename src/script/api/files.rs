@@ -1,7 +1,5 @@
 //! Files of text, tables and JSON. What is written goes to the run folder, what is read is looked for in the working folder too.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::table::columns_of;
@@ -9,6 +7,7 @@ use crate::script::options::{dynamic_from, json_from};
 use crate::script::prelude::*;
 use crate::script::show::show;
 use crate::script::values::describe;
+use crate::session::Place;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
@@ -29,7 +28,7 @@ pub fn declare(table: &mut Table) {
             fn write(ctx, path: String, text: String) -> String {
                 let place = ctx.session().output_path(&path)?;
                 place.write(text)?;
-                Ok(place.path().display().to_string())
+                Ok(place.to_string())
             }
             /// Write a text behind what this run has written to the file, and give its path.
             /// ```
@@ -41,7 +40,7 @@ pub fn declare(table: &mut Table) {
                 let place = ctx.session().output_path(&path)?;
                 let before = if place.exists()? { place.text("the file")? } else { String::new() };
                 place.write(format!("{before}{text}"))?;
-                Ok(place.path().display().to_string())
+                Ok(place.to_string())
             }
             /// Whether there is a file or folder.
             /// ```
@@ -56,9 +55,8 @@ pub fn declare(table: &mut Table) {
             /// ```
             fn list(ctx, folder: String, pattern: String = "*".into()) -> Vec<String> {
                 let places = ctx.session().input_path(&folder)?.list()?;
-                let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-                let fits = |path: &Path| !name(path).starts_with('.') && fits(&name(path), &pattern);
-                Ok(places.iter().filter(|p| fits(p.path())).map(|p| p.path().display().to_string()).collect())
+                let fits = |place: &&Place| !place.name().starts_with('.') && fits(&place.name(), &pattern);
+                Ok(places.iter().filter(fits).map(Place::to_string).collect())
             }
             /// Make a folder, and those above it, and give its path.
             /// ```
@@ -67,7 +65,7 @@ pub fn declare(table: &mut Table) {
             fn make_folder(ctx, path: String) -> String {
                 let place = ctx.session().place(ctx.session().folder()?.join(&path));
                 place.make_folder()?;
-                Ok(place.path().display().to_string())
+                Ok(place.to_string())
             }
         },
     );
@@ -104,7 +102,7 @@ pub fn declare(table: &mut Table) {
                 let bytes = writer.into_inner().map_err(|e| Error::usage(format!("csv::write: {}", e.error())))?;
                 let place = ctx.session().output_path(&path)?;
                 place.write(bytes)?;
-                Ok(place.path().display().to_string())
+                Ok(place.to_string())
             }
         },
     );
@@ -125,10 +123,9 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn write(ctx, path: String, value: Dynamic) -> String {
             let json = json_from(&value).map_err(|problem| Error::usage(format!("json::write: the value {problem}")))?;
-            let text = serde_json::to_string_pretty(&json).map_err(|e| Error::usage(e.to_string()))?;
             let place = ctx.session().output_path(&path)?;
-            place.write(text + "\n")?;
-            Ok(place.path().display().to_string())
+            place.write_json(&json)?;
+            Ok(place.to_string())
         }
     });
 }

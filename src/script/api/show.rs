@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::plot::arguments::{Palette, labels_from, picture_from};
 use super::{Data, Figure};
-use crate::data::classes::voc_colour;
+use crate::data::classes::voc_palette;
 use crate::data::{IMAGENET_MEAN, IMAGENET_SD};
 use crate::plot::Picture;
 use crate::script::prelude::*;
@@ -94,7 +94,7 @@ fn picture(session: &Session, what: &Dynamic, palette: Option<Dynamic>) -> Resul
 /// The colours given, the data set's, or VOC's for all labels.
 pub(super) fn colours(palette: Option<Dynamic>) -> Result<Vec<[u8; 3]>> {
     let Some(given) = palette else {
-        return Ok((0..=254).map(voc_colour).collect());
+        return Ok(voc_palette(255));
     };
     if let Some(data) = given.read_lock::<Data>() {
         return Ok(data.set().palette().to_vec());

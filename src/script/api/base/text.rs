@@ -202,7 +202,8 @@ impl Part for char {}
 /// What takes parts.
 fn of_parts<P: Part>(engine: &mut Engine) {
     engine.register_fn("append", |n: Native, text: &mut Text, end: P| {
-        changed(&n, text, |t| t.to_string() + &end.into())
+        let end: String = end.into();
+        changed(&n, text, |t| t.to_string() + &end)
     });
     engine.register_fn("remove", |n: Native, text: &mut Text, part: P| {
         changed(&n, text, |t| t.replace(&part.into(), ""))

@@ -3,27 +3,23 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rhai::{Engine, EvalAltResult, GlobalRuntimeState, NativeCallContext, Position, Scope};
+use rhai::{EvalAltResult, Scope};
 
 use super::facts::item_map;
 use super::pictures::sample_of;
 use crate::data::{Dataset, Sample, Source};
 use crate::random::Random;
-use crate::script::Context;
+use crate::script::Callback;
 use crate::script::prelude::*;
 use crate::script::translate;
 
 /// The stream of random numbers for what a closure draws.
 const CLOSURES: u64 = 0xC105;
 
-/// A closure with the engine that runs it.
+/// A closure that makes images.
 pub(super) struct Maker {
     function: &'static str,
-    closure: FnPtr,
-    /// The functions and modules that the script knew where it gave the closure.
-    known: GlobalRuntimeState,
-    engine: Rc<Engine>,
-    context: Context,
+    closure: Callback,
     /// What the closure draws follows from this and the place of the image, whenever it is made.
     seed: u64,
     classes: usize,
@@ -33,29 +29,24 @@ impl Maker {
     pub fn new(ctx: &Call, function: &'static str, closure: FnPtr, classes: usize) -> Self {
         Maker {
             function,
-            closure,
-            known: ctx.native().global_runtime_state().clone(),
-            engine: ctx.closure_engine(),
+            closure: Callback::new(ctx, closure),
             seed: ctx.session().seed(),
-            context: Context::clone(ctx),
             classes,
         }
     }
 
     /// What the closure gives for `argument`, as the sample at place `i`.
     fn make(&self, i: usize, argument: Dynamic) -> Result<Sample> {
-        let native =
-            NativeCallContext::new_with_all_fields(&self.engine, self.function, None, &self.known, Position::NONE);
         let seed = Random::derived(self.seed, &[CLOSURES, i as u64]).bits();
-        let call = || self.closure.call_raw(&native, None, [argument]);
-        let answer = self.context.session().with_seed(seed, call);
+        let call = || self.closure.call(self.function, vec![argument]);
+        let answer = self.closure.context.session().with_seed(seed, call);
         let answer = answer.map_err(|error| self.failed(i, *error))?;
         sample_of(self.function, i, &answer.flatten(), self.classes)
     }
 
     /// The error of the closure for the item `i`.
     fn failed(&self, i: usize, error: EvalAltResult) -> Error {
-        if translate::is_wrong_count(&error, &self.closure) {
+        if translate::is_wrong_count(&error, &self.closure.closure) {
             return Error::usage(format!(
                 "{}: it calls its closure with 1 argument, but the closure takes another number of parameters; write |x| ...",
                 self.function
@@ -69,7 +60,7 @@ impl Maker {
             .position()
             .line()
             .map_or(String::new(), |line| format!(" in line {line}"));
-        let (text, hint) = translate::runtime::explain(&self.context, &Scope::new(), &mut error, false);
+        let (text, hint) = translate::runtime::explain(&self.closure.context, &Scope::new(), &mut error, false);
         let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
         Error::usage(format!(
             "{}: item {i}: its closure failed{line}: {text}{hint}",
@@ -136,7 +127,7 @@ impl Source for Mapped {
     }
     fn load(&self, i: usize) -> Result<Arc<Sample>> {
         let original = self.set.get(i)?;
-        let item = item_map(&original, self.maker.context.session().device())?;
+        let item = item_map(&original, self.maker.closure.context.session().device())?;
         let sample = self.maker.make(i, Dynamic::from_map(item))?;
         ensure!(
             sample.labelled == self.labelled(i),

@@ -6,13 +6,14 @@ use candle_core::Device;
 
 use super::Data;
 use super::made::{Generated, Maker};
+use crate::data::classes::{self, Classes};
 use crate::data::decode::labels::labels_from_file;
 use crate::data::decode::map::{LabelMap, LabelRule};
 use crate::data::decode::{Exif, image_from_file};
 use crate::data::encode::label_png;
 use crate::data::items::{from_samples, sample_from};
 use crate::data::mix::{self, Mixed};
-use crate::data::{self, Dataset, Sample, classes};
+use crate::data::{self, Dataset, Sample};
 use crate::random::Random;
 use crate::script::api::plot::arguments::{Palette, labels_from, picture_from};
 use crate::script::api::show::colours;
@@ -89,7 +90,7 @@ pub(super) fn classes_from(
     classes: Option<usize>,
     class_names: Option<Vec<String>>,
     palette: Option<Palette>,
-) -> Result<(Vec<String>, Vec<[u8; 3]>)> {
+) -> Result<Classes> {
     let names = match (classes, class_names) {
         (Some(classes), Some(names)) => {
             ensure!(
@@ -102,13 +103,13 @@ pub(super) fn classes_from(
         (None, Some(names)) => names,
         (Some(classes), None) => {
             ensure!(classes <= 255, "{function}: found {classes} classes, expected 1 to 255");
-            (0..classes).map(|i| format!("class {i}")).collect()
+            classes::numbered(classes)
         }
         (None, None) => Vec::new(),
     };
     let colours = match palette {
         Some(palette) => palette.0,
-        None => (0..names.len()).map(|i| classes::voc_colour(i as u8)).collect(),
+        None => classes::voc_palette(names.len()),
     };
     ensure!(
         colours.len() >= names.len(),
@@ -126,11 +127,11 @@ pub(super) fn sample_of(function: &str, number: usize, item: &Dynamic, classes: 
     let Some(map) = item.read_lock::<Map>() else {
         fail!("{at}: found {}, expected #{{ image, labels, name }}", describe(item))
     };
-    if let Some(strange) = map
+    if let Some(unknown) = map
         .keys()
         .find(|key| !["image", "labels", "name"].contains(&key.as_str()))
     {
-        fail!("{at}: found `{strange}`, expected image, labels and name");
+        fail!("{at}: found `{unknown}`, expected image, labels and name");
     }
     let name = match map.get("name") {
         None => format!("item_{number}"),
@@ -302,11 +303,9 @@ pub(super) fn entries() -> Vec<Entry> {
     }
 }
 
+/// Random numbers from this seed, or from the session's.
 fn stream(ctx: &Call, seed: Option<u64>) -> Random {
-    match seed {
-        Some(seed) => Random::new(seed),
-        None => ctx.session().random(),
-    }
+    seed.map_or_else(|| ctx.session().random(), Random::new)
 }
 
 pub(super) fn methods() -> Vec<Entry> {

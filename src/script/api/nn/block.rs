@@ -2,22 +2,14 @@
 
 use std::rc::Rc;
 
-use rhai::{Engine, GlobalRuntimeState, NativeCallContext, Position};
-
 use crate::nn::{Given, Module, Network, Pass, Segmenter, Value};
-use crate::script::Context;
+use crate::script::Callback;
 use crate::script::api::Model;
 use crate::script::prelude::*;
 use crate::script::values::describe;
 
-/// A closure `|parts, x| ..` and what it takes to call it from anywhere: a training or an evaluation knows no script.
-pub(super) struct Block {
-    pub(super) closure: FnPtr,
-    pub(super) context: Context,
-    pub(super) engine: Rc<Engine>,
-    /// The functions and modules of the script, where the closure was written.
-    pub(super) global: GlobalRuntimeState,
-}
+/// A closure `|parts, x| ..`.
+pub(super) struct Block(pub(super) Callback);
 
 impl Network for Block {
     fn forward(&self, parts: &[(String, Rc<Module>)], x: &Tensor, pass: &Pass) -> Result<Value> {
@@ -26,26 +18,20 @@ impl Network for Block {
             (name.as_str().into(), Dynamic::from(model))
         };
         let parts: Map = parts.iter().map(part).collect();
-        let native =
-            NativeCallContext::new_with_all_fields(&self.engine, "nn::block", None, &self.global, Position::NONE);
-        let call = || {
-            let arguments = vec![Dynamic::from(parts), Dynamic::from(x.clone())];
-            self.closure.call_raw(&native, None, arguments)
-        };
-        let session = self.context.session();
-        let value = self.context.within(pass, None, || match pass.random {
+        let Callback { closure, context, .. } = &self.0;
+        let arguments = vec![Dynamic::from(parts), Dynamic::from(x.clone())];
+        let call = || self.0.call("nn::block", arguments);
+        let value = context.within(pass, None, || match pass.random {
             // what the closure draws follows from the pass, so that a resumed run repeats it
             Some(random) => {
                 let seed = random.borrow_mut().bits();
-                session.with_seed(seed, call)
+                context.session().with_seed(seed, call)
             }
             None => call(),
         });
         match value {
             Ok(value) => value_from(&value.flatten()),
-            Err(error) => Err(self
-                .context
-                .closure_error("nn::block", "its closure", &self.closure, 2, error)),
+            Err(error) => Err(context.closure_error("nn::block", "its closure", closure, 2, error)),
         }
     }
 }

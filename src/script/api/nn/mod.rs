@@ -10,6 +10,7 @@ use super::Model;
 use crate::names;
 use crate::nn::{Activation, Borrowed, EncoderKind, Layer, Module, Segmenter, Window};
 use crate::ops::Conv2dOptions;
+use crate::script::Callback;
 use crate::script::api::tensor::layers::Mode;
 use crate::script::prelude::*;
 
@@ -270,10 +271,7 @@ pub fn declare(table: &mut Table) {
                 }
             };
             let parts = parts.into_iter().map(part).collect::<Result<Vec<_>>>()?;
-            let context = (**ctx).clone();
-            let engine = context.closure_engine();
-            let global = ctx.native().global_runtime_state().clone();
-            let block = Block { closure: forward, context, engine, global };
+            let block = Block(Callback::new(ctx, forward));
             Ok(network(ctx, Layer::Block(Rc::new(block)), parts))
         }
     };

@@ -147,19 +147,7 @@ fn start(
     closures: Closures,
 ) -> Result<ScriptRun> {
     let val = val.map(|v| v.set().clone());
-    let mut sources = sets(data).into_iter();
-    let Some(first) = sources.next() else {
-        fail!("{}: `data` is an empty array, expected data sets", ctx.function())
-    };
-    let run = Run::with_sources(
-        ctx.session(),
-        model.0.clone(),
-        first,
-        sources.collect(),
-        val,
-        config,
-        closures.lent(),
-    )?;
+    let run = Run::with_sources(ctx.session(), model.0.clone(), sets(data), val, config, closures.lent())?;
     let run = ScriptRun {
         run: Rc::new(RefCell::new(run)),
         closures: Rc::new(closures),
