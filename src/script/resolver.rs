@@ -11,6 +11,8 @@ use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope};
 use super::context::Context;
 use crate::session::Place;
 
+/// A module as it was read, and when its file had been written.
+type Loaded = (SystemTime, Rc<Module>);
 type Resolved = Result<Rc<Module>, Box<EvalAltResult>>;
 
 /// Loads modules relative to the importing file; a changed file is loaded anew, a cycle is an error. The engine and its owner share one:
@@ -18,7 +20,7 @@ type Resolved = Result<Rc<Module>, Box<EvalAltResult>>;
 #[derive(Clone)]
 pub struct ScriptResolver {
     context: Context,
-    loaded: Rc<RefCell<HashMap<PathBuf, (SystemTime, Rc<Module>)>>>,
+    loaded: Rc<RefCell<HashMap<PathBuf, Loaded>>>,
     loading: Rc<RefCell<Vec<PathBuf>>>,
 }
 

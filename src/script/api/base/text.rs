@@ -203,7 +203,7 @@ impl Part for char {}
 fn of_parts<P: Part>(engine: &mut Engine) {
     engine.register_fn("append", |n: Native, text: &mut Text, end: P| {
         let end: String = end.into();
-        changed(&n, text, |t| t.to_string() + &end)
+        changed(&n, text, |t| t.to_string() + end.as_str())
     });
     engine.register_fn("remove", |n: Native, text: &mut Text, part: P| {
         changed(&n, text, |t| t.replace(&part.into(), ""))

@@ -1,6 +1,5 @@
 //! Data sets whose images a script's closure makes: one at a time, when it is needed, on the script's own thread.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::{EvalAltResult, Scope};
