@@ -132,6 +132,16 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     near.or_else(longer)
 }
 
+/// "did you mean ..?" of the nearest of the names, written between `before` and `behind`.
+pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, before: &str, behind: &str) -> Option<String> {
+    nearest(name, known).map(|n| format!("did you mean {before}{n}{behind}?"))
+}
+
+/// The same as the end of a message; empty if no name is near.
+pub fn or_meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, before: &str, behind: &str) -> String {
+    meant(name, known, before, behind).map_or_else(String::new, |hint| format!("; {hint}"))
+}
+
 /// Parse one name of a closed set; the error lists the valid names and suggests the nearest.
 pub fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> Result<T> {
     if let Some((_, value)) = choices.iter().find(|(n, _)| *n == name) {
@@ -143,9 +153,7 @@ pub fn choose<T: Copy>(what: &str, name: &str, choices: &[(&str, T)]) -> Result<
 /// What is said of a name that a closed set of names lacks.
 pub fn not_known<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = known.collect();
-    let hint = nearest(name, names.iter().copied())
-        .map(|n| format!("; did you mean \"{n}\"?"))
-        .unwrap_or_default();
+    let hint = or_meant(name, names.iter().copied(), "\"", "\"");
     format!(
         "\"{name}\" is not known, expected one of \"{}\"{hint}",
         names.join("\", \"")

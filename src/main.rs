@@ -7,7 +7,7 @@ mod run;
 #[path = "main/sweep.rs"]
 mod sweep;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -36,8 +36,7 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let script = std::env::args().skip(1).find(|a| a.ends_with(".rhai"));
         if let (clap::error::ErrorKind::InvalidSubcommand, Some(script)) = (error.kind(), script) {
-            complain(&format!("error: to run a script: seglab run {script}"));
-            std::process::exit(USAGE.into());
+            std::process::exit(refuse(USAGE, format!("to run a script: seglab run {script}")).into());
         }
         error.exit()
     });
@@ -47,8 +46,7 @@ fn main() -> std::process::ExitCode {
     if matches!(cli.command, None | Some(Command::Repl { .. } | Command::Run { .. }))
         && let Err(text) = threads(&cli.common).and_then(|n| seglab::ops::start_threads(n).map_err(|e| e.to_string()))
     {
-        complain(&format!("error: {text}"));
-        return USAGE.into();
+        return refuse(USAGE, text).into();
     }
     let code = std::thread::Builder::new()
         .name("script".into())
@@ -61,16 +59,10 @@ fn main() -> std::process::ExitCode {
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or(panic.downcast_ref::<&str>().copied());
-            complain(&format!(
-                "error: internal error ({}); this is a bug in seglab",
-                text.unwrap_or("no message")
-            ));
-            FAILED
+            let text = text.unwrap_or("no message");
+            refuse(FAILED, format!("internal error ({text}); this is a bug in seglab"))
         }
-        Err(e) => {
-            complain(&format!("error: no thread could be started ({e})"));
-            FAILED
-        }
+        Err(e) => refuse(FAILED, format!("no thread could be started ({e})")),
     };
     std::process::ExitCode::from(code)
 }
@@ -98,36 +90,25 @@ fn dispatch(cli: Cli) -> u8 {
         Some(Command::Reference) => say(help::reference(&seglab::script::api::table()).trim_end()),
         Some(Command::Info) => match threads(&cli.common) {
             Ok(threads) => say(&info(&cli.common, threads)),
-            Err(text) => {
-                complain(&format!("error: {text}"));
-                USAGE
-            }
+            Err(text) => refuse(USAGE, text),
         },
     }
 }
 
 fn check_files(files: &[PathBuf]) -> u8 {
-    let mut findings = 0;
-    let mut written = DONE;
+    let mut status = DONE;
     for file in files {
         let interpreter = Interpreter::new(Session::quiet("runs/check"));
         match seglab::script::engine::read_script(file) {
             Ok(text) => {
                 for report in check::check(&interpreter, &file.display().to_string(), &text) {
-                    findings += 1;
-                    written = written.max(say(&report.one_line()));
+                    status = status.max(FAILED).max(say(&report.one_line()));
                 }
             }
-            Err(e) => {
-                findings += 1;
-                complain(&format!("error: {e}"));
-            }
+            Err(e) => status = status.max(refuse(FAILED, e)),
         }
     }
-    match written {
-        DONE if findings > 0 => FAILED,
-        status => status,
-    }
+    status
 }
 
 fn info(common: &Common, threads: usize) -> String {
@@ -149,12 +130,6 @@ fn info(common: &Common, threads: usize) -> String {
     )
 }
 
-fn colour() -> bool {
-    std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none()
-        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-}
-
 /// Write a line; the exit status that follows from it.
 fn say(text: &str) -> u8 {
     match writeln!(std::io::stdout().lock(), "{text}") {
@@ -162,11 +137,17 @@ fn say(text: &str) -> u8 {
         Err(e) => {
             let status = output_status(&e);
             if status != CLOSED_PIPE {
-                complain(&format!("error: standard output cannot be written ({e})"));
+                return refuse(status, format!("standard output cannot be written ({e})"));
             }
             status
         }
     }
+}
+
+/// Say what is wrong; the exit status.
+fn refuse(status: u8, problem: impl std::fmt::Display) -> u8 {
+    complain(&format!("error: {problem}"));
+    status
 }
 
 fn complain(text: &str) {

@@ -45,6 +45,11 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
+    /// The same, rounded to `f32`.
+    pub fn between(&mut self, low: f64, high: f64) -> f32 {
+        self.uniform(low, high) as f32
+    }
+
     /// Standard normal (Box-Muller).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();

@@ -140,40 +140,25 @@ mod tests {
         (of(3), vec![labels, of(2)])
     }
 
+    fn numbers(t: &Tensor) -> Vec<f32> {
+        let t = t.to_dtype(DType::F32).and_then(|t| t.flatten_all());
+        t.and_then(|t| t.to_vec1()).unwrap()
+    }
+
     #[test]
     fn the_same_pixels_of_images_and_maps_are_pasted() {
         let (images, maps) = batch();
         for seed in 0..20 {
             let mixed = cutmix(&images, &maps, [0.2, 0.4], &mut Random::new(seed)).unwrap();
-            let share = mixed
-                .mask
-                .to_dtype(DType::F32)
-                .unwrap()
-                .mean((1, 2))
-                .unwrap()
-                .to_vec1::<f32>()
-                .unwrap();
+            let share = mixed.mask.to_dtype(DType::F32).unwrap().mean((1, 2)).unwrap();
+            let share = numbers(&share);
             assert!(share.iter().all(|s| (0.12..0.5).contains(s)), "{share:?}"); // rounded to whole rows and columns
-            let red = mixed.images.narrow(1, 0, 1).unwrap().squeeze(1).unwrap();
+            let red = mixed.images.narrow(1, 0, 1).unwrap();
             let [labels, two] = &mixed.maps[..] else { panic!() };
-            let same = |t: &Tensor| {
-                (t.to_dtype(DType::F32).unwrap() - &red)
-                    .unwrap()
-                    .abs()
-                    .unwrap()
-                    .sum_all()
-                    .unwrap()
-            };
-            assert_eq!(same(labels).to_scalar::<f32>().unwrap(), 0.0);
-            assert_eq!(
-                same(&two.narrow(1, 1, 1).unwrap().squeeze(1).unwrap())
-                    .to_scalar::<f32>()
-                    .unwrap(),
-                0.0
-            );
+            assert_eq!(numbers(labels), numbers(&red));
+            assert_eq!(numbers(&two.narrow(1, 1, 1).unwrap()), numbers(&red));
             // The first image is 0 and gets ones where the mask is; the second the other way round.
-            let first = (red.get(0).unwrap() - mixed.mask.get(0).unwrap().to_dtype(DType::F32).unwrap()).unwrap();
-            assert_eq!(first.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+            assert_eq!(numbers(&red.get(0).unwrap()), numbers(&mixed.mask.get(0).unwrap()));
         }
     }
 
@@ -182,37 +167,15 @@ mod tests {
         let images = Tensor::zeros((2, 3, 1, 6), DType::F32, &Device::Cpu).unwrap();
         let labels = Tensor::new(&[[[0i64, 0, 0, 0, 0, 0]], [[1, 2, 3, 4, 255, 255]]], &Device::Cpu).unwrap();
         let mixed = classmix(&images, std::slice::from_ref(&labels), &mut Random::new(3)).unwrap();
-        let found = mixed.maps[0]
-            .get(0)
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1::<i64>()
-            .unwrap();
-        let pasted: Vec<i64> = found.iter().copied().filter(|l| *l != 0).collect();
+        let found = numbers(&mixed.maps[0].get(0).unwrap());
+        let pasted: Vec<f32> = found.iter().copied().filter(|l| *l != 0.0).collect();
         assert_eq!(pasted.len(), 2, "{found:?}"); // two of 1, 2, 3, 4; never the ignored
-        assert!(pasted.iter().all(|l| (1..=4).contains(l)));
+        assert!(pasted.iter().all(|l| (1.0..=4.0).contains(l)));
         // The second gets the only class of the first, everywhere.
-        assert_eq!(
-            mixed.maps[0]
-                .get(1)
-                .unwrap()
-                .flatten_all()
-                .unwrap()
-                .to_vec1::<i64>()
-                .unwrap(),
-            [0; 6]
-        );
+        assert_eq!(numbers(&mixed.maps[0].get(1).unwrap()), [0.0; 6]);
         assert!(classmix(&images, &[], &mut Random::new(0)).is_err());
         assert!(cutmix(&images.narrow(0, 0, 1).unwrap(), &[], [0.1, 0.2], &mut Random::new(0)).is_err());
-        assert!(
-            cutmix(
-                &images,
-                &[labels.narrow(2, 0, 3).unwrap()],
-                [0.1, 0.2],
-                &mut Random::new(0)
-            )
-            .is_err()
-        );
+        let narrow = labels.narrow(2, 0, 3).unwrap();
+        assert!(cutmix(&images, &[narrow], [0.1, 0.2], &mut Random::new(0)).is_err());
     }
 }

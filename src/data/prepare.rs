@@ -25,7 +25,7 @@ pub(super) struct Part {
 
 /// Where in the stream of samples a draw stands.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Draw {
     pub epoch: usize,
     /// Place within the epoch's order.
     pub position: usize,
@@ -34,7 +34,7 @@ pub(super) struct Place {
 }
 
 /// Augment one sample; every random draw follows from seed, epoch and position alone.
-pub(super) fn part(sample: &Sample, options: &BatchOptions, place: Place) -> Result<Part> {
+pub(super) fn part(sample: &Sample, options: &BatchOptions, place: Draw) -> Result<Part> {
     let stream = |kind| Random::derived(options.seed, &[kind, place.epoch as u64, place.position as u64]);
     let view = match &options.augment {
         Some(augment) => augment.apply(sample, &mut stream(GEOMETRY)),

@@ -1,6 +1,5 @@
 //! `seglab run`, `seglab repl` and a script on standard input.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +8,13 @@ use seglab::device::{open_device, set_tf32};
 use seglab::error::Error;
 use seglab::script::{Argument, Interpreter, Report, Scope, check};
 use seglab::session::sandbox::{Limits, Sandbox};
+use seglab::session::screen::colours;
 use seglab::session::signals::{self, INTERRUPTED};
 use seglab::session::{Session, Sink};
 use seglab::study::{Outcome, Record};
 
 use super::cli::{Common, LimitArgs, Switch};
-use super::{DONE, FAILED, USAGE, colour, complain};
+use super::{DONE, FAILED, USAGE, complain, refuse};
 
 /// A person's inputs, or a script on standard input.
 pub(super) fn typed(common: &Common, limits: &LimitArgs) -> u8 {
@@ -27,11 +27,8 @@ pub(super) fn typed(common: &Common, limits: &LimitArgs) -> u8 {
 
 /// A session as the options ask for, and the handler of signals. `home` is the folder of the script.
 fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Result<Session, u8> {
-    let usage = |text: String| {
-        complain(&format!("error: {text}"));
-        USAGE
-    };
-    let device = open_device(&common.device).map_err(|e| usage(e.to_string()))?;
+    let usage = |e: Error| refuse(USAGE, e);
+    let device = open_device(&common.device).map_err(usage)?;
     set_tf32(common.tf32 == Switch::On);
     let folder = common.out.clone().unwrap_or_else(|| default_folder(script));
     let sink = if common.quiet { Sink::Quiet } else { Sink::terminal() };
@@ -39,9 +36,9 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     if limits.sandbox {
         let mut folders = vec![home.to_path_buf(), folder];
         folders.extend(limits.allow.iter().cloned());
-        confine(&session, limits, &folders).map_err(|e| usage(e.to_string()))?;
+        confine(&session, limits, &folders).map_err(usage)?;
     }
-    signals::handle(session.ending()).map_err(|e| usage(e.to_string()))?;
+    signals::handle(session.ending()).map_err(usage)?;
     session.set_overwrite(common.overwrite);
     session.set_event_files(common.tensorboard);
     if common.out.is_none() {
@@ -49,10 +46,7 @@ fn open(common: &Common, limits: &LimitArgs, script: &str, home: &Path) -> Resul
     }
     if common.out.as_ref().is_some_and(|out| out.is_dir()) {
         // Who is at work there already is better said at once than after an hour.
-        session.folder().map_err(|e| {
-            complain(&format!("error: {e}"));
-            FAILED
-        })?;
+        session.folder().map_err(|e| refuse(FAILED, e))?;
     }
     Ok(session)
 }
@@ -69,8 +63,7 @@ fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab
     let sandbox = Arc::new(Sandbox::new(numbers, folders, session.cancel_flag())?);
     sandbox
         .watch(|text| {
-            complain(&format!("error: {text}"));
-            std::process::exit(i32::from(FAILED));
+            std::process::exit(refuse(FAILED, text).into());
         })
         .map_err(|e| Error::usage(format!("--sandbox: no thread could be started ({e})")))?;
     session.confine(sandbox);
@@ -78,14 +71,10 @@ fn confine(session: &Session, limits: &LimitArgs, folders: &[PathBuf]) -> seglab
 }
 
 pub(super) fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[String], go_on: bool) -> u8 {
-    let mut arguments = BTreeMap::new();
-    for pair in pairs {
-        let Some((name, text)) = pair.split_once('=') else {
-            complain(&format!("error: {pair}: arguments of a script are written name=value"));
-            return USAGE;
-        };
-        arguments.insert(name.to_string(), Argument::new(text));
-    }
+    let arguments = match Argument::all(pairs) {
+        Ok(arguments) => arguments,
+        Err(problem) => return refuse(USAGE, problem),
+    };
     let name = file
         .file_stem()
         .map_or("script".into(), |s| s.to_string_lossy().into_owned());
@@ -113,8 +102,7 @@ pub(super) fn run(common: &Common, limits: &LimitArgs, file: &Path, pairs: &[Str
     };
     let asked = check::arguments(&ast);
     if let Some(problem) = check::unread_argument(&source, &text, arguments.keys()) {
-        complain(&format!("error: {problem}"));
-        return USAGE;
+        return refuse(USAGE, problem);
     }
     interpreter.context().set_arguments(arguments);
     if go_on {
@@ -155,8 +143,7 @@ fn record(session: &Session, outcome: Outcome, error: Option<String>) {
 fn piped(common: &Common, limits: &LimitArgs) -> u8 {
     let mut text = String::new();
     if let Err(e) = std::io::stdin().read_to_string(&mut text) {
-        complain(&format!("error: standard input cannot be read ({e})"));
-        return FAILED;
+        return refuse(FAILED, format!("standard input cannot be read ({e})"));
     }
     let session = match open(common, limits, "stdin", Path::new(".")) {
         Ok(session) => session,
@@ -177,10 +164,7 @@ fn repl(common: &Common, limits: &LimitArgs) -> u8 {
             let interpreter = Interpreter::new(session.clone());
             match seglab::repl::run(interpreter) {
                 Ok(()) => session.ending().status().unwrap_or(DONE),
-                Err(e) => {
-                    complain(&format!("error: {e}"));
-                    FAILED
-                }
+                Err(e) => refuse(FAILED, e),
             }
         }
         Err(code) => code,
@@ -196,7 +180,7 @@ fn finish(session: &Session, result: Result<(), Box<Report>>) -> u8 {
         // exit(status), a signal or an output that nobody takes: no news for who asked
         Err(report) if report.interrupted && asked.is_some() => asked.unwrap_or(INTERRUPTED),
         Err(report) => {
-            complain(&report.render(colour()));
+            complain(&report.render(colours(std::io::stderr().is_terminal())));
             asked.unwrap_or(if report.interrupted { INTERRUPTED } else { FAILED })
         }
     }

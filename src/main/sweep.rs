@@ -10,7 +10,7 @@ use seglab::session::{Session, Sink};
 use seglab::study::{self, Array, Jobs, Shared, State, Sweep};
 
 use super::cli::{Common, cores};
-use super::{DONE, FAILED, USAGE, complain, say};
+use super::{DONE, FAILED, USAGE, refuse, say};
 
 /// What `seglab sweep` is told.
 #[derive(Args, Clone)]
@@ -49,21 +49,22 @@ pub(super) fn sweep(common: &Common, args: &SweepArgs) -> u8 {
         (_, _, Some(file)) => whole(common, args, file),
         _ => Ok(USAGE),
     };
-    outcome.unwrap_or_else(|error| match error {
+    outcome.unwrap_or_else(status)
+}
+
+/// The exit status after an error.
+fn status(error: Error) -> u8 {
+    match error {
         Error::Interrupted => INTERRUPTED,
-        error => {
-            complain(&format!("error: {error}"));
-            FAILED
-        }
-    })
+        error => refuse(FAILED, error),
+    }
 }
 
 /// All points, here or by Slurm.
 fn whole(common: &Common, args: &SweepArgs, file: &Path) -> Result<u8> {
     let points = study::points(&args.values)?;
     if let Some(text) = unread_argument(file, &points)? {
-        complain(&format!("error: {text}"));
-        return Ok(USAGE);
+        return Ok(refuse(USAGE, text));
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let folder = common.out.clone();
@@ -152,10 +153,7 @@ fn show(sweep: &Sweep) -> Result<u8> {
         };
         let facts = match (state, record) {
             (State::Failed(why), _) => why.lines().next().unwrap_or_default().to_string(),
-            (_, Some(record)) => {
-                let facts: Vec<String> = record.result.iter().map(|(n, v)| format!("{n} {v}")).collect();
-                facts.join(", ")
-            }
+            (_, Some(record)) => record.results(),
             _ => String::new(),
         };
         let seconds = record.as_ref().map_or(String::new(), |r| format!("{:.1}", r.seconds));
@@ -205,10 +203,6 @@ pub(super) fn replay(folder: &Path) -> u8 {
             say(&format!("the replay is in {}", found.folder.display()));
             if found.found.is_empty() { DONE } else { FAILED }
         }
-        Err(Error::Interrupted) => INTERRUPTED,
-        Err(error) => {
-            complain(&format!("error: {error}"));
-            FAILED
-        }
+        Err(error) => status(error),
     }
 }

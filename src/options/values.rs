@@ -10,7 +10,7 @@ macro_rules! integers {
             const WANTED: &'static str = $wanted;
             fn convert(value: &dyn Source) -> Option<Self> { integer(value)?.try_into().ok() }
             fn literal(&self) -> Option<String> {
-                // the end of whatever is counted
+                // the largest number stands for "no limit"
                 let text = self.to_string();
                 Some(if text == i64::MAX.to_string() { "max".into() } else { text })
             }

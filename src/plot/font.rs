@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use resvg::usvg::fontdb::{Database, Family, ID, Query, Source, Style, Weight};
 
-use crate::error::{Result, nearest};
+use crate::error::{Result, or_meant};
 use crate::fail;
 
 /// Height of capitals and digits, in units of the font size.
@@ -149,8 +149,7 @@ fn installed(known: &mut Database, name: &str) -> Result<String> {
     if let Some(family) = all.iter().find(|family| family.eq_ignore_ascii_case(name)) {
         return Ok(family.to_string());
     }
-    let hint = nearest(name, all.iter().copied());
-    let hint = hint.map_or(String::new(), |n| format!("; did you mean \"{n}\"?"));
+    let hint = or_meant(name, all.iter().copied(), "\"", "\"");
     let some: Vec<&str> = all.into_iter().take(12).collect();
     fail!(
         "figure: font: \"{name}\" is not installed, expected \"sans\", \"serif\" or a family such as {}{hint}",

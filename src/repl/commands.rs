@@ -1,12 +1,11 @@
 //! The `%commands`, one table.
 
-use std::collections::BTreeMap;
 use std::process::Command as Process;
 use std::time::Instant;
 
 use super::typing::last_value;
 use super::{Repl, shell};
-use crate::error::nearest;
+use crate::error::or_meant;
 use crate::script::engine::read_script;
 use crate::script::{Argument, check};
 use crate::session::Place;
@@ -71,11 +70,8 @@ const fn command(
 pub fn run(repl: &mut Repl, line: &str) -> bool {
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let Some(command) = COMMANDS.iter().find(|c| c.name == name) else {
-        let hint = nearest(name, COMMANDS.iter().map(|c| c.name)).map(|n| format!("; did you mean %{n}?"));
-        repl.say(&format!(
-            "error: there is no command %{name}{}; %help lists them",
-            hint.unwrap_or_default()
-        ));
+        let hint = or_meant(name, COMMANDS.iter().map(|c| c.name), "%", "");
+        repl.say(&format!("error: there is no command %{name}{hint}; %help lists them"));
         return true;
     };
     if let Err(text) = (command.run)(repl, argument.trim()) {
@@ -141,13 +137,7 @@ fn run_file(repl: &mut Repl, argument: &str) -> Result<(), String> {
     let Some(file) = words.next() else {
         return Err("needs the name of a script".into());
     };
-    let mut arguments = BTreeMap::new();
-    for word in words {
-        let Some((name, value)) = word.split_once('=') else {
-            return Err(format!("{word}: arguments of a script are written name=value"));
-        };
-        let _ = arguments.insert(name.to_string(), Argument::new(value));
-    }
+    let arguments = Argument::all(words)?;
     let place = repl.evaluator.interpreter().session().place(&file);
     let text = read_script(&place).map_err(|e| e.to_string())?;
     check::unread_argument(&file, &text, arguments.keys()).map_or(Ok(()), Err)?;
@@ -156,11 +146,7 @@ fn run_file(repl: &mut Repl, argument: &str) -> Result<(), String> {
     context.set_arguments(arguments);
     let result = repl.evaluator.run_file(&file, &text);
     repl.evaluator.interpreter().context().set_arguments(before);
-    match result {
-        Ok(value) if !value.is_unit() => repl.echo(&value),
-        Ok(_) => {}
-        Err(report) => repl.complain(&report),
-    }
+    repl.show(result, "");
     repl.stay();
     Ok(())
 }
@@ -228,11 +214,8 @@ fn time(repl: &mut Repl, text: &str) -> Result<(), String> {
         return Err("needs something to run".into());
     }
     let start = Instant::now();
-    match repl.evaluator.input(&last_value(text)) {
-        Ok(value) if !value.is_unit() && !text.ends_with(';') => repl.echo(&value),
-        Ok(_) => {}
-        Err(report) => repl.complain(&report),
-    }
+    let outcome = repl.evaluator.input(&last_value(text));
+    repl.show(outcome, text);
     let seconds = start.elapsed().as_secs_f64();
     repl.say(&if seconds < 1.0 {
         format!("{:.3} ms", seconds * 1e3)

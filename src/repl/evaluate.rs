@@ -139,7 +139,7 @@ impl Evaluator {
         self.interpreter.session().clear_cancel();
         if let Some(paused) = self.interpreter.context().take_paused() {
             self.paused = true;
-            // What Ctrl-C paused is there, whether the input got as far as naming it or not.
+            // The run that Ctrl-C paused becomes `ans`, although the input did not end.
             if matches!(&result, Err(report) if report.interrupted) {
                 self.interpreter.session().print("the rest of the input is left out");
                 result = Ok(Dynamic::UNIT);

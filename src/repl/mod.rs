@@ -31,6 +31,7 @@ use crate::script::report::painted;
 use crate::script::{Dynamic, Interpreter, Report};
 use crate::session::Place;
 use crate::session::memory::memory_in_use;
+use crate::session::screen::colours;
 use crate::session::signals;
 
 use complete::Assistant;
@@ -46,9 +47,7 @@ const LONGEST_VALUE: usize = 4000;
 /// Read, evaluate, print until `%quit` or Ctrl-D.
 pub fn run(interpreter: Interpreter) -> Result<()> {
     interpreter.context().set_interactive(true);
-    let colour = std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none()
-        && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    let colour = colours(std::io::stdout().is_terminal());
     let mut repl = Repl {
         evaluator: Evaluator::new(interpreter),
         colour,
@@ -162,14 +161,8 @@ impl Repl {
     /// Run an input and show what came of it.
     fn evaluate(&mut self, text: &str) {
         let start = Instant::now();
-        match self.evaluator.input(text) {
-            Ok(value) => {
-                if !value.is_unit() && !text.trim_end().ends_with(';') {
-                    self.echo(&value);
-                }
-            }
-            Err(report) => self.complain(&report),
-        }
+        let outcome = self.evaluator.input(text);
+        self.show(outcome, text);
         if self.evaluator.interpreter().session().ending().status().is_some() {
             return;
         }
@@ -179,6 +172,15 @@ impl Repl {
                 .map(|m| format!(", {:.2} GB in use", m as f64 / 1e9))
                 .unwrap_or_default();
             self.say(&painted(self.colour, "2", &format!("({seconds:.1} s{memory})")));
+        }
+    }
+
+    /// Show what came of an input: its value unless a `;` ends it.
+    fn show(&self, outcome: std::result::Result<Dynamic, Box<Report>>, text: &str) {
+        match outcome {
+            Ok(value) if !value.is_unit() && !text.trim_end().ends_with(';') => self.echo(&value),
+            Ok(_) => {}
+            Err(report) => self.complain(&report),
         }
     }
 

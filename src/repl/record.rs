@@ -4,6 +4,7 @@ use super::evaluate::Input;
 use crate::script::Engine;
 use crate::script::definitions::definitions;
 use crate::script::pieces::{Kind, pieces};
+use crate::script::values::unless_empty;
 
 /// The inputs as statements of one script: each ends as a statement must, a value that a later input takes as `ans` is named
 /// so, and of functions defined several times only the last definition stays.
@@ -75,18 +76,16 @@ fn named(parser: &Engine, text: &str) -> String {
         }
     }
     let attempts = starts.into_iter().rev().filter(|at| !text[*at..].trim().is_empty());
-    let mut attempts = attempts.map(|at| format!("{}let ans = {}", spaced(&text[..at]), text[at..].trim_start()));
+    let mut attempts = attempts.map(|at| {
+        format!(
+            "{}let ans = {}",
+            unless_empty(&text[..at], |head| format!("{head} ")),
+            text[at..].trim_start()
+        )
+    });
     attempts
         .find(|t| parser.compile(t).is_ok())
         .unwrap_or_else(|| text.to_string())
-}
-
-fn spaced(head: &str) -> String {
-    if head.is_empty() {
-        String::new()
-    } else {
-        format!("{head} ")
-    }
 }
 
 /// The text with a `;` where another statement could not follow without; it goes before a comment at the end.

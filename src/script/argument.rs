@@ -1,5 +1,7 @@
 //! `name=value` of the command line, and of `%run`.
 
+use std::collections::BTreeMap;
+
 use rhai::Dynamic;
 
 /// One `name=value` of the command line.
@@ -14,6 +16,18 @@ pub struct Argument {
 }
 
 impl Argument {
+    /// What `name=value` words say; a word of another form is complained about.
+    pub fn all<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Result<BTreeMap<String, Self>, String> {
+        let argument = |word: S| match word.as_ref().split_once('=') {
+            Some((name, text)) => Ok((name.to_string(), Argument::new(text))),
+            None => Err(format!(
+                "{}: arguments of a script are written name=value",
+                word.as_ref()
+            )),
+        };
+        words.into_iter().map(argument).collect()
+    }
+
     /// The argument written `text`: a number, `true`, `false`, `[..]`, `#{..}` or `"..."` is that value, all else is a string.
     pub fn new(text: &str) -> Self {
         let digits = text.strip_prefix('-').unwrap_or(text);

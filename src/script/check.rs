@@ -4,9 +4,9 @@ use rhai::{AST, ASTNode, Expr, Map, Position, Scope};
 
 use super::bind::unknown_option;
 use super::engine::Interpreter;
-use super::report::{Place, Report};
+use super::report::{Location, Report};
 use super::table::{Entry, Param};
-use crate::error::nearest;
+use crate::error::{meant, or_meant};
 use crate::options::{Inside, unknown};
 
 /// The findings in the script `text` called `source`, in the order of the text; empty if all is well.
@@ -55,8 +55,7 @@ pub fn arguments(ast: &AST) -> Option<Vec<String>> {
 pub fn unread_argument<'a>(source: &str, text: &str, mut given: impl Iterator<Item = &'a String>) -> Option<String> {
     let asked = arguments(&super::engine::parser().compile(text).ok()?)?;
     let unread = given.find(|name| !asked.contains(name))?;
-    let hint = nearest(unread, asked.iter().map(String::as_str));
-    let hint = hint.map(|n| format!("; did you mean {n}=..?")).unwrap_or_default();
+    let hint = or_meant(unread, asked.iter().map(String::as_str), "", "=..");
     let list = if asked.is_empty() {
         "it reads none".into()
     } else {
@@ -105,7 +104,7 @@ fn variables(interpreter: &Interpreter, source: &str, text: &str) -> Option<Repo
     match strict.compile_with_scope(&scope, text) {
         Err(e) => match e.err_type() {
             rhai::ParseErrorType::VariableUndefined(name) => {
-                let place = Place::new(interpreter.context(), source, e.position());
+                let place = Location::new(interpreter.context(), source, e.position());
                 let hint = match spaces.contains(&name.as_str()) {
                     true => Some(format!("`{name}` is a namespace")),
                     false => place.and_then(|p| p.undeclared(name)),
@@ -178,16 +177,16 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
                 return true;
             }
             let (message, hint) = if table.namespaces.iter().any(|(n, _)| *n == space) {
-                let hint = nearest(name, table.functions_of(&space).map(|e| e.name));
+                let names = table.functions_of(&space).map(|e| e.name);
                 (
                     format!("there is no function `{space}::{name}`"),
-                    hint.map(|n| format!("did you mean `{space}::{n}`?")),
+                    meant(name, names, &format!("`{space}::"), "`"),
                 )
             } else {
-                let hint = nearest(&space, table.namespaces.iter().map(|(n, _)| *n));
+                let names = table.namespaces.iter().map(|(n, _)| *n);
                 (
                     format!("there is no namespace `{space}`"),
-                    hint.map(|n| format!("did you mean `{n}::`?")),
+                    meant(&space, names, "`", "::`"),
                 )
             };
             findings.push(finding(interpreter, source, position, message, hint));
@@ -200,9 +199,9 @@ fn calls(interpreter: &Interpreter, source: &str, ast: &AST) -> Vec<Report> {
             || !imports.is_empty() && !is_method;
         if !known {
             let candidates = table.entries.iter().filter(|e| e.namespace.is_empty()).map(|e| e.name);
-            let hint = nearest(name, candidates.chain(own.iter().map(|(n, _)| n.as_str())));
+            let candidates = candidates.chain(own.iter().map(|(n, _)| n.as_str()));
+            let hint = meant(name, candidates, "`", "`");
             let what = if is_method { "method" } else { "function" };
-            let hint = hint.map(|n| format!("did you mean `{n}`?"));
             findings.push(finding(
                 interpreter,
                 source,
@@ -307,7 +306,7 @@ fn finding(
 ) -> Report {
     Report {
         message,
-        place: Place::new(interpreter.context(), source, position),
+        place: Location::new(interpreter.context(), source, position),
         hint,
         ..Report::default()
     }

@@ -209,7 +209,7 @@ impl Context {
         given: usize,
         mut error: Box<EvalAltResult>,
     ) -> Error {
-        // the call of the closure itself is no step of the way to the error
+        // the frame of the closure's own call is left out of the chain of calls
         while let EvalAltResult::ErrorInFunctionCall(name, _, inner, position) = &mut *error
             && name.as_str() == function
             && position.is_none()

@@ -76,7 +76,7 @@ fn comment(text: &str, pieces: &[Piece]) -> String {
             }
             Kind::Comment => lines.push(part.trim_start_matches('/').trim().to_string()),
             _ if part == "private" || part == " " || part == "\t" || part == "\r" => {}
-            // another line; an empty one ends the comment
+            // a line break goes on with the comment, an empty line ends it
             _ if part == "\n" && !text[..piece.start].trim_end_matches([' ', '\t', '\r']).ends_with('\n') => {}
             _ => break,
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::context::Context;
 use super::table::{Entry, Kind, Param, TOPICS, Table};
-use crate::error::nearest;
+use crate::error::meant;
 
 /// What `help(name)` shows in a session: a function of its own, else [`help`].
 pub fn about(context: &Context, name: &str) -> String {
@@ -61,19 +61,10 @@ fn nothing(table: &Table, name: &str) -> String {
             _ => vec![e.full_name(), e.name.to_string()],
         })
         .collect();
-    let near = nearest(
-        name,
-        names
-            .iter()
-            .map(String::as_str)
-            .chain(table.namespaces.iter().map(|(n, _)| *n)),
-    );
-    match near {
-        Some(near) => {
-            format!("there is no help on `{name}`; did you mean `{near}`? apropos(\"{name}\") searches the texts")
-        }
-        None => format!("there is no help on `{name}`; apropos(\"{name}\") searches the texts"),
-    }
+    let spaces = table.namespaces.iter().map(|(n, _)| *n);
+    let hint = meant(name, names.iter().map(String::as_str).chain(spaces), "`", "`");
+    let hint = hint.map(|hint| hint + " ").unwrap_or_default();
+    format!("there is no help on `{name}`; {hint}apropos(\"{name}\") searches the texts")
 }
 
 /// The methods of a type of the language, by its name or that of the topic on it.

@@ -23,7 +23,7 @@
 //!         }
 //!     });
 //!     table.script_type::<Optimizer>();                      <- impl ScriptType for Optimizer: NAME, DOC, display(), brief()
-//!     table.methods::<Optimizer>("Optimizer", entries! {     <- first parameter after ctx is the receiver (cloned: a handle)
+//!     table.methods::<Optimizer>(entries! {                  <- first parameter after ctx is the receiver (cloned: a handle)
 //!         /// Take one step.
 //!         fn step(ctx, optimizer: Optimizer, gradients: Gradients) { optimizer.step(&gradients) }
 //!         /// The step size.

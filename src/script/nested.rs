@@ -96,7 +96,7 @@ impl<T: OptionSet> Shared for T {
     fn take(values: &mut Values<'_>) -> Result<Self> {
         let function = values.function().to_string();
         let given = <Nested<T> as Shared>::take(values)?;
-        // of several things that a function draws, the label says which
+        // a function may draw several things: the label in the message tells which
         let label = given
             .map
             .get("label")

@@ -129,7 +129,7 @@ fn backtick(text: &str) -> (usize, End) {
     let mut at = 1;
     while at < bytes.len() {
         match (bytes[at], bytes.get(at + 1)) {
-            // two are one inside the text
+            // two backticks in a row are one backtick of the text
             (b'`', Some(b'`')) => at += 2,
             (b'`', _) => return (at + 1, End::Closed),
             (b'$', Some(b'{')) => return (at + 2, End::Value),

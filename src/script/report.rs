@@ -13,9 +13,9 @@ pub struct Report {
     /// What went wrong, one sentence.
     pub message: String,
     /// Where.
-    pub place: Option<Place>,
+    pub place: Option<Location>,
     /// The calls that led there, innermost first: name and place.
-    pub chain: Vec<(String, Place)>,
+    pub chain: Vec<(String, Location)>,
     /// What to do.
     pub hint: Option<String>,
     /// Whether Ctrl-C ended it rather than an error.
@@ -24,7 +24,7 @@ pub struct Report {
 
 /// A position in a script.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Place {
+pub struct Location {
     /// The file, or `in[3]` in the REPL.
     pub source: String,
     /// From 1.
@@ -35,12 +35,12 @@ pub struct Place {
     pub text: String,
 }
 
-impl Place {
+impl Location {
     /// The place of `position` in the script called `source`, whose text `context` remembers.
-    pub fn new(context: &Context, source: &str, position: Position) -> Option<Place> {
+    pub fn new(context: &Context, source: &str, position: Position) -> Option<Location> {
         let line = position.line()?;
         let text = context.sources().text(source);
-        Some(Place {
+        Some(Location {
             source: source.to_string(),
             line,
             column: position.position().unwrap_or(1),
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:{}", self.source, self.line, self.column)
     }
@@ -143,7 +143,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     let mut chain = Vec::new();
     let mut error = error;
     let mut source = source.to_string();
-    let at = |source: &str, position| Place::new(context, source, context.sources().original(source, position));
+    let at = |source: &str, position| Location::new(context, source, context.sources().original(source, position));
     loop {
         error = match error {
             EvalAltResult::ErrorInFunctionCall(name, inner_source, inner, position) => {
@@ -171,7 +171,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     }
     chain.reverse();
     // a closure and the native function that calls it share their place
-    let mut calls: Vec<(String, Place)> = Vec::new();
+    let mut calls: Vec<(String, Location)> = Vec::new();
     for (name, place) in chain {
         match calls.last_mut() {
             Some((last, at)) if last == "a closure" && *at == place => *last = format!("a closure of {name}"),
@@ -181,7 +181,7 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
     let chain = calls;
     let position = error.position();
     let place = at(&source, position);
-    let method = place.as_ref().is_some_and(Place::behind_a_dot);
+    let method = place.as_ref().is_some_and(Location::behind_a_dot);
     let (message, mut hint) = translate::runtime::explain(context, scope, &mut error, method);
     // thrown again, it is reported as it was at first
     if let EvalAltResult::ErrorRuntime(value, _) = &error
@@ -211,10 +211,10 @@ pub fn explain(context: &Context, source: &str, scope: &Scope, error: EvalAltRes
 pub fn explain_syntax(context: &Context, source: &str, error: &ParseError) -> Report {
     let text = context.sources().text(source);
     let position = context.sources().original(source, error.position());
-    let mut place = Place::new(context, source, position).or_else(|| {
+    let mut place = Location::new(context, source, position).or_else(|| {
         let line = text.lines().count().max(1);
         let last = text.lines().last().unwrap_or_default();
-        Place::new(
+        Location::new(
             context,
             source,
             Position::new(line.min(65535) as u16, (last.chars().count() + 1).min(65535) as u16),

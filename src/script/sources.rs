@@ -10,11 +10,11 @@ use super::definitions::{Definition, definitions};
 
 /// The texts that were run, by their names.
 #[derive(Default)]
-pub(super) struct Sources(RefCell<BTreeMap<String, Source>>);
+pub(super) struct Sources(RefCell<BTreeMap<String, Text>>);
 
 /// A text that was run.
 #[derive(Default)]
-struct Source {
+struct Text {
     text: String,
     /// How many came before it.
     number: usize,
@@ -28,11 +28,11 @@ impl Sources {
     /// Keep a text.
     pub fn remember(&self, name: &str, text: &str, insertions: Vec<Insertion>) {
         let mut sources = self.0.borrow_mut();
-        let source = Source {
+        let source = Text {
             text: text.to_string(),
             number: sources.values().map(|s| s.number + 1).max().unwrap_or(0),
             insertions,
-            ..Source::default()
+            ..Text::default()
         };
         sources.insert(name.to_string(), source);
     }
@@ -65,7 +65,7 @@ impl Sources {
     /// The function `name` of the texts, the latest one.
     pub fn definition(&self, name: &str) -> Option<Definition> {
         let sources = self.0.borrow();
-        let mut sources: Vec<&Source> = sources.values().collect();
+        let mut sources: Vec<&Text> = sources.values().collect();
         sources.sort_by_key(|s| std::cmp::Reverse(s.number));
         let mut found = sources.into_iter().flat_map(|s| definitions(&s.text).into_iter().rev());
         found.find(|d| d.name == name)

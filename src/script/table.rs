@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rhai::{Dynamic, EvalAltResult};
 
 use super::call::Call;
-use super::values::{ScriptType, Values};
+use super::values::{ScriptType, Values, unless_empty};
 use crate::error::Result;
 use crate::options::{Field, Inside};
 
@@ -150,16 +150,8 @@ impl Entry {
             Kind::Function => {}
         }
         let arguments: Vec<String> = self.arguments().iter().map(Param::signature).collect();
-        let prefix = if self.receiver.is_empty() {
-            String::new()
-        } else {
-            format!("{owner}.")
-        };
-        let returns = if self.returns.is_empty() {
-            String::new()
-        } else {
-            format!(" -> {}", self.returns)
-        };
+        let prefix = unless_empty(&owner, |owner| format!("{owner}."));
+        let returns = unless_empty(&self.returns, |returns| format!(" -> {returns}"));
         format!("{prefix}{}({}){returns}", self.full_name(), arguments.join(", "))
     }
 
@@ -274,8 +266,9 @@ impl Table {
         self.entries.extend(entries.into_iter().map(Rc::new));
     }
 
-    /// Declare methods and properties of `T`, whose first parameter is the receiver.
-    pub fn methods<T: 'static>(&mut self, receiver: &'static str, entries: Vec<Entry>) {
+    /// Declare methods and properties of `T`, which is declared before; their first parameter is the receiver.
+    pub fn methods<T: 'static>(&mut self, entries: Vec<Entry>) {
+        let receiver = self.type_name(std::any::type_name::<T>());
         let receiver_type = Some(TypeId::of::<T>());
         self.entries.extend(entries.into_iter().map(|e| {
             Rc::new(Entry {

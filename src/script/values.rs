@@ -52,6 +52,11 @@ pub trait Shared: Sized {
     fn take(values: &mut Values<'_>) -> Result<Self>;
 }
 
+/// What `with` makes of a text; of an empty one nothing.
+pub fn unless_empty(text: &str, with: impl FnOnce(&str) -> String) -> String {
+    if text.is_empty() { String::new() } else { with(text) }
+}
+
 /// A map of these names and values.
 pub fn named<const N: usize>(pairs: [(&str, Dynamic); N]) -> Map {
     pairs.map(|(name, value)| (name.into(), value)).into()
@@ -64,7 +69,7 @@ pub fn answer<T: Reply>(call: &Call<'_>, body: impl FnOnce() -> Result<T>) -> Re
 
 /// What a value is, for messages: `the string "abc"`, `the number 3`, `Tensor f32 [2, 3]`.
 pub fn describe(value: &Dynamic) -> String {
-    // not as the list that it stands for, which may be long
+    // a range is not written out as the list of its numbers, which may be long
     match basic_type_name(value.type_name()) {
         "range" => "a range".into(),
         _ => given(value).to_string(),
@@ -86,14 +91,14 @@ pub fn basic_type_name(rust: &str) -> &str {
     match rust {
         "i64" => "int",
         "f64" => "float",
-        "&str | ImmutableString | String" | "&str" | "string" | "alloc::string::String" => "string",
-        "array" | "alloc::vec::Vec<rhai::types::dynamic::Dynamic>" => "array",
-        "map" => "map",
+        "&str | ImmutableString | String" | "&str" | "ImmutableString" | "String" => "string",
+        "alloc::vec::Vec<rhai::types::dynamic::Dynamic>" => "array",
+        "BTreeMap" => "map",
         "Fn" | "FnPtr" => "closure",
         "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => "range",
         path if path.contains("::") => {
             let name = path.split('<').next().unwrap_or(path);
-            name.rsplit("::").next().unwrap_or(name)
+            basic_type_name(name.rsplit("::").next().unwrap_or(name))
         }
         plain => plain,
     }

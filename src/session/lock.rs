@@ -47,7 +47,7 @@ impl FolderLock {
         }
         match tried {
             Ok(()) => {
-                // who it is serves only the message, so a full disk does not matter here
+                // the file's text only tells other processes who holds the lock, so a full disk is no error here
                 let _ = file.set_len(0);
                 let _ = write!(file, "{}", holder());
                 Ok(FolderLock { _file: Some(file) })

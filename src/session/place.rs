@@ -182,7 +182,7 @@ impl Place {
                 sandbox.count_entry().map_err(|e| Error::file(folder, e))?;
             }
             match std::fs::create_dir(folder) {
-                // another thread or process was faster
+                // another thread or process has made the folder meanwhile
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
                 made => made.map_err(|e| self.unmade(&e))?,
             }

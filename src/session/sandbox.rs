@@ -382,7 +382,7 @@ mod tests {
         std::fs::write(&own, "x").unwrap();
         std::fs::write(&secret, "x").unwrap();
         assert!(s.check_opened(&own, &File::open(&own).unwrap()).is_ok());
-        // opened while the path led outside; it has been swapped back since
+        // a file opened while its path led outside of the sandbox, where the path leads inside again
         assert!(s.check_opened(&own, &File::open(&secret).unwrap()).is_err());
         let link = inside.path().join("link");
         std::os::unix::fs::symlink(&secret, &link).unwrap();

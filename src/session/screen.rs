@@ -2,6 +2,11 @@
 
 use console::Term;
 
+/// Whether what goes to a terminal is coloured.
+pub fn colours(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none() && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
 /// How a terminal shows pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Graphics {

@@ -128,7 +128,7 @@ impl Draft {
             };
             let locked = match file.try_lock() {
                 Ok(()) => path.exists(),
-                // somebody who looks for left-overs was faster, and removes it
+                // another process takes the file for a left-over and is removing it
                 Err(TryLockError::WouldBlock) => false,
                 // a file system without locks
                 Err(TryLockError::Error(_)) => true,
@@ -185,7 +185,7 @@ pub(super) fn is_replaceable(place: &Place) -> Result<bool> {
 
 /// Remove the temporary files that processes which are gone left in `folder`.
 pub(super) fn sweep(folder: &Path) {
-    // What cannot be listed cannot be written to either; the writer says so.
+    // A folder that cannot be listed is passed over here: writing to it gives the error.
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -215,12 +215,7 @@ fn verdict(sweep: &Sweep, work: &Work, status: ExitStatus) -> Result<String> {
     let words: Vec<String> = point.words().collect();
     let seconds = work.begun.elapsed().as_secs_f64();
     let facts = match (&state, record) {
-        (State::Done, Some(record)) => record
-            .result
-            .iter()
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        (State::Done, Some(record)) => record.results(),
         (State::Failed(why), _) => why.clone(),
         _ => format!("{status}; the same command goes on with it"),
     };

@@ -96,6 +96,12 @@ impl Record {
         })
     }
 
+    /// Its results in a line: `miou 0.5, pixel_accuracy 0.75`.
+    pub fn results(&self) -> String {
+        let results = self.result.iter().map(|(name, value)| format!("{name} {value}"));
+        results.collect::<Vec<_>>().join(", ")
+    }
+
     /// This record, of a run that failed for this reason.
     pub(super) fn failed(self, reason: &str) -> Self {
         Record {

@@ -53,7 +53,7 @@ pub fn submit(sweep: &mut Sweep, array: &Array) -> Result<Option<(String, usize)
         fail!("sweep: sbatch refuses {}: {}", path.display(), words.trim());
     }
     let text = String::from_utf8_lossy(&answer.stdout);
-    // JOBID or JOBID;CLUSTER
+    // sbatch answers JOBID or JOBID;CLUSTER
     let job = text.trim().split(';').next().unwrap_or_default().to_string();
     ensure!(
         !job.is_empty() && job.chars().all(|c| c.is_ascii_digit()),

@@ -26,7 +26,7 @@ pub(super) fn check(session: &Session, model: &Segmenter, data: &Dataset, config
         sides.map_err(|e| Error::usage(format!("{name}: {e}")))?;
     }
     if let (Some([height, width]), Some(available)) = (size, available_memory()) {
-        // What is frozen, or left out of a loss of the caller's, keeps less.
+        // A frozen part, or one that the caller's loss does not use, needs less memory.
         let whole = config.task != Task::Fit && model.device().is_cpu() && !model.has_frozen();
         let needed = needed(batch, [height, width], if whole { STEP } else { PIXEL });
         let gb = |bytes: u64| bytes as f64 / 1e9;

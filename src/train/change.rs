@@ -7,7 +7,7 @@ use super::config::Objective;
 use super::run::{Run, Status};
 use super::temperature::Temperature;
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Result, or_meant};
 use crate::options::{Given, OptionSet};
 
 /// A setting changed while training.
@@ -37,9 +37,7 @@ impl Run {
             "checkpoint_minutes",
         ];
         if !CHANGEABLE.contains(&name) {
-            let hint = crate::error::nearest(name, CHANGEABLE)
-                .map(|n| format!("; did you mean {n}?"))
-                .unwrap_or_default();
+            let hint = or_meant(name, CHANGEABLE, "", "");
             crate::fail!(
                 "set: {name} cannot be changed while training; what can: {}{hint}",
                 CHANGEABLE.join(", ")

@@ -23,7 +23,7 @@ use crate::nn::{CONFIG_KEY, LoadOptions, Parent, Segmenter, weights};
 use crate::session::{Place, Session};
 use crate::{ensure, fail_at};
 
-/// The key of the metadata that holds [`Record`] as JSON.
+/// The key of the metadata that holds [`Metadata`] as JSON.
 const RUN_KEY: &str = "seglab.run";
 const MEMORY: &str = "run.memory.";
 const AVERAGE: &str = "run.average.";
@@ -33,7 +33,7 @@ const TEMPERATURE: &str = "run.temperature";
 
 /// The part of a run's state that is not tensors.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct Metadata {
     name: String,
     status: Status,
     step: usize,
@@ -52,7 +52,7 @@ struct Record {
     owes_score: bool,
 }
 
-impl Record {
+impl Metadata {
     /// What all sources of the run are.
     fn identities(&self) -> Vec<DataIdentity> {
         std::iter::once(&self.data).chain(&self.more_data).cloned().collect()
@@ -82,7 +82,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
     let trained: Vec<String> = model.parameters("").into_iter().map(|p| p.name).collect();
     let buffers: Vec<String> = model.buffers().into_iter().map(|p| p.name).collect();
     let frozen = |name: &&String| !trained.contains(name) && !buffers.contains(name);
-    let record = Record {
+    let record = Metadata {
         name: run.name.clone(),
         status: run.status,
         step: run.step,
@@ -106,7 +106,7 @@ pub(super) fn save(run: &Run, place: &Place) -> Result<()> {
 struct Stored {
     path: PathBuf,
     tensors: HashMap<String, Tensor>,
-    record: Record,
+    record: Metadata,
 }
 
 impl Stored {

@@ -98,11 +98,7 @@ pub fn embedded_pixels(
         pixels >= 2,
         "embedding: {pixels} pixels, expected at least 2 (2000 is usual)"
     );
-    let mut found = EmbeddedPixels {
-        features: Vec::new(),
-        dim: 0,
-        labels: Vec::new(),
-    };
+    let mut found = EmbeddedPixels::default();
     let check = || session.check_cancel();
     let mut progress = session.progress("embed", 0, data.len() as u64);
     for i in 0..data.len() {
@@ -116,14 +112,8 @@ pub fn embedded_pixels(
         let image = data::image_tensor(&sample)?.to_device(model.device())?.unsqueeze(0)?;
         let map = model.embed(&data::normalise_colours(&image)?, &Pass::evaluation().until(&check))?;
         let labels = Tensor::from_slice(&sample.labels, (1, height, width), &Device::Cpu)?;
-        let ignored = i64::from(IGNORED);
-        found.add(
-            &map,
-            &labels,
-            ignored,
-            wanted,
-            &mut Random::derived(seed, &[0xE1BED, i as u64]),
-        )?;
+        let mut random = Random::derived(seed, &[0xE1BED, i as u64]);
+        found.add(&map, &labels, i64::from(IGNORED), wanted, &mut random)?;
         progress.at(i as u64 + 1, "");
     }
     ensure!(

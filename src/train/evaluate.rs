@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::{capacity, predict};
+use super::capacity;
+use super::predict::{Found, Predictor};
 use crate::data::{self, Dataset, Histogram, IGNORED, Sample};
 use crate::error::Result;
 use crate::metrics::{Confusion, Protocol, Score};
@@ -71,7 +72,8 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         false => None,
     };
     let check = || session.check_cancel();
-    let (mut not_finite, mut names) = (Vec::new(), Vec::new());
+    let predictor = Predictor::new(model, options, &check);
+    let (mut overflows, mut names) = (Vec::new(), Vec::new());
     let mut next = 0;
     while next < data.len() {
         session.check_cancel()?;
@@ -88,14 +90,14 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
             let images: Vec<&Sample> = group.iter().map(|s| &**s).collect();
             let void = |s: &&Sample| s.labels.iter().filter(|l| **l == IGNORED).count() as u64;
             ignored += images.iter().map(void).sum::<u64>();
-            let found = predict::label_maps(model, &images_tensor(model, &images)?, [height, width], options, &check)?;
-            let predicted = found.labels;
-            not_finite.push(found.not_finite);
+            let found = predictor.labels(&images_tensor(model, &images)?, [height, width])?;
+            let predicted = found.maps;
+            overflows.push(found.not_finite);
             names.extend(images.iter().map(|s| s.name.clone()));
             if let Some(counts) = &counts {
                 let truth: Vec<&[u8]> = images.iter().map(|s| s.labels.as_slice()).collect();
                 let truth = truth.concat();
-                let truth = Tensor::from_slice(&truth, truth.len(), &candle_core::Device::Cpu)?;
+                let truth = Tensor::from_slice(&truth, truth.len(), &Device::Cpu)?;
                 counts.add(&upload(&truth, model.device())?, &predicted)?;
                 continue;
             }
@@ -108,10 +110,10 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
         next = end;
         progress.at(next as u64, "");
         if counts.is_none() {
-            refuse_not_finite("eval", model, &not_finite, &names)?;
+            refuse_not_finite("eval", model, &overflows, &names)?;
         }
     }
-    refuse_not_finite("eval", model, &not_finite, &names)?;
+    refuse_not_finite("eval", model, &overflows, &names)?;
     if let Some(counts) = counts {
         let add = confusion.add_pairs(&counts.read()?, IGNORED);
         add.map_err(|e| crate::error::Error::usage(format!("{}: {e}", data.name())))?;
@@ -140,14 +142,24 @@ pub fn segmentation(session: &Session, model: &Segmenter, data: &Dataset, option
 
 /// The labels of one image: `[3, h, w]` with colours in 0..1 to `[h, w]` `u8`. Colours are normalised here.
 pub fn predict(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
-    let (images, size) = prepared(model, image, options)?;
-    let found = predict::label_maps(model, &images, size, options, &|| session.check_cancel())?;
-    refuse_not_finite("predict", model, &[found.not_finite], &["the image".to_string()])?;
-    Ok(found.labels.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+    of_one(session, model, image, options, |p, images, size| p.labels(images, size))
 }
 
-/// One image as a normalised batch on the model's device, and its size.
-fn prepared(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<(Tensor, [usize; 2])> {
+/// The class probabilities of one image, `[3, h, w]` with colours in 0..1: `[classes, h, w]`.
+pub fn probabilities(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
+    of_one(session, model, image, options, |p, images, size| {
+        p.probabilities(images, size)
+    })
+}
+
+/// What `work` finds in one image.
+fn of_one(
+    session: &Session,
+    model: &Segmenter,
+    image: &Tensor,
+    options: &EvalOptions,
+    work: fn(&Predictor, &Tensor, [usize; 2]) -> Result<Found>,
+) -> Result<Tensor> {
     options.check()?;
     let [3, height, width] = *image.dims() else {
         crate::fail!(
@@ -156,21 +168,13 @@ fn prepared(model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<
         )
     };
     data::check_colours("predict", image)?;
-    let image = image.to_dtype(candle_core::DType::F32)?.to_device(model.device())?;
-    Ok((data::normalise_colours(&image)?.unsqueeze(0)?, [height, width]))
-}
-
-/// The class probabilities of one image, `[3, h, w]` with colours in 0..1: `[classes, h, w]`.
-pub fn probabilities(session: &Session, model: &Segmenter, image: &Tensor, options: &EvalOptions) -> Result<Tensor> {
-    let (images, size) = prepared(model, image, options)?;
-    let maps = predict::probability_maps(model, &images, size, options, &|| session.check_cancel())?;
-    refuse_not_finite(
-        "predict",
-        model,
-        &[predict::not_finite(&maps)?],
-        &["the image".to_string()],
-    )?;
-    Ok(maps.squeeze(0)?.to_device(&candle_core::Device::Cpu)?)
+    let image = image.to_dtype(DType::F32)?.to_device(model.device())?;
+    let image = data::normalise_colours(&image)?.unsqueeze(0)?;
+    let check = || session.check_cancel();
+    let predictor = Predictor::new(model, options, &check);
+    let found = work(&predictor, &image, [height, width])?;
+    refuse_not_finite("predict", model, &[found.not_finite], &["the image".to_string()])?;
+    Ok(found.maps.squeeze(0)?.to_device(&Device::Cpu)?)
 }
 
 /// The labels that the network gives the images of a set where it is sure of them.
@@ -202,17 +206,19 @@ pub fn pseudo_labels(
         sizes: Vec::with_capacity(data.len()),
         kept: 0.0,
     };
+    let check = || session.check_cancel();
+    let predictor = Predictor::new(model, options, &check);
     let (mut kept, mut pixels) = (0, 0);
     let mut progress = session.progress("pseudo labels", 0, data.len() as u64);
     for i in 0..data.len() {
         session.check_cancel()?;
         let sample = data.get(i)?;
         let images = images_tensor(model, &[&*sample])?;
-        let maps = predict::probability_maps(model, &images, sample.size(), options, &|| session.check_cancel())?;
+        let Found { maps, not_finite } = predictor.probabilities(&images, sample.size())?;
         refuse_not_finite(
             "pseudo_labels",
             model,
-            &[predict::not_finite(&maps)?],
+            &[not_finite],
             std::slice::from_ref(&sample.name),
         )?;
         let best = maps.max(1)?.flatten_all()?.to_vec1::<f32>()?;

@@ -24,14 +24,14 @@ const UNKNOWN: u64 = 1 << 30;
 type Image = (usize, usize);
 
 /// Where the maps of an image are.
-enum Kept {
+enum Stored {
     Here(Vec<Tensor>),
     InFile(Place),
 }
 
 /// The maps of the images seen so far.
 pub(super) struct Features {
-    kept: HashMap<Image, Kept>,
+    kept: HashMap<Image, Stored>,
     /// Bytes in memory, and how many there may be.
     held: u64,
     budget: u64,
@@ -115,8 +115,8 @@ impl Features {
         for (i, index) in batch.indices.iter().enumerate() {
             let image = (source, *index);
             let maps = match self.kept.get(&image) {
-                Some(Kept::Here(maps)) => maps.clone(),
-                Some(Kept::InFile(place)) => read(place)?,
+                Some(Stored::Here(maps)) => maps.clone(),
+                Some(Stored::InFile(place)) => read(place)?,
                 None => {
                     let maps = model.constant_maps(&batch.images.narrow(0, i, 1)?.contiguous()?, pass)?;
                     let maps = maps.iter().map(|map| map.to_device(&Device::Cpu));
@@ -142,13 +142,13 @@ impl Features {
             .sum::<usize>() as u64;
         let kept = if self.held + bytes <= self.budget {
             self.held += bytes;
-            Kept::Here(maps.to_vec())
+            Stored::Here(maps.to_vec())
         } else {
             self.folder.make_folder()?;
             let place = self.folder.join(format!("{}-{}.safetensors", image.0, image.1));
             let named = maps.iter().enumerate().map(|(i, map)| (i.to_string(), map.clone()));
             weights::write(place.clone(), &named.collect::<Vec<_>>(), &[])?;
-            Kept::InFile(place)
+            Stored::InFile(place)
         };
         self.kept.insert(image, kept);
         Ok(())
@@ -161,11 +161,11 @@ impl Drop for Features {
         let mut files = self
             .kept
             .values()
-            .filter(|kept| matches!(kept, Kept::InFile(_)))
+            .filter(|kept| matches!(kept, Stored::InFile(_)))
             .peekable();
         let any = files.peek().is_some();
         for kept in files {
-            if let Kept::InFile(place) = kept {
+            if let Stored::InFile(place) = kept {
                 let _ = std::fs::remove_file(place.path());
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
     let outcome = match Ledger::new(run, hooks) {
         Ok(mut ledger) => {
             let outcome = steps(run, until, hooks, &mut ledger);
-            // A loss that was not finite came before whatever else ended the steps.
+            // A loss that was not finite is the earlier error, so it is the one that is told.
             settle(run, &mut ledger).and(outcome)
         }
         Err(error) => Err(error),
@@ -45,7 +45,7 @@ pub(super) fn run(run: &mut Run, until: usize, hooks: &mut Hooks) -> Result<()> 
         }
         Err(error) => {
             run.status = Status::Stopped;
-            // Whatever went wrong, the state between two steps is worth keeping; the error itself is the news.
+            // The checkpoint after the last whole step is kept; the caller is told of this error, not of one in writing.
             if run.step > 0 && !matches!(error, Error::Training(_)) {
                 let _ = folder::write(run);
             }
@@ -153,7 +153,7 @@ fn steps(run: &mut Run, until: usize, hooks: &mut Hooks, ledger: &mut Ledger) ->
 
 /// Score the validation set, write that into the newest row of the history and judge it; true where the run's patience is over.
 fn evaluate(run: &mut Run, scores: &mut Vec<(String, f64)>) -> Result<bool> {
-    // The step is done, whatever happens; its score can be measured when the run goes on.
+    // The step stays made if the evaluation fails; the score is then owed until the run goes on.
     run.owes_score = true;
     match run.validate() {
         Ok(found) => *scores = found,

@@ -47,7 +47,7 @@ pub(super) struct Sitting {
 
 /// `config.json`: everything needed to repeat the run.
 #[derive(Serialize)]
-struct Record<'a> {
+struct ConfigFile<'a> {
     name: &'a str,
     status: Status,
     step: usize,
@@ -230,7 +230,7 @@ pub(super) fn write_record(run: &Run) -> Result<()> {
 fn record(run: &Run) -> Result<Vec<(Place, String)>> {
     let (model, nobody) = (run.model.borrow(), Sitting::default());
     let (made, continued) = run.sittings.split_first().unwrap_or((&nobody, &[]));
-    let record = Record {
+    let record = ConfigFile {
         name: &run.name,
         status: run.status,
         step: run.step,

@@ -113,7 +113,7 @@ fn numbers_read_later_are_those_of_the_processor() {
         far.resume(&mut Hooks::default()).unwrap();
         same(what, &near, &far);
         assert!(near.history().last("loss").is_some_and(f64::is_finite));
-        // paused, saved, loaded
+        // a run that is paused, saved and loaded ends with the same numbers
         let (folder, mut half) = run(&config, true);
         half.advance(4, &mut Hooks::default()).unwrap();
         assert_eq!((half.history().len(), half.status()), (4, Status::Paused));

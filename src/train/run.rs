@@ -369,14 +369,7 @@ impl Run {
         data: Option<Dataset>,
         val: Option<Dataset>,
     ) -> Result<Self> {
-        checkpoint::load(
-            session,
-            &place.into(),
-            None,
-            data.into_iter().collect(),
-            val,
-            Lent::default(),
-        )
+        Self::load_into(session, place, None, data.into_iter().collect(), val, Lent::default())
     }
 
     /// [`Run::load`] of a run that trains a network of the user's own, into that network (built as it was), that has several

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::{Batch, BatchOptions};
 use crate::data::dataset::{self, Loader};
 use crate::data::order::Order;
-use crate::data::prepare::{self, Part, Place, assemble};
+use crate::data::prepare::{self, Draw, Part, assemble};
 use crate::data::{Dataset, Sample, Source};
 use crate::error::Result;
 use crate::fail;
@@ -37,12 +37,12 @@ struct State {
     stop: bool,
     /// Number of the batch the consumer gets next; `window[0]` is that batch.
     wanted: usize,
-    window: VecDeque<Slot>,
+    window: VecDeque<Pending>,
     order: Order,
 }
 
 /// One batch in the making.
-struct Slot {
+struct Pending {
     epoch: usize,
     indices: Vec<usize>,
     /// Samples that the consumer handed in, where it makes them.
@@ -59,7 +59,7 @@ struct Job {
     batch: usize,
     /// Which sample of the batch.
     number: usize,
-    place: Place,
+    place: Draw,
     /// The sample, where the consumer made it.
     given: Option<Result<Arc<Sample>>>,
 }
@@ -109,7 +109,7 @@ impl Shared {
             let given = &mut state.window[at].given;
             given[number] = Some(sample);
             if failed {
-                // The first error is the batch's; it is to be heard before another sample is tried.
+                // A batch fails with its first error, before its other samples are tried.
                 given[number + 1..].fill_with(|| Some(fail_untried()));
             }
             drop(state);
@@ -191,7 +191,7 @@ impl Shared {
         if state.order.epoch() != epoch {
             state.order = Order::new(&self.options, self.len, epoch);
         }
-        let slot = Slot::new(epoch, state.order.batch(self.options.size, number % per_epoch));
+        let slot = Pending::new(epoch, state.order.batch(self.options.size, number % per_epoch));
         state.window.push_back(slot);
         Some(state.window.len() - 1)
     }
@@ -211,7 +211,7 @@ impl Shared {
         let per_epoch = self.per_epoch();
         let size = self.options.size;
         let here = self.loader.is_none();
-        let waits = |s: &Slot| s.started < s.indices.len() && (!here || s.given[s.started].is_some());
+        let waits = |s: &Pending| s.started < s.indices.len() && (!here || s.given[s.started].is_some());
         let at = match state.window.iter().position(waits) {
             Some(at) => at,
             None if here => return None,
@@ -225,7 +225,7 @@ impl Shared {
         Some(Job {
             batch,
             number,
-            place: Place {
+            place: Draw {
                 epoch: slot.epoch,
                 position: (batch % per_epoch) * size + number,
                 index: slot.indices[number],
@@ -262,9 +262,9 @@ fn fail_untried() -> Result<Arc<Sample>> {
     fail!("batches: not tried after an earlier error")
 }
 
-impl Slot {
+impl Pending {
     fn new(epoch: usize, indices: &[usize]) -> Self {
-        Slot {
+        Pending {
             epoch,
             indices: indices.to_vec(),
             given: indices.iter().map(|_| None).collect(),

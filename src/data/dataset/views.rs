@@ -3,7 +3,7 @@
 use super::Dataset;
 use super::loader::Sizing;
 use crate::data::Source;
-use crate::error::{Result, nearest};
+use crate::error::{Result, or_meant};
 use crate::random::Random;
 use crate::{ensure, fail};
 
@@ -60,8 +60,7 @@ impl Dataset {
         let mut places = Vec::with_capacity(names.len());
         for name in names {
             let Some(place) = known.iter().position(|k| k == name) else {
-                let hint = nearest(name, known.iter().map(String::as_str));
-                let hint = hint.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+                let hint = or_meant(name, known.iter().map(String::as_str), "\"", "\"");
                 fail!("select: {} has no image called \"{name}\"{hint}", self.name())
             };
             places.push(place);

@@ -1,5 +1,7 @@
 //! A canvas that keeps colour and label together, the shapes drawn on it, and noise for textures.
 
+use crate::random::Random;
+
 /// Red, green, blue; 0..1 in good light, above 1 where overexposed.
 pub(super) type Colour = [f32; 3];
 
@@ -166,6 +168,12 @@ pub(super) fn hsv(hue: f32, saturation: f32, value: f32) -> Colour {
         let k = (n + hue.rem_euclid(1.0) * 6.0) % 6.0;
         value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0)
     })
+}
+
+/// A colour whose hue, saturation and value are drawn from these ranges, in this order.
+pub(super) fn drawn(random: &mut Random, hue: [f64; 2], saturation: [f64; 2], value: [f64; 2]) -> Colour {
+    let [hue, saturation, value] = [hue, saturation, value].map(|[low, high]| random.between(low, high));
+    hsv(hue, saturation, value)
 }
 
 /// The largest whole number not above `v` (inlined; the library call is slow without SSE 4.1).

@@ -1,6 +1,6 @@
 //! The houses along both sides of the street.
 
-use super::canvas::{Bounds, Canvas, Colour, Polygon, floor, hash, hsv, mix, noise, scaled};
+use super::canvas::{Bounds, Canvas, Colour, Polygon, drawn, floor, hash, hsv, mix, noise, scaled};
 use super::class;
 use super::street::Street;
 use crate::random::Random;
@@ -15,11 +15,11 @@ impl Street {
                 random.uniform(8.0, 24.0),
             );
             let mut blocks = Vec::new();
-            let mut z = random.uniform(-8.0, 2.5) as f32;
+            let mut z = random.between(-8.0, 2.5);
             while z < 85.0 {
-                let long = random.uniform(5.0, 18.0) as f32;
+                let long = random.between(5.0, 18.0);
                 let back = if random.chance(0.3) {
-                    random.uniform(0.5, 4.0) as f32
+                    random.between(0.5, 4.0)
                 } else {
                     0.0
                 };
@@ -27,7 +27,7 @@ impl Street {
                     from: z,
                     to: z + long,
                     x: self.line[side] + if side == 0 { -back } else { back },
-                    height: random.uniform(low, high) as f32,
+                    height: random.between(low, high),
                     wall: wall_colour(random),
                     window: window_style(random),
                     key: random.bits() as u32,
@@ -150,31 +150,24 @@ impl House {
 
 /// A wall's colour: plaster, brick, stone, concrete; now and then as blue as the sky, as green as a tree.
 pub(super) fn wall_colour(random: &mut Random) -> Colour {
-    let value = random.uniform(0.25, 0.9) as f32;
-    match random.below(6) {
-        0 | 1 => hsv(
-            random.uniform(0.0, 0.13) as f32,
-            random.uniform(0.15, 0.55) as f32,
-            value,
-        ),
-        2 | 3 => hsv(random.unit() as f32, random.uniform(0.0, 0.1) as f32, value),
-        4 => hsv(
-            random.uniform(0.53, 0.65) as f32,
-            random.uniform(0.1, 0.4) as f32,
-            value,
-        ),
-        _ => hsv(random.unit() as f32, random.uniform(0.1, 0.45) as f32, value),
-    }
+    let value = random.between(0.25, 0.9);
+    let (hue, saturation) = match random.below(6) {
+        0 | 1 => ([0.0, 0.13], [0.15, 0.55]),
+        2 | 3 => ([0.0, 1.0], [0.0, 0.1]),
+        4 => ([0.53, 0.65], [0.1, 0.4]),
+        _ => ([0.0, 1.0], [0.1, 0.45]),
+    };
+    let [hue, saturation] = [hue, saturation].map(|[low, high]| random.between(low, high));
+    hsv(hue, saturation, value)
 }
 
 fn window_style(random: &mut Random) -> Window {
-    let u = |random: &mut Random, a: f64, b: f64| random.uniform(a, b) as f32;
     Window {
-        step: [u(random, 1.4, 3.5), u(random, 2.6, 3.6)],
-        share: [u(random, 0.35, 0.85), u(random, 0.4, 0.75)],
-        glass: hsv(u(random, 0.5, 0.7), u(random, 0.0, 0.4), u(random, 0.15, 0.7)),
+        step: [random.between(1.4, 3.5), random.between(2.6, 3.6)],
+        share: [random.between(0.35, 0.85), random.between(0.4, 0.75)],
+        glass: drawn(random, [0.5, 0.7], [0.0, 0.4], [0.15, 0.7]),
         shop: random
             .chance(0.4)
-            .then(|| hsv(random.unit() as f32, u(random, 0.3, 0.9), u(random, 0.4, 0.9))),
+            .then(|| drawn(random, [0.0, 1.0], [0.3, 0.9], [0.4, 0.9])),
     }
 }

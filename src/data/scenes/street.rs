@@ -1,6 +1,6 @@
 //! The stage of a scene: camera, weather, sky, backdrop, ground.
 
-use super::canvas::{Bounds, Canvas, Colour, clouds, floor, hash, hsv, mix, noise, scaled};
+use super::canvas::{Bounds, Canvas, Colour, clouds, drawn, floor, hash, hsv, mix, noise, scaled};
 use super::class;
 use super::houses::wall_colour;
 use crate::random::Random;
@@ -46,49 +46,52 @@ pub(super) struct Weather {
 
 impl Weather {
     fn draw(random: &mut Random) -> Self {
-        let u = |random: &mut Random, a: f64, b: f64| random.uniform(a, b) as f32;
         let kind = random.below(5); // clear twice, broken clouds, overcast, evening
-        let grey = u(random, 0.55, 0.85);
+        let grey = random.between(0.55, 0.85);
         let (zenith, haze, cover) = match kind {
             0 | 1 => {
-                let hue = u(random, 0.55, 0.62);
+                let hue = random.between(0.55, 0.62);
                 (
-                    hsv(hue, u(random, 0.4, 0.7), u(random, 0.6, 0.9)),
+                    hsv(hue, random.between(0.4, 0.7), random.between(0.6, 0.9)),
                     hsv(hue, 0.15, 0.9),
-                    u(random, 0.0, 0.35),
+                    random.between(0.0, 0.35),
                 )
             }
             2 => (
-                hsv(0.6, u(random, 0.2, 0.45), u(random, 0.5, 0.8)),
+                hsv(0.6, random.between(0.2, 0.45), random.between(0.5, 0.8)),
                 [0.8, 0.82, 0.85],
-                u(random, 0.4, 0.7),
+                random.between(0.4, 0.7),
             ),
             3 => {
-                let tint = u(random, -0.03, 0.03);
-                ([grey * 0.9; 3], [grey + tint, grey, grey - tint], u(random, 0.3, 0.9))
+                let tint = random.between(-0.03, 0.03);
+                (
+                    [grey * 0.9; 3],
+                    [grey + tint, grey, grey - tint],
+                    random.between(0.3, 0.9),
+                )
             }
             _ => (
-                hsv(u(random, 0.58, 0.72), u(random, 0.2, 0.5), u(random, 0.35, 0.6)),
-                hsv(u(random, 0.02, 0.12), u(random, 0.25, 0.55), u(random, 0.65, 0.95)),
-                u(random, 0.1, 0.6),
+                drawn(random, [0.58, 0.72], [0.2, 0.5], [0.35, 0.6]),
+                drawn(random, [0.02, 0.12], [0.25, 0.55], [0.65, 0.95]),
+                random.between(0.1, 0.6),
             ),
         };
         let direct = match kind {
-            0 | 1 => u(random, 0.35, 0.6),
-            2 | 4 => u(random, 0.15, 0.4),
+            0 | 1 => random.between(0.35, 0.6),
+            2 | 4 => random.between(0.15, 0.4),
             _ => 0.05,
         };
-        let side = u(random, -1.0, 1.0);
+        let side = random.between(-1.0, 1.0);
         let face = |towards: f32| 0.6 + direct * (towards * side).max(0.0) + 0.1 * (1.0 - direct);
-        let level = u(random, 0.75, 1.15);
-        let warmth = u(random, -0.08, 0.08) + if kind == 4 { 0.06 } else { 0.0 };
+        let level = random.between(0.75, 1.15);
+        let warmth = random.between(-0.08, 0.08) + if kind == 4 { 0.06 } else { 0.0 };
         Weather {
             zenith,
             haze,
             density: if random.chance(0.2) {
-                u(random, 0.015, 0.04)
+                random.between(0.015, 0.04)
             } else {
-                u(random, 0.001, 0.008)
+                random.between(0.001, 0.008)
             },
             cloud_cover: cover,
             cloud_colour: if kind == 4 {
@@ -100,7 +103,7 @@ impl Weather {
             ground_light: 0.7 + 0.5 * direct,
             shadow: 1.0 - direct * 0.9,
             exposure: [level * (1.0 + warmth), level, level * (1.0 - warmth)],
-            grain: u(random, 0.008, 0.035),
+            grain: random.between(0.008, 0.035),
         }
     }
 }
@@ -109,19 +112,18 @@ impl Street {
     /// Draw the parameters of a street for a picture of this size.
     pub fn draw([height, width]: [usize; 2], random: &mut Random) -> Self {
         let (height, width) = (height as f32, width as f32);
-        let u = |random: &mut Random, a: f64, b: f64| random.uniform(a, b) as f32;
         let lanes = 2 + random.below(3);
-        let half = lanes as f32 * u(random, 2.8, 3.5) / 2.0;
-        let stand = u(random, -0.6, 0.6) * half;
+        let half = lanes as f32 * random.between(2.8, 3.5) / 2.0;
+        let stand = random.between(-0.6, 0.6) * half;
         let road = [-half - stand, half - stand];
-        let near = u(random, 14.0, 40.0);
+        let near = random.between(14.0, 40.0);
         Street {
             height,
             width,
-            vanish: [width * u(random, 0.3, 0.7), height * u(random, 0.38, 0.54)],
-            focal: (height * width * 1.33).sqrt() * u(random, 0.6, 0.95),
-            eye: u(random, 1.35, 2.4),
-            line: [road[0] - u(random, 2.0, 5.5), road[1] + u(random, 2.0, 5.5)],
+            vanish: [width * random.between(0.3, 0.7), height * random.between(0.38, 0.54)],
+            focal: (height * width * 1.33).sqrt() * random.between(0.6, 0.95),
+            eye: random.between(1.35, 2.4),
+            line: [road[0] - random.between(2.0, 5.5), road[1] + random.between(2.0, 5.5)],
             road,
             crossing: random.chance(0.35).then_some([near, near + 8.0]),
             weather: Weather::draw(random),
@@ -185,9 +187,9 @@ impl Street {
         let [mut x, end] = self.reach(z);
         let trees = random.unit();
         while x < end {
-            let wide = random.uniform(6.0, 22.0) as f32;
+            let wide = random.between(6.0, 22.0);
             if random.chance(0.85) {
-                let high = random.uniform(3.0, 14.0) as f32;
+                let high = random.between(3.0, 14.0);
                 let (a, b) = (self.project(x, high, z), self.project(x + wide, 0.0, z));
                 let bounds = Bounds(a[0], a[1] - 2.0, b[0], b[1] + 1.0);
                 let key = random.bits() as u32;
@@ -211,30 +213,22 @@ impl Street {
                     canvas.paint(bounds, class::BUILDING, inside, windows);
                 }
             }
-            x += wide * random.uniform(0.6, 1.1) as f32;
+            x += wide * random.between(0.6, 1.1);
         }
     }
 
     /// Road and pavement from the horizon down, with lane markings, tiles, kerbs, stains and a zebra crossing.
     pub fn paint_ground(&self, canvas: &mut Canvas, random: &mut Random) {
-        let asphalt = hsv(
-            random.uniform(0.0, 1.0) as f32,
-            random.uniform(0.0, 0.08) as f32,
-            random.uniform(0.25, 0.55) as f32,
-        );
+        let asphalt = drawn(random, [0.0, 1.0], [0.0, 0.08], [0.25, 0.55]);
         let stone = if random.chance(0.4) {
-            scaled(asphalt, random.uniform(0.85, 1.2) as f32) // hardly to be told from the road by its colour
+            scaled(asphalt, random.between(0.85, 1.2)) // hardly to be told from the road by its colour
         } else {
-            hsv(
-                random.uniform(0.0, 0.12) as f32,
-                random.uniform(0.0, 0.3) as f32,
-                random.uniform(0.35, 0.75) as f32,
-            )
+            drawn(random, [0.0, 0.12], [0.0, 0.3], [0.35, 0.75])
         };
-        let paint = random.uniform(0.65, 0.95) as f32;
-        let tile = random.uniform(0.4, 1.2) as f32;
+        let paint = random.between(0.65, 0.95);
+        let tile = random.between(0.4, 1.2);
         let edge_lines = random.chance(0.5);
-        let zebra = random.chance(0.3).then(|| random.uniform(7.0, 18.0) as f32);
+        let zebra = random.chance(0.3).then(|| random.between(7.0, 18.0));
         let middle = (self.road[0] + self.road[1]) / 2.0;
         let key = self.key ^ 0x9E37;
         // A band of shadow from the houses on one side.
@@ -243,8 +237,8 @@ impl Street {
         } else {
             1
         };
-        let shade_to = self.line[shade_side]
-            + (self.line[1 - shade_side] - self.line[shade_side]) * random.uniform(0.0, 0.7) as f32;
+        let shade_to =
+            self.line[shade_side] + (self.line[1 - shade_side] - self.line[shade_side]) * random.between(0.0, 0.7);
         let world = |x: f32, y: f32| {
             let z = self.focal * self.eye / (y - self.vanish[1]).max(0.01);
             ((x - self.vanish[0]) * z / self.focal, z)
@@ -306,9 +300,5 @@ impl Street {
 /// A leaf's colour: mostly green, in autumn yellow to brown.
 pub(super) fn leaf_colour(random: &mut Random) -> Colour {
     let (low, high) = if random.chance(0.75) { (0.2, 0.4) } else { (0.04, 0.15) };
-    hsv(
-        random.uniform(low, high) as f32,
-        random.uniform(0.25, 0.75) as f32,
-        random.uniform(0.2, 0.6) as f32,
-    )
+    drawn(random, [low, high], [0.25, 0.75], [0.2, 0.6])
 }

@@ -62,7 +62,7 @@ fn principal(rows: &[Vec<f32>], dim: usize, stop: &AtomicBool) -> Result<Vec<[f6
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let mut found: Vec<Vec<f64>> = Vec::new();
     for axis in 0..2 {
-        // any start that is not orthogonal to the answer will do
+        // power iteration: it needs a start that is not orthogonal to the eigenvector
         let mut v: Vec<f64> = (0..dim).map(|i| 1.0 + ((i * 7 + axis * 3) % 11) as f64 * 0.1).collect();
         for _ in 0..ROUNDS {
             if stop.load(Ordering::Relaxed) {

@@ -281,7 +281,7 @@ pub(super) mod tests {
         assert_eq!(inside("optimizer: #{ lr: 0.1 }, sched"), ["schedule: "]);
         assert_eq!(inside("schedule: #{ po"), ["power: "]);
         assert_eq!(inside("steps: #{ "), [""; 0]);
-        // what is given by position is no option any more
+        // an argument given by position is not offered as an option again
         assert_eq!(inside("mo"), [""; 0]);
         assert_eq!(complete("train::pretrain(#{ mo"), ["model: "]);
         assert_eq!(

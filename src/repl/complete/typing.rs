@@ -33,7 +33,7 @@ impl Assistant {
         {
             return false;
         }
-        // a name alone is asked about or mistyped, even where the language knows how it could go on
+        // a name alone is a whole input, although the parser would take more
         if trimmed
             .trim_end_matches("::")
             .chars()

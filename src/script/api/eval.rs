@@ -43,7 +43,7 @@ fn bytes(function: &str, what: &str, labels: &Tensor) -> Result<Vec<u8>> {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    let functions = entries! {
+    table.namespace("eval", "Evaluate networks: one confusion matrix over a whole data set.", entries! {
         /// Evaluate a network on a data set: one confusion matrix over all images, at the size of their labels.
         ///
         /// The logits are upsampled bilinearly, then the largest counts. Pixels with label 255 are left out. Classes that occur in
@@ -166,14 +166,9 @@ pub fn declare(table: &mut Table) {
             };
             Ok(ScriptScore(Rc::new(Score { confusion, protocol, doubts: Vec::new() })))
         }
-    };
-    table.namespace(
-        "eval",
-        "Evaluate networks: one confusion matrix over a whole data set.",
-        functions,
-    );
+    });
     table.script_type::<ScriptScore>();
-    let methods = entries! {
+    table.methods::<ScriptScore>(entries! {
         /// Mean intersection over union of the classes present in truth or prediction, 0 to 1, higher is better.
         /// ```
         /// let t = tensor::from([0, 0, 1, 1]).to_dtype("i64");
@@ -256,6 +251,5 @@ pub fn declare(table: &mut Table) {
         fn table(ctx, score: ScriptScore) -> String {
             Ok(score.0.table())
         }
-    };
-    table.methods::<ScriptScore>("Score", methods);
+    });
 }

@@ -11,101 +11,90 @@ use crate::session::Place;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.namespace(
-        "file",
-        "Files of text, and folders.",
-        entries! {
-            /// The text of a file in UTF-8.
-            /// ```
-            /// file::write("note.txt", "two\nlines");
-            /// assert_eq(file::read("note.txt").split("\n").len, 2);
-            /// ```
-            fn read(ctx, path: String) -> String { ctx.session().input_path(&path)?.text("the file") }
-            /// Write a text to a file and give its path; a file that seglab did not write is not replaced.
-            /// ```
-            /// assert(file::write("note.txt", "text").ends_with("note.txt"));
-            /// ```
-            fn write(ctx, path: String, text: String) -> String {
-                let place = ctx.session().output_path(&path)?;
-                place.write(text)?;
-                Ok(place.to_string())
+    let functions = entries! {
+        /// The text of a file in UTF-8.
+        /// ```
+        /// file::write("note.txt", "two\nlines");
+        /// assert_eq(file::read("note.txt").split("\n").len, 2);
+        /// ```
+        fn read(ctx, path: String) -> String { ctx.session().input_path(&path)?.text("the file") }
+        /// Write a text to a file and give its path; a file that seglab did not write is not replaced.
+        /// ```
+        /// assert(file::write("note.txt", "text").ends_with("note.txt"));
+        /// ```
+        fn write(ctx, path: String, text: String) -> String {
+            written(ctx, &path, text)
+        }
+        /// Write a text behind what this run has written to the file, and give its path.
+        /// ```
+        /// file::write("log.txt", "a");
+        /// file::append("log.txt", "b");
+        /// assert_eq(file::read("log.txt"), "ab");
+        /// ```
+        fn append(ctx, path: String, text: String) -> String {
+            let place = ctx.session().output_path(&path)?;
+            let before = if place.exists()? { place.text("the file")? } else { String::new() };
+            written(ctx, &path, format!("{before}{text}"))
+        }
+        /// Whether there is a file or folder.
+        /// ```
+        /// assert(!file::exists("no/such/file"));
+        /// ```
+        fn exists(ctx, path: String) -> bool { ctx.session().input_path(&path)?.exists() }
+        /// The paths of what lies in a folder, sorted; of names that fit a pattern with `*` and `?`. Hidden files are left out.
+        /// ```
+        /// file::write("parts/a.txt", "");
+        /// file::write("parts/b.csv", "");
+        /// assert_eq(file::list("parts", "*.txt").len, 1);
+        /// ```
+        fn list(ctx, folder: String, pattern: String = "*".into()) -> Vec<String> {
+            let places = ctx.session().input_path(&folder)?.list()?;
+            let fits = |place: &&Place| !place.name().starts_with('.') && fits(&place.name(), &pattern);
+            Ok(places.iter().filter(fits).map(Place::to_string).collect())
+        }
+        /// Make a folder, and those above it, and give its path.
+        /// ```
+        /// assert(file::exists(file::make_folder("tables/small")));
+        /// ```
+        fn make_folder(ctx, path: String) -> String {
+            let place = ctx.session().place(ctx.session().folder()?.join(&path));
+            place.make_folder()?;
+            Ok(place.to_string())
+        }
+    };
+    table.namespace("file", "Files of text, and folders.", functions);
+    let functions = entries! {
+        /// The rows of a table, maps by the names in its first line: numbers as numbers, empty cells as `()`.
+        /// ```
+        /// csv::write("results.csv", [#{ method: "a, b", miou: 0.5, seed: () }]);
+        /// assert_eq(csv::read("results.csv"), [#{ method: "a, b", miou: 0.5, seed: () }]);
+        /// ```
+        fn read(ctx, path: String) -> Vec<Map> {
+            let place = ctx.session().input_path(&path)?;
+            let text = place.text("the table")?;
+            rows(&text).map_err(|e| Error::file(place.path(), e))
+        }
+        /// Write rows, an array of maps, as a table with a line of names, and give the path.
+        /// ```
+        /// let path = csv::write("results.csv", [#{ seed: 0, miou: 0.5 }], #{ columns: ["seed", "miou"] });
+        /// assert_eq(file::read(path), "seed,miou\n0,0.5\n");
+        /// ```
+        fn write(ctx, path: String, rows: Vec<Map>,
+            /// The columns in this order; all in alphabetical order if not given.
+            columns: Vec<String> = Vec::new()) -> String {
+            let columns = if columns.is_empty() { columns_of(&rows) } else { columns };
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            let failed = |e: csv::Error| Error::usage(format!("csv::write: {e}"));
+            writer.write_record(&columns).map_err(failed)?;
+            for (i, row) in rows.iter().enumerate() {
+                let cells = columns.iter().map(|c| cell(ctx, i, c, row.get(c.as_str())));
+                writer.write_record(cells.collect::<Result<Vec<String>>>()?).map_err(failed)?;
             }
-            /// Write a text behind what this run has written to the file, and give its path.
-            /// ```
-            /// file::write("log.txt", "a");
-            /// file::append("log.txt", "b");
-            /// assert_eq(file::read("log.txt"), "ab");
-            /// ```
-            fn append(ctx, path: String, text: String) -> String {
-                let place = ctx.session().output_path(&path)?;
-                let before = if place.exists()? { place.text("the file")? } else { String::new() };
-                place.write(format!("{before}{text}"))?;
-                Ok(place.to_string())
-            }
-            /// Whether there is a file or folder.
-            /// ```
-            /// assert(!file::exists("no/such/file"));
-            /// ```
-            fn exists(ctx, path: String) -> bool { ctx.session().input_path(&path)?.exists() }
-            /// The paths of what lies in a folder, sorted; of names that fit a pattern with `*` and `?`. Hidden files are left out.
-            /// ```
-            /// file::write("parts/a.txt", "");
-            /// file::write("parts/b.csv", "");
-            /// assert_eq(file::list("parts", "*.txt").len, 1);
-            /// ```
-            fn list(ctx, folder: String, pattern: String = "*".into()) -> Vec<String> {
-                let places = ctx.session().input_path(&folder)?.list()?;
-                let fits = |place: &&Place| !place.name().starts_with('.') && fits(&place.name(), &pattern);
-                Ok(places.iter().filter(fits).map(Place::to_string).collect())
-            }
-            /// Make a folder, and those above it, and give its path.
-            /// ```
-            /// assert(file::exists(file::make_folder("tables/small")));
-            /// ```
-            fn make_folder(ctx, path: String) -> String {
-                let place = ctx.session().place(ctx.session().folder()?.join(&path));
-                place.make_folder()?;
-                Ok(place.to_string())
-            }
-        },
-    );
-    table.namespace(
-        "csv",
-        "Tables in files.",
-        entries! {
-            /// The rows of a table, maps by the names in its first line: numbers as numbers, empty cells as `()`.
-            /// ```
-            /// csv::write("results.csv", [#{ method: "a, b", miou: 0.5, seed: () }]);
-            /// assert_eq(csv::read("results.csv"), [#{ method: "a, b", miou: 0.5, seed: () }]);
-            /// ```
-            fn read(ctx, path: String) -> Vec<Map> {
-                let place = ctx.session().input_path(&path)?;
-                let text = place.text("the table")?;
-                rows(&text).map_err(|e| Error::file(place.path(), e))
-            }
-            /// Write rows, an array of maps, as a table with a line of names, and give the path.
-            /// ```
-            /// let path = csv::write("results.csv", [#{ seed: 0, miou: 0.5 }], #{ columns: ["seed", "miou"] });
-            /// assert_eq(file::read(path), "seed,miou\n0,0.5\n");
-            /// ```
-            fn write(ctx, path: String, rows: Vec<Map>,
-                /// The columns in this order; all in alphabetical order if not given.
-                columns: Vec<String> = Vec::new()) -> String {
-                let columns = if columns.is_empty() { columns_of(&rows) } else { columns };
-                let mut writer = csv::Writer::from_writer(Vec::new());
-                let failed = |e: csv::Error| Error::usage(format!("csv::write: {e}"));
-                writer.write_record(&columns).map_err(failed)?;
-                for (i, row) in rows.iter().enumerate() {
-                    let cells = columns.iter().map(|c| cell(ctx, i, c, row.get(c.as_str())));
-                    writer.write_record(cells.collect::<Result<Vec<String>>>()?).map_err(failed)?;
-                }
-                let bytes = writer.into_inner().map_err(|e| Error::usage(format!("csv::write: {}", e.error())))?;
-                let place = ctx.session().output_path(&path)?;
-                place.write(bytes)?;
-                Ok(place.to_string())
-            }
-        },
-    );
+            let bytes = writer.into_inner().map_err(|e| Error::usage(format!("csv::write: {}", e.error())))?;
+            written(ctx, &path, bytes)
+        }
+    };
+    table.namespace("csv", "Tables in files.", functions);
     table.namespace("json", "Values in JSON files.", entries! {
         /// The value in a JSON file: maps, arrays, numbers, texts, true and false; null is `()`.
         /// ```
@@ -128,6 +117,13 @@ pub fn declare(table: &mut Table) {
             Ok(place.to_string())
         }
     });
+}
+
+/// Write a file of the run folder and give its path.
+fn written(ctx: &Call, path: &str, content: impl AsRef<[u8]>) -> Result<String> {
+    let place = ctx.session().output_path(path)?;
+    place.write(content)?;
+    Ok(place.to_string())
 }
 
 /// Whether a name fits a pattern of `*` (any letters) and `?` (one).

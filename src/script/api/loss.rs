@@ -31,7 +31,7 @@ impl Arg for Temperature {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    let functions = entries! {
+    table.namespace("loss", "Segmentation losses.", entries! {
         /// The cross-entropy of logits `[n, c, h, w]` and labels `[n, h, w]`, mean over the pixels that count.
         ///
         /// With class weights the mean is the weighted one: the sum divided by the sum of the pixels' weights, as in PyTorch.
@@ -194,8 +194,7 @@ pub fn declare(table: &mut Table) {
             }
             Ok(table)
         }
-    };
-    table.namespace("loss", "Segmentation losses.", functions);
+    });
 }
 
 /// Say, once, that the variant contrasts images with partners and there is only one.

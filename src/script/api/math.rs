@@ -86,46 +86,43 @@ pub fn declare(table: &mut Table) {
             Ok((x * scale).round() / scale)
         }
     });
-    table.methods::<Array>(
-        "array",
-        entries! {
-            /// The sum of the numbers (0 for none).
-            /// ```
-            /// assert_eq([1, 2, 3].sum(), 6);
-            /// ```
-            fn sum(ctx, numbers: Array) -> Dynamic {
-                let values = floats(&numbers)?;
-                match integers(&numbers).map(|v| v.iter().try_fold(0_i64, |a, b| a.checked_add(*b))) {
-                    Some(Some(sum)) => Ok(sum.into()),
-                    _ => Ok(values.iter().sum::<f64>().into()),
-                }
+    table.methods::<Array>(entries! {
+        /// The sum of the numbers (0 for none).
+        /// ```
+        /// assert_eq([1, 2, 3].sum(), 6);
+        /// ```
+        fn sum(ctx, numbers: Array) -> Dynamic {
+            let values = floats(&numbers)?;
+            match integers(&numbers).map(|v| v.iter().try_fold(0_i64, |a, b| a.checked_add(*b))) {
+                Some(Some(sum)) => Ok(sum.into()),
+                _ => Ok(values.iter().sum::<f64>().into()),
             }
-            /// The mean of the numbers.
-            /// ```
-            /// assert_eq([1, 2].mean(), 1.5);
-            /// ```
-            fn mean(ctx, numbers: Array) -> f64 { Ok(mean(&some(&numbers)?)) }
-            /// The smallest of the numbers; NaN if there is one among them.
-            /// ```
-            /// assert_eq([3, 1.5].min(), 1.5);
-            /// ```
-            fn min(ctx, numbers: Array) -> Dynamic {
-                extreme(&numbers, |a, b| a < b)
-            }
-            /// The largest of the numbers; NaN if there is one among them.
-            /// ```
-            /// assert_eq([3, 1.5].max(), 3);
-            /// ```
-            fn max(ctx, numbers: Array) -> Dynamic {
-                extreme(&numbers, |a, b| a > b)
-            }
-            /// The standard deviation of the numbers, with n - 1 in the denominator as torch's.
-            /// ```
-            /// assert_eq([1, 3].std(), sqrt(2));
-            /// ```
-            fn std(ctx, numbers: Array) -> f64 { Ok(deviation(&some(&numbers)?)) }
-        },
-    );
+        }
+        /// The mean of the numbers.
+        /// ```
+        /// assert_eq([1, 2].mean(), 1.5);
+        /// ```
+        fn mean(ctx, numbers: Array) -> f64 { Ok(mean(&some(&numbers)?)) }
+        /// The smallest of the numbers; NaN if there is one among them.
+        /// ```
+        /// assert_eq([3, 1.5].min(), 1.5);
+        /// ```
+        fn min(ctx, numbers: Array) -> Dynamic {
+            extreme(&numbers, |a, b| a < b)
+        }
+        /// The largest of the numbers; NaN if there is one among them.
+        /// ```
+        /// assert_eq([3, 1.5].max(), 3);
+        /// ```
+        fn max(ctx, numbers: Array) -> Dynamic {
+            extreme(&numbers, |a, b| a > b)
+        }
+        /// The standard deviation of the numbers, with n - 1 in the denominator as torch's.
+        /// ```
+        /// assert_eq([1, 3].std(), sqrt(2));
+        /// ```
+        fn std(ctx, numbers: Array) -> f64 { Ok(deviation(&some(&numbers)?)) }
+    });
 }
 
 fn logarithm(x: f64, base: f64) -> f64 {

@@ -71,7 +71,7 @@ pub fn declare(table: &mut Table) {
     };
     table.namespace("loss", "Segmentation losses.", functions);
     table.script_type::<ScriptMemory>();
-    let methods = entries! {
+    table.methods::<ScriptMemory>(entries! {
         /// Store random pixels of each class: features `[n, d, h, w]` of any norm, labels `[n, h', w']`.
         /// ```
         /// let memory = loss::memory(#{ per_class: 2, per_batch: 1 });
@@ -143,6 +143,5 @@ pub fn declare(table: &mut Table) {
             *memory.0.borrow_mut() = restored;
             Ok(())
         }
-    };
-    table.methods::<ScriptMemory>("Memory", methods);
+    });
 }

@@ -69,7 +69,7 @@ fn make(ctx: &Call, parameters: &Dynamic, rule: Rule, given: Nested<OptimizerCon
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    let functions = entries! {
+    table.namespace("optim", "Optimisers and schedules for loops of one's own.", entries! {
         /// Make an optimiser for stochastic gradient descent, step by step as `torch.optim.SGD`.
         ///
         /// `g = gradient + weight_decay p; v = momentum v + g; p -= lr v` (with `nesterov`: `p -= lr (g + momentum v)`).
@@ -121,10 +121,9 @@ pub fn declare(table: &mut Table) {
             schedule.check()?;
             Ok(schedule.factor(step, steps))
         }
-    };
-    table.namespace("optim", "Optimisers and schedules for loops of one's own.", functions);
+    });
     table.script_type::<ScriptOptimizer>();
-    let methods = entries! {
+    table.methods::<ScriptOptimizer>(entries! {
         /// Update the parameters with the gradients that `backward()` gave.
         /// ```
         /// let w = tensor::variable(tensor::ones([1]));
@@ -192,6 +191,5 @@ pub fn declare(table: &mut Table) {
         get steps(ctx, optimizer: ScriptOptimizer) -> i64 {
             Ok(optimizer.0.borrow().steps() as i64)
         }
-    };
-    table.methods::<ScriptOptimizer>("Optimizer", methods);
+    });
 }

@@ -121,7 +121,7 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(tensor::zeros([2]), tensor::from([0.0, 0.0]));
         /// ```
         fn assert_eq(ctx, a: Dynamic, b: Dynamic) {
-            ensure!(same(ctx, &a, &b)?, "assert_eq: {} is not equal to {}", short(ctx, &a), short(ctx, &b));
+            ensure!(same(ctx, &a, &b)?, "assert_eq: {} is not equal to {}", short(ctx, &a, 200), short(ctx, &b, 200));
             Ok(())
         }
 
@@ -132,7 +132,7 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn assert_close(ctx, a: Dynamic, b: Dynamic, tolerance: f64 = 1e-5) {
             let (x, y) = (numbers(&a)?, numbers(&b)?);
-            ensure!(x.len() == y.len(), "assert_close: {} against {}: different sizes", short(ctx, &a), short(ctx, &b));
+            ensure!(x.len() == y.len(), "assert_close: {} against {}: different sizes", short(ctx, &a, 200), short(ctx, &b, 200));
             for (i, (p, q)) in x.iter().zip(&y).enumerate() {
                 let difference = (p - q).abs();
                 let fits = p == q || difference <= tolerance * p.abs().max(q.abs()).max(1.0);
@@ -144,11 +144,11 @@ pub fn declare(table: &mut Table) {
     });
 }
 
-/// A value in at most one short line.
-fn short(ctx: &Context, value: &Dynamic) -> String {
-    let text = show(ctx.table(), value, true);
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{} ...", &text[..end]),
+/// A value in one line of at most so many characters.
+fn short(ctx: &Context, value: &Dynamic, most: usize) -> String {
+    let text = show(ctx.table(), value, true).replace('\n', " ");
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
 }
@@ -159,32 +159,20 @@ fn same(ctx: &Call, a: &Dynamic, b: &Dynamic) -> Result<bool> {
         return Ok(x == y);
     }
     if let (Some(x), Some(y)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
-        if x.len() != y.len() {
-            return Ok(false);
-        }
-        for (p, q) in x.iter().zip(y.iter()) {
-            if !same(ctx, p, q)? {
-                return Ok(false);
-            }
-        }
-        return Ok(true);
+        return Ok(x.len() == y.len() && all_same(ctx, x.iter().zip(y.iter()))?);
     }
     if let (Some(x), Some(y)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
-        if !x.keys().eq(y.keys()) {
-            return Ok(false);
-        }
-        for (p, q) in x.values().zip(y.values()) {
-            if !same(ctx, p, q)? {
-                return Ok(false);
-            }
-        }
-        return Ok(true);
+        return Ok(x.keys().eq(y.keys()) && all_same(ctx, x.values().zip(y.values()))?);
     }
     if let (Some(x), Some(y)) = (Tensor::convert(a), Tensor::convert(b)) {
         return super::tensor::equal(&x, &y);
     }
     let result = ctx.native().call_native_fn::<bool>("==", (a.clone(), b.clone()));
     Ok(result.unwrap_or(false))
+}
+
+fn all_same<'a>(ctx: &Call, mut pairs: impl Iterator<Item = (&'a Dynamic, &'a Dynamic)>) -> Result<bool> {
+    pairs.try_fold(true, |all, (a, b)| Ok(all && same(ctx, a, b)?))
 }
 
 /// All numbers in a number, an array of any depth or a tensor.
@@ -247,11 +235,11 @@ pub fn whos(ctx: &Context, scope: &Scope) -> Result<String> {
                 Some(bytes),
             )
         } else if let Some(model) = Model::convert(&value) {
-            let (model, brief) = (model.0.borrow(), value_brief(ctx, &value));
+            let (model, brief) = (model.0.borrow(), short(ctx, &value, 40));
             ("Model", brief, "f32", device_name(model.device()), Some(model.bytes()))
         } else {
             let kind = basic_type_name(ctx.table().type_name(value.type_name()));
-            (kind, value_brief(ctx, &value), "", String::new(), None)
+            (kind, short(ctx, &value, 40), "", String::new(), None)
         };
         let bytes = bytes.map_or(Dynamic::from(String::new()), |n| Dynamic::from_int(n as i64));
         let row: Array = vec![
@@ -277,12 +265,4 @@ pub fn whos(ctx: &Context, scope: &Scope) -> Result<String> {
         titles.map(str::to_string).to_vec(),
         &Digits::default(),
     )
-}
-
-fn value_brief(ctx: &Context, value: &Dynamic) -> String {
-    let text = show(ctx.table(), value, true).replace('\n', " ");
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
 }

@@ -12,43 +12,40 @@ const RESAMPLES: usize = 10_000;
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    table.methods::<Array>(
-        "array",
-        entries! {
-            /// The middle of the numbers, the mean of the two in the middle of an even count.
-            /// ```
-            /// assert_eq([3, 1, 2].median(), 2);
-            /// assert_eq([4, 1, 2, 3].median(), 2.5);
-            /// ```
-            fn median(ctx, numbers: Array) -> f64 { quantile(&numbers, 0.5) }
-            /// The number below which the part `q` of them lies, between neighbours in proportion, as NumPy's.
-            /// ```
-            /// assert_eq([0, 10].quantile(0.25), 2.5);
-            /// ```
-            fn quantile(ctx, numbers: Array, q: f64) -> f64 { quantile(&numbers, q) }
-            /// The different items: numbers or texts in their order, others as they come.
-            /// ```
-            /// assert_eq([3, 1, 3, 1.0].unique(), [1, 3]);
-            /// assert_eq([[2], [1], [2]].unique(), [[2], [1]]);
-            /// ```
-            fn unique(ctx, list: Array) -> Array {
-                let mut list = list;
-                let ordered = list.windows(2).all(|pair| natural_order(&pair[0], &pair[1]).is_ok());
-                if ordered {
-                    list.sort_by(|a, b| natural_order(a, b).unwrap_or(std::cmp::Ordering::Equal));
-                    list.dedup_by(|a, b| equal(ctx, a, b));
-                    return Ok(list);
-                }
-                let mut kept = Array::new();
-                for item in list {
-                    if !kept.iter().any(|k| equal(ctx, k, &item)) {
-                        kept.push(item);
-                    }
-                }
-                Ok(kept)
+    table.methods::<Array>(entries! {
+        /// The middle of the numbers, the mean of the two in the middle of an even count.
+        /// ```
+        /// assert_eq([3, 1, 2].median(), 2);
+        /// assert_eq([4, 1, 2, 3].median(), 2.5);
+        /// ```
+        fn median(ctx, numbers: Array) -> f64 { quantile(&numbers, 0.5) }
+        /// The number below which the part `q` of them lies, between neighbours in proportion, as NumPy's.
+        /// ```
+        /// assert_eq([0, 10].quantile(0.25), 2.5);
+        /// ```
+        fn quantile(ctx, numbers: Array, q: f64) -> f64 { quantile(&numbers, q) }
+        /// The different items: numbers or texts in their order, others as they come.
+        /// ```
+        /// assert_eq([3, 1, 3, 1.0].unique(), [1, 3]);
+        /// assert_eq([[2], [1], [2]].unique(), [[2], [1]]);
+        /// ```
+        fn unique(ctx, list: Array) -> Array {
+            let mut list = list;
+            let ordered = list.windows(2).all(|pair| natural_order(&pair[0], &pair[1]).is_ok());
+            if ordered {
+                list.sort_by(|a, b| natural_order(a, b).unwrap_or(std::cmp::Ordering::Equal));
+                list.dedup_by(|a, b| equal(ctx, a, b));
+                return Ok(list);
             }
-        },
-    );
+            let mut kept = Array::new();
+            for item in list {
+                if !kept.iter().any(|k| equal(ctx, k, &item)) {
+                    kept.push(item);
+                }
+            }
+            Ok(kept)
+        }
+    });
     table.global(entries! {
         /// The rows in groups by what they have under a name: a map of arrays.
         /// ```

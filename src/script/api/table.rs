@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::script::Context;
 use crate::script::prelude::*;
 use crate::script::show::show;
-use crate::script::values::describe;
+use crate::script::values::{describe, unless_empty};
 
 /// Digits behind the point: of all columns, or of each by name.
 #[derive(Clone)]
@@ -230,7 +230,7 @@ fn latex(table: &Cells, bold: &[Option<bool>], caption: &str, label: &str) -> St
         }
     };
     let best: Vec<Option<f64>> = (0..table.columns.len()).map(best).collect();
-    // Behind the end of a line LaTeX takes a bracket or a star for an argument of that end.
+    // LaTeX would read a bracket or a star behind `\\` as an argument of it.
     let line = |texts: Vec<String>| {
         let guard = if texts.first().is_some_and(|t| t.starts_with(['[', '*'])) {
             "{}"
@@ -256,16 +256,8 @@ fn latex(table: &Cells, bold: &[Option<bool>], caption: &str, label: &str) -> St
     if caption.is_empty() && label.is_empty() {
         return out;
     }
-    let caption = if caption.is_empty() {
-        String::new()
-    } else {
-        format!("\\caption{{{}}}\n", escaped(caption))
-    };
-    let label = if label.is_empty() {
-        String::new()
-    } else {
-        format!("\\label{{{label}}}\n")
-    };
+    let caption = unless_empty(caption, |caption| format!("\\caption{{{}}}\n", escaped(caption)));
+    let label = unless_empty(label, |label| format!("\\label{{{label}}}\n"));
     format!("\\begin{{table}}[t]\n\\centering\n{caption}{label}{out}\\end{{table}}\n")
 }
 

@@ -3,12 +3,12 @@
 use rhai::{EvalAltResult, Scope};
 
 use super::plain;
-use crate::error::nearest;
+use crate::error::meant;
 use crate::script::context::{Context, count};
 use crate::script::habits;
 use crate::script::show::show;
 use crate::script::table::{Kind, Table};
-use crate::script::values::with_article;
+use crate::script::values::{unless_empty, with_article};
 
 /// What a loop runs over.
 pub(super) const ITERABLE: &str = "arrays, ranges and batches can; a map by `for name in map.keys() { map[name] }`, a data set by `for i in 0..d.len { d.get(i) }`";
@@ -26,14 +26,10 @@ pub fn explain(context: &Context, scope: &Scope, error: &mut EvalAltResult, meth
         EvalAltResult::ErrorModuleNotFound(name, _) => {
             let name = crate::script::engine::table_name(name);
             let known = table.namespaces.iter().map(|(n, _)| *n);
-            let hint = nearest(&name, known.clone()).map(|n| format!("did you mean `{n}::`?"));
-            let list: Vec<&str> = known.collect();
+            let list = known.clone().collect::<Vec<_>>().join(", ");
             (
-                format!(
-                    "there is no namespace or module `{name}` (namespaces: {})",
-                    list.join(", ")
-                ),
-                hint,
+                format!("there is no namespace or module `{name}` (namespaces: {list})"),
+                meant(&name, known, "`", "::`"),
             )
         }
         EvalAltResult::ErrorDotExpr(text, _) | EvalAltResult::ErrorPropertyNotFound(text, _) => {
@@ -116,11 +112,7 @@ fn indexing(table: &Table, text: &str) -> (String, Option<String>) {
     let (receiver, rest) = text.split_once(" [").unwrap_or((text, ""));
     let receiver = table.type_name(receiver);
     let (by, assigned) = rest.split_once(']').unwrap_or(("", ""));
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {}", table.type_name(by))
-    };
+    let by = unless_empty(by, |by| format!(" by {}", table.type_name(by)));
     let own = table.types.iter().any(|t| t.name == receiver);
     if own && !assigned.is_empty() {
         let hint = (receiver == "Tensor").then(|| {
@@ -223,18 +215,16 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
     }
     if let Some((space, function)) = name.rsplit_once("::") {
         let names = table.functions_of(space).map(|e| e.name);
-        let hint = match nearest(function, names) {
-            Some(n) => format!("did you mean `{space}::{n}`?"),
-            None => format!("see help(\"{space}\")"),
-        };
-        return (format!("there is no function `{name}`"), Some(hint));
+        let hint = meant(function, names, &format!("`{space}::"), "`");
+        let hint = hint.or_else(|| Some(format!("see help(\"{space}\")")));
+        return (format!("there is no function `{name}`"), hint);
     }
     let methods = table.methods_of(receiver).map(|e| e.name);
     let functions = table.functions_of("").map(|e| e.name);
     let hint = habits::instead(&name)
         .map(str::to_string)
-        .or_else(|| nearest(&name, methods).map(|n| format!("did you mean `.{n}`?")))
-        .or_else(|| nearest(&name, functions).map(|n| format!("did you mean `{n}`?")))
+        .or_else(|| meant(&name, methods, "`.", "`"))
+        .or_else(|| meant(&name, functions, "`", "`"))
         .or_else(|| {
             let space = table
                 .entries
@@ -243,11 +233,7 @@ fn unknown_function(context: &Context, scope: &Scope, signature: &str, method: b
             Some(format!("did you mean `{}`?", space.full_name()))
         })
         .or_else(|| listed(table, receiver));
-    let on = if types.is_empty() {
-        String::new()
-    } else {
-        format!(" for ({})", types.join(", "))
-    };
+    let on = unless_empty(&types.join(", "), |types| format!(" for ({types})"));
     (format!("there is no function `{name}`{on}"), hint)
 }
 
@@ -285,7 +271,7 @@ fn unknown_property(table: &Table, text: &str) -> (String, Option<String>) {
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [property, receiver, ..] => property_error(table, property, table.type_name(receiver)),
-        // a map's missing key comes bare
+        // of a missing key of a map Rhai gives the key alone
         _ => (
             format!("the map has no key `{}`", crate::script::engine::table_name(text)),
             Some("map.keys() lists the keys, \"name\" in map asks for one".into()),
@@ -303,9 +289,9 @@ fn property_error(table: &Table, property: &str, receiver: &str) -> (String, Opt
         };
         return (text, Some(format!("write {}", entry.signature())));
     }
-    let hint = habits::instead(property).map(str::to_string).or_else(|| {
-        nearest(property, table.methods_of(receiver).map(|e| e.name)).map(|n| format!("did you mean `.{n}`?"))
-    });
+    let names = table.methods_of(receiver).map(|e| e.name);
+    let hint = habits::instead(property).map(str::to_string);
+    let hint = hint.or_else(|| meant(property, names, "`.", "`"));
     let recorded = || {
         (receiver == "Run")
             .then(|| "run.history holds what the steps recorded, run.set(name, value) changes a setting".into())
@@ -340,7 +326,7 @@ fn unknown_variable(context: &Context, scope: &Scope, name: &str) -> (String, Op
     } else {
         habits::instead(name)
             .map(str::to_string)
-            .or_else(|| nearest(name, variables.chain(functions)).map(|n| format!("did you mean `{n}`?")))
+            .or_else(|| meant(name, variables.chain(functions), "`", "`"))
     };
     (format!("there is no variable `{name}`"), hint)
 }

@@ -71,68 +71,59 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn sleep(seconds: f64);
     });
-    table.methods::<i64>(
-        "int",
-        described! {
-            /// The absolute value.
-            /// ```
-            /// assert_eq((-3).abs(), 3);
-            /// ```
-            fn abs(number: i64) -> i64;
-            /// The same number as a float.
-            /// ```
-            /// assert_eq(5.to_float() / 8, 0.625);
-            /// ```
-            fn to_float(number: i64) -> f64;
-            /// The number as text.
-            /// ```
-            /// assert_eq(3.to_string(), "3");
-            /// ```
-            fn to_string(number: i64) -> String;
-        },
-    );
-    table.methods::<f64>(
-        "float",
-        described! {
-            /// The absolute value.
-            /// ```
-            /// assert_eq((-0.5).abs(), 0.5);
-            /// ```
-            fn abs(number: f64) -> f64;
-            /// The integer without what is behind the point.
-            /// ```
-            /// assert_eq(2.9.to_int(), 2);
-            /// ```
-            fn to_int(number: f64) -> i64;
-            /// The number as text.
-            /// ```
-            /// assert_eq(0.5.to_string(), "0.5");
-            /// ```
-            fn to_string(number: f64) -> String;
-            /// Whether this is not a number, as 0.0 / 0.0.
-            /// ```
-            /// assert((0.0 / 0.0).is_nan());
-            /// ```
-            fn is_nan(number: f64) -> bool;
-        },
-    );
-    table.methods::<FnPtr>(
-        "closure",
-        described! {
-            /// Call the closure.
-            /// ```
-            /// let double = |x| 2 * x;
-            /// assert_eq(double.call(4), 8);
-            /// ```
-            fn call(closure: FnPtr, arguments: Dynamic) -> Dynamic;
-            /// The closure with its first argument given.
-            /// ```
-            /// let add = |a, b| a + b;
-            /// assert_eq(add.curry(1).call(2), 3);
-            /// ```
-            fn curry(closure: FnPtr, argument: Dynamic) -> Dynamic;
-        },
-    );
+    table.methods::<i64>(described! {
+        /// The absolute value.
+        /// ```
+        /// assert_eq((-3).abs(), 3);
+        /// ```
+        fn abs(number: i64) -> i64;
+        /// The same number as a float.
+        /// ```
+        /// assert_eq(5.to_float() / 8, 0.625);
+        /// ```
+        fn to_float(number: i64) -> f64;
+        /// The number as text.
+        /// ```
+        /// assert_eq(3.to_string(), "3");
+        /// ```
+        fn to_string(number: i64) -> String;
+    });
+    table.methods::<f64>(described! {
+        /// The absolute value.
+        /// ```
+        /// assert_eq((-0.5).abs(), 0.5);
+        /// ```
+        fn abs(number: f64) -> f64;
+        /// The integer without what is behind the point.
+        /// ```
+        /// assert_eq(2.9.to_int(), 2);
+        /// ```
+        fn to_int(number: f64) -> i64;
+        /// The number as text.
+        /// ```
+        /// assert_eq(0.5.to_string(), "0.5");
+        /// ```
+        fn to_string(number: f64) -> String;
+        /// Whether this is not a number, as 0.0 / 0.0.
+        /// ```
+        /// assert((0.0 / 0.0).is_nan());
+        /// ```
+        fn is_nan(number: f64) -> bool;
+    });
+    table.methods::<FnPtr>(described! {
+        /// Call the closure.
+        /// ```
+        /// let double = |x| 2 * x;
+        /// assert_eq(double.call(4), 8);
+        /// ```
+        fn call(closure: FnPtr, arguments: Dynamic) -> Dynamic;
+        /// The closure with its first argument given.
+        /// ```
+        /// let add = |a, b| a + b;
+        /// assert_eq(add.curry(1).call(2), 3);
+        /// ```
+        fn curry(closure: FnPtr, argument: Dynamic) -> Dynamic;
+    });
 }
 
 fn sleep(call: &Call, seconds: f64) -> Result<Dynamic> {

@@ -31,7 +31,7 @@ pub(super) fn sorted(call: &Call, items: &Array, by: Option<&FnPtr>) -> Result<A
             Ordering::Equal
         })
     };
-    // the standard library's sort panics where it notices that the answers contradict each other
+    // the standard library's sort panics on a comparison that contradicts itself
     let in_order = catch_unwind(AssertUnwindSafe(|| sorted.sort_by(compare))).is_ok()
         && (by.is_none()
             || sorted

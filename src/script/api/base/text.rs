@@ -12,111 +12,108 @@ use crate::script::show::show;
 /// Describe the methods, and replace those that Rhai has otherwise.
 pub fn declare(table: &mut Table) {
     table.hook(changes);
-    table.methods::<ImmutableString>(
-        "string",
-        described! {
-            /// The number of characters.
-            /// ```
-            /// assert_eq("größe".len, 5);
-            /// ```
-            get len(text: String) -> i64;
-            /// Whether there are no characters.
-            /// ```
-            /// assert("".is_empty());
-            /// ```
-            get is_empty(text: String) -> bool;
-            /// The text without white space at both ends.
-            ///
-            /// In place as a statement of its own; inside an expression the string stays and the new one is given.
-            /// ```
-            /// let name = "  road ";
-            /// assert_eq(name.trim(), "road");
-            /// assert_eq(name.len, 7);
-            /// name.trim();
-            /// assert_eq(name, "road");
-            /// ```
-            fn trim(text: String) -> String;
-            /// The text with `new` in every place of `old`; in place as a statement of its own, as `trim`.
-            /// ```
-            /// let file = "a.png".replace(".png", ".jpg");
-            /// assert_eq(file, "a.jpg");
-            /// ```
-            fn replace(text: String, old: String, new: String) -> String;
-            /// The text without every `part`; in place as a statement of its own, as `trim`.
-            /// ```
-            /// assert_eq("a-b-c".remove("-"), "abc");
-            /// ```
-            fn remove(text: String, part: String) -> String;
-            /// The first `count` characters; in place as a statement of its own, as `trim`.
-            /// ```
-            /// assert_eq("street".truncate(3), "str");
-            /// ```
-            fn truncate(text: String, count: i64) -> String;
-            /// The characters from `start` on, or `count` of them, in place as a statement of its own, as `trim`; `text.crop(1..3)` takes a range.
-            /// ```
-            /// assert_eq("street".crop(2), "reet");
-            /// assert_eq("street".crop(1..3), "tr");
-            /// ```
-            fn crop(text: String, start: i64, count: Option<i64> = None) -> String;
-            /// The text with something at its end, in place as a statement of its own, as `trim`; `a + b` gives a new one.
-            /// ```
-            /// assert_eq("run ".append(3), "run 3");
-            /// ```
-            fn append(text: String, end: Dynamic) -> String;
-            /// The text filled up with `filler` at its end to `count` characters; in place as a statement of its own, as `trim`.
-            /// ```
-            /// assert_eq("ab".pad(4, "."), "ab..");
-            /// ```
-            fn pad(text: String, count: i64, filler: String) -> String;
-            /// The text in capitals.
-            /// ```
-            /// assert_eq("road".to_upper(), "ROAD");
-            /// ```
-            fn to_upper(text: String) -> String;
-            /// The text in small letters.
-            /// ```
-            /// assert_eq("Road".to_lower(), "road");
-            /// ```
-            fn to_lower(text: String) -> String;
-            /// The parts between the separators, or the words between white space.
-            /// ```
-            /// assert_eq("a,b".split(","), ["a", "b"]);
-            /// assert_eq("a  b".split(), ["a", "b"]);
-            /// ```
-            fn split(text: String, separator: String = String::new()) -> Array;
-            /// Whether a part is in the text, as `part in text`.
-            /// ```
-            /// assert("street".contains("tree") && "tree" in "street");
-            /// ```
-            fn contains(text: String, part: String) -> bool;
-            /// Whether the text begins so.
-            /// ```
-            /// assert("street".starts_with("st"));
-            /// ```
-            fn starts_with(text: String, part: String) -> bool;
-            /// Whether the text ends so.
-            /// ```
-            /// assert("a.png".ends_with(".png"));
-            /// ```
-            fn ends_with(text: String, part: String) -> bool;
-            /// The place of a part, counted in characters; -1 if it is not in the text.
-            /// ```
-            /// assert_eq("street".index_of("ee"), 3);
-            /// ```
-            fn index_of(text: String, part: String, start: i64 = 0) -> i64;
-            /// The characters from `start` on, or `count` of them; `text.sub_string(1..3)` takes a range.
-            /// ```
-            /// assert_eq("street".sub_string(2), "reet");
-            /// assert_eq("street".sub_string(1..3), "tr");
-            /// ```
-            fn sub_string(text: String, start: i64, count: Option<i64> = None) -> String;
-            /// The characters, one by one.
-            /// ```
-            /// assert_eq("ab".to_chars().len, 2);
-            /// ```
-            fn to_chars(text: String) -> Array;
-        },
-    );
+    table.methods::<ImmutableString>(described! {
+        /// The number of characters.
+        /// ```
+        /// assert_eq("größe".len, 5);
+        /// ```
+        get len(text: String) -> i64;
+        /// Whether there are no characters.
+        /// ```
+        /// assert("".is_empty());
+        /// ```
+        get is_empty(text: String) -> bool;
+        /// The text without white space at both ends.
+        ///
+        /// In place as a statement of its own; inside an expression the string stays and the new one is given.
+        /// ```
+        /// let name = "  road ";
+        /// assert_eq(name.trim(), "road");
+        /// assert_eq(name.len, 7);
+        /// name.trim();
+        /// assert_eq(name, "road");
+        /// ```
+        fn trim(text: String) -> String;
+        /// The text with `new` in every place of `old`; in place as a statement of its own, as `trim`.
+        /// ```
+        /// let file = "a.png".replace(".png", ".jpg");
+        /// assert_eq(file, "a.jpg");
+        /// ```
+        fn replace(text: String, old: String, new: String) -> String;
+        /// The text without every `part`; in place as a statement of its own, as `trim`.
+        /// ```
+        /// assert_eq("a-b-c".remove("-"), "abc");
+        /// ```
+        fn remove(text: String, part: String) -> String;
+        /// The first `count` characters; in place as a statement of its own, as `trim`.
+        /// ```
+        /// assert_eq("street".truncate(3), "str");
+        /// ```
+        fn truncate(text: String, count: i64) -> String;
+        /// The characters from `start` on, or `count` of them, in place as a statement of its own, as `trim`; `text.crop(1..3)` takes a range.
+        /// ```
+        /// assert_eq("street".crop(2), "reet");
+        /// assert_eq("street".crop(1..3), "tr");
+        /// ```
+        fn crop(text: String, start: i64, count: Option<i64> = None) -> String;
+        /// The text with something at its end, in place as a statement of its own, as `trim`; `a + b` gives a new one.
+        /// ```
+        /// assert_eq("run ".append(3), "run 3");
+        /// ```
+        fn append(text: String, end: Dynamic) -> String;
+        /// The text filled up with `filler` at its end to `count` characters; in place as a statement of its own, as `trim`.
+        /// ```
+        /// assert_eq("ab".pad(4, "."), "ab..");
+        /// ```
+        fn pad(text: String, count: i64, filler: String) -> String;
+        /// The text in capitals.
+        /// ```
+        /// assert_eq("road".to_upper(), "ROAD");
+        /// ```
+        fn to_upper(text: String) -> String;
+        /// The text in small letters.
+        /// ```
+        /// assert_eq("Road".to_lower(), "road");
+        /// ```
+        fn to_lower(text: String) -> String;
+        /// The parts between the separators, or the words between white space.
+        /// ```
+        /// assert_eq("a,b".split(","), ["a", "b"]);
+        /// assert_eq("a  b".split(), ["a", "b"]);
+        /// ```
+        fn split(text: String, separator: String = String::new()) -> Array;
+        /// Whether a part is in the text, as `part in text`.
+        /// ```
+        /// assert("street".contains("tree") && "tree" in "street");
+        /// ```
+        fn contains(text: String, part: String) -> bool;
+        /// Whether the text begins so.
+        /// ```
+        /// assert("street".starts_with("st"));
+        /// ```
+        fn starts_with(text: String, part: String) -> bool;
+        /// Whether the text ends so.
+        /// ```
+        /// assert("a.png".ends_with(".png"));
+        /// ```
+        fn ends_with(text: String, part: String) -> bool;
+        /// The place of a part, counted in characters; -1 if it is not in the text.
+        /// ```
+        /// assert_eq("street".index_of("ee"), 3);
+        /// ```
+        fn index_of(text: String, part: String, start: i64 = 0) -> i64;
+        /// The characters from `start` on, or `count` of them; `text.sub_string(1..3)` takes a range.
+        /// ```
+        /// assert_eq("street".sub_string(2), "reet");
+        /// assert_eq("street".sub_string(1..3), "tr");
+        /// ```
+        fn sub_string(text: String, start: i64, count: Option<i64> = None) -> String;
+        /// The characters, one by one.
+        /// ```
+        /// assert_eq("ab".to_chars().len, 2);
+        /// ```
+        fn to_chars(text: String) -> Array;
+    });
 }
 
 type Native<'a> = NativeCallContext<'a>;

@@ -168,12 +168,12 @@ pub fn declare(table: &mut Table) {
     table.script_type::<DataBatches>();
     table.iterable::<DataBatches>();
     table.namespace("data", "Data sets: read, draw, choose, batch.", readers::entries());
-    table.methods::<Data>("Dataset", facts::entries());
-    table.methods::<Data>("Dataset", views::entries());
-    table.methods::<Data>("Dataset", batches::entries());
-    table.methods::<DataBatches>("Batches", batches::methods());
+    table.methods::<Data>(facts::entries());
+    table.methods::<Data>(views::entries());
+    table.methods::<Data>(batches::entries());
+    table.methods::<DataBatches>(batches::methods());
     table.namespace("data", "", pictures::entries());
-    table.methods::<Tensor>("Tensor", pictures::methods());
+    table.methods::<Tensor>(pictures::methods());
     table.hook(|engine| {
         engine.register_fn(
             "+",

@@ -7,13 +7,13 @@ use crate::script::table::Entry;
 use crate::session::Place;
 
 /// The folder of the label maps, or `()` for none.
-struct Labels(Option<String>);
+struct LabelFolder(Option<String>);
 
-impl Arg for Labels {
+impl Arg for LabelFolder {
     const KIND: &'static str = "string or ()";
     const WANTED: &'static str = "a folder's name, or () for images without labels";
     fn convert(value: &dyn Source) -> Option<Self> {
-        Option::<String>::convert(value).map(Labels)
+        Option::<String>::convert(value).map(LabelFolder)
     }
     fn literal(&self) -> Option<String> {
         self.0.literal()
@@ -98,7 +98,7 @@ pub(super) fn entries() -> Vec<Entry> {
             ctx,
             path: String,
             ..options: FolderOptions,
-            labels: Labels = Labels(FolderOptions::default().labels)
+            labels: LabelFolder = LabelFolder(FolderOptions::default().labels)
         ) -> Data {
             let options = FolderOptions { labels: labels.0, ..options };
             read(ctx, &path, |path| data::folder(path, &options))

@@ -13,7 +13,7 @@ const ODD_WIDTH: i32 = 2;
 
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
-    let methods = entries! {
+    table.methods::<Model>(entries! {
         /// Compute the logits [n, classes, h, w] of normalised images [n, 3, h, w], at their size.
         ///
         /// Images of any size are taken. In training mode batch norm uses the batch's own statistics and updates the running
@@ -146,6 +146,5 @@ pub(super) fn declare(table: &mut Table) {
             let parts = [("logits", out.logits), ("features", out.features), ("embeddings", out.embeddings)];
             Ok(named(parts.map(|(name, t)| (name, Dynamic::from(t)))))
         }
-    };
-    table.methods::<Model>("Model", methods);
+    });
 }

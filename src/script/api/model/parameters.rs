@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::error::nearest;
+use crate::error::or_meant;
 use crate::nn::{LoadReport, Parameter};
 use crate::script::prelude::*;
 
@@ -41,7 +41,7 @@ impl ScriptType for Loaded {
 /// Declare both types and their methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<Parameters>();
-    let methods = entries! {
+    table.methods::<Parameters>(entries! {
         /// How many parameters there are.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
@@ -72,16 +72,14 @@ pub(super) fn declare(table: &mut Table) {
             match parameters.0.iter().find(|p| p.name == name) {
                 Some(parameter) => Ok(parameter.var.as_tensor().clone()),
                 None => {
-                    let hint = nearest(&name, parameters.0.iter().map(|p| p.name.as_str()));
-                    let hint = hint.map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+                    let hint = or_meant(&name, parameters.0.iter().map(|p| p.name.as_str()), "\"", "\"");
                     fail!("there is no parameter \"{name}\" among these {}{hint}", parameters.0.len())
                 }
             }
         }
-    };
-    table.methods::<Parameters>("Parameters", methods);
+    });
     table.script_type::<Loaded>();
-    let methods = entries! {
+    table.methods::<Loaded>(entries! {
         /// The names of the tensors that were taken over.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
@@ -145,6 +143,5 @@ pub(super) fn declare(table: &mut Table) {
         get wrong_shape(ctx, report: Loaded) -> Vec<String> {
             Ok(report.0.wrong_shape.iter().map(|w| w.name.clone()).collect())
         }
-    };
-    table.methods::<Loaded>("LoadReport", methods);
+    });
 }

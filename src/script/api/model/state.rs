@@ -54,7 +54,7 @@ fn parts(model: &Segmenter) -> Vec<String> {
 
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
-    let methods = entries! {
+    table.methods::<Model>(entries! {
         /// List the trainable parameters below a name, without the frozen ones, for an optimiser.
         /// ```
         /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
@@ -296,6 +296,5 @@ pub(super) fn declare(table: &mut Table) {
         fn summary(ctx, model: Model) -> String {
             Ok(model.0.borrow().summary())
         }
-    };
-    table.methods::<Model>("Model", methods);
+    });
 }

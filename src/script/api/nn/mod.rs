@@ -48,7 +48,7 @@ names! {
 
 /// Declare the functions.
 pub fn declare(table: &mut Table) {
-    let functions = entries! {
+    table.namespace("nn", "Layers, and networks of one's own made of them.", entries! {
         /// Make a convolution of maps `[n, input, h, w]`, as `torch.nn.Conv2d`.
         /// ```
         /// let conv = nn::conv2d(3, 8, #{ kernel: 3, padding: 1, stride: 2 });
@@ -274,6 +274,5 @@ pub fn declare(table: &mut Table) {
             let block = Block(Callback::new(ctx, forward));
             Ok(network(ctx, Layer::Block(Rc::new(block)), parts))
         }
-    };
-    table.namespace("nn", "Layers, and networks of one's own made of them.", functions);
+    });
 }

@@ -108,7 +108,7 @@ pub fn declare(table: &mut Table) {
         figure::constructors(),
     );
     table.namespace("plot", "", kinds::entries());
-    table.methods::<Figure>("Figure", figure::methods());
-    table.methods::<Figure>("Figure", series::methods());
-    table.methods::<Figure>("Figure", pictures::methods());
+    table.methods::<Figure>(figure::methods());
+    table.methods::<Figure>(series::methods());
+    table.methods::<Figure>(pictures::methods());
 }

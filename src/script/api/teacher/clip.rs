@@ -41,7 +41,7 @@ impl ScriptType for ClipTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<ClipTeacher>();
-    let methods = entries! {
+    table.methods::<ClipTeacher>(entries! {
         /// Compute the features of texts: rows of length 1, `[texts, features]`.
         /// ```
         /// let texts = teacher::clip("random").text(["a photo of a cat", "a photo of a dog"]);
@@ -105,8 +105,7 @@ pub(super) fn declare(table: &mut Table) {
             let check = || ctx.session().check_cancel();
             labelled(teacher.0.zero_shot(&image, &texts, size.map(|s| s.0), features, short_side, &check)?)
         }
-    };
-    table.methods::<ClipTeacher>("ClipTeacher", methods);
+    });
 }
 
 /// Features of texts, given as texts or as features.

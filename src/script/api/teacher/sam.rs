@@ -32,7 +32,7 @@ impl ScriptType for SamTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<SamTeacher>();
-    let methods = entries! {
+    table.methods::<SamTeacher>(entries! {
         /// Find the masks of an image, the largest first: maps of `mask`, `area`, `box` and `score`.
         ///
         /// A grid of points is asked for three masks each, as the authors' generator does; those that are good, sure and not doubles stay.
@@ -80,8 +80,7 @@ pub(super) fn declare(table: &mut Table) {
             let (mask, score) = teacher.0.segment(&image, &points, &|| ctx.session().check_cancel())?;
             Ok(named([("mask", Dynamic::from(mask)), ("score", score.into())]))
         }
-    };
-    table.methods::<SamTeacher>("SamTeacher", methods);
+    });
 }
 
 /// The tensor of element `i` of an array of masks, which may be a map with more about it.

@@ -32,7 +32,7 @@ impl ScriptType for SegformerTeacher {
 /// Declare the methods.
 pub(super) fn declare(table: &mut Table) {
     table.script_type::<SegformerTeacher>();
-    let methods = entries! {
+    table.methods::<SegformerTeacher>(entries! {
         /// Predict the labels of an image, `[h, w]`; `class_names` says what they are.
         ///
         /// The image is normalised here and taken at its own size, any; those of a batch are computed one by one. Such models were trained on
@@ -65,6 +65,5 @@ pub(super) fn declare(table: &mut Table) {
         get class_names(ctx, teacher: SegformerTeacher) -> Vec<String> {
             Ok(teacher.0.class_names().to_vec())
         }
-    };
-    table.methods::<SegformerTeacher>("SegformerTeacher", methods);
+    });
 }

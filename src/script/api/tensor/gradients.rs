@@ -56,7 +56,7 @@ pub fn declare(table: &mut Table) {
         "+ - * /",
         " Sums of gradients, and their products with numbers.\n ```\n let w = tensor::variable(tensor::from([2.0]));\n let g = (w * w).sum().backward();\n let h = w.sum().backward();\n assert_eq((g + h * 0.5).of(w), tensor::from([4.5]));\n ```\n",
     );
-    table.methods::<Tensor>("Tensor", entries! {
+    table.methods::<Tensor>(entries! {
         /// The gradients of this one-element tensor with respect to every variable it came from.
         ///
         /// The maps of the networks it came from are freed on the way, as in PyTorch: a second `backward()` through the same pass of
@@ -88,57 +88,54 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn detach(ctx, t: Tensor) -> Tensor { Ok(t.detach()) }
     });
-    table.methods::<Gradients>(
-        "Gradients",
-        entries! {
-            /// The gradient of a variable, or `()` if it played no part.
-            /// ```
-            /// let w = tensor::variable(tensor::from([2.0]));
-            /// let v = tensor::variable(tensor::from([2.0]));
-            /// let g = w.sqr().sum().backward();
-            /// assert_eq(g.of(w), tensor::from([4.0]));
-            /// assert_eq(g.of(v), ());
-            /// ```
-            fn of(ctx, gradients: Gradients, variable: Tensor) -> Option<Tensor> {
-                Ok(gradients.0.get(&variable).map(Tensor::detach))
-            }
-            /// The Euclidean norm of the gradient of each parameter, by its name.
-            ///
-            /// A variable that is no network's parameter is called `variable 1`, `variable 2`, ..., a parameter of a second network of the
-            /// same names `NAME (network 2)`.
-            /// ```
-            /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
-            /// let norms = net.forward(tensor::randn([2, 3, 32, 32])).sqr().mean().backward().norms();
-            /// assert(norms["encoder.conv1.weight"] > 0.0);
-            /// ```
-            fn norms(ctx, gradients: Gradients) -> Map {
-                let mut norms = Map::new();
-                let mut left: HashSet<TensorId> = gradients.0.get_ids().copied().collect();
-                let networks = ctx.networks().into_iter();
-                let trained = networks.filter(|p| p.iter().any(|p| gradients.0.get(&p.var).is_some()));
-                for (number, parameters) in trained.enumerate() {
-                    for parameter in parameters {
-                        let Some(gradient) = gradients.0.get(&parameter.var) else { continue };
-                        left.remove(&parameter.var.id());
-                        let name = match number {
-                            0 => parameter.name.clone(),
-                            _ => format!("{} (network {})", parameter.name, number + 1),
-                        };
-                        norms.insert(name.into(), norm(gradient)?.into());
-                    }
+    table.methods::<Gradients>(entries! {
+        /// The gradient of a variable, or `()` if it played no part.
+        /// ```
+        /// let w = tensor::variable(tensor::from([2.0]));
+        /// let v = tensor::variable(tensor::from([2.0]));
+        /// let g = w.sqr().sum().backward();
+        /// assert_eq(g.of(w), tensor::from([4.0]));
+        /// assert_eq(g.of(v), ());
+        /// ```
+        fn of(ctx, gradients: Gradients, variable: Tensor) -> Option<Tensor> {
+            Ok(gradients.0.get(&variable).map(Tensor::detach))
+        }
+        /// The Euclidean norm of the gradient of each parameter, by its name.
+        ///
+        /// A variable that is no network's parameter is called `variable 1`, `variable 2`, ..., a parameter of a second network of the
+        /// same names `NAME (network 2)`.
+        /// ```
+        /// let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: 3, decoder_channels: 16 });
+        /// let norms = net.forward(tensor::randn([2, 3, 32, 32])).sqr().mean().backward().norms();
+        /// assert(norms["encoder.conv1.weight"] > 0.0);
+        /// ```
+        fn norms(ctx, gradients: Gradients) -> Map {
+            let mut norms = Map::new();
+            let mut left: HashSet<TensorId> = gradients.0.get_ids().copied().collect();
+            let networks = ctx.networks().into_iter();
+            let trained = networks.filter(|p| p.iter().any(|p| gradients.0.get(&p.var).is_some()));
+            for (number, parameters) in trained.enumerate() {
+                for parameter in parameters {
+                    let Some(gradient) = gradients.0.get(&parameter.var) else { continue };
+                    left.remove(&parameter.var.id());
+                    let name = match number {
+                        0 => parameter.name.clone(),
+                        _ => format!("{} (network {})", parameter.name, number + 1),
+                    };
+                    norms.insert(name.into(), norm(gradient)?.into());
                 }
-                let mut rest: Vec<TensorId> = left.into_iter().collect();
-                rest.sort_by_key(|id| { // ids count up, which only their text tells
-                    let text = format!("{id:?}");
-                    (text.len(), text)
-                });
-                for (i, gradient) in rest.iter().filter_map(|id| gradients.0.get_id(*id)).enumerate() {
-                    norms.insert(format!("variable {}", i + 1).into(), norm(gradient)?.into());
-                }
-                Ok(norms)
             }
-        },
-    );
+            let mut rest: Vec<TensorId> = left.into_iter().collect();
+            rest.sort_by_key(|id| { // ids count up, which only their text tells
+                let text = format!("{id:?}");
+                (text.len(), text)
+            });
+            for (i, gradient) in rest.iter().filter_map(|id| gradients.0.get_id(*id)).enumerate() {
+                norms.insert(format!("variable {}", i + 1).into(), norm(gradient)?.into());
+            }
+            Ok(norms)
+        }
+    });
 }
 
 /// Tell Rhai about the operators.

@@ -27,66 +27,48 @@ pub fn declare(table: &mut Table) {
         "[] =",
         " Write parts, named as for reading: a number, or a tensor that can be repeated to their shape.\n ```\n let t = tensor::from([[1, 2], [3, 4]]);\n t[t > 2] = 0;\n t[[0, 1]] = 7;\n assert_eq(t, tensor::from([[1, 7], [0, 0]]));\n ```\n",
     );
-    table.methods::<Tensor>(
-        "Tensor",
-        entries! {
-            /// The positions of the elements that are not 0, one row each, in the order of memory.
-            /// ```
-            /// assert_eq(tensor::from([[0, 3], [5, 0]]).nonzero(), tensor::from([[0, 1], [1, 0]]));
-            /// ```
-            fn nonzero(ctx, t: Tensor) -> Tensor { nonzero(&t) }
-        },
-    );
+    table.methods::<Tensor>(entries! {
+        /// The positions of the elements that are not 0, one row each, in the order of memory.
+        /// ```
+        /// assert_eq(tensor::from([[0, 3], [5, 0]]).nonzero(), tensor::from([[0, 1], [1, 0]]));
+        /// ```
+        fn nonzero(ctx, t: Tensor) -> Tensor { nonzero(&t) }
+    });
 }
 
 /// Something that stands between the brackets.
-trait Place: rhai::Variant + Clone {
+trait Indexing: rhai::Variant + Clone {
     /// The part of `t` that is meant.
     fn of(&self, t: &Tensor) -> Result<Tensor>;
 }
 
-impl Place for i64 {
-    fn of(&self, t: &Tensor) -> Result<Tensor> {
-        at(t, 0, *self)
-    }
+macro_rules! indices {
+    ($($kind:ty: |$index:ident, $t:ident| $part:expr;)*) => {
+        $(impl Indexing for $kind {
+            fn of(&self, $t: &Tensor) -> Result<Tensor> {
+                let $index = self;
+                $part
+            }
+        })*
+
+        fn register(engine: &mut Engine) {
+            $(indexer::<$kind>(engine);)*
+        }
+    };
 }
 
-impl Place for Range<i64> {
-    fn of(&self, t: &Tensor) -> Result<Tensor> {
-        slice(t, 0, self.start, self.end)
-    }
+indices! {
+    i64: |i, t| at(t, 0, *i);
+    Range<i64>: |range, t| slice(t, 0, range.start, range.end);
+    RangeInclusive<i64>: |range, t| slice(t, 0, *range.start(), range.end().saturating_add(1));
+    Tensor: |index, t| chosen(t, 0, index);
+    Array: |list, t| many(t, list);
 }
 
-impl Place for RangeInclusive<i64> {
-    fn of(&self, t: &Tensor) -> Result<Tensor> {
-        slice(t, 0, *self.start(), self.end().saturating_add(1))
-    }
-}
-
-impl Place for Tensor {
-    fn of(&self, t: &Tensor) -> Result<Tensor> {
-        chosen(t, 0, self)
-    }
-}
-
-impl Place for Array {
-    fn of(&self, t: &Tensor) -> Result<Tensor> {
-        many(t, self)
-    }
-}
-
-fn register(engine: &mut Engine) {
-    indexer::<i64>(engine);
-    indexer::<Range<i64>>(engine);
-    indexer::<RangeInclusive<i64>>(engine);
-    indexer::<Tensor>(engine);
-    indexer::<Array>(engine);
-}
-
-fn indexer<P: Place>(engine: &mut Engine) {
-    engine.register_indexer_get(|c: NativeCallContext, t: &mut Tensor, place: P| run(&c, "[]", |_| place.of(t)));
-    engine.register_indexer_set(|c: NativeCallContext, t: &mut Tensor, place: P, value: Dynamic| {
-        *t = run(&c, "[] =", |_| assigned(t, &place, &value))?;
+fn indexer<I: Indexing>(engine: &mut Engine) {
+    engine.register_indexer_get(|c: NativeCallContext, t: &mut Tensor, index: I| run(&c, "[]", |_| index.of(t)));
+    engine.register_indexer_set(|c: NativeCallContext, t: &mut Tensor, index: I, value: Dynamic| {
+        *t = run(&c, "[] =", |_| assigned(t, &index, &value))?;
         Ok::<(), Box<rhai::EvalAltResult>>(())
     });
 }
@@ -187,10 +169,10 @@ fn many(t: &Tensor, list: &Array) -> Result<Tensor> {
 }
 
 /// `t` with `value` at the place.
-fn assigned(t: &Tensor, place: &impl Place, value: &Dynamic) -> Result<Tensor> {
+fn assigned(t: &Tensor, index: &impl Indexing, value: &Dynamic) -> Result<Tensor> {
     let n = t.elem_count();
     let numbers = Tensor::arange(0, n as i64, &Device::Cpu)?.reshape(t.shape())?;
-    let places = place.of(&numbers)?;
+    let places = index.of(&numbers)?;
     let value = match Operand::convert(value) {
         Some(value) => value.tensor(t.device())?,
         None => fail!("the value must be {}, found {}", Operand::wanted(), describe(value)),

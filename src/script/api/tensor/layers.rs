@@ -18,7 +18,7 @@ choices! {
 
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
-    table.methods::<Tensor>("Tensor", entries! {
+    table.methods::<Tensor>(entries! {
         /// Convolve `[n, c, h, w]` with a weight `[out, c / groups, kh, kw]`.
         /// ```
         /// let x = tensor::randn([1, 3, 8, 9]);
@@ -31,7 +31,7 @@ pub fn declare(table: &mut Table) {
             stride: Pair = Pair([1, 1]), padding: Pair = Pair([0, 0]), dilation: Pair = Pair([1, 1]), groups: usize = 1,
         ) -> Tensor {
             let options = Conv2dOptions { stride: stride.0, padding: padding.0, dilation: dilation.0, groups };
-            // weight and bias follow the element type that the map is computed in
+            // weight and bias take the element type of the computation
             in_single(&t, |x| {
                 let weight = weight.to_dtype(x.dtype())?;
                 let bias = bias.as_ref().map(|b| b.to_dtype(x.dtype())).transpose()?;

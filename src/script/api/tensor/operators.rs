@@ -30,62 +30,59 @@ pub fn declare(table: &mut Table) {
         "== !=",
         " Whether two tensors have the same shape and values, one bool; `eq` compares element by element.\n ```\n assert(tensor::ones([2]) == tensor::ones([2]));\n ```\n",
     );
-    table.methods::<Tensor>(
-        "Tensor",
-        entries! {
-            /// Where the elements are equal: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).eq(2).to_array(), [0, 1]);
-            /// ```
-            fn eq(ctx, t: Tensor, other: Operand) -> Tensor { eq(Operand::Tensor(t), other) }
-            /// Where the elements differ: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).ne(2).to_array(), [1, 0]);
-            /// ```
-            fn ne(ctx, t: Tensor, other: Operand) -> Tensor { ne(Operand::Tensor(t), other) }
-            /// Where the elements are less: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).lt(2).to_array(), [1, 0]);
-            /// ```
-            fn lt(ctx, t: Tensor, other: Operand) -> Tensor { lt(Operand::Tensor(t), other) }
-            /// Where the elements are greater: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).gt(1).to_array(), [0, 1]);
-            /// ```
-            fn gt(ctx, t: Tensor, other: Operand) -> Tensor { gt(Operand::Tensor(t), other) }
-            /// Where the elements are less or equal: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).le(1).to_array(), [1, 0]);
-            /// ```
-            fn le(ctx, t: Tensor, other: Operand) -> Tensor { le(Operand::Tensor(t), other) }
-            /// Where the elements are greater or equal: a mask.
-            /// ```
-            /// assert_eq(tensor::from([1, 2]).ge(2).to_array(), [0, 1]);
-            /// ```
-            fn ge(ctx, t: Tensor, other: Operand) -> Tensor { ge(Operand::Tensor(t), other) }
-            /// The larger of the two, element by element; NaN where one of them is.
-            /// ```
-            /// assert_eq(tensor::from([1, 3]).maximum(2), tensor::from([2, 3]));
-            /// ```
-            fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, maximum, t, other) }
-            /// The smaller of the two, element by element; NaN where one of them is.
-            /// ```
-            /// assert_eq(tensor::from([1, 3]).minimum(2), tensor::from([1, 2]));
-            /// ```
-            fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, minimum, t, other) }
-            /// The elements to the power of `exponent`.
-            /// ```
-            /// assert_eq(tensor::from([2, 3]).pow(2), tensor::from([4, 9]));
-            /// ```
-            fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { named(ctx, pow, t, exponent) }
-            /// Elements of `a` where this mask is not 0, else of `b`; `where(mask, a, b)` as well.
-            /// ```
-            /// let t = tensor::from([1.0, -2.0]);
-            /// assert_eq((t > 0).where(t, 0), tensor::from([1.0, 0.0]));
-            /// ```
-            fn where(ctx, mask: Tensor, a: Operand, b: Operand) -> Tensor { select(&mask, a, b) }
-        },
-    );
+    table.methods::<Tensor>(entries! {
+        /// Where the elements are equal: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).eq(2).to_array(), [0, 1]);
+        /// ```
+        fn eq(ctx, t: Tensor, other: Operand) -> Tensor { eq(Operand::Tensor(t), other) }
+        /// Where the elements differ: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).ne(2).to_array(), [1, 0]);
+        /// ```
+        fn ne(ctx, t: Tensor, other: Operand) -> Tensor { ne(Operand::Tensor(t), other) }
+        /// Where the elements are less: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).lt(2).to_array(), [1, 0]);
+        /// ```
+        fn lt(ctx, t: Tensor, other: Operand) -> Tensor { lt(Operand::Tensor(t), other) }
+        /// Where the elements are greater: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).gt(1).to_array(), [0, 1]);
+        /// ```
+        fn gt(ctx, t: Tensor, other: Operand) -> Tensor { gt(Operand::Tensor(t), other) }
+        /// Where the elements are less or equal: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).le(1).to_array(), [1, 0]);
+        /// ```
+        fn le(ctx, t: Tensor, other: Operand) -> Tensor { le(Operand::Tensor(t), other) }
+        /// Where the elements are greater or equal: a mask.
+        /// ```
+        /// assert_eq(tensor::from([1, 2]).ge(2).to_array(), [0, 1]);
+        /// ```
+        fn ge(ctx, t: Tensor, other: Operand) -> Tensor { ge(Operand::Tensor(t), other) }
+        /// The larger of the two, element by element; NaN where one of them is.
+        /// ```
+        /// assert_eq(tensor::from([1, 3]).maximum(2), tensor::from([2, 3]));
+        /// ```
+        fn maximum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, maximum, t, other) }
+        /// The smaller of the two, element by element; NaN where one of them is.
+        /// ```
+        /// assert_eq(tensor::from([1, 3]).minimum(2), tensor::from([1, 2]));
+        /// ```
+        fn minimum(ctx, t: Tensor, other: Operand) -> Tensor { named(ctx, minimum, t, other) }
+        /// The elements to the power of `exponent`.
+        /// ```
+        /// assert_eq(tensor::from([2, 3]).pow(2), tensor::from([4, 9]));
+        /// ```
+        fn pow(ctx, t: Tensor, exponent: Operand) -> Tensor { named(ctx, pow, t, exponent) }
+        /// Elements of `a` where this mask is not 0, else of `b`; `where(mask, a, b)` as well.
+        /// ```
+        /// let t = tensor::from([1.0, -2.0]);
+        /// assert_eq((t > 0).where(t, 0), tensor::from([1.0, 0.0]));
+        /// ```
+        fn where(ctx, mask: Tensor, a: Operand, b: Operand) -> Tensor { select(&mask, a, b) }
+    });
 }
 
 /// Tell Rhai about the operators.

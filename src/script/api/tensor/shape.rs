@@ -49,7 +49,7 @@ impl Cuts {
 
 /// Declare the methods.
 pub fn declare(table: &mut Table) {
-    table.methods::<Tensor>("Tensor", entries! {
+    table.methods::<Tensor>(entries! {
         /// The sizes of the dimensions.
         /// ```
         /// assert_eq(tensor::zeros([2, 3]).shape, [2, 3]);

@@ -65,7 +65,7 @@ impl Statistics {
         }
         let sum: f64 = sums.iter().sum();
         if sum.is_finite() {
-            // nothing that is not finite is among them
+            // a finite sum: all these numbers are finite
             self.sum += sum;
             self.finite += values.len();
             self.min = low.into_iter().fold(self.min, f64::min);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::data::Batch;
-use crate::error::nearest;
+use crate::error::meant;
 use crate::loss::pixel_contrast::Memory;
 use crate::nn::Pass;
 use crate::random::Random;
@@ -195,18 +195,17 @@ fn flow(ctx: &Call, name: &str, moment: Moment, answer: &Dynamic) -> Flow {
         return Flow::Continue;
     };
     let warn = |text: String| {
-        let text = format!("{}: {name} answered \"{}\"; {text}", ctx.function(), answer.as_str());
-        if !ctx.session().warnings().contains(&text) {
-            ctx.session().warn(&text);
-        }
+        let answer = answer.as_str();
+        ctx.session()
+            .warn_once(&format!("{}: {name} answered \"{answer}\"; {text}", ctx.function()));
         Flow::Continue
     };
     match (answer.as_str(), moment) {
         ("stop", _) => Flow::Stop,
         ("skip", Moment::Step) => Flow::SkipBatch,
         ("skip", Moment::Epoch) => warn("at the end of an epoch there is no batch to skip".into()),
-        (other, _) => match nearest(other, ["stop", "skip"]) {
-            Some(meant) => warn(format!("that means nothing; did you mean \"{meant}\"?")),
+        (other, _) => match meant(other, ["stop", "skip"], "\"", "\"") {
+            Some(hint) => warn(format!("that means nothing; {hint}")),
             None => Flow::Continue,
         },
     }

@@ -50,7 +50,7 @@ impl ScriptRun {
             let mut text = format!("{}: paused at step {} of {}", run.name(), run.step(), run.steps());
             let ends = ctx.session().ending().status().is_some();
             if ctx.interactive() && !ends && !ctx.session().sandbox().is_some_and(|s| s.reached()) {
-                // The person gets the paused run, also where the input does not name it; a script ends as interrupted.
+                // In the REPL the paused run becomes `ans`, also where the input gave it no name; a script ends as interrupted.
                 text.push_str("; `ans` is the run: .set(name, value), .advance(n), .resume()");
                 ctx.session().clear_cancel();
                 ctx.set_paused(Dynamic::from(self.clone()));
@@ -286,7 +286,7 @@ pub fn declare(table: &mut Table) {
     };
     table.namespace("train", "Train networks: pretrain, fine-tune, any loss.", functions);
     table.script_type::<ScriptRun>();
-    table.methods::<ScriptRun>("Run", methods::entries());
+    table.methods::<ScriptRun>(methods::entries());
 }
 
 #[cfg(test)]
