@@ -177,7 +177,7 @@ fn page(svg: &str, font: &Font, [width, height]: [f64; 2], title: String, facts:
 /// The document with its text laid out; the only fonts it knows are those of the figure.
 fn parse(svg: &str, font: &Font) -> Result<usvg::Tree> {
     let options = usvg::Options {
-        font_family: font.faces[0].family.clone(),
+        font_family: font.family(0).to_string(),
         fontdb: font.db.clone(),
         ..usvg::Options::default()
     };

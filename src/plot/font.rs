@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use resvg::usvg::fontdb::{Database, Family, ID, Query, Source, Style, Weight};
+use resvg::usvg::fontdb::{Database, FaceInfo, Family, ID, Query, Source, Style, Weight};
 
 use crate::error::{Result, or_meant};
 use crate::fail;
@@ -22,19 +22,11 @@ pub(super) enum Shape {
     Italic,
 }
 
-/// One file of letters.
-pub(super) struct Face {
-    id: ID,
-    pub(super) family: String,
-    pub(super) bold: bool,
-    pub(super) italic: bool,
-}
-
 /// The letters a figure is written with.
 pub(super) struct Font {
     pub(super) db: Arc<Database>,
     /// Upright, bold, italic; after these the ones that help out where a letter is missing.
-    pub(super) faces: Vec<Face>,
+    pub(super) faces: Vec<FaceInfo>,
     /// The face that has a letter, and the letter's width in units of the font size.
     glyphs: RefCell<HashMap<(usize, char), (usize, f64)>>,
     /// What no face has.
@@ -73,7 +65,7 @@ impl Font {
         ];
         // those that are used alone: usvg looks for letters in all it has
         let mut db = Database::new();
-        let faces: Option<Vec<Face>> = wanted.into_iter().map(|id| taken(&known, id?, &mut db)).collect();
+        let faces: Option<Vec<FaceInfo>> = wanted.into_iter().map(|id| taken(&known, id?, &mut db)).collect();
         let Some(faces) = faces else {
             fail!("figure: font: the files of \"{family}\" cannot be read");
         };
@@ -83,6 +75,11 @@ impl Font {
             glyphs: RefCell::default(),
             missing: RefCell::default(),
         })
+    }
+
+    /// The family of a face.
+    pub(super) fn family(&self, face: usize) -> &str {
+        &self.faces[face].families[0].0
     }
 
     /// The face that draws `c` in this shape, and how wide it is in units of the font size.
@@ -130,16 +127,10 @@ impl Font {
 }
 
 /// A face of one collection of fonts in another.
-fn taken(from: &Database, id: ID, to: &mut Database) -> Option<Face> {
+fn taken(from: &Database, id: ID, to: &mut Database) -> Option<FaceInfo> {
     let (source, index) = from.face_source(id)?;
     let id = *to.load_font_source(source).get(index as usize)?;
-    let info = to.face(id)?;
-    Some(Face {
-        id,
-        family: info.families.first()?.0.clone(),
-        bold: info.weight >= Weight::SEMIBOLD,
-        italic: info.style != Style::Normal,
-    })
+    to.face(id).cloned()
 }
 
 /// The family of this name among the installed ones, which are added to those that are known.
@@ -166,7 +157,7 @@ mod tests {
         for name in ["sans", "serif"] {
             let font = Font::load(name).unwrap();
             assert_eq!(font.faces.len(), 5);
-            assert_eq!([font.faces[1].bold, font.faces[2].italic], [true; 2]);
+            assert!(font.faces[1].weight == Weight::BOLD && font.faces[2].style != Style::Normal);
             // script letters are in the face for mathematics
             assert_eq!(font.cut("a𝒟", Shape::Upright).len(), 2);
             assert!(font.missing.borrow().is_empty());

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use resvg::usvg::fontdb::{self, Weight};
 
 use super::area::Area;
 use super::font::{CAP, DEPTH, Font};
@@ -121,7 +122,7 @@ impl Canvas {
     /// The whole document; `metadata` goes into its `<metadata>` element.
     pub(super) fn finish(&mut self, size: [f64; 2], title: &str, metadata: &[(String, String)]) -> String {
         let [w, h] = size.map(n);
-        let family = escape(&self.font.faces[0].family);
+        let family = escape(self.font.family(0));
         let generic = if family.contains("Serif") {
             "serif"
         } else {
@@ -270,12 +271,14 @@ impl Canvas {
             if run.size != size {
                 let _ = write!(self.body, r#" font-size="{}""#, n(run.size));
             }
-            let face = &self.font.faces[run.face];
-            if face.family != self.font.faces[0].family {
-                let _ = write!(self.body, r#" font-family="{}""#, escape(&face.family));
+            let (face, family) = (&self.font.faces[run.face], self.font.family(run.face));
+            if family != self.font.family(0) {
+                let _ = write!(self.body, r#" font-family="{}""#, escape(family));
             }
-            let weight = if face.bold { r#" font-weight="bold""# } else { "" };
-            let slant = if face.italic { r#" font-style="italic""# } else { "" };
+            let bold = face.weight >= Weight::SEMIBOLD;
+            let weight = if bold { r#" font-weight="bold""# } else { "" };
+            let upright = face.style == fontdb::Style::Normal;
+            let slant = if upright { "" } else { r#" font-style="italic""# };
             let _ = write!(self.body, "{weight}{slant}>{letters}</tspan>");
         }
         self.body.push_str("</text>\n");

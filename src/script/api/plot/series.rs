@@ -6,18 +6,32 @@ use crate::plot::{BarOptions, GroupKind, Joint, LineOptions, Look, Note, Spread}
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
-/// The names of groups: those of the map, the given ones, or numbers.
-fn group_names(what: &str, groups: &Groups, names: Vec<Name>) -> Result<Vec<String>> {
-    let given: Vec<String> = names.into_iter().map(|n| n.0).collect();
-    ensure!(
-        groups.names.is_empty() || given.is_empty(),
-        "{what}: the groups have names already, those of the map; leave out `names`"
-    );
-    Ok(match (groups.names.is_empty(), given.is_empty()) {
-        (false, _) => groups.names.clone(),
-        (_, false) => given,
-        _ => (1..=groups.samples.len()).map(|i| i.to_string()).collect(),
-    })
+shared_options! {
+    /// The groups of boxes and violins.
+    struct Grouped {
+        /// `#{ name: [values] }`, or `[[values], ..]` with `names`.
+        groups: Groups,
+        /// Names of the groups of an array, in their order; by default their numbers.
+        names: Vec<Name> = Vec::new(),
+        /// Let them lie.
+        horizontal: bool = false,
+    }
+}
+
+impl Grouped {
+    fn draw(self, ctx: &Call, figure: Figure, kind: GroupKind, look: Look) -> Result<Figure> {
+        let Groups { mut names, samples } = self.groups;
+        ensure!(
+            names.is_empty() || self.names.is_empty(),
+            "{}: the groups have names already, those of the map; leave out `names`",
+            ctx.function()
+        );
+        names.extend(self.names.into_iter().map(|name| name.0));
+        if names.is_empty() {
+            names = (1..=samples.len()).map(|i| i.to_string()).collect();
+        }
+        figure.with(|f| f.groups(kind, &names, &samples, self.horizontal, look))
+    }
 }
 
 pub(super) fn methods() -> Vec<Entry> {
@@ -170,19 +184,8 @@ pub(super) fn methods() -> Vec<Entry> {
         /// let f = plot::figure(#{ y: "mIoU" }).box(#{ ours: [0.4, 0.5, 0.45], scratch: [0.3, 0.35, 0.36] });
         /// assert(f.save("box.svg").ends_with(".svg"));
         /// ```
-        fn box(
-            ctx,
-            figure: Figure,
-            /// `#{ name: [values] }`, or `[[values], ..]` with `names`.
-            groups: Groups,
-            /// Names of the groups of an array, in their order.
-            names: Vec<Name> = Vec::new(),
-            /// Let the boxes lie.
-            horizontal: bool = false,
-            ..look: Look
-        ) -> Figure {
-            let names = group_names("box", &groups, names)?;
-            figure.with(|f| f.groups(GroupKind::Box, &names, &groups.samples, horizontal, look))
+        fn box(ctx, figure: Figure, ..groups: Grouped, ..look: Look) -> Figure {
+            groups.draw(ctx, figure, GroupKind::Box, look)
         }
 
         /// Draw the density of each group to both sides, with its quartiles.
@@ -190,19 +193,8 @@ pub(super) fn methods() -> Vec<Entry> {
         /// let f = plot::figure(#{ y: "mIoU" }).violin([[0.4, 0.5, 0.45], [0.3, 0.35, 0.36]], #{ names: ["ours", "scratch"] });
         /// assert(f.save("violin.svg").ends_with(".svg"));
         /// ```
-        fn violin(
-            ctx,
-            figure: Figure,
-            /// `#{ name: [values] }`, or `[[values], ..]` with `names`.
-            groups: Groups,
-            /// Names of the groups of an array, in their order.
-            names: Vec<Name> = Vec::new(),
-            /// Let the violins lie.
-            horizontal: bool = false,
-            ..look: Look
-        ) -> Figure {
-            let names = group_names("violin", &groups, names)?;
-            figure.with(|f| f.groups(GroupKind::Violin, &names, &groups.samples, horizontal, look))
+        fn violin(ctx, figure: Figure, ..groups: Grouped, ..look: Look) -> Figure {
+            groups.draw(ctx, figure, GroupKind::Violin, look)
         }
 
         /// Write a text into the panel, with an arrow to a point if wanted.
