@@ -260,16 +260,25 @@ impl ModelConfig {
     pub fn check(&self) -> Result<()> {
         let name = self.architecture.name();
         EncoderKind::from_name(self.architecture, self.encoder.name())?;
-        ensure!(
-            (0.0..1.0).contains(&self.drop_path),
-            "{name}: drop_path is {}, expected a probability from 0 up to but not including 1",
-            self.drop_path
-        );
-        ensure!(
-            (1..=65536).contains(&self.classes),
-            "{name}: classes is {}, expected 1 to 65536",
-            self.classes
-        );
+        for (option, p) in [("drop_path", self.drop_path), ("dropout", self.dropout)] {
+            ensure!(
+                (0.0..1.0).contains(&p),
+                "{name}: {option} is {p}, expected a probability from 0 up to but not including 1"
+            );
+        }
+        let least = if self.architecture == Architecture::Unet { 16 } else { 1 };
+        for (option, n, possible) in [
+            ("classes", self.classes, 1..=65536),
+            ("decoder_channels", self.decoder_channels, least..=8192),
+            ("projection.layers", self.projection.layers, 1..=16),
+            ("projection.channels", self.projection.channels, 1..=8192),
+        ] {
+            let (low, high) = (possible.start(), possible.end());
+            ensure!(
+                possible.contains(&n),
+                "{name}: {option} is {n}, expected {low} to {high}"
+            );
+        }
         let (possible, strides): (&[usize], _) = match self.encoder.family() {
             Family::ResNet => (&[8, 16, 32], "8, 16 or 32"),
             Family::Mit => (&[32], "32"),
@@ -293,31 +302,10 @@ impl ModelConfig {
             self.decoder_channels,
             self.encoder.name()
         );
-        let least = if self.architecture == Architecture::Unet { 16 } else { 1 };
-        ensure!(
-            (least..=8192).contains(&self.decoder_channels),
-            "{name}: decoder_channels is {}, expected {least} to 8192",
-            self.decoder_channels
-        );
         ensure!(
             self.atrous_rates.iter().all(|r| (1..=1024).contains(r)),
             "{name}: atrous_rates is {:?}, expected three numbers from 1 to 1024",
             self.atrous_rates
-        );
-        ensure!(
-            (0.0..1.0).contains(&self.dropout),
-            "{name}: dropout is {}, expected a probability from 0 up to but not including 1",
-            self.dropout
-        );
-        ensure!(
-            (1..=16).contains(&self.projection.layers),
-            "{name}: projection.layers is {}, expected 1 to 16",
-            self.projection.layers
-        );
-        ensure!(
-            (1..=8192).contains(&self.projection.channels),
-            "{name}: projection.channels is {}, expected 1 to 8192",
-            self.projection.channels
         );
         Ok(())
     }

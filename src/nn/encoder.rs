@@ -83,57 +83,39 @@ impl Encoder {
     /// The parts from fine to coarse.
     pub(super) fn parts(&self, config: &ModelConfig) -> Vec<Part> {
         let name = Conventions::of(config.architecture).encoder;
-        let [stem, stages @ ..] = config.encoder.channels();
+        let channels = config.encoder.channels();
         let names = self.stage_names(name, config.encoder);
-        let part = |prefixes: Vec<String>, channels: usize, stride: usize| Part {
-            name: prefixes[0].clone(),
-            prefixes,
-            channels,
-            stride,
-        };
-        match self {
-            Encoder::ResNet(encoder) => {
-                let channels = std::iter::once(stem).chain(stages).zip(encoder.strides);
-                names
-                    .into_iter()
-                    .zip(channels)
-                    .map(|(n, (c, s))| part(n, c, s))
-                    .collect()
-            }
-            Encoder::Mit(_) => {
-                let strides = (0..4).map(|i| 4 << i);
-                let channels = stages.into_iter().zip(strides);
-                names
-                    .into_iter()
-                    .zip(channels)
-                    .map(|(n, (c, s))| part(n, c, s))
-                    .collect()
-            }
+        let strides = match self {
+            Encoder::ResNet(encoder) => encoder.strides.to_vec(),
+            Encoder::Mit(_) => vec![4, 8, 16, 32],
             // the blocks up to the next map; the embeddings go with the first
             Encoder::Vit(_) => {
                 let mut names = names.into_iter();
-                let mut first = names.next().unwrap_or_default();
+                let mut prefixes = names.next().unwrap_or_default();
                 let mut block = 0;
-                let mut group = |count: usize| {
-                    let range = format!("{name}.encoder.layer.{block}-{}", block + count - 1);
+                let part = |(count, channels): (usize, &usize)| {
+                    let name = format!("{name}.encoder.layer.{block}-{}", block + count - 1);
                     block += count;
-                    let mut prefixes = std::mem::take(&mut first);
                     prefixes.extend(names.by_ref().take(count).flatten());
                     Part {
-                        name: range,
-                        prefixes,
-                        channels: stem,
+                        name,
+                        prefixes: std::mem::take(&mut prefixes),
+                        channels: *channels,
                         stride: PATCH,
                     }
                 };
                 let blocks = config.encoder.blocks().into_iter();
-                let parts = blocks.map(&mut group).collect::<Vec<_>>();
-                parts
-                    .into_iter()
-                    .zip(stages)
-                    .map(|(part, channels)| Part { channels, ..part })
-                    .collect()
+                return blocks.zip(&channels[1..]).map(part).collect();
             }
-        }
+        };
+        // a stem is a part of its own where there is one
+        let facts = strides.iter().zip(&channels[channels.len() - strides.len()..]);
+        let part = |(prefixes, (stride, channels)): (Vec<String>, (&usize, &usize))| Part {
+            name: prefixes[0].clone(),
+            prefixes,
+            channels: *channels,
+            stride: *stride,
+        };
+        names.into_iter().zip(facts).map(part).collect()
     }
 }

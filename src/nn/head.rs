@@ -43,51 +43,37 @@ impl Classifier {
 /// The projection head of contrastive pretraining: `projection.conv1` to `convN`, 1x1 with bias, ReLU between them, and with
 /// `norm` a batch norm `projection.norm1` ... before each ReLU.
 pub(super) struct Projection {
-    hidden: Vec<(Conv2d, Option<BatchNorm>)>,
-    last: Conv2d,
+    layers: Vec<(Conv2d, Option<BatchNorm>)>,
 }
 
 impl Projection {
-    pub(super) fn new(builder: &mut Builder, config: &ProjectionConfig, input: usize) -> Result<Self> {
-        let mut input = input;
-        let mut hidden = Vec::new();
-        for layer in 1..config.layers {
+    pub(super) fn new(builder: &mut Builder, config: &ProjectionConfig, mut input: usize) -> Result<Self> {
+        let mut layers = Vec::new();
+        for layer in 1..=config.layers {
             let spec = ConvSpec {
                 bias: true,
                 ..ConvSpec::new(input, config.channels, 1)
             };
             let conv = Conv2d::new(builder, &format!("projection.conv{layer}"), spec)?;
-            let norm = match config.norm {
-                true => Some(BatchNorm::new(
-                    builder,
-                    &format!("projection.norm{layer}"),
-                    conv.channels(),
-                )?),
-                false => None,
-            };
-            hidden.push((conv, norm));
+            let normed = config.norm && layer < config.layers;
+            let norm = normed.then(|| BatchNorm::new(builder, &format!("projection.norm{layer}"), config.channels));
+            layers.push((conv, norm.transpose()?));
             input = config.channels;
         }
-        let spec = ConvSpec {
-            bias: true,
-            ..ConvSpec::new(input, config.channels, 1)
-        };
-        Ok(Projection {
-            hidden,
-            last: Conv2d::new(builder, &format!("projection.conv{}", config.layers), spec)?,
-        })
+        Ok(Projection { layers })
     }
 
     /// The decoder's map -> [n, channels, h, w], of type `dtype`, not normalised.
     pub(super) fn forward(&self, maps: &Tensor, dtype: DType, pass: &Pass) -> Result<Tensor> {
         let mut x = maps.clone();
-        for (conv, norm) in &self.hidden {
+        for (i, (conv, norm)) in self.layers.iter().enumerate() {
             x = conv.forward(&x, pass)?;
             x = match norm {
                 Some(norm) => norm.forward(&x, None, true, pass)?,
-                None => pass.graph().relu(&x)?,
+                None if i + 1 < self.layers.len() => pass.graph().relu(&x)?,
+                None => x,
             };
         }
-        pass.graph().leave(&self.last.forward(&x, pass)?, dtype)
+        pass.graph().leave(&x, dtype)
     }
 }

@@ -91,11 +91,6 @@ impl Conv2d {
         pass.graph()
             .conv2d(x, &self.weight.tensor(pass), bias.as_ref(), &self.options)
     }
-
-    /// Number of output channels.
-    pub(super) fn channels(&self) -> usize {
-        self.weight.var.dims()[0]
-    }
 }
 
 /// Batch norm over [n, c, h, w] with momentum 0.1 and eps 1e-5 (PyTorch's defaults): `NAME.weight`, `bias`,

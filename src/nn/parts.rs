@@ -142,18 +142,12 @@ impl Segmenter {
     /// The classifier on the decoder's map, then bilinear to `size`: with aligned corners as segmentation_models_pytorch does
     /// (deeplabv3plus, unet) and UniMatch V2 (dpt), without as the others do (deeplabv3, fcn, segformer, linear).
     pub fn classify(&self, features: &Tensor, size: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        self.check_features("classify", features)?;
-        let features = features.to_dtype(self.dtype)?;
-        let maps = Inside::Map(self.laid(pass).graph().enter(&features)?);
-        self.classify_maps(&maps, Some(size), pass)
+        self.classify_maps(&self.entered("classify", features, pass)?, Some(size), pass)
     }
 
     /// The projection head on the decoder's map, [n, projection channels, h, w]. Not normalised: the loss does that.
     pub fn project(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.check_features("project", features)?;
-        let features = features.to_dtype(self.dtype)?;
-        let maps = Inside::Map(self.laid(pass).graph().enter(&features)?);
-        self.project_maps(&maps, pass)
+        self.project_maps(&self.entered("project", features, pass)?, pass)
     }
 
     /// The body of the network.
@@ -228,15 +222,16 @@ impl Segmenter {
         })
     }
 
-    /// Refuse what cannot be the decoder's map.
-    pub(super) fn check_features(&self, function: &str, features: &Tensor) -> Result<()> {
+    /// The decoder's map as the network has it inside.
+    fn entered(&self, function: &str, features: &Tensor, pass: &Pass) -> Result<Inside> {
         let (channels, _) = Decoder::output(&self.of_parts(function)?.config);
         ensure!(
             features.rank() == 4 && features.dims()[1] == channels && features.elem_count() > 0,
             "{function}: the features have shape {:?}, expected [n, {channels}, height, width], what features or decode gives",
             features.dims()
         );
-        Ok(())
+        let features = features.to_dtype(self.dtype)?;
+        Ok(Inside::Map(self.laid(pass).graph().enter(&features)?))
     }
 }
 

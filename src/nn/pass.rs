@@ -51,14 +51,9 @@ impl<'a> Pass<'a> {
     pub fn training(random: &'a RefCell<Random>) -> Self {
         Pass {
             training: true,
-            frozen_norm: false,
             track: true,
             random: Some(random),
-            tape: None,
-            precision: Precision::F32,
-            check: None,
-            known: &[],
-            layout: Layout::ChannelsFirst,
+            ..Pass::evaluation()
         }
     }
 

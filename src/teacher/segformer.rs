@@ -9,7 +9,6 @@ use super::source::{self, Origin, Published};
 use crate::data::normalise_colours;
 use crate::error::{Error, Result};
 use crate::nn::{Architecture, EncoderKind, Family, LoadOptions, ModelConfig, Pass, Segmenter};
-use crate::ops;
 use crate::ops::pieces::Check;
 use crate::session::Place;
 
@@ -78,20 +77,10 @@ impl Segformer {
     /// The labels of images `[3, h, w]` or `[n, 3, h, w]` with colours in 0..1, at their size, and the probability of each.
     pub fn predict(&self, image: &Tensor, check: Check) -> Result<Labelled> {
         let batch = Batch::new("predict", image, self.net.device())?;
-        let size = batch.size();
-        let (mut labels, mut confidence) = (Vec::new(), Vec::new());
-        for image in batch.each()? {
-            let pass = Pass::evaluation().until(check);
-            let logits = self
-                .net
-                .classify_maps(&self.net.maps(&normalise_colours(&image)?, &pass)?, None, &pass)?;
-            labels.push(ops::upsampled_argmax(&logits, size, false)?);
-            let logits = ops::resize_bilinear(&logits, size, false)?;
-            confidence.push(candle_nn::ops::softmax(&logits, 1)?.max(1)?);
-        }
-        Ok(Labelled {
-            labels: batch.joined(&labels)?,
-            confidence: batch.joined(&confidence)?,
+        let pass = Pass::evaluation().until(check);
+        Labelled::of(&batch, batch.size(), |image| {
+            let maps = self.net.maps(&normalise_colours(image)?, &pass)?;
+            self.net.classify_maps(&maps, None, &pass)
         })
     }
 }

@@ -12,7 +12,7 @@ use candle_core::Tensor;
 
 use super::config::EncoderKind;
 use super::init::{ConvInit, Init};
-use super::layer::{LayerNorm, Linear, drop_path};
+use super::layer::{Conv2d, LayerNorm, Linear, drop_path};
 use super::param::{Builder, Slot};
 use super::pass::Pass;
 use super::resnet::Pyramid;
@@ -72,8 +72,7 @@ struct Embeddings {
     class: Arc<Slot>,
     positions: Arc<Slot>,
     registers: Option<Arc<Slot>>,
-    weight: Arc<Slot>,
-    bias: Arc<Slot>,
+    projection: Conv2d,
     filter: Filter,
 }
 
@@ -90,14 +89,15 @@ impl Embeddings {
             0 => None,
             n => Some(builder.parameter(format!("{name}.register_tokens"), &[1, n, d], Init::Zero)?),
         };
-        let shape = [d, 3, PATCH, PATCH];
-        let (weight, bias) = ConvInit::Transformer.rules(shape);
-        let projection = format!("{name}.patch_embeddings.projection");
+        let options = Conv2dOptions {
+            stride: [PATCH; 2],
+            ..Conv2dOptions::default()
+        };
+        let (projection, shape) = (format!("{name}.patch_embeddings.projection"), [d, 3, PATCH, PATCH]);
         Ok(Embeddings {
             class,
             positions,
-            weight: builder.parameter(format!("{projection}.weight"), &shape, weight)?,
-            bias: builder.parameter(format!("{projection}.bias"), &[d], bias)?,
+            projection: Conv2d::shaped(builder, &projection, shape, options, true, ConvInit::Transformer)?,
             // as each of the two models does in transformers
             filter: match registers {
                 None => Filter::Cubic,
@@ -109,14 +109,7 @@ impl Embeddings {
 
     /// Images [n, 3, rows * 14, columns * 14] -> tokens [n, d, 1 + registers + rows * columns, 1].
     fn forward(&self, images: &Tensor, [rows, columns]: [usize; 2], pass: &Pass) -> Result<Tensor> {
-        pass.go_on()?;
-        let options = Conv2dOptions {
-            stride: [PATCH; 2],
-            ..Conv2dOptions::default()
-        };
-        let (weight, bias) = (self.weight.tensor(pass), self.bias.tensor(pass));
-        let graph = pass.graph();
-        let patches = graph.widened(&graph.conv2d(images, &weight, Some(&bias), &options)?)?;
+        let patches = pass.graph().widened(&self.projection.forward(images, pass)?)?;
         let (n, d, ..) = patches.dims4()?;
         let positions = self.positions.tensor(pass).squeeze(0)?;
         let grid = positions.narrow(0, 1, positions.dim(0)? - 1)?;

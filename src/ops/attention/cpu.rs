@@ -4,8 +4,7 @@
 use super::Sizes;
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
-use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, multiply, multiply_into, product};
+use crate::ops::product::Matrix;
 
 /// Scores of a block, about: half of a second-level cache of 1 MiB.
 const SCORES: usize = 128 * 1024;
@@ -46,23 +45,9 @@ impl<'a, T: Element> Head<'a, T> {
 
     /// A row of scores with the keys for each of the queries from `from` on.
     fn scores(&self, from: usize, count: usize) -> Vec<T> {
-        let keys = self.sizes.keys;
-        buffer(count * keys, |out| {
-            let queries = self.some(self.query, from, count).transposed();
-            let scale = T::from_f64(self.scale);
-            // SAFETY: nobody else knows of `out`.
-            unsafe {
-                multiply_into(
-                    Shared::fresh(out),
-                    keys,
-                    false,
-                    scale,
-                    queries,
-                    self.keys(self.key),
-                    Precision::F32,
-                )
-            };
-        })
+        let queries = self.some(self.query, from, count).transposed();
+        let scores = queries.times(self.keys(self.key)).scaled(T::from_f64(self.scale));
+        scores.values()
     }
 }
 
@@ -92,18 +77,9 @@ pub(super) fn forward<T: Element>(s: Sizes, maps: [&[T]; 3], scale: f64) -> (Vec
                 });
                 let weights = Matrix::new(&scores, count, s.keys, s.keys).transposed();
                 let to = out.from(number * s.channels * s.queries + from);
+                let attended = head.keys(head.value).times(weights);
                 // SAFETY: as above.
-                unsafe {
-                    multiply_into(
-                        to,
-                        s.queries,
-                        false,
-                        T::one(),
-                        head.keys(head.value),
-                        weights,
-                        Precision::F32,
-                    )
-                };
+                unsafe { attended.store_shared(to, s.queries, false) };
             }
         });
     });
@@ -141,22 +117,14 @@ pub(super) fn backward<T: Element>(s: Sizes, maps: [&[T]; 3], sums: &[T], dy: &[
                     weigh(&mut weights, s.keys, &sums[number * s.queries + from..][..count]);
                     let dy = head.some(dy, from, count);
                     let p = Matrix::new(&weights, count, s.keys, s.keys);
-                    multiply(dvalue, s.keys, true, T::one(), dy, p, Precision::F32);
-                    let mut gradient = product(dy.transposed(), head.keys(head.value), Precision::F32);
+                    dy.times(p).store(dvalue, s.keys, true);
+                    let mut gradient = dy.transposed().times(head.keys(head.value)).values();
                     score_gradient(&weights, &mut gradient, s.keys, scale);
                     let ds = Matrix::new(&gradient, count, s.keys, s.keys);
-                    multiply(
-                        dkey,
-                        s.keys,
-                        true,
-                        T::one(),
-                        head.some(head.query, from, count),
-                        ds,
-                        Precision::F32,
-                    );
-                    let (to, key) = (out.from(start + from), head.keys(head.key));
+                    head.some(head.query, from, count).times(ds).store(dkey, s.keys, true);
+                    let queries = head.keys(head.key).times(ds.transposed());
                     // SAFETY: this task alone handles these queries.
-                    unsafe { multiply_into(to, s.queries, false, T::one(), key, ds.transposed(), Precision::F32) };
+                    unsafe { queries.store_shared(out.from(start + from), s.queries, false) };
                 }
             }
         });

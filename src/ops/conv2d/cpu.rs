@@ -4,12 +4,13 @@ use rayon::prelude::*;
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::{Convolution, Geometry};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, fill_by, filled, for_ranges, wide};
 use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, multiply, multiply_into, product};
+use crate::ops::product::Matrix;
 
 /// Elements of a tile of columns: half of a second-level cache of 1 MiB.
 const TILE: usize = 128 * 1024;
@@ -27,7 +28,7 @@ fn rows_per_tile(g: &Geometry) -> usize {
 }
 
 /// Fill `columns` [depth, pixels] with what the output rows `rows` of one group see of `image` [group inputs, h, w].
-fn cut_columns<T: Element>(g: &Geometry, image: &[T], rows: std::ops::Range<usize>, columns: &mut [MaybeUninit<T>]) {
+fn cut_columns<T: Element>(g: &Geometry, image: &[T], rows: Range<usize>, columns: &mut [MaybeUninit<T>]) {
     let width = g.out_size[1];
     let pixels = rows.len() * width;
     let taps = g.kernel[0] * g.kernel[1];
@@ -53,6 +54,16 @@ fn cut_columns<T: Element>(g: &Geometry, image: &[T], rows: std::ops::Range<usiz
             }
         }
     }
+}
+
+/// What the output rows `rows` of one group see of `image`, as a matrix [depth, pixels]: the image itself, or `columns` cut out of it.
+fn seen<'a, T: Element>(g: &Geometry, image: &'a [T], rows: Range<usize>, columns: &'a mut Vec<T>) -> Matrix<'a, T> {
+    let (depth, pixels) = (g.depth(), rows.len() * g.out_size[1]);
+    if g.is_pointwise() {
+        return Matrix::new(&image[rows.start * g.out_size[1]..], depth, pixels, g.area());
+    }
+    *columns = buffer(depth * pixels, |c| cut_columns(g, image, rows, c));
+    Matrix::new(columns, depth, pixels, pixels)
 }
 
 wide! {
@@ -116,25 +127,10 @@ impl<T: Element> Convolution<T> for Columns {
                         }
                     }
                     let weight = Matrix::new(&w[group * outputs * depth..], outputs, depth, depth);
-                    let columns: Vec<T>;
-                    let seen = if g.is_pointwise() {
-                        Matrix::new(&from[at..], depth, pixels, g.area())
-                    } else {
-                        columns = buffer(depth * pixels, |c| cut_columns(g, from, rows, c));
-                        Matrix::new(&columns, depth, pixels, pixels)
-                    };
+                    let mut columns = Vec::new();
+                    let product = weight.times(seen(g, from, rows, &mut columns)).at(precision);
                     // SAFETY: this task alone writes these pixels, and has written the bias.
-                    unsafe {
-                        multiply_into(
-                            out.from(first),
-                            out_area,
-                            bias.is_some(),
-                            T::one(),
-                            weight,
-                            seen,
-                            precision,
-                        )
-                    };
+                    unsafe { product.store_shared(out.from(first), out_area, bias.is_some()) };
                 }
             });
         })
@@ -167,11 +163,12 @@ impl<T: Element> Convolution<T> for Columns {
                         Matrix::new(&w[group * outputs * depth + from * taps..], outputs, rows, depth).transposed();
                     let dy = Matrix::new(dy, outputs, out_area, out_area);
                     let at = (image * g.inputs + group * inputs + from) * g.area();
+                    let product = weight.times(dy).at(precision);
                     if g.is_pointwise() {
                         // SAFETY: this task alone writes these channels of this image.
-                        unsafe { multiply_into(dx.from(at), out_area, false, T::one(), weight, dy, precision) };
+                        unsafe { product.store_shared(dx.from(at), out_area, false) };
                     } else {
-                        let columns = product(weight, dy, precision);
+                        let columns = product.values();
                         // SAFETY: as above.
                         let target = filled(unsafe { dx.new_part(at, count * g.area()) }, T::zero());
                         add_columns(g, &columns, target);
@@ -202,15 +199,10 @@ impl<T: Element> Convolution<T> for Columns {
                         let from = &x[(image * g.inputs + group * inputs) * g.area()..][..inputs * g.area()];
                         let dy = &dy[(image * g.outputs + group * outputs) * out_area + at..];
                         let seen_by = Matrix::new(dy, outputs, pixels, out_area);
-                        let columns: Vec<T>;
-                        let seen = if g.is_pointwise() {
-                            Matrix::new(&from[at..], depth, pixels, g.area())
-                        } else {
-                            columns = buffer(depth * pixels, |c| cut_columns(g, from, rows.clone(), c));
-                            Matrix::new(&columns, depth, pixels, pixels)
-                        };
+                        let mut columns = Vec::new();
+                        let seen = seen(g, from, rows.clone(), &mut columns).transposed();
                         let target = &mut sum[group * outputs * depth..];
-                        multiply(target, depth, true, T::one(), seen_by, seen.transposed(), precision);
+                        seen_by.times(seen).at(precision).store(target, depth, true);
                     }
                 }
                 sum

@@ -15,8 +15,7 @@ use super::{Denominator, Keys, Pairs, Term};
 use crate::error::Result;
 use crate::ops::kernel::Element;
 use crate::ops::pieces::Check;
-use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, multiply};
+use crate::ops::product::Matrix;
 
 /// Anchors whose logits are held at the same time.
 const BLOCK: usize = 256;
@@ -200,15 +199,7 @@ impl Block<'_> {
                 .enumerate()
                 .for_each(|(i, target)| {
                     let columns = Matrix::new(&panel[strip.at + i * share..], count, target.len() / dim, width);
-                    multiply(
-                        target,
-                        dim,
-                        true,
-                        T::one(),
-                        columns.transposed(),
-                        scaled,
-                        Precision::F32,
-                    );
+                    columns.transposed().times(scaled).store(target, dim, true);
                 });
         }
         sums
@@ -244,15 +235,8 @@ impl Block<'_> {
         for strip in strips {
             let (keys, n) = keys(strip);
             let keys = Matrix::new(keys, n, dim, dim).transposed();
-            multiply(
-                &mut share.panel[strip.at..],
-                width,
-                false,
-                T::from_f64(self.rate),
-                anchors,
-                keys,
-                Precision::F32,
-            );
+            let logits = anchors.times(keys).scaled(T::from_f64(self.rate));
+            logits.store(&mut share.panel[strip.at..], width, false);
         }
         let mut sums = Sums::default();
         let mut factors = Vec::with_capacity(count);
@@ -272,15 +256,9 @@ impl Block<'_> {
             for (i, strip) in strips.iter().enumerate() {
                 let (keys, n) = keys(strip);
                 let slopes = Matrix::new(&share.panel[strip.at..], count, n, width);
-                multiply(
-                    share.gradient,
-                    dim,
-                    i > 0,
-                    T::one(),
-                    slopes,
-                    Matrix::new(keys, n, dim, dim),
-                    Precision::F32,
-                );
+                slopes
+                    .times(Matrix::new(keys, n, dim, dim))
+                    .store(share.gradient, dim, i > 0);
             }
             for ((gradient, anchor), &factor) in share
                 .gradient

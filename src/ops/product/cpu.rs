@@ -68,7 +68,16 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-impl<T: Element> Matrix<'_, T> {
+impl<'a, T: Element> Matrix<'a, T> {
+    /// The product of this and another matrix.
+    pub(crate) fn times(self, right: Matrix<'a, T>) -> Product<'a, T> {
+        Product {
+            factors: [self, right],
+            scale: T::one(),
+            precision: Precision::F32,
+        }
+    }
+
     /// The elements row by row, rounded to bfloat16.
     fn rounded(self) -> Vec<T> {
         let places =
@@ -77,69 +86,73 @@ impl<T: Element> Matrix<'_, T> {
     }
 }
 
-/// `a b` as a new matrix, row by row; see [`multiply_into`].
-pub(crate) fn product<T: Element>(a: Matrix<T>, b: Matrix<T>, precision: Precision) -> Vec<T> {
-    buffer(a.rows * b.columns, |out| {
-        // SAFETY: nobody else knows of `out`.
-        unsafe { multiply_into(Shared::fresh(out), b.columns, false, T::one(), a, b, precision) };
-    })
+/// A product that is computed, on this thread, when it is stored.
+pub(crate) struct Product<'a, T> {
+    factors: [Matrix<'a, T>; 2],
+    scale: T,
+    precision: Precision,
 }
 
-/// `target = scale a b`, or `target += scale a b` when `add`; `step` elements from one row of `target` to the next.
-pub(crate) fn multiply<T: Element>(
-    target: &mut [T],
-    step: usize,
-    add: bool,
-    scale: T,
-    a: Matrix<T>,
-    b: Matrix<T>,
-    precision: Precision,
-) {
-    // SAFETY: `target` is borrowed mutably.
-    unsafe { multiply_into(Shared::new(target), step, add, scale, a, b, precision) };
-}
+impl<T: Element> Product<'_, T> {
+    /// Times a number.
+    pub(crate) fn scaled(self, scale: T) -> Self {
+        Product { scale, ..self }
+    }
 
-/// [`multiply`] on this thread into memory that other tasks write as well. In [`Precision::Bf16`] the elements of `a` and `b` count as
-/// rounded.
-///
-/// # Safety
-/// Nobody else touches the elements written, a row of the product each `step` elements from the start of `target`; they are
-/// initialised when `add`.
-pub(crate) unsafe fn multiply_into<T: Element>(
-    target: Shared<T>,
-    step: usize,
-    add: bool,
-    scale: T,
-    a: Matrix<T>,
-    b: Matrix<T>,
-    precision: Precision,
-) {
-    if a.rows == 0 || b.columns == 0 {
-        return;
+    /// Of factors whose elements in [`Precision::Bf16`] count as rounded.
+    pub(crate) fn at(self, precision: Precision) -> Self {
+        Product { precision, ..self }
     }
-    assert!(
-        a.columns == b.rows
-            && a.fits()
-            && b.fits()
-            && step >= b.columns
-            && (a.rows - 1) * step + b.columns <= target.len(),
-        "internal: matrices of a product do not fit"
-    );
-    let out = target.at(0);
-    if precision == Precision::F32 {
-        // SAFETY: the matrices fit (asserted above), and nobody else touches the result by the caller's promise.
-        return unsafe { by_package(out, step, add, scale, a, b) };
+
+    /// Its elements, row by row.
+    pub(crate) fn values(self) -> Vec<T> {
+        let [rows, columns] = [self.factors[0].rows, self.factors[1].columns];
+        buffer(rows * columns, |out| {
+            // SAFETY: nobody else knows of `out`.
+            unsafe { self.store_shared(Shared::fresh(out), columns, false) };
+        })
     }
-    #[cfg(target_arch = "x86_64")]
-    if let (Some(a), Some(b)) = (a.same::<f32>(), b.same::<f32>())
-        && scale == T::one()
-        && tiles::available()
-    {
-        // SAFETY: T is f32, the processor has the instructions, the rest as above.
-        return unsafe { tiles::product(out.cast(), step, add, a, b) };
+
+    /// Put it into `target`, or add it to what is there; `step` elements from one row of `target` to the next.
+    pub(crate) fn store(self, target: &mut [T], step: usize, add: bool) {
+        // SAFETY: `target` is borrowed mutably.
+        unsafe { self.store_shared(Shared::new(target), step, add) };
     }
-    // SAFETY: as above.
-    unsafe { rounded_first(out, step, add, scale, a, b) }
+
+    /// [`Product::store`] into memory that other tasks write as well.
+    ///
+    /// # Safety
+    /// Nobody else touches the elements written, a row of the product each `step` elements from the start of `target`; they are
+    /// initialised when `add`.
+    pub(crate) unsafe fn store_shared(self, target: Shared<T>, step: usize, add: bool) {
+        let ([a, b], scale) = (self.factors, self.scale);
+        if a.rows == 0 || b.columns == 0 {
+            return;
+        }
+        assert!(
+            a.columns == b.rows
+                && a.fits()
+                && b.fits()
+                && step >= b.columns
+                && (a.rows - 1) * step + b.columns <= target.len(),
+            "internal: matrices of a product do not fit"
+        );
+        let out = target.at(0);
+        if self.precision == Precision::F32 {
+            // SAFETY: the matrices fit (asserted above), and nobody else touches the result by the caller's promise.
+            return unsafe { by_package(out, step, add, scale, a, b) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(a), Some(b)) = (a.same::<f32>(), b.same::<f32>())
+            && scale == T::one()
+            && tiles::available()
+        {
+            // SAFETY: T is f32, the processor has the instructions, the rest as above.
+            return unsafe { tiles::product(out.cast(), step, add, a, b) };
+        }
+        // SAFETY: as above.
+        unsafe { rounded_first(out, step, add, scale, a, b) }
+    }
 }
 
 /// The product of rounded copies.
@@ -251,7 +264,7 @@ mod tests {
                         for by_tiles in [true, false] {
                             let mut out = old.clone();
                             if by_tiles {
-                                multiply(&mut out, n, add, 1.0, x, y, Precision::Bf16);
+                                x.times(y).at(Precision::Bf16).store(&mut out, n, add);
                             } else {
                                 // SAFETY: the sizes are those of the live vectors.
                                 unsafe { rounded_first(out.as_mut_ptr(), n, add, 1.0, x, y) };
@@ -274,10 +287,8 @@ mod tests {
     #[should_panic(expected = "do not fit")]
     fn a_matrix_larger_than_its_memory_is_noticed() {
         let (short, whole) = ([1.0f32; 5], [1.0f32; 6]);
-        product(
-            Matrix::new(&short, 2, 3, 3),
-            Matrix::new(&whole, 3, 2, 2),
-            Precision::F32,
-        );
+        Matrix::new(&short, 2, 3, 3)
+            .times(Matrix::new(&whole, 3, 2, 2))
+            .values();
     }
 }

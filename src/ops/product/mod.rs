@@ -11,4 +11,4 @@ mod lowered_cpu;
 #[cfg(target_arch = "x86_64")]
 mod tiles_cpu;
 
-pub(crate) use cpu::{Matrix, multiply, multiply_into, product};
+pub(crate) use cpu::Matrix;

@@ -30,7 +30,7 @@ pub(super) trait Rule<T>: Sync {
     /// What is known about result number `result`.
     fn known(&self, result: usize) -> Self::Known;
     /// One element more, the one at place `at` of those that become this result.
-    fn add(sum: Self::Sum, x: T, known: Self::Known, at: usize) -> Self::Sum;
+    fn add(&self, sum: Self::Sum, x: T, known: Self::Known, at: usize) -> Self::Sum;
     /// Two partial results.
     fn join(a: Self::Sum, b: Self::Sum) -> Self::Sum;
 }
@@ -44,7 +44,7 @@ impl<T: Element> Rule<T> for Total {
     const START: f64 = 0.0;
     fn known(&self, _: usize) {}
     #[inline(always)]
-    fn add(sum: f64, x: T, (): (), _: usize) -> f64 {
+    fn add(&self, sum: f64, x: T, (): (), _: usize) -> f64 {
         sum + x.to_f64()
     }
     fn join(a: f64, b: f64) -> f64 {
@@ -58,7 +58,7 @@ impl Rule<i64> for Total {
     const START: i64 = 0;
     fn known(&self, _: usize) {}
     #[inline(always)]
-    fn add(sum: i64, x: i64, (): (), _: usize) -> i64 {
+    fn add(&self, sum: i64, x: i64, (): (), _: usize) -> i64 {
         sum.wrapping_add(x)
     }
     fn join(a: i64, b: i64) -> i64 {
@@ -66,58 +66,19 @@ impl Rule<i64> for Total {
     }
 }
 
-/// Add up the squares of the distances to a centre for each result.
-pub(super) struct Squares<'a>(pub(super) &'a [f64]);
+/// Add up, in double precision, what a function makes of each element and of what is known about its result.
+pub(super) struct Terms<'a, K, F>(pub(super) &'a [K], pub(super) F);
 
-impl<T: Element> Rule<T> for Squares<'_> {
+impl<T, K: Copy + Default + Sync, F: Fn(T, K) -> f64 + Sync> Rule<T> for Terms<'_, K, F> {
     type Sum = f64;
-    type Known = f64;
+    type Known = K;
     const START: f64 = 0.0;
-    fn known(&self, result: usize) -> f64 {
+    fn known(&self, result: usize) -> K {
         self.0[result]
     }
     #[inline(always)]
-    fn add(sum: f64, x: T, centre: f64, _: usize) -> f64 {
-        let distance = x.to_f64() - centre;
-        sum + distance * distance
-    }
-    fn join(a: f64, b: f64) -> f64 {
-        a + b
-    }
-}
-
-/// Add up the exponentials of the distances to a largest element for each result.
-pub(super) struct Exponentials<'a, T>(pub(super) &'a [T]);
-
-impl<T: Element> Rule<T> for Exponentials<'_, T> {
-    type Sum = f64;
-    type Known = T;
-    const START: f64 = 0.0;
-    fn known(&self, result: usize) -> T {
-        self.0[result]
-    }
-    #[inline(always)]
-    fn add(sum: f64, x: T, largest: T, _: usize) -> f64 {
-        sum + (x - largest).exp().to_f64()
-    }
-    fn join(a: f64, b: f64) -> f64 {
-        a + b
-    }
-}
-
-/// How many elements are a result's extreme, NaN where that is NaN.
-pub(super) struct Ties<'a, T>(pub(super) &'a [T]);
-
-impl<T: Ordered> Rule<T> for Ties<'_, T> {
-    type Sum = f64;
-    type Known = T;
-    const START: f64 = 0.0;
-    fn known(&self, result: usize) -> T {
-        self.0[result]
-    }
-    #[inline(always)]
-    fn add(sum: f64, x: T, extreme: T, _: usize) -> f64 {
-        if same(x, extreme) { sum + 1.0 } else { sum }
+    fn add(&self, sum: f64, x: T, known: K, _: usize) -> f64 {
+        sum + (self.1)(x, known)
     }
     fn join(a: f64, b: f64) -> f64 {
         a + b
@@ -133,7 +94,7 @@ impl<T: Element> Rule<T> for Strays {
     const START: i64 = 0;
     fn known(&self, _: usize) {}
     #[inline(always)]
-    fn add(sum: i64, x: T, (): (), _: usize) -> i64 {
+    fn add(&self, sum: i64, x: T, (): (), _: usize) -> i64 {
         if x.to_f64().is_finite() { sum } else { sum + 1 }
     }
     fn join(a: i64, b: i64) -> i64 {
@@ -187,7 +148,7 @@ impl<T: Ordered, const LARGEST: bool> Rule<T> for Extreme<LARGEST> {
     const START: T = if LARGEST { T::LOWEST } else { T::HIGHEST };
     fn known(&self, _: usize) {}
     #[inline(always)]
-    fn add(best: T, x: T, (): (), _: usize) -> T {
+    fn add(&self, best: T, x: T, (): (), _: usize) -> T {
         if Self::wins(x, best) { x } else { best }
     }
     fn join(a: T, b: T) -> T {
@@ -204,7 +165,7 @@ impl<T: Ordered, const LARGEST: bool> Rule<T> for Place<LARGEST> {
     const START: (T, usize) = (if LARGEST { T::LOWEST } else { T::HIGHEST }, 0);
     fn known(&self, _: usize) {}
     #[inline(always)]
-    fn add(best: (T, usize), x: T, (): (), at: usize) -> (T, usize) {
+    fn add(&self, best: (T, usize), x: T, (): (), at: usize) -> (T, usize) {
         if Extreme::<LARGEST>::wins(x, best.0) && !is_nan(best.0) {
             (x, at)
         } else {
@@ -288,12 +249,12 @@ widest fn strip[T: Copy, R: Rule<T>, const N: usize] as [T, R, N](
         let count = (rows - row).min(range.end - at);
         let first = from + plan.block(block) + row * width;
         if width <= FEW {
-            few::<T, R>(&x[first..first + count * width], known, at, sums);
+            few(rule, &x[first..first + count * width], known, at, sums);
         } else {
             for i in 0..count {
                 let line = &x[first + i * width..][..sums.len()];
                 for ((sum, x), known) in sums.iter_mut().zip(line).zip(&*known) {
-                    *sum = R::add(*sum, *x, *known, at + i);
+                    *sum = rule.add(*sum, *x, *known, at + i);
                 }
             }
         }
@@ -304,7 +265,7 @@ widest fn strip[T: Copy, R: Rule<T>, const N: usize] as [T, R, N](
 
 /// Rows of a few columns, several rows at once; the first has the place `at`.
 #[inline(always)]
-fn few<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [R::Sum]) {
+fn few<T: Copy, R: Rule<T>>(rule: &R, x: &[T], known: &[R::Known], at: usize, sums: &mut [R::Sum]) {
     let width = sums.len();
     let together = LANES / width;
     let used = together * width;
@@ -319,13 +280,13 @@ fn few<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [
             // a fixed number of lanes becomes vector code
             for (i, block) in many.as_chunks::<LANES>().0.iter().enumerate() {
                 for k in 0..LANES {
-                    lanes[k] = R::add(lanes[k], block[k], about[k], row[k] + i * together);
+                    lanes[k] = rule.add(lanes[k], block[k], about[k], row[k] + i * together);
                 }
             }
         } else {
             for (i, block) in many.chunks_exact(used).enumerate() {
                 for (k, x) in block.iter().enumerate() {
-                    lanes[k] = R::add(lanes[k], *x, about[k], row[k] + i * together);
+                    lanes[k] = rule.add(lanes[k], *x, about[k], row[k] + i * together);
                 }
             }
         }
@@ -337,13 +298,13 @@ fn few<T: Copy, R: Rule<T>>(x: &[T], known: &[R::Known], at: usize, sums: &mut [
     }
     let before = at + many.len() / width;
     if let [sum] = sums {
-        let one = |sum, (i, x): (usize, &T)| R::add(sum, *x, known[0], before + i);
+        let one = |sum, (i, x): (usize, &T)| rule.add(sum, *x, known[0], before + i);
         *sum = rest.iter().enumerate().fold(*sum, one);
         return;
     }
     for (i, line) in rest.chunks(width).enumerate() {
         for ((sum, x), known) in sums.iter_mut().zip(line).zip(known) {
-            *sum = R::add(*sum, *x, *known, before + i);
+            *sum = rule.add(*sum, *x, *known, before + i);
         }
     }
 }

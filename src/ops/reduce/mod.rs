@@ -10,13 +10,13 @@ mod tests;
 use candle_core::{DType, Result as EngineResult, Tensor, WithDType};
 
 use super::halves::in_single;
-use super::kernel::{View, by_dtype, on_gpu, output, plain};
+use super::kernel::{Element, View, by_dtype, on_gpu, output, plain};
 use super::operation;
 use super::pointwise::{pairs, triples};
 use super::tape::{Graph, Needs};
 use crate::error::Result;
 use crate::{ensure, fail};
-use cpu::{Exponentials, Extreme, Place, Squares, Strays, Ties, Total, reduce, same, spread};
+use cpu::{Extreme, Place, Strays, Terms, Total, reduce, same, spread};
 use plan::Plan;
 
 operation! {
@@ -91,7 +91,8 @@ pub fn logsumexp(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
                 infinite if infinite.is_infinite() => infinite,
                 shift => shift + sum.ln() as T,
             };
-            reduce(&plan, &Exponentials(shift), &View::<T>::of(&x)?, total)
+            let term = |x: T, largest: T| Element::exp(x - largest).to_f64();
+            reduce(&plan, &Terms(shift, term), &View::<T>::of(&x)?, total)
         };
         graph.record("logsumexp", &[&x], Needs::ARGUMENT.and_result(true), output(result, dims), |arguments, result, gradient| {
             let share = triples::<T>(arguments[0], result, gradient, |x, y, d| d * T::exp(x - y))?;
@@ -313,7 +314,8 @@ fn distances(graph: Graph, x: &Tensor, axes: &[usize], measure: Measure, n: f64)
                 Measure::Norm => vec![0.0; plan.results()],
                 _ => reduce(&plan, &Total, &x, |sum, _| sum / elements),
             };
-            let results = reduce(&plan, &Squares(&centres), &x, |sum, _| match measure {
+            let square = |x: T, centre: f64| (x.to_f64() - centre) * (x.to_f64() - centre);
+            let results = reduce(&plan, &Terms(&centres, square), &x, |sum, _| match measure {
                 Measure::Variance => sum / n,
                 _ => (sum / n).sqrt(),
             });
@@ -360,7 +362,8 @@ fn extreme<const LARGEST: bool>(graph: Graph, x: &Tensor, axes: &[usize]) -> Res
                 let (x, best) = (View::<T>::of(arguments[0])?, View::<T>::of(best)?);
                 let dy = View::<T>::of(gradient)?;
                 let (x, best, dy): (&[T], &[T], &[T]) = (&x, &best, &dy);
-                let shares = reduce(&plan, &Ties(best), x, |ties, result| (dy[result].to_f64() / ties) as T);
+                let tie = |x: T, best: T| f64::from(u8::from(same(x, best)));
+                let shares = reduce(&plan, &Terms(best, tie), x, |ties, result| (dy[result].to_f64() / ties) as T);
                 let known = |result: usize| (best[result], shares[result]);
                 let dx = spread(&plan, x.len(), known, |at, (best, share)| if same(x[at], best) { share } else { 0.0 });
                 Ok(vec![Some(plain(dx, arguments[0].shape()))])

@@ -5,7 +5,7 @@ use crate::ops::conv2d::{Convolution, Geometry};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, filled, for_ranges};
 use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, multiply, product};
+use crate::ops::product::Matrix;
 
 /// What one tap joins: output rows and columns, and the input pixel of the first of them.
 struct Joint {
@@ -98,7 +98,8 @@ fn convolve<T: Element>(
                     });
                     let kernel = &kernels[(joint.tap * outputs + first) * inputs..];
                     let kernel = Matrix::new(kernel, count, inputs, inputs);
-                    let sums = product(kernel, Matrix::new(&columns, inputs, pixels, pixels), precision);
+                    let columns = Matrix::new(&columns, inputs, pixels, pixels);
+                    let sums = kernel.times(columns).at(precision).values();
                     for (map, sums) in maps.chunks_exact_mut(area).zip(sums.chunks_exact(pixels)) {
                         let lines = joint.lines(joint.rows.start, joint.columns.start, width);
                         for (line, sums) in lines.zip(sums.chunks_exact(joint.columns.len())) {
@@ -184,7 +185,10 @@ impl<T: Element> Convolution<T> for Taps {
                         });
                         let gradient = Matrix::new(&gradient, count, pixels, pixels);
                         let columns = Matrix::new(&columns, inputs, pixels, pixels).transposed();
-                        multiply(&mut sums, inputs, image > 0, T::one(), gradient, columns, precision);
+                        gradient
+                            .times(columns)
+                            .at(precision)
+                            .store(&mut sums, inputs, image > 0);
                     }
                     for (kernel, sum) in kernels.chunks_exact_mut(taps).zip(&sums) {
                         kernel[joint.tap] = *sum;

@@ -11,7 +11,7 @@ use crate::ops::conv2d::{Convolution, Geometry};
 use crate::ops::kernel::Element;
 use crate::ops::kernel::cpu::{Shared, buffer, for_ranges, wide};
 use crate::ops::precision::Precision;
-use crate::ops::product::{Matrix, multiply_into};
+use crate::ops::product::Matrix;
 
 /// Elements of the transformed patches held at once (8 MiB of f32).
 const HELD: usize = 2 << 20;
@@ -220,7 +220,7 @@ fn at_points<'a, T: Element>(
         for (point, out) in out.chunks_exact_mut(rows * columns).enumerate() {
             let (a, b) = factors(point);
             // SAFETY: `out` is borrowed mutably.
-            unsafe { multiply_into(Shared::fresh(out), columns, false, T::one(), a, b, Precision::F32) };
+            unsafe { a.times(b).store_shared(Shared::fresh(out), columns, false) };
         }
     })
 }

@@ -52,6 +52,23 @@ pub struct Labelled {
     pub confidence: Tensor,
 }
 
+impl Labelled {
+    /// Of each image of a batch, whose logits `[1, classes, ..]` `look` gives, at this size.
+    pub(super) fn of(batch: &Batch, size: [usize; 2], look: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let (mut labels, mut confidence) = (Vec::new(), Vec::new());
+        for image in batch.each()? {
+            let logits = look(&image)?;
+            labels.push(ops::upsampled_argmax(&logits, size, false)?);
+            let logits = ops::resize_bilinear(&logits, size, false)?;
+            confidence.push(candle_nn::ops::softmax(&logits, 1)?.max(1)?);
+        }
+        Ok(Labelled {
+            labels: batch.joined(&labels)?,
+            confidence: batch.joined(&confidence)?,
+        })
+    }
+}
+
 /// A frozen pair of image and text encoder.
 pub struct Clip {
     config: Config,
@@ -145,8 +162,8 @@ impl Clip {
     /// The patch features of one image `[1, 3, h, w]`.
     fn features(&self, image: &Tensor, seen: [usize; 2], kind: PatchKind, check: Check) -> Result<Tensor> {
         let image = resampled(image, seen, Filter::SmoothCubic)?.clamp(0f32, 1f32)?;
-        self.image
-            .forward(&normalised(&image, self.mean(), self.sd())?, kind, check)
+        let [mean, sd] = self.colours();
+        self.image.forward(&normalised(&image, mean, sd)?, kind, check)
     }
 
     /// For every pixel the text that its patch is most similar to. `texts` are features as [`Clip::text`] gives them.
@@ -174,9 +191,8 @@ impl Clip {
             size.iter().all(|s| *s > 0) && size[0].saturating_mul(size[1]) <= MOST_PIXELS,
             "zero_shot: size is {size:?}, expected [height, width] of 1 to {MOST_PIXELS} pixels"
         );
-        let (mut labels, mut confidence) = (Vec::new(), Vec::new());
-        for image in batch.each()? {
-            let patches = self.features(&image, seen, kind, check)?;
+        Labelled::of(&batch, size, |image| {
+            let patches = self.features(image, seen, kind, check)?;
             let (_, _, rows, columns) = patches.dims4()?;
             let patches = unit_rows(&patches.flatten_from(2)?.squeeze(0)?.t()?.contiguous()?)?;
             let similar = (texts.matmul(&patches.t()?)? * self.scale)?;
@@ -185,13 +201,7 @@ impl Clip {
                 ops::reduce::all_finite(&maps)?,
                 "some similarities are not finite; the weights are not fit for use"
             );
-            let maps = ops::resize_bilinear(&maps, size, false)?;
-            confidence.push(candle_nn::ops::softmax(&maps, 1)?.max(1)?);
-            labels.push(ops::upsampled_argmax(&maps, size, false)?);
-        }
-        Ok(Labelled {
-            labels: batch.joined(&labels)?,
-            confidence: batch.joined(&confidence)?,
+            ops::resize_bilinear(&maps, size, false)
         })
     }
 
@@ -215,17 +225,14 @@ impl Clip {
         Ok(patches.map(|p| p * patch))
     }
 
-    fn mean(&self) -> [f32; 3] {
+    /// Mean and standard deviation of the colours in the training.
+    fn colours(&self) -> [[f32; 3]; 2] {
         match self.config.family {
-            Family::Clip => [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            Family::Siglip => [0.5; 3],
-        }
-    }
-
-    fn sd(&self) -> [f32; 3] {
-        match self.config.family {
-            Family::Clip => [0.268_629_54, 0.261_302_6, 0.275_777_1],
-            Family::Siglip => [0.5; 3],
+            Family::Clip => [
+                [0.481_454_66, 0.457_827_5, 0.408_210_73],
+                [0.268_629_54, 0.261_302_6, 0.275_777_1],
+            ],
+            Family::Siglip => [[0.5; 3]; 2],
         }
     }
 }
