@@ -32,7 +32,7 @@ impl Classifier {
     /// The decoder's map -> [n, classes, size], of type `dtype`; without a size at the map's.
     pub(super) fn forward(&self, maps: &Tensor, size: Option<[usize; 2]>, dtype: DType, pass: &Pass) -> Result<Tensor> {
         let logits = pass.graph().leave(&self.conv.forward(maps, pass)?, dtype)?;
-        let graph = pass.graph().laid(Layout::ChannelsFirst);
+        let graph = pass.graph().in_layout(Layout::ChannelsFirst);
         match size {
             Some(size) => graph.resize_bilinear(&logits, size, self.align_corners),
             None => Ok(logits),

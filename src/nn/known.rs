@@ -62,7 +62,7 @@ impl Segmenter {
     pub(crate) fn constant_maps(&self, images: &Tensor, pass: &Pass) -> Result<Vec<Tensor>> {
         let parts = self.of_parts("encode")?;
         self.check_images(images)?;
-        let pass = self.laid(pass);
+        let pass = self.in_own_layout(pass);
         let mut maps = parts.encoder.forward(&pass.graph().enter(images)?, &pass)?.into_maps();
         maps.drain(..parts.decoder.looks_from(maps.len()));
         Ok(maps)

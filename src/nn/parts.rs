@@ -81,7 +81,7 @@ impl Segmenter {
     pub fn encode(&self, images: &Tensor, pass: &Pass) -> Result<Vec<Tensor>> {
         let parts = self.of_parts("encode")?;
         self.check_images(images)?;
-        let pass = self.laid(pass);
+        let pass = self.in_own_layout(pass);
         let maps = parts
             .encoded(&pass.graph().enter(images)?, &pass)?
             .into_maps()
@@ -120,7 +120,7 @@ impl Segmenter {
                 part.name
             );
         }
-        let pass = self.laid(pass);
+        let pass = self.in_own_layout(pass);
         let enter = |map: &Tensor| pass.graph().enter(&map.to_dtype(self.dtype)?);
         let maps = maps.iter().map(enter).collect::<Result<Vec<_>>>()?;
         let decoded = decoder.forward(&Pyramid::from_maps(maps)?, size, &pass)?;
@@ -157,7 +157,7 @@ impl Segmenter {
             Kind::Parts(parts) => parts,
             Kind::Own(module, classes) => return Ok(Inside::Given(self.given(module, *classes, images, pass)?)),
         };
-        let pass = self.laid(pass);
+        let pass = self.in_own_layout(pass);
         let pyramid = match pass.known_maps(images) {
             Some(known) => known?,
             None => parts.encoded(&pass.graph().enter(images)?, &pass)?,
@@ -170,7 +170,7 @@ impl Segmenter {
         match maps {
             Inside::Map(map) => {
                 let classifier = &self.of_parts("classify")?.classifier;
-                classifier.forward(map, size, self.dtype, &self.laid(pass))
+                classifier.forward(map, size, self.dtype, &self.in_own_layout(pass))
             }
             Inside::Given(Given { logits, .. }) => match size {
                 Some(size) if logits.dims()[2..] != size => pass.graph().resize_bilinear(logits, size, false),
@@ -185,7 +185,7 @@ impl Segmenter {
         match maps {
             Inside::Map(map) => {
                 let projection = &self.of_parts("project")?.projection;
-                projection.forward(map, self.dtype, &self.laid(pass))
+                projection.forward(map, self.dtype, &self.in_own_layout(pass))
             }
             Inside::Given(given) => match given.embeddings.as_ref().or(given.features.as_ref()) {
                 Some(map) => Ok(map.clone()),
@@ -196,7 +196,7 @@ impl Segmenter {
 
     fn features_of(&self, maps: &Inside, pass: &Pass) -> Result<Tensor> {
         match maps {
-            Inside::Map(map) => self.laid(pass).graph().leave(map, self.dtype),
+            Inside::Map(map) => self.in_own_layout(pass).graph().leave(map, self.dtype),
             Inside::Given(Given {
                 features: Some(features),
                 ..
@@ -231,7 +231,7 @@ impl Segmenter {
             features.dims()
         );
         let features = features.to_dtype(self.dtype)?;
-        Ok(Inside::Map(self.laid(pass).graph().enter(&features)?))
+        Ok(Inside::Map(self.in_own_layout(pass).graph().enter(&features)?))
     }
 }
 

@@ -91,6 +91,6 @@ impl<'a> Pass<'a> {
     /// Where this pass records its operations, in which precision, and how the maps lie.
     pub(super) fn graph(&self) -> Graph<'a> {
         let graph = self.tape.map(Graph::on).unwrap_or_default();
-        graph.at(self.precision).laid(self.layout)
+        graph.at(self.precision).in_layout(self.layout)
     }
 }

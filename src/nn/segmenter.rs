@@ -179,20 +179,17 @@ impl Segmenter {
         self.conventions().is_some_and(|c| c.align_corners)
     }
 
-    /// `pass` with maps as this network has them in it, if they are not laid so already: on a GPU a network of convolutions has the channels last where tensor cores
-    /// compute (bf16, TF32), which want them so.
-    pub(super) fn laid<'a>(&self, pass: &Pass<'a>) -> Pass<'a> {
+    /// `pass` with the maps as this network has them inside: on a GPU a network of convolutions has the channels last where tensor cores
+    /// compute (bf16, TF32), which want them so; and where the pass says so already.
+    pub(super) fn in_own_layout<'a>(&self, pass: &Pass<'a>) -> Pass<'a> {
         let cores = pass.precision == Precision::Bf16 || crate::device::tf32();
         let convolutions = self.config().is_some_and(|c| c.encoder.family() == Family::ResNet);
-        let last = on_gpu(&self.device) && self.dtype == DType::F32 && convolutions && cores;
-        let last = last || pass.layout == Layout::ChannelsLast;
-        Pass {
-            layout: if last {
-                Layout::ChannelsLast
-            } else {
-                Layout::ChannelsFirst
+        match on_gpu(&self.device) && self.dtype == DType::F32 && convolutions && cores {
+            true => Pass {
+                layout: Layout::ChannelsLast,
+                ..*pass
             },
-            ..*pass
+            false => *pass,
         }
     }
 

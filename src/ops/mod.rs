@@ -2,8 +2,10 @@
 //!
 //! One operation is one file, or one folder `ops/<op>/{mod,cpu}.rs` once it has kernels of its own: `mod.rs` holds the
 //! function, its documentation (formula, shapes) and its backward, `cpu.rs` the loops (the only place with `unsafe`).
-//! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop); `operation!` declares both. To add an operation: its file, a `mod` line, a `pub use` line, a golden
-//! case or an oracle in `tests/golden.rs`, a finite-difference case in `tests/gradients/`.
+//! [`Graph`] says where a result is recorded: candle's graph (the free functions) or a [`Tape`] (a training loop); `operation!` declares
+//! both. What every kernel shares is in `kernel/`, matrix products in `product/`, functions of each element in `pointwise/`. To add an
+//! operation: its file, a `mod` line, a `pub use` line, a golden case or an oracle in `tests/golden.rs`, a finite-difference case in
+//! `tests/gradients/`.
 //!
 //! All take tensors with any strides, f32 or f64.
 

@@ -52,8 +52,8 @@ impl<'a> Graph<'a> {
         Graph { precision, ..self }
     }
 
-    /// The same graph for maps that lie so.
-    pub(crate) fn laid(self, layout: Layout) -> Self {
+    /// The same graph for maps in this layout.
+    pub(crate) fn in_layout(self, layout: Layout) -> Self {
         Graph { layout, ..self }
     }
 

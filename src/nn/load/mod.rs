@@ -86,8 +86,8 @@ pub(super) fn load(
             None => report.missing.push(slot.name.clone()),
         }
     }
-    let strangers = theirs.keys().filter(|name| !ours.contains_key(name.as_str())).cloned();
-    (report.passed_over, report.unexpected) = strangers.partition(|name| match conventions {
+    let others = theirs.keys().filter(|name| !ours.contains_key(name.as_str())).cloned();
+    (report.passed_over, report.unexpected) = others.partition(|name| match conventions {
         Some(_) => passed_over(name),
         None => is_counter(name),
     });

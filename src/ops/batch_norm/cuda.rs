@@ -206,7 +206,7 @@ pub(super) fn batch_norm(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, from_layout, random, to_layout};
     use candle_core::Var;
 
     /// Both sides with fresh running statistics of their own; those are compared too.
@@ -241,10 +241,13 @@ mod tests {
             let r = residual.then(|| &t[1]);
             let y = if on_gpu {
                 let affine = [t[maps].clone(), t[maps + 1].clone()];
-                let graph = Graph::default().laid(layout);
-                let maps = t[..maps].iter().map(|m| laid(m, layout)).collect::<Result<Vec<_>>>()?;
+                let graph = Graph::default().in_layout(layout);
+                let maps = t[..maps]
+                    .iter()
+                    .map(|m| to_layout(m, layout))
+                    .collect::<Result<Vec<_>>>()?;
                 let y = batch_norm(graph, sizes, &maps[0], &affine, s, maps.get(1), &o)?;
-                unlaid(&y, layout)?
+                from_layout(&y, layout)?
             } else {
                 crate::ops::batch_norm(&t[0], &t[maps], &t[maps + 1], s, r, &o)?
             };

@@ -164,7 +164,7 @@ fn bias_gradient(g: &Geometry, layout: Layout, dy: &Tensor, dtype: DType) -> Res
 mod tests {
     use super::*;
     use crate::ops::Conv2dOptions;
-    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, from_layout, random, to_layout};
 
     #[test]
     fn a_linear_layer_on_a_gpu_is_that_of_the_processor() {
@@ -216,14 +216,14 @@ mod tests {
                 .unwrap();
             let inputs = [random(&input, 1), weights, random(&[weight[0]], 3)];
             let g = Geometry::new(inputs[0].dims(), &inputs[1], None, &o).unwrap();
-            let graph = Graph::default().laid(layout);
+            let graph = Graph::default().in_layout(layout);
             agree(
                 1,
                 &inputs,
                 |t| crate::ops::conv2d(&t[0], &t[1], Some(&t[2]), &o),
                 |t| {
-                    let y = conv2d(graph, g.clone(), &laid(&t[0], layout)?, &t[1], Some(&t[2]))?;
-                    Ok(unlaid(&y, layout)?)
+                    let y = conv2d(graph, g.clone(), &to_layout(&t[0], layout)?, &t[1], Some(&t[2]))?;
+                    Ok(from_layout(&y, layout)?)
                 },
             );
         }

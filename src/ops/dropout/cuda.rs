@@ -31,7 +31,7 @@ pub(super) fn dropout(graph: Graph, x: &Tensor, kept: Vec<u8>, scale: f64) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, from_layout, random, to_layout};
     use crate::random::Random;
 
     #[test]
@@ -44,9 +44,9 @@ mod tests {
                 |t| {
                     let mut draws = Random::new(4);
                     let kept = super::super::mask(t[0].elem_count(), p, &mut draws);
-                    let graph = Graph::default().laid(layout);
-                    let y = dropout(graph, &laid(&t[0], layout)?, kept, super::super::scale(p))?;
-                    Ok(unlaid(&y, layout)?)
+                    let graph = Graph::default().in_layout(layout);
+                    let y = dropout(graph, &to_layout(&t[0], layout)?, kept, super::super::scale(p))?;
+                    Ok(from_layout(&y, layout)?)
                 },
             );
         }

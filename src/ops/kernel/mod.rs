@@ -18,7 +18,10 @@ pub(crate) trait Element: WithDType + Default + std::iter::Sum {
     /// `e^self`, within 2 units in the last place; written so that a loop over it becomes vector code.
     fn exp(self) -> Self;
     /// The larger one; `other` if one is NaN.
-    fn larger(self, other: Self) -> Self;
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        if self >= other { self } else { other }
+    }
     /// The nearest bfloat16 (ties to even), in this type.
     fn to_bf16(self) -> Self;
     /// Distribution function and density of the standard normal distribution.
@@ -63,10 +66,6 @@ impl Element for f32 {
         p * scale
     }
     #[inline(always)]
-    fn larger(self, other: Self) -> Self {
-        if self >= other { self } else { other }
-    }
-    #[inline(always)]
     fn to_bf16(self) -> Self {
         let bits = self.to_bits();
         let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
@@ -106,10 +105,6 @@ impl Element for f64 {
     #[inline(always)]
     fn exp(self) -> Self {
         f64::exp(self)
-    }
-    #[inline(always)]
-    fn larger(self, other: Self) -> Self {
-        if self >= other { self } else { other }
     }
     #[inline(always)]
     fn gauss(self) -> (Self, Self) {

@@ -95,7 +95,7 @@ pub(super) fn mean(graph: Graph, g: Window, x: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, from_layout, random, to_layout};
 
     #[test]
     fn pooling_on_a_gpu_is_that_of_the_processor() {
@@ -110,18 +110,18 @@ mod tests {
             let x = random(&[2, channels, 7, 6], 1);
             let window = Window::new("test", x.dims(), kernel, stride, padding).unwrap();
             for layout in LAYOUTS {
-                let graph = Graph::default().laid(layout);
+                let graph = Graph::default().in_layout(layout);
                 agree(
                     1,
                     std::slice::from_ref(&x),
                     |t| crate::ops::max_pool2d(&t[0], kernel, stride, padding),
-                    |t| Ok(unlaid(&max(graph, window, &laid(&t[0], layout)?)?, layout)?),
+                    |t| Ok(from_layout(&max(graph, window, &to_layout(&t[0], layout)?)?, layout)?),
                 );
                 agree(
                     1,
                     std::slice::from_ref(&x),
                     |t| crate::ops::avg_pool2d(&t[0], kernel, stride, padding),
-                    |t| Ok(unlaid(&mean(graph, window, &laid(&t[0], layout)?)?, layout)?),
+                    |t| Ok(from_layout(&mean(graph, window, &to_layout(&t[0], layout)?)?, layout)?),
                 );
             }
         }

@@ -91,14 +91,11 @@ pub fn max_pool2d(graph, input: &Tensor, kernel: [usize; 2], stride: [usize; 2],
         return Ok(cuda::max(graph, window, &input)?);
     }
     Ok(by_dtype!(input, "max_pool2d", T => {
-        let (result, places) = {
-            let x = View::<T>::of(&input)?;
-            cpu::max_forward(window, &x)
-        };
+        let (result, places) = cpu::max_forward(window, &View::<T>::of(&input)?);
         let input_shape = input.shape().clone();
         graph.record_light("max_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
-            let dy = View::<T>::of(gradient)?;
-            Ok(vec![Some(plain(cpu::max_backward(window, &places, &dy), &input_shape))])
+            let dx = cpu::max_backward(window, &places, &View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(dx, &input_shape))])
         })
     })?)
 }
@@ -118,14 +115,11 @@ pub fn avg_pool2d(graph, input: &Tensor, kernel: [usize; 2], stride: [usize; 2],
         return Ok(cuda::mean(graph, window, &input)?);
     }
     Ok(by_dtype!(input, "avg_pool2d", T => {
-        let result = {
-            let x = View::<T>::of(&input)?;
-            cpu::mean_forward(window, &x)
-        };
+        let result = cpu::mean_forward(window, &View::<T>::of(&input)?);
         let input_shape = input.shape().clone();
         graph.record_light("avg_pool2d", &[&input], output(result, &window.shape()), move |gradient| {
-            let dy = View::<T>::of(gradient)?;
-            Ok(vec![Some(plain(cpu::mean_backward(window, &dy), &input_shape))])
+            let dx = cpu::mean_backward(window, &View::<T>::of(gradient)?);
+            Ok(vec![Some(plain(dx, &input_shape))])
         })
     })?)
 }

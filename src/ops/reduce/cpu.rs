@@ -28,7 +28,9 @@ pub(super) trait Rule<T>: Sync {
     /// What is known after no element.
     const START: Self::Sum;
     /// What is known about result number `result`.
-    fn known(&self, result: usize) -> Self::Known;
+    fn known(&self, _result: usize) -> Self::Known {
+        Self::Known::default()
+    }
     /// One element more, the one at place `at` of those that become this result.
     fn add(&self, sum: Self::Sum, x: T, known: Self::Known, at: usize) -> Self::Sum;
     /// Two partial results.
@@ -42,7 +44,6 @@ impl<T: Element> Rule<T> for Total {
     type Sum = f64;
     type Known = ();
     const START: f64 = 0.0;
-    fn known(&self, _: usize) {}
     #[inline(always)]
     fn add(&self, sum: f64, x: T, (): (), _: usize) -> f64 {
         sum + x.to_f64()
@@ -56,7 +57,6 @@ impl Rule<i64> for Total {
     type Sum = i64;
     type Known = ();
     const START: i64 = 0;
-    fn known(&self, _: usize) {}
     #[inline(always)]
     fn add(&self, sum: i64, x: i64, (): (), _: usize) -> i64 {
         sum.wrapping_add(x)
@@ -81,23 +81,6 @@ impl<T, K: Copy + Default + Sync, F: Fn(T, K) -> f64 + Sync> Rule<T> for Terms<'
         sum + (self.1)(x, known)
     }
     fn join(a: f64, b: f64) -> f64 {
-        a + b
-    }
-}
-
-/// How many elements are infinite or not a number.
-pub(super) struct Strays;
-
-impl<T: Element> Rule<T> for Strays {
-    type Sum = i64;
-    type Known = ();
-    const START: i64 = 0;
-    fn known(&self, _: usize) {}
-    #[inline(always)]
-    fn add(&self, sum: i64, x: T, (): (), _: usize) -> i64 {
-        if x.to_f64().is_finite() { sum } else { sum + 1 }
-    }
-    fn join(a: i64, b: i64) -> i64 {
         a + b
     }
 }
@@ -146,7 +129,6 @@ impl<T: Ordered, const LARGEST: bool> Rule<T> for Extreme<LARGEST> {
     type Sum = T;
     type Known = ();
     const START: T = if LARGEST { T::LOWEST } else { T::HIGHEST };
-    fn known(&self, _: usize) {}
     #[inline(always)]
     fn add(&self, best: T, x: T, (): (), _: usize) -> T {
         if Self::wins(x, best) { x } else { best }
@@ -163,7 +145,6 @@ impl<T: Ordered, const LARGEST: bool> Rule<T> for Place<LARGEST> {
     type Sum = (T, usize);
     type Known = ();
     const START: (T, usize) = (if LARGEST { T::LOWEST } else { T::HIGHEST }, 0);
-    fn known(&self, _: usize) {}
     #[inline(always)]
     fn add(&self, best: (T, usize), x: T, (): (), at: usize) -> (T, usize) {
         if Extreme::<LARGEST>::wins(x, best.0) && !is_nan(best.0) {

@@ -16,7 +16,7 @@ use super::pointwise::{pairs, triples};
 use super::tape::{Graph, Needs};
 use crate::error::Result;
 use crate::{ensure, fail};
-use cpu::{Extreme, Place, Strays, Terms, Total, reduce, same, spread};
+use cpu::{Extreme, Place, Terms, Total, reduce, same, spread};
 use plan::Plan;
 
 operation! {
@@ -158,7 +158,10 @@ pub fn not_finite(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     };
     let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
     Ok(by_dtype!(x, "finite", T => {
-        Ok(plain(reduce(&plan, &Strays, &View::<T>::of(&x)?, |strays, _| strays), shape))
+        let stray = |x: T, ()| f64::from(u8::from(!x.is_finite()));
+        let nothing = vec![(); plan.results()];
+        let strays = reduce(&plan, &Terms(&nothing, stray), &View::<T>::of(&x)?, |strays, _| strays as i64);
+        Ok(plain(strays, shape))
     })?)
 }
 

@@ -114,7 +114,7 @@ pub(super) fn labels(labels: &Tensor, sizes: Sizes) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, laid, random, unlaid};
+    use crate::ops::kernel::cuda::emulated::{LAYOUTS, agree, from_layout, random, to_layout};
 
     #[test]
     fn resizing_on_a_gpu_is_that_of_the_processor() {
@@ -127,7 +127,7 @@ mod tests {
         ] {
             for (layout, channels) in LAYOUTS.into_iter().flat_map(|layout| [3, 8].map(|c| (layout, c))) {
                 let x = random(&[2, channels, from[0], from[1]], 1);
-                let (images, graph) = (2, Graph::default().laid(layout));
+                let (images, graph) = (2, Graph::default().in_layout(layout));
                 let sizes = Sizes {
                     images,
                     channels,
@@ -139,14 +139,24 @@ mod tests {
                         1,
                         std::slice::from_ref(&x),
                         |t| crate::ops::resize_bilinear(&t[0], to, align),
-                        |t| Ok(unlaid(&bilinear(graph, sizes, &laid(&t[0], layout)?, align)?, layout)?),
+                        |t| {
+                            Ok(from_layout(
+                                &bilinear(graph, sizes, &to_layout(&t[0], layout)?, align)?,
+                                layout,
+                            )?)
+                        },
                     );
                 }
                 agree(
                     1,
                     &[x],
                     |t| crate::ops::resize_nearest(&t[0], to),
-                    |t| Ok(unlaid(&nearest(graph, sizes, &laid(&t[0], layout)?)?, layout)?),
+                    |t| {
+                        Ok(from_layout(
+                            &nearest(graph, sizes, &to_layout(&t[0], layout)?)?,
+                            layout,
+                        )?)
+                    },
                 );
             }
         }

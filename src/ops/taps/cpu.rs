@@ -8,7 +8,7 @@ use crate::ops::precision::Precision;
 use crate::ops::product::Matrix;
 
 /// What one tap joins: output rows and columns, and the input pixel of the first of them.
-struct Joint {
+struct Overlap {
     tap: usize,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
@@ -16,7 +16,7 @@ struct Joint {
     column: usize,
 }
 
-impl Joint {
+impl Overlap {
     fn pixels(&self) -> usize {
         self.rows.len() * self.columns.len()
     }
@@ -29,14 +29,14 @@ impl Joint {
 }
 
 /// The taps that see anything.
-fn joints(g: &Geometry) -> Vec<Joint> {
+fn overlaps(g: &Geometry) -> Vec<Overlap> {
     let mut list = Vec::new();
     for i in 0..g.kernel[0] {
         for j in 0..g.kernel[1] {
             let (top, bottom, row) = g.inside(0, i);
             let (left, right, column) = g.inside(1, j);
             if top < bottom && left < right {
-                list.push(Joint {
+                list.push(Overlap {
                     tap: i * g.kernel[1] + j,
                     rows: top..bottom,
                     columns: left..right,
@@ -70,7 +70,7 @@ fn convolve<T: Element>(
     bias: Option<&[T]>,
     precision: Precision,
 ) -> Vec<T> {
-    let (list, area, width) = (joints(g), g.area(), g.size[1]);
+    let (list, area, width) = (overlaps(g), g.area(), g.size[1]);
     let parts = (rayon::current_num_threads() * 2)
         .div_ceil(g.images.max(1))
         .min(outputs);
@@ -91,18 +91,18 @@ fn convolve<T: Element>(
                     }
                 }
                 let seen = &x[image * inputs * area..][..inputs * area];
-                for joint in &list {
-                    let pixels = joint.pixels();
+                for overlap in &list {
+                    let pixels = overlap.pixels();
                     let columns = cut(seen, area, inputs, || {
-                        joint.lines(joint.row, joint.column, width).collect()
+                        overlap.lines(overlap.row, overlap.column, width).collect()
                     });
-                    let kernel = &kernels[(joint.tap * outputs + first) * inputs..];
+                    let kernel = &kernels[(overlap.tap * outputs + first) * inputs..];
                     let kernel = Matrix::new(kernel, count, inputs, inputs);
                     let columns = Matrix::new(&columns, inputs, pixels, pixels);
                     let sums = kernel.times(columns).at(precision).values();
                     for (map, sums) in maps.chunks_exact_mut(area).zip(sums.chunks_exact(pixels)) {
-                        let lines = joint.lines(joint.rows.start, joint.columns.start, width);
-                        for (line, sums) in lines.zip(sums.chunks_exact(joint.columns.len())) {
+                        let lines = overlap.lines(overlap.rows.start, overlap.columns.start, width);
+                        for (line, sums) in lines.zip(sums.chunks_exact(overlap.columns.len())) {
                             for (t, s) in map[line].iter_mut().zip(sums) {
                                 *t += *s;
                             }
@@ -160,7 +160,7 @@ impl<T: Element> Convolution<T> for Taps {
 
     /// For each tap the product of the two rectangles it joins, summed over the images in order.
     fn weight_gradient(&self, g: &Geometry, x: &[T], dy: &[T], precision: Precision) -> Vec<T> {
-        let (list, area, width) = (joints(g), g.area(), g.size[1]);
+        let (list, area, width) = (overlaps(g), g.area(), g.size[1]);
         let (taps, inputs, outputs) = (g.kernel[0] * g.kernel[1], g.inputs, g.outputs);
         let per_part = outputs.div_ceil((rayon::current_num_threads() * 2).min(outputs));
         buffer(outputs * inputs * taps, |dw| {
@@ -173,15 +173,15 @@ impl<T: Element> Convolution<T> for Taps {
                     T::zero(),
                 );
                 let mut sums = vec![T::zero(); count * inputs];
-                for joint in &list {
-                    let pixels = joint.pixels();
+                for overlap in &list {
+                    let pixels = overlap.pixels();
                     for image in 0..g.images {
                         let from = &dy[(image * outputs + first) * area..][..count * area];
                         let seen = &x[image * inputs * area..][..inputs * area];
-                        let place = (joint.rows.start, joint.columns.start);
-                        let gradient = cut(from, area, count, || joint.lines(place.0, place.1, width).collect());
+                        let place = (overlap.rows.start, overlap.columns.start);
+                        let gradient = cut(from, area, count, || overlap.lines(place.0, place.1, width).collect());
                         let columns = cut(seen, area, inputs, || {
-                            joint.lines(joint.row, joint.column, width).collect()
+                            overlap.lines(overlap.row, overlap.column, width).collect()
                         });
                         let gradient = Matrix::new(&gradient, count, pixels, pixels);
                         let columns = Matrix::new(&columns, inputs, pixels, pixels).transposed();
@@ -191,7 +191,7 @@ impl<T: Element> Convolution<T> for Taps {
                             .store(&mut sums, inputs, image > 0);
                     }
                     for (kernel, sum) in kernels.chunks_exact_mut(taps).zip(&sums) {
-                        kernel[joint.tap] = *sum;
+                        kernel[overlap.tap] = *sum;
                     }
                 }
             });

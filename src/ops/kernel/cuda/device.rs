@@ -77,10 +77,6 @@ fn run(
     stream.context().bind_to_thread().w()?;
     let mut arguments: Vec<*mut c_void> = values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
     let ([x, y, z], threads) = (geometry.grid, geometry.threads);
-    if geometry.shared > 48 * 1024 {
-        let attribute = candle_core::cuda::cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        function.set_attribute(attribute, geometry.shared as i32).w()?;
-    }
     // SAFETY: every argument is at most 8 bytes long (little-endian, so that a shorter one lies at the start of its slot), in number
     // and order those of the kernel, as the emulator's tests show; the pointers are to memory of this device that is freed in the
     // stream's order.
@@ -89,7 +85,7 @@ fn run(
             function.cu_function(),
             (x, y, z),
             (threads, 1, 1),
-            geometry.shared,
+            0,
             stream.cu_stream(),
             &mut arguments,
         )

@@ -23,7 +23,7 @@ unsafe extern "C" {
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
-type Entry = unsafe extern "C" fn(*const u64, c_int, *const u32, *const u32, u64) -> c_int;
+type Entry = unsafe extern "C" fn(*const u64, c_int, *const u32, *const u32) -> c_int;
 
 /// The libraries made so far by operation and element type (their handles as numbers). Held during a launch: the emulator has
 /// one grid at a time.
@@ -71,7 +71,7 @@ pub(super) struct Emulator;
 
 impl Backend for Emulator {
     fn room(&self, len: usize, dtype: DType) -> Result<Storage> {
-        Ok(Storage::Cpu(rubbish(len, dtype)?))
+        Ok(Storage::Cpu(unwritten(len, dtype)?))
     }
     fn run(
         &self,
@@ -149,7 +149,7 @@ pub(crate) fn agree(
 }
 
 /// Maps `[n, c, h, w]` in this layout, by candle's own operations.
-pub(crate) fn laid(maps: &Tensor, layout: Layout) -> Result<Tensor> {
+pub(crate) fn to_layout(maps: &Tensor, layout: Layout) -> Result<Tensor> {
     match layout {
         Layout::ChannelsFirst => Ok(maps.clone()),
         Layout::ChannelsLast => maps.permute((0, 2, 3, 1))?.contiguous(),
@@ -157,7 +157,7 @@ pub(crate) fn laid(maps: &Tensor, layout: Layout) -> Result<Tensor> {
 }
 
 /// Maps in this layout as `[n, c, h, w]`.
-pub(crate) fn unlaid(maps: &Tensor, layout: Layout) -> Result<Tensor> {
+pub(crate) fn from_layout(maps: &Tensor, layout: Layout) -> Result<Tensor> {
     match layout {
         Layout::ChannelsFirst => Ok(maps.clone()),
         Layout::ChannelsLast => maps.permute((0, 3, 1, 2))?.contiguous(),
@@ -203,7 +203,7 @@ fn values_and_gradients(
 }
 
 /// `len` elements that show in any result that a kernel forgot to write: NaN, or a large number.
-fn rubbish(len: usize, dtype: DType) -> Result<CpuStorage> {
+fn unwritten(len: usize, dtype: DType) -> Result<CpuStorage> {
     let device = candle_core::Device::Cpu;
     let tensor = match dtype {
         DType::U8 | DType::U32 | DType::I64 => candle_core::Tensor::full(0xAAu8, len, &device)?,
@@ -251,15 +251,7 @@ fn run(source: &Source, kernel: &str, real: u32, values: &[u64], geometry: Geome
     let entry: Entry = unsafe { std::mem::transmute(entry) };
     let (grid, block) = (geometry.grid, [geometry.threads, 1, 1]);
     // SAFETY: the pointers among the values are those of live tensors; the kernel stays inside them, or the test shows it.
-    let wrong = unsafe {
-        entry(
-            values.as_ptr(),
-            values.len() as c_int,
-            grid.as_ptr(),
-            block.as_ptr(),
-            u64::from(geometry.shared),
-        )
-    };
+    let wrong = unsafe { entry(values.as_ptr(), values.len() as c_int, grid.as_ptr(), block.as_ptr()) };
     if wrong != 0 {
         candle_core::bail!("{kernel} takes {wrong} arguments, {} were given", values.len())
     }

@@ -22,9 +22,6 @@ static const int warpSize = 32;
 #define __launch_bounds__(...)
 #define __constant__ static
 
-static unsigned char *emulated_shared;
-#define DYNAMIC_SHARED(type, name) type *name = (type *)emulated_shared
-
 struct Fiber {
     ucontext_t context; // for its first turn; after that `jump`, which makes no system call
     jmp_buf jump;
@@ -152,7 +149,7 @@ template <typename... P> static void invoke(void (*kernel)(P...), const Job *j) 
     call(kernel, j, typename Make<(int)sizeof...(P)>::type());
 }
 
-static void run_grid(const Job *j, const unsigned *grid, const unsigned *block, unsigned long long shared) {
+static void run_grid(const Job *j, const unsigned *grid, const unsigned *block) {
     const size_t STACK = 64 * 1024;
     fibers.reserve(1024); // contexts must not move
     job = j;
@@ -171,10 +168,8 @@ static void run_grid(const Job *j, const unsigned *grid, const unsigned *block, 
         made.context.uc_stack.ss_size = STACK;
         makecontext(&made.context, fiber_main, 0);
     }
-    emulated_shared = (unsigned char *)aligned_alloc(64, (shared + 127) / 64 * 64);
     for (unsigned z = 0; z < grid[2]; z++) for (unsigned y = 0; y < grid[1]; y++) for (unsigned x = 0; x < grid[0]; x++) {
         blockIdx = {x, y, z};
-        memset(emulated_shared, 0xff, (shared + 127) / 64 * 64);
         for (int i = 0; i < threads; i++) {
             Fiber &f = fibers[i];
             f.done = false;
@@ -192,16 +187,14 @@ static void run_grid(const Job *j, const unsigned *grid, const unsigned *block, 
             }
         }
     }
-    free(emulated_shared);
 }
 
 // One entry a kernel: returns the number of arguments it takes if `count` differs, else 0.
 #define EMULATED(kernel) \
     static void run_##kernel(const Job *j) { invoke(kernel, j); } \
-    extern "C" int emulated_##kernel(const unsigned long long *values, int count, const unsigned *grid, const unsigned *block, \
-                                     unsigned long long shared) { \
+    extern "C" int emulated_##kernel(const unsigned long long *values, int count, const unsigned *grid, const unsigned *block) { \
         if (count != arity(kernel)) return arity(kernel); \
         Job j = {run_##kernel, values}; \
-        run_grid(&j, grid, block, shared); \
+        run_grid(&j, grid, block); \
         return 0; \
     }

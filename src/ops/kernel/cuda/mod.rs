@@ -220,11 +220,6 @@ impl<'a> Launch<'a> {
 
     /// Run with this grid and as many threads a block.
     pub(crate) fn run(self, grid: [usize; 3], threads: usize) -> Result<()> {
-        self.run_shared(grid, threads, 0)
-    }
-
-    /// As [`Launch::run`] with `shared` bytes of dynamic shared memory (`DYNAMIC_SHARED` in the kernel).
-    pub(crate) fn run_shared(self, grid: [usize; 3], threads: usize, shared: usize) -> Result<()> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -244,7 +239,6 @@ impl<'a> Launch<'a> {
         let geometry = Geometry {
             grid: grid.map(|n| n as u32),
             threads: threads as u32,
-            shared: shared as u32,
         };
         backend::of(self.device)?.run(self.source, self.kernel, real, self.values, geometry)
     }
@@ -317,7 +311,6 @@ fn aligned(t: &Tensor) -> Result<Tensor> {
 struct Geometry {
     grid: [u32; 3],
     threads: u32,
-    shared: u32,
 }
 
 fn wrong_device() -> candle_core::Error {

@@ -18,13 +18,6 @@ typedef unsigned char u8;
 #define DEVICE static __device__ __forceinline__
 #define DEVICE_MEMBER __device__ __forceinline__
 
-#ifndef DYNAMIC_SHARED
-// `name` points to the shared memory that the launch asked for
-#define DYNAMIC_SHARED(type, name) \
-    extern __shared__ __align__(16) unsigned char dynamic_shared[]; \
-    type *name = (type *)dynamic_shared
-#endif
-
 #if REAL == 64
 typedef double T;
 typedef double A;
