@@ -44,27 +44,21 @@ pub fn mean(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
 operation! {
 /// The variance over `axes`: the sum of the squares of the distances to the mean over `n - correction`; integers give f32.
 pub fn variance(graph, x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
-    in_double(x, |x| {
-        let n = (count(x, axes)? as f64 - correction).max(0.0);
-        distances(graph, x, axes, Measure::Variance, n)
-    })
+    in_double(x, |x| distances(graph, x, axes, Measure::Variance, correction))
 }
 }
 
 operation! {
 /// The square root of the [`variance`]; where that is 0 the gradient is 0.
 pub fn deviation(graph, x: &Tensor, axes: &[usize], correction: f64) -> Result<Tensor> {
-    in_double(x, |x| {
-        let n = (count(x, axes)? as f64 - correction).max(0.0);
-        distances(graph, x, axes, Measure::Deviation, n)
-    })
+    in_double(x, |x| distances(graph, x, axes, Measure::Deviation, correction))
 }
 }
 
 operation! {
 /// The Euclidean norm over `axes`; where that is 0 the gradient is 0. Integers give f32.
 pub fn norm(graph, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    in_double(x, |x| distances(graph, x, axes, Measure::Norm, 1.0))
+    in_double(x, |x| distances(graph, x, axes, Measure::Norm, 0.0))
 }
 }
 
@@ -302,8 +296,11 @@ enum Measure {
     Norm,
 }
 
-fn distances(graph: Graph, x: &Tensor, axes: &[usize], measure: Measure, n: f64) -> Result<Tensor> {
-    checked(x, axes)?;
+fn distances(graph: Graph, x: &Tensor, axes: &[usize], measure: Measure, correction: f64) -> Result<Tensor> {
+    let n = match (measure, count(x, axes)?) {
+        (Measure::Norm, _) => 1.0,
+        (_, elements) => (elements as f64 - correction).max(0.0),
+    };
     if on_gpu(x.device()) {
         return cuda::distances(x, axes, measure, n);
     }
@@ -382,17 +379,24 @@ fn place<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         return cuda::place(&x, axes, LARGEST);
     }
     let plan = Plan::new(x.dims(), axes);
-    let (rule, found) = (Place::<LARGEST>, |(_, at), _| at as i64);
+    let rule = Place::<LARGEST>;
+    fn at<T>((_, at): (T, usize), _: usize) -> i64 {
+        at as i64
+    }
     let places = match x.dtype() {
-        DType::F64 => reduce(&plan, &rule, &View::<f64>::of(&x.contiguous()?)?, found),
-        dtype if dtype.is_float() => {
-            let x = x.to_dtype(DType::F32)?.contiguous()?;
-            reduce(&plan, &rule, &View::<f32>::of(&x)?, |(_, at), _| at as i64)
-        }
-        _ => {
-            let x = x.to_dtype(DType::I64)?.contiguous()?;
-            reduce(&plan, &rule, &View::<i64>::of(&x)?, |(_, at), _| at as i64)
-        }
+        DType::F64 => reduce(&plan, &rule, &View::<f64>::of(&x.contiguous()?)?, at),
+        dtype if dtype.is_float() => reduce(
+            &plan,
+            &rule,
+            &View::<f32>::of(&x.to_dtype(DType::F32)?.contiguous()?)?,
+            at,
+        ),
+        _ => reduce(
+            &plan,
+            &rule,
+            &View::<i64>::of(&x.to_dtype(DType::I64)?.contiguous()?)?,
+            at,
+        ),
     };
     Ok(plain(places, shape))
 }
