@@ -16,7 +16,7 @@ use super::pointwise::{pairs, triples};
 use super::tape::{Graph, Needs};
 use crate::error::Result;
 use crate::{ensure, fail};
-use cpu::{Extreme, Place, Terms, Total, reduce, same, spread};
+use cpu::{Extreme, Ordered, Place, Terms, Total, reduce, same, spread};
 use plan::Plan;
 
 operation! {
@@ -378,25 +378,15 @@ fn place<const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if on_gpu(x.device()) {
         return cuda::place(&x, axes, LARGEST);
     }
-    let plan = Plan::new(x.dims(), axes);
-    let rule = Place::<LARGEST>;
-    fn at<T>((_, at): (T, usize), _: usize) -> i64 {
-        at as i64
+    fn found<T: Ordered, const LARGEST: bool>(x: &Tensor, axes: &[usize]) -> EngineResult<Vec<i64>> {
+        let (x, plan) = (x.contiguous()?, Plan::new(x.dims(), axes));
+        let x = View::<T>::of(&x)?;
+        Ok(reduce(&plan, &Place::<LARGEST>, &x, |(_, at), _| at as i64))
     }
     let places = match x.dtype() {
-        DType::F64 => reduce(&plan, &rule, &View::<f64>::of(&x.contiguous()?)?, at),
-        dtype if dtype.is_float() => reduce(
-            &plan,
-            &rule,
-            &View::<f32>::of(&x.to_dtype(DType::F32)?.contiguous()?)?,
-            at,
-        ),
-        _ => reduce(
-            &plan,
-            &rule,
-            &View::<i64>::of(&x.to_dtype(DType::I64)?.contiguous()?)?,
-            at,
-        ),
+        DType::F64 => found::<f64, LARGEST>(&x, axes)?,
+        dtype if dtype.is_float() => found::<f32, LARGEST>(&x.to_dtype(DType::F32)?, axes)?,
+        _ => found::<i64, LARGEST>(&x.to_dtype(DType::I64)?, axes)?,
     };
     Ok(plain(places, shape))
 }
