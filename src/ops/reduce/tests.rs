@@ -145,17 +145,21 @@ fn a_gpu_computes_the_same_with_candles_operations() {
         fn(&Tensor, &[usize]) -> Result<Tensor>,
         fn(&Tensor, &[usize]) -> Result<Tensor>,
     );
+    // the correction that leaves 3 to divide by
+    fn of_three(x: &Tensor, axes: &[usize]) -> f64 {
+        count(x, axes).unwrap() as f64 - 3.0
+    }
     let pairs: [Both; 6] = [
         (
             |x, d| scaled_sum(Graph::default(), x, d, 0.5),
             |x, d| cuda::scaled_sum(x, d, 0.5),
         ),
         (
-            |x, d| distances(Graph::default(), x, d, Measure::Variance, 3.0),
+            |x, d| distances(Graph::default(), x, d, Measure::Variance, of_three(x, d)),
             |x, d| cuda::distances(x, d, Measure::Variance, 3.0),
         ),
         (
-            |x, d| distances(Graph::default(), x, d, Measure::Deviation, 3.0),
+            |x, d| distances(Graph::default(), x, d, Measure::Deviation, of_three(x, d)),
             |x, d| cuda::distances(x, d, Measure::Deviation, 3.0),
         ),
         (norm, |x, d| cuda::distances(x, d, Measure::Norm, 1.0)),
