@@ -105,7 +105,7 @@ fn a_failed_point_ends_no_other_and_the_rows_hold_all() {
     let sweep = [
         "sweep",
         "point.rhai",
-        "lr=0.05,5.0",
+        "lr=0.05,2.0",
         "seed=0..2",
         "--jobs",
         "2",
@@ -139,7 +139,7 @@ fn a_failed_point_ends_no_other_and_the_rows_hold_all() {
     assert!(text(&output).contains("2 of 4 runs are not done"), "{}", text(&output));
     let status = text(&place.run(&["sweep", "--status", "s"]));
     assert!(
-        status.contains("lr=5.0 seed=1") && status.contains("failed"),
+        status.contains("lr=2.0 seed=1") && status.contains("failed"),
         "{status}"
     );
 }
