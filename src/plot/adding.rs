@@ -1,7 +1,7 @@
 //! Adding to the panels of a figure: everything is checked here, so that drawing need not doubt it.
 
 use super::figure::Figure;
-use super::layers::{GroupKind, Joint, Layer, Note, series};
+use super::layers::{Bins, GroupKind, Joint, Layer, Note, series};
 use super::options::{BarOptions, HeatmapOptions, LineOptions, Look, Spread, check_range};
 use super::palette::{Colour, ColourMap, Marker};
 use super::picture::Picture;
@@ -28,6 +28,46 @@ fn check_some(what: &str, values: &[f64]) -> Result<()> {
     Ok(())
 }
 
+/// As many as there are values, finite or NaN (nothing is drawn there), none negative or upside down; error bars include their
+/// value.
+fn check_spread(what: &str, option: &str, spread: Option<&Spread>, values: &[f64]) -> Result<()> {
+    let Some(spread) = spread else { return Ok(()) };
+    let what = format!("{what}: {option}");
+    let (n, lists) = match spread {
+        Spread::Around(s) => (values.len(), [s, s]),
+        Spread::Between(low, high) => (values.len(), [low, high]),
+    };
+    for list in lists {
+        let given = list.len();
+        ensure!(given == n, "{what} has {given} values but there are {n} points");
+        if let Some(i) = list.iter().position(|v| v.is_infinite()) {
+            let found = list[i];
+            fail!("{what} is {found} at point {i}; expected a finite number, or () to draw none there");
+        }
+    }
+    for (i, value) in values.iter().enumerate() {
+        let [low, high] = lists.map(|list| list[i]);
+        if matches!(spread, Spread::Around(_)) {
+            let half = low;
+            ensure!(
+                half.is_nan() || half >= 0.0,
+                "{what} is {half} at point {i}; half widths cannot be negative"
+            );
+            continue;
+        }
+        ensure!(
+            low <= high || low.is_nan() || high.is_nan(),
+            "{what} reaches from {low} to {high} at point {i}; expected [low, high] with the lower ends first"
+        );
+        ensure!(
+            option == "band" || !(*value < low || *value > high),
+            "{what} reaches from {low} to {high} at point {i}, whose value is {value}; [low, high] are the ends, not their \
+             distances from the value"
+        );
+    }
+    Ok(())
+}
+
 impl Layer {
     /// Fails for what cannot be drawn; `what` names the layer.
     fn check(&self, what: &str) -> Result<()> {
@@ -38,12 +78,9 @@ impl Layer {
                 ensure!(n > 0, "{what}: there is nothing to draw, x and y are empty");
                 let seen = x.iter().zip(y).any(|(x, y)| x.is_finite() && y.is_finite());
                 ensure!(seen, "{what}: there is nothing to draw, no point has a finite x and y");
-                if let Some(band) = options.band.as_ref().filter(|_| *joint != Joint::Area) {
-                    band.check(&format!("{what}: band"), y, false)?;
-                }
-                if let Some(error) = &options.error {
-                    error.check(&format!("{what}: error"), y, true)?;
-                }
+                let band = options.band.as_ref().filter(|_| *joint != Joint::Area);
+                check_spread(what, "band", band, y)?;
+                check_spread(what, "error", options.error.as_ref(), y)?;
                 for (option, list) in [("values", &options.values), ("sizes", &options.sizes)] {
                     let Some(list) = list else { continue };
                     let given = list.len();
@@ -57,23 +94,13 @@ impl Layer {
             Layer::Bars { names, values, options } => {
                 as_many(what, (names.len(), "names"), (values.len(), "values"))?;
                 check_some(what, values)?;
-                let error = options.error.as_ref();
-                error.map_or(Ok(()), |error| error.check(&format!("{what}: error"), values, true))
-            }
-            Layer::Groups { names, samples, .. } => {
-                ensure!(!names.is_empty(), "{what}: there is no group to draw");
-                as_many(what, (names.len(), "names"), (samples.len(), "groups"))
+                check_spread(what, "error", options.error.as_ref(), values)
             }
             Layer::Note { note, .. } => match note {
-                Note::Text { at, to, .. } => {
-                    let places = [
-                        ("x", Some(at[0])),
-                        ("y", Some(at[1])),
-                        ("to", to.map(|p| p[0])),
-                        ("to", to.map(|p| p[1])),
-                    ];
-                    let mut given = places.into_iter().filter_map(|(name, v)| Some((name, v?)));
-                    given.try_for_each(|(name, v)| in_range(what, name, v, ..))
+                Note::Text { at: [x, y], to, .. } => {
+                    let ends = to.iter().flatten().map(|v| ("to", v));
+                    let mut places = [("x", x), ("y", y)].into_iter().chain(ends);
+                    places.try_for_each(|(name, v)| in_range(what, name, *v, ..))
                 }
                 Note::HLine(y) => in_range(what, "y", *y, ..),
                 Note::VLine(x) => in_range(what, "x", *x, ..),
@@ -96,19 +123,17 @@ impl Layer {
                     "{what}: {rows} rows x {columns} columns need {cells} values, found {n}"
                 );
                 check_some(what, values)?;
-                for (names, m, (one, all)) in [
-                    (&options.row_names, rows, ("row_names", "rows")),
-                    (&options.column_names, columns, ("column_names", "columns")),
-                ] {
-                    if !names.is_empty() {
-                        as_many(what, (names.len(), one), (*m, all))?;
-                    }
+                let texts = options.texts.iter().map(|texts| (texts, "texts", (n, "cells")));
+                let names = [
+                    (&options.row_names, "row_names", (*rows, "rows")),
+                    (&options.column_names, "column_names", (*columns, "columns")),
+                ];
+                for (list, name, all) in names.into_iter().chain(texts).filter(|(list, ..)| !list.is_empty()) {
+                    as_many(what, (list.len(), name), all)?;
                 }
-                let mut texts = options.texts.iter();
-                texts.try_for_each(|texts| as_many(what, (texts.len(), "texts"), (n, "cells")))?;
                 check_range(what, "range", options.range)
             }
-            Layer::Bins { .. } | Layer::Picture { .. } => Ok(()),
+            Layer::Bins { .. } | Layer::Groups { .. } | Layer::Picture { .. } => Ok(()),
         }
     }
 
@@ -174,27 +199,19 @@ impl Figure {
         self.add(Layer::Bars { names, values, options })
     }
 
-    /// How often values fall between edges: into so many bins of the same width, or between these `edges`; `density` makes the
-    /// area one.
-    pub fn histogram(
-        &mut self,
-        values: &[f64],
-        bins: Option<usize>,
-        edges: &[f64],
-        density: bool,
-        look: Look,
-    ) -> Result<&mut Self> {
+    /// How often values fall into bins, by default as many as the values want; `density` makes the area one.
+    pub fn histogram(&mut self, values: &[f64], bins: Option<Bins>, density: bool, look: Look) -> Result<&mut Self> {
         let what = series("histogram", &look.label);
         let values = self.samples(&what, values)?;
-        let known = edges.len() > 1 && edges.len() <= MOST_BINS + 1 && edges.windows(2).all(|w| w[0] < w[1]);
-        let counted = edges.is_empty() && bins.is_none_or(|n| (1..=MOST_BINS).contains(&n));
-        ensure!(
-            known || counted,
-            "{what}: bins: expected 1 to {MOST_BINS} bins, or their edges in rising order"
-        );
-        let edges = match edges {
-            [] => stats::edges(&values, bins),
-            _ => edges.to_vec(),
+        let edges = match bins {
+            None => stats::edges(&values, None),
+            Some(Bins::Count(n)) if (1..=MOST_BINS).contains(&n) => stats::edges(&values, Some(n)),
+            Some(Bins::Edges(edges))
+                if (2..=MOST_BINS + 1).contains(&edges.len()) && edges.windows(2).all(|w| w[0] < w[1]) =>
+            {
+                edges
+            }
+            _ => fail!("{what}: bins: expected 1 to {MOST_BINS} bins, or their edges in rising order"),
         };
         let heights = stats::counts(&values, &edges, density);
         self.add(Layer::Bins { edges, heights, look })
@@ -218,20 +235,19 @@ impl Figure {
         horizontal: bool,
         look: Look,
     ) -> Result<&mut Self> {
-        let mut layer = Layer::Groups {
+        let what = series(kind.name(), &look.label);
+        ensure!(!names.is_empty(), "{what}: there is no group to draw");
+        as_many(&what, (names.len(), "names"), (samples.len(), "groups"))?;
+        let kept = names.iter().zip(samples);
+        let kept = kept.map(|(name, values)| self.samples(&format!("{what}: group \"{name}\""), values));
+        let samples = kept.collect::<Result<_>>()?;
+        self.add(Layer::Groups {
             names: names.to_vec(),
-            samples: samples.to_vec(),
+            samples,
             kind,
             horizontal,
             look,
-        };
-        let what = layer.name();
-        if let Layer::Groups { names, samples, .. } = &mut layer {
-            for (name, values) in names.iter().zip(samples) {
-                *values = self.samples(&format!("{what}: group \"{name}\""), values)?;
-            }
-        }
-        self.add(layer)
+        })
     }
 
     /// The values that are numbers; infinite ones are refused, NaN is left out with a warning.

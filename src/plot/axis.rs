@@ -5,8 +5,11 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
+use super::figure::Ticks;
 use super::font::Font;
-use super::ticks;
+
+/// Lengths of an axis from it to what is as good as infinitely far away.
+const FAR: f64 = 1e5;
 
 /// How values are spread along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -17,13 +20,24 @@ pub(super) enum Scale {
     Log2,
 }
 
+impl Scale {
+    /// Of the powers that are its ticks; none if it is linear.
+    pub(super) fn base(self) -> Option<f64> {
+        match self {
+            Scale::Linear => None,
+            Scale::Log10 => Some(10.0),
+            Scale::Log2 => Some(2.0),
+        }
+    }
+}
+
 /// One axis: limits, ticks, and the factor or offset that was taken out of the labels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Axis {
     pub(super) scale: Scale,
     pub(super) low: f64,
     pub(super) high: f64,
-    pub(super) ticks: Vec<(f64, String)>,
+    pub(super) ticks: Ticks,
     pub(super) minor: Vec<f64>,
     /// "×10^{5}" or "+ 1000000", drawn at the end of the axis; often empty.
     pub(super) note: String,
@@ -48,31 +62,18 @@ pub(super) struct Request<'a> {
 }
 
 impl Axis {
-    pub(super) fn new(r: &Request, font: &Font) -> Axis {
-        let mut axis = match r.scale {
-            Scale::Linear => ticks::linear(r, font),
-            Scale::Log10 | Scale::Log2 => ticks::logarithmic(r, font),
-        };
-        if let Some(own) = r.ticks {
-            axis.note = String::new();
-            axis.minor = Vec::new();
-            axis.ticks = ticks::thin(own, &axis, r, font);
-        }
-        axis
-    }
-
-    /// The value at this place between the ends.
-    pub(super) fn value(&self, place: f64) -> f64 {
-        match self.scale {
-            Scale::Linear => self.low * (1.0 - place) + self.high * place,
-            _ => (self.low.ln() * (1.0 - place) + self.high.ln() * place).exp(),
-        }
-    }
-
     /// Width of the widest line of the labels.
     pub(super) fn widest(&self, size: f64, font: &Font) -> f64 {
         let lines = self.ticks.iter().flat_map(|tick| tick.1.split('\n'));
         lines.map(|line| font.width(line, size)).fold(0.0, f64::max)
+    }
+
+    /// Without ticks and what they say.
+    pub(super) fn bare(mut self) -> Axis {
+        self.ticks.clear();
+        self.minor.clear();
+        self.note.clear();
+        self
     }
 
     /// The values at its ends.
@@ -100,20 +101,16 @@ impl Axis {
     pub(super) fn contains(&self, value: f64) -> bool {
         self.place(value).is_some_and(|p| (-1e-9..=1.0 + 1e-9).contains(&p))
     }
-
-    /// The value, or the end of the axis beyond which it lies; `None` for NaN.
-    pub(super) fn bound(&self, value: f64) -> Option<f64> {
-        (!value.is_nan()).then(|| value.clamp(self.low, self.high))
-    }
 }
 
 impl Ranged for Axis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
-    /// What cannot be placed is drawn at the lower end, where plotters cuts what lies outside.
+    /// What is infinite lies far outside, as does what a logarithmic axis cannot show, below its lower end.
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        let place = self.place(*value).unwrap_or(0.0).clamp(-10.0, 10.0);
+        let far = if *value > 0.0 { FAR } else { -FAR };
+        let place = self.place(*value).unwrap_or(far).clamp(-FAR, FAR);
         let length = f64::from(limit.1) - f64::from(limit.0);
         (f64::from(limit.0) + place * length).round() as i32
     }

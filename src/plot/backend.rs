@@ -21,18 +21,38 @@ use crate::error::Error;
 
 /// Units of plotters in a point.
 pub(super) const UNIT: f64 = 20.0;
+/// Where the page begins for plotters, in both directions: it takes no negative places, and lines may come from outside of the page.
+pub(super) const PAGE: i32 = 1_000_000_000;
+
 /// The canvas, shared with plotters while it draws.
 #[derive(Clone)]
-pub(super) struct Backend(Rc<RefCell<Canvas>>);
+pub(super) struct Backend {
+    canvas: Rc<RefCell<Canvas>>,
+    /// What lies outside of it is not drawn.
+    inside: Option<Area>,
+}
 
 impl Backend {
     pub(super) fn new(canvas: Canvas) -> Backend {
-        Backend(Rc::new(RefCell::new(canvas)))
+        Backend {
+            canvas: Rc::new(RefCell::new(canvas)),
+            inside: None,
+        }
+    }
+
+    /// The same canvas, of which only this part is drawn on.
+    pub(super) fn within(&self, area: Area) -> Backend {
+        let [x, y, w, h] = [area.x, area.y, area.w, area.h].map(|v| f64::from(units(v)) / UNIT);
+        Backend {
+            canvas: self.canvas.clone(),
+            // what lies on an edge is inside in spite of rounding
+            inside: Some(Area::new(x, y, w, h).grown(1e-6)),
+        }
     }
 
     /// The canvas, for as long as nothing else draws.
     pub(super) fn canvas(&self) -> RefMut<'_, Canvas> {
-        self.0.borrow_mut()
+        self.canvas.borrow_mut()
     }
 }
 
@@ -45,7 +65,7 @@ impl From<DrawingAreaErrorKind<Error>> for Error {
     }
 }
 
-type Drawn<T = ()> = std::result::Result<T, DrawingErrorKind<Error>>;
+pub(super) type Drawn<T = ()> = std::result::Result<T, DrawingErrorKind<Error>>;
 
 /// A length in points as plotters takes it.
 pub(super) fn units(points: f64) -> u32 {
@@ -58,8 +78,9 @@ pub(super) fn pen(colour: Colour, opacity: f64, width: f64) -> ShapeStyle {
     Color::stroke_width(&ink, units(width))
 }
 
-fn point(p: BackendCoord) -> [f64; 2] {
-    [f64::from(p.0) / UNIT, f64::from(p.1) / UNIT]
+/// The place on the page, in points.
+pub(super) fn point(p: BackendCoord) -> [f64; 2] {
+    [p.0 - PAGE, p.1 - PAGE].map(|v| f64::from(v) / UNIT)
 }
 
 fn colour(c: BackendColor) -> Colour {
@@ -80,8 +101,8 @@ impl DrawingBackend for Backend {
     type ErrorType = Error;
 
     fn get_size(&self) -> (u32, u32) {
-        // as large as any figure: areas are cut out of it
-        (units(50.0 * 72.0), units(50.0 * 72.0))
+        // areas are cut out of it
+        (2 * PAGE as u32, 2 * PAGE as u32)
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
@@ -106,12 +127,20 @@ impl DrawingBackend for Backend {
     fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
         self.ensure_prepared()?;
         let points: Vec<[f64; 2]> = path.into_iter().map(point).collect();
+        let pieces = match self.inside {
+            Some(inside) => inside.cut_line(&points),
+            None => vec![points],
+        };
         let mut canvas = self.canvas();
         let stroke = stroke(style, &canvas);
-        match points.as_slice() {
-            _ if stroke.opacity == 0.0 || stroke.width == 0.0 => {}
-            [from, to] => canvas.line(*from, *to, stroke),
-            points => canvas.polyline(points, stroke),
+        if stroke.opacity == 0.0 || stroke.width == 0.0 {
+            return Ok(());
+        }
+        for piece in pieces {
+            match piece.as_slice() {
+                [from, to] => canvas.line(*from, *to, stroke),
+                points => canvas.polyline(points, stroke),
+            }
         }
         Ok(())
     }
@@ -120,6 +149,9 @@ impl DrawingBackend for Backend {
         self.ensure_prepared()?;
         let ([x, y], [right, bottom]) = (point(a), point(b));
         let area = Area::new(x, y, right - x, bottom - y);
+        let Some(area) = self.inside.map_or(Some(area), |inside| inside.common(&area)) else {
+            return Ok(());
+        };
         let mut canvas = self.canvas();
         match fill {
             true => canvas.rect(area, colour(style.color()), style.color().alpha),
@@ -139,8 +171,14 @@ impl DrawingBackend for Backend {
     fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, corners: I, style: &S) -> Drawn {
         self.ensure_prepared()?;
         let points: Vec<[f64; 2]> = corners.into_iter().map(point).collect();
-        self.canvas()
-            .polygon(&points, colour(style.color()), style.color().alpha);
+        let points = match self.inside {
+            Some(inside) => inside.cut_polygon(&points),
+            None => points,
+        };
+        if points.len() > 2 {
+            self.canvas()
+                .polygon(&points, colour(style.color()), style.color().alpha);
+        }
         Ok(())
     }
 
@@ -167,7 +205,8 @@ impl DrawingBackend for Backend {
             FontTransform::Rotate270 => -90.0,
         };
         for (i, line) in lines.iter().enumerate() {
-            let base = turned(point(at), turn, [0.0, size * (first + LEADING * i as f64)]);
+            let at = self.inside.map_or(point(at), |area| area.nearest(point(at)));
+            let base = turned(at, turn, [0.0, size * (first + LEADING * i as f64)]);
             self.canvas()
                 .text(base, line, size, anchor, turn, colour(style.color()));
         }
@@ -200,10 +239,11 @@ impl<'a> PointCollection<'a, (f64, f64)> for &'a Dot {
 impl Drawable<Backend> for Dot {
     fn draw<I: Iterator<Item = BackendCoord>>(&self, mut at: I, backend: &mut Backend, _: (u32, u32)) -> Drawn {
         backend.ensure_prepared()?;
-        if let Some(at) = at.next() {
+        let inside = |at: &[f64; 2]| backend.inside.is_none_or(|area| area.contains(*at));
+        if let Some(at) = at.next().map(point).filter(inside) {
             backend
                 .canvas()
-                .marker(self.shape, point(at), self.radius, self.colour, self.opacity);
+                .marker(self.shape, at, self.radius, self.colour, self.opacity);
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ fn kept(mut last: Option<[f64; 2]>, points: &[[f64; 2]], side: (usize, f64, f64)
 /// A long line without what nobody can see: per third of a point in x the first, lowest, highest and last value. `width` is
 /// that of the square in points.
 pub(super) fn thinned(points: Vec<[f64; 2]>, width: f64) -> Vec<[f64; 2]> {
-    if points.len() < 1000 || points.windows(2).any(|w| w[1][0] < w[0][0]) {
+    if points.len() < 1000 {
         return points;
     }
     let column = |p: &[f64; 2]| (p[0] * width * 3.0) as i64;
@@ -69,20 +69,6 @@ pub(super) fn thinned(points: Vec<[f64; 2]>, width: f64) -> Vec<[f64; 2]> {
         out.extend(keep.into_iter().map(|i| group[i]));
     }
     out
-}
-
-/// The corners of a line that keeps each value until the next x.
-pub(super) fn steps(x: &[f64], y: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let (mut out_x, mut out_y) = (Vec::with_capacity(2 * x.len()), Vec::with_capacity(2 * x.len()));
-    for i in 0..x.len() {
-        if i > 0 {
-            out_x.push(x[i]);
-            out_y.push(y[i - 1]);
-        }
-        out_x.push(x[i]);
-        out_y.push(y[i]);
-    }
-    (out_x, out_y)
 }
 
 #[cfg(test)]

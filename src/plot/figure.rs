@@ -207,12 +207,7 @@ impl Figure {
         );
         let vertical = self.vertical();
         for (name, place, limits) in [("x", 0, x), ("y", vertical, y)] {
-            let Some([low, high]) = limits else { continue };
-            let turned = low > high && (low - high).is_finite();
-            ensure!(
-                !turned,
-                "limits: {name}: [{low}, {high}] is the wrong way round, expected [{high}, {low}]"
-            );
+            let Some([low, _]) = limits else { continue };
             check_range("limits", name, limits)?;
             let panel = self.here();
             ensure!(

@@ -2,7 +2,7 @@
 
 use super::figure::{Figure, Panel};
 use super::layers::{Joint, Layer, Note};
-use super::legend::{Entry, Symbol};
+use super::legend::Entry;
 use super::options::{LegendPlace, Look};
 use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
@@ -72,49 +72,40 @@ pub(super) fn shown_marker(y: &[f64], joint: Joint, look: &Look, identity: &Iden
 }
 
 /// The legend's entry for this layer, if it has a label.
-pub(super) fn entry(layer: &Layer, identity: &Identity) -> Option<Entry> {
+fn entry(layer: &Layer, identity: &Identity, style: &Style) -> Option<Entry> {
     let look = layer.look().filter(|l| !l.label.is_empty() && !l.faint)?;
-    let Identity { turn, colour, dash, .. } = *identity;
-    let line = |marker, band| Symbol::Line {
-        colour,
-        dash,
-        marker,
-        band,
-    };
-    let patch = |turn, opacity: f64| Symbol::Bar {
-        colour,
-        turn,
-        opacity: look.alpha.unwrap_or(opacity),
-    };
-    let symbol = match layer {
-        Layer::Curve { y, joint, options, .. } => {
-            let marker = shown_marker(y, *joint, look, identity);
-            match joint {
-                Joint::Nothing => Symbol::Point { colour, marker },
-                Joint::Area => patch(0, 0.3),
-                _ => line(marker, options.band.is_some()),
+    let mut entry = Entry::new(&look.label, identity.colour);
+    let opacity = match layer {
+        Layer::Curve { y, joint, options, .. } if *joint != Joint::Area => {
+            entry.marker = shown_marker(y, *joint, look, identity);
+            if *joint != Joint::Nothing {
+                entry.line = Some(identity.dash);
+                entry.patch = options.band.as_ref().map(|_| style.band);
             }
+            return Some(entry);
         }
-        Layer::Bars { .. } => patch(turn, 1.0),
-        Layer::Bins { .. } => patch(0, 0.5),
-        Layer::Groups { .. } => patch(0, 0.45),
-        Layer::Note {
-            note: Note::Span { .. },
-            ..
-        } => patch(0, 0.12),
-        Layer::Note { .. } => line(Marker::None, false),
+        Layer::Curve { .. } => 0.3,
+        Layer::Bars { .. } => 1.0,
+        Layer::Bins { .. } => 0.5,
+        Layer::Groups { .. } => 0.45,
+        Layer::Note { note, .. } if matches!(note, Note::Span { .. }) => 0.12,
+        Layer::Note { .. } => {
+            entry.line = Some(identity.dash);
+            return Some(entry);
+        }
         Layer::Heatmap { .. } | Layer::Picture { .. } => return None,
     };
-    Some(Entry {
-        label: look.label.clone(),
-        symbol,
-    })
+    if matches!(layer, Layer::Bars { .. }) {
+        entry.hatch = identity.turn;
+    }
+    entry.patch = Some(look.alpha.unwrap_or(opacity));
+    Some(entry)
 }
 
 /// Legend entries of the panel's layers that have a label, each once.
-pub(super) fn entries(panel: &Panel, looks: &[Identity]) -> Vec<Entry> {
+pub(super) fn entries(panel: &Panel, looks: &[Identity], style: &Style) -> Vec<Entry> {
     let layers = panel.layers.iter().zip(looks);
-    once(layers.filter_map(|((layer, _), look)| entry(layer, look)))
+    once(layers.filter_map(|((layer, _), look)| entry(layer, look, style)))
 }
 
 /// Each entry once: of equal ones that which shows most, with marker or band.
@@ -131,13 +122,13 @@ fn once(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
 }
 
 /// The entries of one legend for all panels: the caller's, or those that several panels with axes agree on.
-pub(super) fn shared(figure: &Figure, looks: &[Vec<Identity>]) -> Vec<Entry> {
+pub(super) fn shared(figure: &Figure, looks: &[Vec<Identity>], style: &Style) -> Vec<Entry> {
     if !figure.legend.is_empty() {
         return figure.legend.clone();
     }
     let panels = figure.panels.iter().zip(looks);
     let shown = panels.filter(|(panel, _)| panel.place != LegendPlace::Nowhere);
-    let lists: Vec<Vec<Entry>> = shown.map(|(panel, looks)| entries(panel, looks)).collect();
+    let lists: Vec<Vec<Entry>> = shown.map(|(panel, looks)| entries(panel, looks, style)).collect();
     let all = once(lists.iter().flatten().cloned());
     let twice = |label: &str| all.iter().filter(|e| e.label == label).count() > 1;
     // panels that have nothing in common, or mean different things by one name, keep their own legends

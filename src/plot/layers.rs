@@ -3,27 +3,39 @@
 use super::figure::Panel;
 use super::options::{BarOptions, HeatmapOptions, LineOptions, Look};
 use super::picture::Picture;
+use crate::choices;
 
-/// What joins the points of a curve.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Joint {
-    /// A line; it is interrupted where a value is NaN or infinite.
-    Line,
-    /// Nothing: scattered points.
-    Nothing,
-    /// A line that keeps each value until the next x.
-    Step,
-    /// The band is filled, its upper end drawn as a line.
-    Area,
+choices! {
+    /// What joins the points of a curve, by the function that draws it.
+    pub enum Joint {
+        /// A line; it is interrupted where a value is NaN or infinite.
+        Line = "line",
+        /// Nothing: scattered points.
+        Nothing = "scatter",
+        /// A line that keeps each value until the next x.
+        Step = "step",
+        /// The band is filled, its upper end drawn as a line.
+        Area = "area",
+    }
 }
 
-/// How the samples of a group are shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum GroupKind {
-    /// Quartiles, whiskers, outliers.
-    Box,
-    /// The density to both sides.
-    Violin,
+choices! {
+    /// How the samples of a group are shown.
+    pub enum GroupKind {
+        /// Quartiles, whiskers, outliers.
+        Box = "box",
+        /// The density to both sides.
+        Violin = "violin",
+    }
+}
+
+/// The bins of a histogram.
+#[derive(Clone, Debug)]
+pub enum Bins {
+    /// So many of the same width.
+    Count(usize),
+    /// Between these edges.
+    Edges(Vec<f64>),
 }
 
 /// What is written over the data.
@@ -107,18 +119,10 @@ impl Layer {
     /// The function that draws it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Layer::Curve { joint, .. } => match joint {
-                Joint::Line => "line",
-                Joint::Nothing => "scatter",
-                Joint::Step => "step",
-                Joint::Area => "area",
-            },
+            Layer::Curve { joint, .. } => joint.name(),
             Layer::Bars { .. } => "bars",
             Layer::Bins { .. } => "histogram",
-            Layer::Groups { kind, .. } => match kind {
-                GroupKind::Box => "box",
-                GroupKind::Violin => "violin",
-            },
+            Layer::Groups { kind, .. } => kind.name(),
             Layer::Note { note, .. } => match note {
                 Note::Text { .. } => "text",
                 Note::HLine(_) => "hline",

@@ -2,9 +2,10 @@
 
 use super::area::Area;
 use super::backend::Backend;
+use super::chart::Content;
 use super::figure::{Figure, Found};
 use super::font::Font;
-use super::identity::{self, Identity, identities};
+use super::identity::{self, identities};
 use super::layers::Layer;
 use super::legend::{Entry, Legend};
 use super::ranges;
@@ -70,9 +71,13 @@ pub(super) fn render(figure: &Figure, dpi: f64) -> Result<(String, [f64; 2], Fon
     );
     let style = Style::of(&figure.options);
     let font = Font::load(&figure.options.font)?;
-    let canvas = Canvas::new(font, style.clone(), dpi, figure.cancel.clone());
-    let backend = Backend::new(canvas);
-    let layout = Layout::new(figure, &backend, &style)?;
+    let backend = Backend::new(Canvas::new(font, style.clone(), dpi, figure.cancel.clone()));
+    let looks = identities(figure, &style);
+    let entries = identity::shared(figure, &looks, &style);
+    let contents = figure.panels.iter().zip(looks);
+    let contents = contents.map(|(panel, looks)| Content::new(panel, looks, &backend));
+    let contents = contents.collect::<Result<Vec<_>>>()?;
+    let layout = Layout::new(figure, &contents, entries, &backend, style)?;
     layout.draw(&backend)?;
     let mut canvas = backend.canvas();
     let svg = canvas.finish(layout.size, &figure.options.title, &figure.metadata);
@@ -94,11 +99,12 @@ pub(super) fn render(figure: &Figure, dpi: f64) -> Result<(String, [f64; 2], Fon
 
 struct Layout<'a> {
     figure: &'a Figure,
-    looks: Vec<Vec<Identity>>,
+    contents: &'a [Content<'a>],
+    style: Style,
     plans: Vec<Plan<'a>>,
     size: [f64; 2],
-    inner_widths: Vec<f64>,
-    inner_heights: Vec<f64>,
+    /// Widths of the columns, heights of the rows, without what stands around the panels.
+    inner: [Vec<f64>; 2],
     /// Most of each margin over the panels of a column (left, right) and of a row (top, bottom).
     margins: [Vec<f64>; 4],
     /// Panels whose legend stands below them.
@@ -109,56 +115,60 @@ struct Layout<'a> {
     edge: f64,
     /// Above all panels.
     title: Block,
-    /// Height of the title.
-    head: f64,
 }
 
 impl<'a> Layout<'a> {
-    fn new(figure: &'a Figure, backend: &Backend, style: &Style) -> Result<Self> {
+    fn new(
+        figure: &'a Figure,
+        contents: &'a [Content<'a>],
+        entries: Vec<Entry>,
+        backend: &Backend,
+        style: Style,
+    ) -> Result<Self> {
+        let options = &figure.options;
         let edge = style.gap * 0.7;
-        let width = figure.options.size.map_or_else(|| default_width(figure), |s| s[0]) * 72.0;
-        let looks = identities(figure, style);
-        let entries = identity::shared(figure, &looks);
+        let width = options.size.map_or_else(|| default_width(figure), |s| s[0]) * 72.0;
         let canvas = backend.canvas();
-        let legend = Legend::arrange(&entries, entries.len(), width - 2.0 * edge, style, &canvas.font);
-        let title = match figure.panels.len() {
-            1 => Block::default(),
-            _ => Block::new(&figure.options.title, style.size, width - 2.0 * edge, &canvas.font),
+        let legend = Legend::arrange(&entries, entries.len(), width - 2.0 * edge, &style, &canvas.font);
+        let title = if figure.panels.len() > 1 {
+            options.title.as_str()
+        } else {
+            ""
         };
-        let head = title_room(&title, style);
+        let title = Block::new(title, style.size, width - 2.0 * edge, &canvas.font);
         drop(canvas);
-        let (rows, columns) = (figure.rows, figure.columns);
-        let ([w, h], ..) = figure.options.preset.measures();
+        let ([w, h], ..) = options.preset.measures();
         let mut layout = Layout {
             figure,
-            looks,
+            contents,
             plans: Vec::new(),
-            size: [width, figure.options.size.map_or(width * h / w, |s| s[1] * 72.0)],
-            inner_widths: vec![width / columns as f64 * 0.7; columns],
-            inner_heights: vec![h * 72.0 * 0.7; rows],
-            margins: [vec![0.0; columns], vec![0.0; columns], vec![0.0; rows], vec![0.0; rows]],
+            size: [width, options.size.map_or(width * h / w, |s| s[1] * 72.0)],
+            inner: [
+                vec![width / figure.columns as f64 * 0.7; figure.columns],
+                vec![h * 72.0 * 0.7; figure.rows],
+            ],
+            margins: Default::default(),
             below: vec![false; figure.panels.len()],
             gap: style.gap * if only_pictures(figure) { 0.8 } else { 2.5 },
             entries,
             legend,
             edge,
             title,
-            head,
+            style,
         };
         // labels decide the margins, the margins the length of the axes, the length the labels: this settles quickly
         for round in 0..6 {
-            layout.plan(style, &backend.canvas().font)?;
-            layout.share_room(style)?;
+            layout.plan(&backend.canvas().font)?;
+            layout.share_room(&backend.canvas().font)?;
             if round == 2 {
                 layout.look_for_room(backend)?;
             }
         }
-        layout.plan(style, &backend.canvas().font)?;
+        layout.plan(&backend.canvas().font)?;
         // all panels of a column or row keep to its margins, so that their labels stand in line
-        for (i, plan) in layout.plans.iter_mut().enumerate() {
-            let (row, column) = (i / columns, i % columns);
-            let margins = [0, 1, 2, 3].map(|side| layout.margins[side][if side < 2 { column } else { row }]);
-            match plan {
+        for i in 0..contents.len() {
+            let margins = [0, 1, 2, 3].map(|side| layout.margins[side][layout.place(i)[side / 2]]);
+            match &mut layout.plans[i] {
                 Plan::Axes(p) => p.margins = margins,
                 Plan::Matrix(p) => p.margins = margins,
                 Plan::Empty | Plan::Picture(..) => {}
@@ -167,50 +177,55 @@ impl<'a> Layout<'a> {
         Ok(layout)
     }
 
-    fn plan(&mut self, style: &Style, font: &Font) -> Result<()> {
-        let figure = self.figure;
-        let shared = |axis: usize| {
-            let on = [figure.options.share_x, figure.options.share_y][axis];
-            let ranges = figure
-                .panels
-                .iter()
-                .filter(|_| on)
-                .filter_map(|p| ranges::range(p, axis));
-            ranges.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
-        };
-        let ranges = [shared(0), shared(1)];
-        self.plans.clear();
-        for (i, panel) in figure.panels.iter().enumerate() {
+    /// Column and row of a panel.
+    fn place(&self, panel: usize) -> [usize; 2] {
+        [panel % self.figure.columns, panel / self.figure.columns]
+    }
+
+    /// Width and height of a panel without what stands around it.
+    fn inner(&self, panel: usize) -> [f64; 2] {
+        let [column, row] = self.place(panel);
+        [self.inner[0][column], self.inner[1][row]]
+    }
+
+    fn plan(&mut self, font: &Font) -> Result<()> {
+        let (figure, style) = (self.figure, &self.style);
+        let options = &figure.options;
+        let ranges = [options.share_x, options.share_y]
+            .into_iter()
+            .enumerate()
+            .map(|(axis, on)| {
+                let ranges = self.contents.iter().filter(|_| on).filter_map(|c| c.ranges[axis]);
+                ranges.reduce(ranges::joined)
+            });
+        let ranges: Vec<_> = ranges.collect();
+        let mut plans = Vec::new();
+        for (i, content) in self.contents.iter().enumerate() {
             figure.check_cancel()?;
-            let (row, column) = (i / figure.columns, i % figure.columns);
-            let beneath = figure.panels.iter().skip(i + figure.columns).step_by(figure.columns);
-            let last = beneath.filter(|p| !p.layers.is_empty()).count() == 0;
+            let mut beneath = figure.panels.iter().skip(i + figure.columns).step_by(figure.columns);
+            let last = beneath.all(|p| p.layers.is_empty());
             let around = Surroundings {
-                inner: [self.inner_widths[column], self.inner_heights[row]],
+                inner: self.inner(i),
                 names: [
                     0.4 * self.size[0] / figure.columns as f64,
                     0.4 * self.size[1].max(self.size[0] * 0.7) / figure.rows as f64,
                 ],
-                ranges,
-                shown: [!figure.options.share_x || last, !figure.options.share_y || column == 0],
+                ranges: [ranges[0], ranges[1]],
+                shown: [!options.share_x || last, !options.share_y || self.place(i)[0] == 0],
                 legend_elsewhere: !self.entries.is_empty() && figure.legend.is_empty(),
                 below: self.below[i],
             };
-            let plan = match panel.layers.first().map(|(layer, _)| layer) {
+            plans.push(match content.panel.layers.first().map(|(layer, _)| layer) {
                 None => Plan::Empty,
                 Some(Layer::Heatmap { .. }) => {
-                    matrix::plan(panel, &around, style, font).map_or(Plan::Empty, |p| Plan::Matrix(Box::new(p)))
+                    matrix::plan(content.panel, &around, style, font).map_or(Plan::Empty, |p| Plan::Matrix(Box::new(p)))
                 }
-                Some(Layer::Picture { .. }) => {
-                    photos::plan(panel, around.inner, style, font).map_or(Plan::Empty, |p| Plan::Picture(Box::new(p)))
-                }
-                Some(_) => {
-                    let looks = self.looks[i].clone();
-                    Plan::Axes(Box::new(chart::plan(panel, looks, &around, style, font)?))
-                }
-            };
-            self.plans.push(plan);
+                Some(Layer::Picture { .. }) => photos::plan(content.panel, around.inner, style, font)
+                    .map_or(Plan::Empty, |p| Plan::Picture(Box::new(p))),
+                Some(_) => Plan::Axes(Box::new(chart::plan(content, &around, style, font)?)),
+            });
         }
+        self.plans = plans;
         Ok(())
     }
 
@@ -218,73 +233,78 @@ impl<'a> Layout<'a> {
     fn look_for_room(&mut self, backend: &Backend) -> Result<()> {
         for (i, plan) in self.plans.iter().enumerate() {
             if let Plan::Axes(p) = plan {
-                let inner = [
-                    self.inner_widths[i % self.figure.columns],
-                    self.inner_heights[i / self.figure.columns],
-                ];
-                self.below[i] = p.crowded(backend, inner)?;
+                self.below[i] = p.crowded(backend, self.inner(i))?;
             }
         }
         Ok(())
     }
 
-    fn share_room(&mut self, style: &Style) -> Result<()> {
+    /// Widths and heights for the panels: what the margins leave.
+    fn share_room(&mut self, font: &Font) -> Result<()> {
         let (rows, columns) = (self.figure.rows, self.figure.columns);
         let options = &self.figure.options;
-        for side in 0..4 {
-            let mut most = vec![0.0f64; if side < 2 { columns } else { rows }];
+        self.margins = [0, 1, 2, 3].map(|side| {
+            let mut most = vec![0.0f64; [columns, rows][side / 2]];
             for (i, plan) in self.plans.iter().enumerate() {
-                let place = if side < 2 { i % columns } else { i / columns };
-                most[place] = most[place].max(plan.margins()[side]);
+                let most = &mut most[self.place(i)[side / 2]];
+                *most = most.max(plan.margins()[side]);
             }
-            self.margins[side] = most;
-        }
-        let sum = |sides: [usize; 2]| {
-            sides
-                .map(|side| self.margins[side].iter().sum::<f64>())
-                .iter()
-                .sum::<f64>()
+            most
+        });
+        let sum = |side: usize| self.margins[side].iter().sum::<f64>();
+        let around = |sides: f64, n: usize| sides + 2.0 * self.edge + self.gap * (n - 1) as f64;
+        let free = self.size[0] - around(sum(0) + sum(1), columns);
+        let shares = |given: &[f64], n: usize| if given.is_empty() { vec![1.0; n] } else { given.to_vec() };
+        let widths = shares(&options.widths, columns);
+        let total: f64 = widths.iter().sum();
+        self.inner[0] = widths.iter().map(|share| free * (share / total)).collect();
+        self.check_room(0, "wide")?;
+        let heights = shares(&options.heights, rows);
+        let ([_, usual], ..) = options.preset.measures();
+        let natural = |row: usize| {
+            let of = |(column, plan): (usize, &Plan)| match (plan, plan.aspect()) {
+                (Plan::Empty, _) => 0.0,
+                (_, Some(aspect)) => aspect * self.inner[0][column],
+                (_, None) => usual * 72.0 * 0.7 * heights[row],
+            };
+            match self.row(row).map(of).fold(0.0, f64::max) {
+                0.0 => self.inner[0][0] * 0.5,
+                tallest => tallest,
+            }
         };
-        let (aside, above) = (sum([0, 1]), sum([2, 3]));
-        let free = self.size[0] - 2.0 * self.edge - aside - self.gap * (columns - 1) as f64;
-        self.inner_widths = weights(&options.widths, columns)
-            .iter()
-            .map(|share| free * share)
-            .collect();
-        self.check_room(&self.inner_widths, style, "wide", self.size[0])?;
-        let natural: Vec<f64> = (0..rows).map(|row| self.natural_height(row)).collect();
+        let natural: Vec<f64> = (0..rows).map(natural).collect();
         let foot = match self.entries.is_empty() {
             true => 0.0,
-            false => self.legend.size[1] + 1.5 * style.gap,
+            false => self.legend.size[1] + 1.5 * self.style.gap,
         };
-        let around = above + 2.0 * self.edge + self.gap * (rows - 1) as f64 + self.head + foot;
+        let around = around(sum(2) + sum(3), rows) + self.head() + foot;
         let total: f64 = natural.iter().sum();
-        let only_axes = self.plans.iter().all(|plan| plan.aspect().is_none());
         let height = match options.size {
             Some(size) => size[1] * 72.0,
-            None if only_axes => {
-                let panels = match options.heights.as_slice() {
-                    [] => rows as f64,
-                    heights => heights.iter().sum(),
-                };
+            None if self.plans.iter().all(|plan| plan.aspect().is_none()) => {
+                let panels: f64 = heights.iter().sum();
                 let share = if panels > 1.0 { 0.8 } else { 1.0 };
-                let extra: f64 = (0..rows).map(|row| self.extra(row, style)).sum();
-                options.preset.measures().0[1] * 72.0 * panels * share + foot + extra + self.head
+                let extra = |(column, plan): (usize, &Plan)| match plan {
+                    Plan::Axes(p) => p.extra(self.inner[0][column], &self.style, font),
+                    _ => 0.0,
+                };
+                let extra: f64 = (0..rows).map(|row| self.row(row).map(extra).fold(0.0, f64::max)).sum();
+                usual * 72.0 * panels * share + foot + extra + self.head()
             }
             None => around + total,
         };
         let scale = (height - around) / total;
-        self.inner_heights = natural.iter().map(|h| h * scale).collect();
+        self.inner[1] = natural.iter().map(|h| h * scale).collect();
         self.size[1] = height;
-        self.check_room(&self.inner_heights, style, "high", height)
+        self.check_room(1, "high")
     }
 
-    fn check_room(&self, rooms: &[f64], style: &Style, what: &str, size: f64) -> Result<()> {
+    fn check_room(&self, side: usize, what: &str) -> Result<()> {
         ensure!(
-            rooms.iter().all(|room| *room >= 2.0 * style.size),
+            self.inner[side].iter().all(|room| *room >= 2.0 * self.style.size),
             "figure: {:.1} in is not {what} enough for {} x {} panels with their labels; give a larger `size` (in inches) \
              or shorter labels",
-            size / 72.0,
+            self.size[side] / 72.0,
             self.figure.rows,
             self.figure.columns
         );
@@ -297,63 +317,40 @@ impl<'a> Layout<'a> {
         self.plans[row * columns..(row + 1) * columns].iter().enumerate()
     }
 
-    fn extra(&self, row: usize, style: &Style) -> f64 {
-        let height = |(_, plan): (usize, &Plan)| if let Plan::Axes(p) = plan { p.extra(style) } else { 0.0 };
-        self.row(row).map(height).fold(0.0, f64::max)
-    }
-
-    fn natural_height(&self, row: usize) -> f64 {
-        let options = &self.figure.options;
-        let share = options.heights.get(row).copied().unwrap_or(1.0);
-        let of = |(column, plan): (usize, &Plan)| match (plan, plan.aspect()) {
-            (Plan::Empty, _) => 0.0,
-            (_, Some(aspect)) => aspect * self.inner_widths[column],
-            (_, None) => options.preset.measures().0[1] * 72.0 * 0.7 * share,
-        };
-        match self.row(row).map(of).fold(0.0, f64::max) {
-            0.0 => self.inner_widths[0] * 0.5,
-            tallest => tallest,
-        }
+    /// Height of the title.
+    fn head(&self) -> f64 {
+        title_room(&self.title, &self.style)
     }
 
     fn draw(&self, backend: &Backend) -> Result<()> {
         let [width, height] = self.size;
-        let top = Area::new(self.edge, self.edge + self.head, width - 2.0 * self.edge, 0.0);
+        let mut y = self.edge + self.head();
+        let top = Area::new(self.edge, y, width - 2.0 * self.edge, 0.0);
         draw_title(&mut backend.canvas(), &self.title, top, 0.0);
-        let mut y = self.edge + self.head;
         for row in 0..self.figure.rows {
             y += self.margins[2][row];
             let mut x = self.edge;
-            for column in 0..self.figure.columns {
+            for (column, plan) in self.row(row) {
                 self.figure.check_cancel()?;
                 x += self.margins[0][column];
-                let area = Area::new(x, y, self.inner_widths[column], self.inner_heights[row]);
-                match &self.plans[row * self.figure.columns + column] {
+                let area = Area::new(x, y, self.inner[0][column], self.inner[1][row]);
+                match plan {
                     Plan::Empty => {}
                     Plan::Axes(plan) => plan.draw(backend, area)?,
                     Plan::Matrix(plan) => plan.draw(&mut backend.canvas(), area)?,
                     Plan::Picture(plan) => plan.draw(&mut backend.canvas(), area)?,
                 }
-                x += self.inner_widths[column] + self.margins[1][column] + self.gap;
+                x += self.inner[0][column] + self.margins[1][column] + self.gap;
             }
-            y += self.inner_heights[row] + self.margins[3][row] + self.gap;
+            y += self.inner[1][row] + self.margins[3][row] + self.gap;
         }
         if !self.entries.is_empty() {
-            let at = [
-                (width - self.legend.size[0]) / 2.0,
-                height - self.edge - self.legend.size[1],
-            ];
+            let [w, h] = self.legend.size;
+            let at = [(width - w) / 2.0, height - self.edge - h];
             self.legend.draw(&mut backend.canvas(), at, &self.entries);
         }
         Ok(())
     }
-}
-
-/// Shares that add up to one.
-fn weights(given: &[f64], n: usize) -> Vec<f64> {
-    let all = if given.is_empty() { vec![1.0; n] } else { given.to_vec() };
-    let sum: f64 = all.iter().sum();
-    all.iter().map(|w| w / sum).collect()
 }
 
 /// Height of a title with the room below it; nothing without one.

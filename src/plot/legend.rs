@@ -7,59 +7,72 @@ use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
 use super::svg::{Anchor, Canvas, Stroke};
 
-/// What stands before a name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Symbol {
-    Line {
-        colour: Colour,
-        dash: Dash,
-        marker: Marker,
-        band: bool,
-    },
-    Point {
-        colour: Colour,
-        marker: Marker,
-    },
-    Bar {
-        colour: Colour,
-        turn: usize,
-        opacity: f64,
-    },
-    Class(Colour),
-}
-
-/// One line of a legend.
+/// One line of a legend: a name, and what stands before it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) label: String,
-    pub(super) symbol: Symbol,
+    pub(super) colour: Colour,
+    /// A patch of this opacity: bars, or the band of a line.
+    pub(super) patch: Option<f64>,
+    pub(super) hatch: usize,
+    pub(super) line: Option<Dash>,
+    pub(super) marker: Marker,
+    /// The colour of a class: its patch has a frame.
+    pub(super) framed: bool,
 }
 
 impl Entry {
+    /// Nothing but a name yet.
+    pub(super) fn new(label: &str, colour: Colour) -> Entry {
+        Entry {
+            label: label.to_string(),
+            colour,
+            patch: None,
+            hatch: 0,
+            line: None,
+            marker: Marker::None,
+            framed: false,
+        }
+    }
+
     /// A class of a label image.
     pub(super) fn class(name: &str, colour: Colour) -> Entry {
         Entry {
-            label: name.to_string(),
-            symbol: Symbol::Class(colour),
+            patch: Some(1.0),
+            framed: true,
+            ..Entry::new(name, colour)
         }
     }
 
-    /// Same name, colour and dashes: one entry can stand for both.
+    /// One entry can stand for both: they are equal, or lines of one name, colour and dash.
     pub(super) fn agrees(&self, other: &Entry) -> bool {
-        use Symbol::Line;
-        self.label == other.label
-            && match (self.symbol, other.symbol) {
-                (Line { colour: a, dash: b, .. }, Line { colour: c, dash: d, .. }) => (a, b) == (c, d),
-                (a, b) => a == b,
-            }
+        let known = |entry: &Entry| (entry.label.clone(), entry.colour, entry.line);
+        self == other || (self.line.is_some() && known(self) == known(other))
     }
 
-    /// How much the symbol shows beside the line.
+    /// How much it shows beside the line.
     pub(super) fn detail(&self) -> u8 {
-        match self.symbol {
-            Symbol::Line { marker, band, .. } => u8::from(marker != Marker::None) + u8::from(band),
-            _ => 0,
+        u8::from(self.marker != Marker::None) + u8::from(self.patch.is_some())
+    }
+
+    fn draw_symbol(&self, canvas: &mut Canvas, [x, y]: [f64; 2], wide: f64, style: &Style) {
+        let tall = style.small * 0.8;
+        let area = Area::new(x, y - tall / 2.0, wide, tall);
+        if let Some(opacity) = self.patch {
+            canvas.hatch = self.hatch;
+            canvas.rect(area, self.colour, opacity);
+            canvas.hatch = 0;
         }
+        if self.framed {
+            canvas.frame(area, Stroke::solid(style.edge, style.thin));
+        }
+        if let Some(dash) = self.line {
+            let stroke = Stroke::solid(self.colour, style.line);
+            canvas.line([x, y], [x + wide, y], Stroke { dash, ..stroke });
+        }
+        // points alone are a little larger
+        let radius = style.marker * if self.line.is_some() { 1.0 } else { 1.1 };
+        canvas.marker(self.marker, [x + wide / 2.0, y], radius, self.colour, 1.0);
     }
 }
 
@@ -113,7 +126,7 @@ impl Legend {
         for (column, width) in self.columns.iter().enumerate() {
             for (row, entry) in entries.iter().skip(column * self.rows).take(self.rows).enumerate() {
                 let y = at[1] + self.line * (row as f64 + 0.5);
-                symbol(canvas, &entry.symbol, [x, y], wide, &style);
+                entry.draw_symbol(canvas, [x, y], wide, &style);
                 let room = (self.size[0] - (x - at[0]) - wide - style.small * 0.5).max(style.small);
                 let text = canvas.font.shorten(&entry.label, style.small, room + 0.01);
                 let place = [x + wide + style.small * 0.5, y + style.small * CAP / 2.0];
@@ -125,40 +138,10 @@ impl Legend {
 }
 
 fn symbol_width(entries: &[Entry], style: &Style) -> f64 {
-    let line = entries.iter().any(|e| matches!(e.symbol, Symbol::Line { .. }));
-    style.small * if line { 2.4 } else { 1.1 }
-}
-
-fn symbol(canvas: &mut Canvas, symbol: &Symbol, at: [f64; 2], wide: f64, style: &Style) {
-    let [x, y] = at;
-    let tall = style.small * 0.8;
-    let patch = Area::new(x, y - tall / 2.0, wide, tall);
-    match *symbol {
-        Symbol::Line {
-            colour,
-            dash,
-            marker,
-            band,
-        } => {
-            if band {
-                canvas.rect(patch, colour, style.band);
-            }
-            let stroke = Stroke {
-                dash,
-                ..Stroke::solid(colour, style.line)
-            };
-            canvas.line([x, y], [x + wide, y], stroke);
-            canvas.marker(marker, [x + wide / 2.0, y], style.marker, colour, 1.0);
+    style.small
+        * if entries.iter().any(|e| e.line.is_some()) {
+            2.4
+        } else {
+            1.1
         }
-        Symbol::Point { colour, marker } => canvas.marker(marker, [x + wide / 2.0, y], style.marker * 1.1, colour, 1.0),
-        Symbol::Bar { colour, turn, opacity } => {
-            canvas.hatch = turn;
-            canvas.rect(patch, colour, opacity);
-            canvas.hatch = 0;
-        }
-        Symbol::Class(colour) => {
-            canvas.rect(patch, colour, 1.0);
-            canvas.frame(patch, Stroke::solid(style.edge, style.thin));
-        }
-    }
 }

@@ -55,7 +55,7 @@ mod ticks;
 
 pub use export::SaveOptions;
 pub use figure::Figure;
-pub use layers::{GroupKind, Joint, Note};
+pub use layers::{Bins, GroupKind, Joint, Note};
 pub use options::{BarOptions, FigureOptions, HeatmapOptions, LegendPlace, LineOptions, Log, Look, Preset, Spread};
 pub use palette::{ColourMap, Dash, Ink, Marker, Palette};
 pub use picture::{IGNORED, Picture};

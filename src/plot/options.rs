@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::palette::{ColourMap, Dash, Ink, Marker, Palette};
 use crate::error::{Result, in_range};
-use crate::{choices, ensure, fail, options};
+use crate::{choices, ensure, options};
 
 choices! {
     /// Size, letter size and resolution for the place where a figure will stand.
@@ -136,48 +136,6 @@ impl Spread {
             Spread::Between(low, high) => [low[i], high[i]],
         }
     }
-
-    /// As many as there are values, finite or NaN (nothing is drawn there), none negative or upside down; error bars
-    /// (`holds`) include their value.
-    pub(super) fn check(&self, what: &str, values: &[f64], holds: bool) -> Result<()> {
-        let lists = match self {
-            Spread::Around(s) => vec![s],
-            Spread::Between(low, high) => vec![low, high],
-        };
-        let n = values.len();
-        for list in lists {
-            let given = list.len();
-            ensure!(given == n, "{what} has {given} values but there are {n} points");
-            if let Some(i) = list.iter().position(|v| v.is_infinite()) {
-                let found = list[i];
-                fail!("{what} is {found} at point {i}; expected a finite number, or () to draw none there");
-            }
-        }
-        for (i, value) in values.iter().enumerate() {
-            let [low, high] = self.ends(i, *value);
-            match self {
-                Spread::Around(s) => {
-                    let half = s[i];
-                    ensure!(
-                        half.is_nan() || half >= 0.0,
-                        "{what} is {half} at point {i}; half widths cannot be negative"
-                    );
-                }
-                Spread::Between(..) => {
-                    ensure!(
-                        low <= high || low.is_nan() || high.is_nan(),
-                        "{what} reaches from {low} to {high} at point {i}; expected [low, high] with the lower ends first"
-                    );
-                    ensure!(
-                        !(holds && (*value < low || *value > high)),
-                        "{what} reaches from {low} to {high} at point {i}, whose value is {value}; [low, high] are the ends, \
-                         not their distances from the value"
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 options! {
@@ -303,7 +261,11 @@ options! {
 
 /// A range of an option: two finite numbers, the second larger.
 pub(super) fn check_range(what: &str, option: &str, range: Option<[f64; 2]>) -> Result<()> {
-    let [low, high] = range.unwrap_or([0.0, 1.0]);
+    let Some([low, high]) = range else { return Ok(()) };
+    ensure!(
+        !(low > high && (low - high).is_finite()),
+        "{what}: {option}: [{low}, {high}] is the wrong way round, expected [{high}, {low}]"
+    );
     ensure!(
         low < high && low.is_finite() && high.is_finite(),
         "{what}: {option} [{low}, {high}] is empty; expected two finite numbers, the second larger"

@@ -4,24 +4,20 @@ use super::area::Area;
 use super::backend::Backend;
 use super::chart::Plan;
 use super::legend::Legend;
+use super::options::LegendPlace;
 use super::style::Style;
 use super::svg::Canvas;
 use crate::error::Result;
 
-/// Where a legend stands.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Spot {
-    Inside,
-    Corner(bool, bool),
-    Below,
-}
+/// A legend and its left upper corner.
+type Placed = (Legend, [f64; 2]);
 
 impl Plan<'_> {
     /// Whether a legend in the panel would cover data; the panel is drawn once to see.
     pub(super) fn crowded(&self, backend: &Backend, inner: [f64; 2]) -> Result<bool> {
-        let Some((_, Spot::Inside)) = &self.legend else {
+        if self.place != LegendPlace::Best {
             return Ok(false);
-        };
+        }
         let [left, _, top, _] = self.margins;
         let area = Area::new(left, top, inner[0], inner[1]);
         backend.canvas().marks = Some(Vec::new());
@@ -34,12 +30,12 @@ impl Plan<'_> {
     }
 
     /// The arrangement and the place of a legend that covers no marks.
-    pub(super) fn free_spot(&self, canvas: &Canvas, area: Area) -> Option<(Legend, [f64; 2])> {
+    pub(super) fn free_spot(&self, canvas: &Canvas, area: Area) -> Option<Placed> {
         let marks = canvas.marks.as_deref().unwrap_or_default();
         let style = &canvas.style;
         let (edge, margin) = (style.gap, style.gap * 0.8);
         for columns in [1, 2, 3] {
-            let legend = self.arranged(columns, area.w - 2.0 * edge, style, &canvas.font);
+            let legend = self.legend(columns, area.w - 2.0 * edge, style, &canvas.font);
             let [w, h] = legend.size;
             if w > 0.75 * area.w || h > 0.6 * area.h {
                 continue;
@@ -57,22 +53,22 @@ impl Plan<'_> {
         None
     }
 
-    pub(super) fn draw_legend(&self, canvas: &mut Canvas, area: Area, free: Option<(Legend, [f64; 2])>, style: &Style) {
-        let Some((legend, spot)) = &self.legend else { return };
-        let [w, h] = legend.size;
-        let (legend, at) = match (spot, &free) {
-            (Spot::Inside, Some((legend, at))) => (legend, *at),
-            (Spot::Below, _) => {
-                let outer = area.w + self.margins[0] + self.margins[1];
-                let left = area.x - self.margins[0] + ((outer - w) / 2.0).max(0.0);
-                (legend, [left, area.bottom() + self.margins[3] - h])
-            }
-            (Spot::Inside, None) => (legend, area.corner(true, false, legend.size, style.gap)),
-            (Spot::Corner(right, low), _) => (legend, area.corner(*right, *low, legend.size, style.gap)),
-        };
-        match spot {
-            Spot::Below => legend.draw(canvas, at, &self.entries),
-            Spot::Inside | Spot::Corner(..) => legend.draw_on_ground(canvas, at, &self.entries),
+    pub(super) fn draw_legend(&self, canvas: &mut Canvas, area: Area, free: Option<Placed>, style: &Style) {
+        let entries = &self.content.entries;
+        if self.place == LegendPlace::Below {
+            let legend = self.legend(usize::MAX, area.w, style, &canvas.font);
+            let [w, h] = legend.size;
+            let outer = area.w + self.margins[0] + self.margins[1];
+            let left = area.x - self.margins[0] + ((outer - w) / 2.0).max(0.0);
+            legend.draw(canvas, [left, area.bottom() + self.margins[3] - h], entries);
+        } else if self.place != LegendPlace::Nowhere {
+            let (right, low) = self.place.corner().unwrap_or((true, false));
+            let (legend, at) = free.filter(|_| self.place == LegendPlace::Best).unwrap_or_else(|| {
+                let legend = self.legend(1, area.w, style, &canvas.font);
+                let at = area.corner(right, low, legend.size, style.gap);
+                (legend, at)
+            });
+            legend.draw_on_ground(canvas, at, entries);
         }
     }
 }

@@ -1,5 +1,10 @@
-//! The data of a panel with axes, drawn through plotters: spans and bands at the back, then bars and boxes, lines, error bars,
-//! points, texts in front. Curves are here; `bars` and `notes` draw the other layers.
+//! The layers of a panel with axes, drawn through plotters: spans and bands at the back, then bars and boxes, lines, error bars,
+//! points, texts in front. Curves are here; `bars` and `notes` draw the other layers. All of them hand plotters' elements to one
+//! function, which draws them or takes down the points that the axes have to show; what lies outside of the panel is cut by the
+//! backend.
+
+use std::borrow::Borrow;
+use std::cell::RefCell;
 
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::drawing::DrawingArea;
@@ -7,10 +12,9 @@ use plotters::element::{Drawable, ErrorBar, PointCollection, Polygon};
 use plotters::series::{AreaSeries, LineSeries};
 
 use super::area::Area;
-use super::axis::Axis;
+use super::axis::{Axis, Scale};
 use super::backend::{Backend, Dot, pen, units};
-use super::chart::{Chart, Plan};
-use super::clip;
+use super::figure::Panel;
 use super::identity::{Identity, shown_marker};
 use super::layers::{Joint, Layer};
 use super::options::LineOptions;
@@ -19,40 +23,58 @@ use super::raster;
 use super::style::Style;
 use crate::error::Result;
 
-/// What a layer is drawn with.
-pub(super) struct Pencil<'a> {
-    pub(super) plan: &'a Plan<'a>,
-    pub(super) backend: &'a Backend,
-    on: &'a DrawingArea<Backend, Cartesian2d<Axis, Axis>>,
-    pub(super) area: Area,
-    pub(super) style: Style,
-    /// The number of the layer in its panel.
-    pub(super) layer: usize,
-    pub(super) x: &'a Axis,
-    pub(super) y: &'a Axis,
-    /// The category axis is the vertical one.
-    pub(super) lies: bool,
+/// A value along x and one along y.
+pub(super) type Point = (f64, f64);
+
+/// Where plotters draws points of values.
+pub(super) type Paper = DrawingArea<Backend, Cartesian2d<Axis, Axis>>;
+
+/// What becomes of the elements of a layer.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// They are drawn, against these axes.
+    Paper(&'a Paper, [&'a Axis; 2]),
+    /// Their points are taken down.
+    Points(&'a RefCell<Vec<Point>>),
 }
 
-/// Draw all layers.
-pub(super) fn draw(plan: &Plan, chart: &Chart, backend: &Backend, area: Area) -> Result<()> {
-    let style = backend.canvas().style.clone();
-    let lies = plan.panel.categories().is_some_and(|(_, lies)| lies);
+/// What a layer is drawn with.
+pub(super) struct Pencil<'a> {
+    pub(super) panel: &'a Panel,
+    pub(super) backend: &'a Backend,
+    pub(super) area: Area,
+    pub(super) style: &'a Style,
+    /// The number of the layer in its panel, and how it looks.
+    pub(super) layer: usize,
+    pub(super) look: Identity,
+    /// The category axis is the vertical one.
+    pub(super) lies: bool,
+    scales: [Scale; 2],
+    target: Target<'a>,
+}
+
+/// Draw all layers of a panel, those of the left and the right axis on their targets.
+pub(super) fn draw<'a>(
+    panel: &Panel,
+    looks: &[Identity],
+    backend: &Backend,
+    area: Area,
+    target: impl Fn(bool) -> Target<'a>,
+) -> Result<()> {
+    let style = &backend.canvas().style.clone();
+    let [x, left, right] = panel.scales();
     for pass in 0..6 {
-        for (i, (layer, right)) in plan.panel.layers.iter().enumerate() {
+        for (i, (layer, at_right)) in panel.layers.iter().enumerate() {
             let pencil = Pencil {
-                plan,
+                panel,
                 backend,
-                on: match right {
-                    true => chart.secondary_plotting_area(),
-                    false => chart.plotting_area(),
-                },
                 area,
-                style: style.clone(),
+                style,
                 layer: i,
-                x: &plan.axes[0],
-                y: &plan.axes[1 + usize::from(*right)],
-                lies,
+                look: looks[i],
+                lies: panel.categories().is_some_and(|(_, lies)| lies),
+                scales: [x, if *at_right { right } else { left }],
+                target: target(*at_right),
             };
             match (pass, layer) {
                 (0 | 2 | 5, Layer::Note { note, look }) => pencil.note(note, look, pass)?,
@@ -76,35 +98,28 @@ pub(super) fn draw(plan: &Plan, chart: &Chart, backend: &Backend, area: Area) ->
 }
 
 impl Pencil<'_> {
-    /// Draw elements of plotters.
+    /// Draw elements of plotters, or take down their points.
     pub(super) fn draw<E>(&self, elements: impl IntoIterator<Item = E>) -> Result<()>
     where
         E: Drawable<Backend>,
-        for<'e> &'e E: PointCollection<'e, (f64, f64)>,
+        for<'e> &'e E: PointCollection<'e, Point>,
     {
-        let mut elements = elements.into_iter();
-        Ok(elements.try_for_each(|element| self.on.draw(&element))?)
+        for element in elements {
+            match self.target {
+                Target::Paper(paper, _) => paper.draw(&element)?,
+                Target::Points(points) => {
+                    let new = (&element).point_iter().into_iter().map(|p| *p.borrow());
+                    points.borrow_mut().extend(new);
+                }
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn look(&self) -> &Identity {
-        &self.plan.looks[self.layer]
-    }
-
-    /// The stretches of a line that can be seen, cut at the edges of the panel.
-    pub(super) fn seen(&self, x: &[f64], y: &[f64]) -> Vec<Vec<(f64, f64)>> {
-        let place = |(x, y): (&f64, &f64)| Some([self.x.place(*x)?, self.y.place(*y)?]);
-        let placed: Vec<Option<[f64; 2]>> = x.iter().zip(y).map(place).collect();
-        let pieces = placed.split(Option::is_none).filter(|s| !s.is_empty());
-        let pieces = pieces.flat_map(|s| clip::line(&s.iter().flatten().copied().collect::<Vec<_>>()));
-        pieces
-            .map(|piece| self.back(clip::thinned(piece, self.area.w)))
-            .collect()
-    }
-
-    /// From places between 0 and 1 to values.
-    fn back(&self, points: Vec<[f64; 2]>) -> Vec<(f64, f64)> {
-        let value = |p: [f64; 2]| (self.x.value(p[0]), self.y.value(p[1]));
-        points.into_iter().map(value).collect()
+    /// Whether its axes can show this point somewhere.
+    fn can_show(&self, at: Point) -> bool {
+        let along = |(v, scale): (f64, Scale)| v.is_finite() && (scale == Scale::Linear || v > 0.0);
+        [at.0, at.1].into_iter().zip(self.scales).all(along)
     }
 
     fn band(&self, (x, y): (&[f64], &[f64]), joint: Joint, options: &LineOptions) -> Result<()> {
@@ -113,104 +128,91 @@ impl Pencil<'_> {
             Joint::Area => options.look.alpha.unwrap_or(0.3),
             _ => self.style.band * options.look.alpha.unwrap_or(1.0),
         };
-        let fill = pen(self.look().colour, opacity, 0.0).filled();
-        let ends = |i: usize| -> Option<[[f64; 2]; 2]> {
+        let fill = pen(self.look.colour, opacity, 0.0).filled();
+        let ends = |i: usize| -> Option<[Point; 2]> {
             let [low, high] = band.ends(i, y[i]);
-            let place = self.x.place(x[i]).filter(|_| y[i].is_finite())?;
-            // what a logarithmic axis cannot show reaches to its lower end
-            let height = |v: f64| (!v.is_nan()).then(|| self.y.place(v).unwrap_or(-0.01));
-            Some([[place, height(low)?], [place, height(high)?]])
+            let known = x[i].is_finite() && y[i].is_finite() && !low.is_nan() && !high.is_nan();
+            known.then_some([(x[i], low), (x[i], high)])
         };
         let all: Vec<_> = (0..x.len()).map(ends).collect();
         for piece in all.split(Option::is_none).filter(|s| s.len() > 1) {
-            let side = |k: usize| clip::thinned(piece.iter().flatten().map(|e| e[k]).collect(), self.area.w);
-            let (lower, mut outline) = (side(0), side(1));
+            let (lower, mut outline): (Vec<Point>, Vec<Point>) = piece.iter().flatten().map(|[a, b]| (*a, *b)).unzip();
             // a flat lower end is the base of plotters' area; else the outline goes back along it
-            let flat = lower.iter().all(|p| p[1] == lower[0][1]);
-            let mut places = outline.iter().chain(&lower).flatten();
-            if flat && places.all(|v| (0.0..=1.0).contains(v)) {
-                let base = self.y.value(lower[0][1]);
-                self.draw(AreaSeries::new(self.back(outline), base, fill))?;
-                continue;
-            }
-            outline.extend(lower.into_iter().rev());
-            let corners = clip::polygon(outline);
-            if corners.len() > 2 {
-                self.draw([Polygon::new(self.back(corners), fill)])?;
+            let base = lower[0].1;
+            if lower.iter().all(|p| p.1 == base) {
+                self.draw(AreaSeries::new(outline, base, fill))?;
+            } else {
+                outline.extend(lower.into_iter().rev());
+                self.draw([Polygon::new(outline, fill)])?;
             }
         }
         Ok(())
     }
 
     fn line(&self, (x, y): (&[f64], &[f64]), joint: Joint, options: &LineOptions) -> Result<()> {
-        let (look, colour) = (&options.look, self.look().colour);
-        let share = match (joint, look.width, look.faint) {
-            (Joint::Area, ..) | (_, None, true) => 0.7,
-            _ => 1.0,
+        let (look, colour, area) = (&options.look, self.look.colour, joint == Joint::Area);
+        let thin = area || (look.faint && look.width.is_none());
+        let width = look.width.unwrap_or(self.style.line) * if thin { 0.7 } else { 1.0 };
+        let opacity = match area {
+            true => 1.0,
+            false => look.alpha.unwrap_or(if look.faint { 0.3 } else { 1.0 }),
         };
-        let width = look.width.unwrap_or(self.style.line) * share;
-        let opacity = match joint {
-            Joint::Area => 1.0,
-            _ => look.alpha.unwrap_or(if look.faint { 0.3 } else { 1.0 }),
-        };
-        let pieces = match joint {
+        let points: Vec<Point> = match joint {
             Joint::Nothing => Vec::new(),
-            Joint::Step => {
-                let (x, y) = clip::steps(x, y);
-                self.seen(&x, &y)
-            }
-            Joint::Line | Joint::Area => self.seen(x, y),
+            // at each x the value before, then its own
+            Joint::Step => (0..x.len())
+                .flat_map(|i| [i.saturating_sub(1), i].map(|k| (x[i], y[k])))
+                .skip(1)
+                .collect(),
+            Joint::Line | Joint::Area => x.iter().copied().zip(y.iter().copied()).collect(),
         };
-        let lonely = shown_marker(y, joint, look, self.look()) == Marker::None;
-        if joint != Joint::Area {
-            self.backend.canvas().dash = self.look().dash;
+        let lonely = shown_marker(y, joint, look, &self.look) == Marker::None;
+        if !area {
+            self.backend.canvas().dash = self.look.dash;
         }
-        for piece in pieces {
-            match piece.as_slice() {
+        for piece in points.split(|p| !self.can_show(*p)) {
+            match piece {
                 // a value between two gaps would not be seen without a point
                 [at] if lonely => self.draw([self.dot(*at, Marker::Circle, width, opacity)])?,
-                [_] => {}
-                _ => self.draw(LineSeries::new(piece, pen(colour, opacity, width)))?,
+                [] | [_] => {}
+                _ => self.draw(LineSeries::new(piece.to_vec(), pen(colour, opacity, width)))?,
             }
         }
         self.backend.canvas().dash = Dash::Solid;
         for (i, (x, y)) in x.iter().zip(y).enumerate() {
             let Some(error) = &options.error else { break };
-            if self.x.contains(*x) && self.y.contains(*y) {
+            if self.can_show((*x, *y)) {
                 self.error((*x, *y), error.ends(i, *y), false, colour)?;
             }
         }
         Ok(())
     }
 
-    /// An error bar, cut at the edges of the panel.
-    pub(super) fn error(&self, at: (f64, f64), ends: [f64; 2], flat: bool, colour: Colour) -> Result<()> {
-        let axis = if flat { self.x } else { self.y };
-        let [Some(low), Some(high)] = ends.map(|v| axis.bound(v)) else {
-            return Ok(());
-        };
+    /// An error bar.
+    pub(super) fn error(&self, at: Point, [low, high]: [f64; 2], flat: bool, colour: Colour) -> Result<()> {
         let style = pen(colour, 1.0, self.style.line * 0.7);
         let cap = units(self.style.marker * 1.8);
         match flat {
+            _ if low.is_nan() || high.is_nan() => Ok(()),
             true => self.draw([ErrorBar::new_horizontal(at.1, low, at.0, high, style, cap)]),
             false => self.draw([ErrorBar::new_vertical(at.0, low, at.1, high, style, cap)]),
         }
     }
 
-    pub(super) fn dot(&self, at: (f64, f64), shape: Marker, radius: f64, opacity: f64) -> Dot {
+    pub(super) fn dot(&self, at: Point, shape: Marker, radius: f64, opacity: f64) -> Dot {
         Dot {
             at,
             shape,
             radius,
-            colour: self.look().colour,
+            colour: self.look.colour,
             opacity,
         }
     }
 
     fn points(&self, (x, y): (&[f64], &[f64]), joint: Joint, options: &LineOptions) -> Result<()> {
         let look = &options.look;
-        let shape = shown_marker(y, joint, look, self.look());
-        if shape == Marker::None || matches!(joint, Joint::Step | Joint::Area) && look.marker.is_none() {
+        let shape = shown_marker(y, joint, look, &self.look);
+        if shape == Marker::None {
             return Ok(());
         }
         let scattered = joint == Joint::Nothing;
@@ -220,28 +222,30 @@ impl Pencil<'_> {
             false => self.style.marker,
         };
         let radius = look.size.map_or(usual, |d| d / 2.0);
-        let largest = options.sizes.iter().flatten().copied().fold(0.0, f64::max);
+        let largest = options.sizes.iter().flatten().copied().fold(1e-300, f64::max);
         let opacity = look.alpha.unwrap_or(if scattered { 0.75 } else { 1.0 });
         let values = options.values.as_deref();
         let limits = || options.colors.limits(values.unwrap_or_default());
         let [low, high] = options.range.unwrap_or_else(limits);
         let dot = |i: usize| -> Option<Dot> {
             let share = match &options.sizes {
-                Some(sizes) => (sizes[i] / largest.max(1e-300)).sqrt() * 2.0,
+                Some(sizes) => (sizes[i] / largest).sqrt() * 2.0,
                 None => 1.0,
             };
             let mut dot = self.dot((x[i], y[i]), shape, radius * share, opacity);
             if let Some(values) = values {
                 dot.colour = options.colors.at((values[i] - low) / (high - low));
             }
-            let seen = self.x.contains(x[i]) && self.y.contains(y[i]);
-            (seen && dot.radius.is_finite()).then_some(dot)
+            (self.can_show(dot.at) && dot.radius.is_finite()).then_some(dot)
         };
         let dots = (0..x.len()).filter_map(dot);
         let most = radius * if options.sizes.is_some() { 2.0 } else { 1.0 };
-        if x.len() > raster::MOST && most <= raster::LARGEST {
-            return raster::draw(self.backend, self.area, dots, [self.x, self.y]);
+        match self.target {
+            Target::Paper(_, axes) if x.len() > raster::MOST && most <= raster::LARGEST => {
+                let seen = dots.filter(|dot| axes[0].contains(dot.at.0) && axes[1].contains(dot.at.1));
+                raster::draw(self.backend, self.area, seen, axes)
+            }
+            _ => self.draw(dots),
         }
-        self.draw(dots)
     }
 }

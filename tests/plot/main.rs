@@ -7,8 +7,8 @@ mod pictures;
 use std::fs;
 
 use seglab::plot::{
-    BarOptions, Figure, FigureOptions, GroupKind, HeatmapOptions, Ink, Joint, LegendPlace, LineOptions, Log, Look,
-    Marker, Note, Palette, Picture, Preset, SaveOptions, Spread,
+    BarOptions, Bins, Figure, FigureOptions, GroupKind, HeatmapOptions, Ink, Joint, LegendPlace, LineOptions, Log,
+    Look, Marker, Note, Palette, Picture, Preset, SaveOptions, Spread,
 };
 
 fn lines() -> Figure {
@@ -213,7 +213,7 @@ fn what_a_logarithmic_axis_leaves_out_is_named() {
         ),
         (
             "histogram \"h\"",
-            none(&|f| drop(f.histogram(&[-1.0, -2.0], None, &[], false, Look::named("h")))),
+            none(&|f| drop(f.histogram(&[-1.0, -2.0], None, false, Look::named("h")))),
         ),
         ("bars", none(&|f| drop(f.bars(&names, &[-1.0], BarOptions::default())))),
         (
@@ -581,7 +581,10 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
         (
             "histogram",
             6,
-            Box::new(|f| f.histogram(&values, Some(6), &[], false, Look::named("h")).map(drop)),
+            Box::new(|f| {
+                f.histogram(&values, Some(Bins::Count(6)), false, Look::named("h"))
+                    .map(drop)
+            }),
         ),
         (
             "area",
@@ -675,18 +678,19 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
 #[test]
 fn samples_are_checked() {
     let mut f = Figure::new(FigureOptions::default()).unwrap();
-    f.histogram(&[1.0, f64::NAN, 2.0], None, &[], false, Look::named("h"))
+    f.histogram(&[1.0, f64::NAN, 2.0], None, false, Look::named("h"))
         .unwrap();
     assert!(f.warnings()[0].contains("histogram \"h\": 1 of 3 values are NaN and left out"));
-    for (bins, edges) in [
-        (Some(0), vec![]),
-        (Some(usize::MAX), vec![]),
-        (None, vec![1.0]),
-        (None, vec![2.0, 1.0]),
-        (None, vec![0.0, f64::NAN]),
+    for bins in [
+        Bins::Count(0),
+        Bins::Count(usize::MAX),
+        Bins::Edges(vec![]),
+        Bins::Edges(vec![1.0]),
+        Bins::Edges(vec![2.0, 1.0]),
+        Bins::Edges(vec![0.0, f64::NAN]),
     ] {
         let text = f
-            .histogram(&[1.0, 2.0], bins, &edges, false, Look::named("h"))
+            .histogram(&[1.0, 2.0], Some(bins), false, Look::named("h"))
             .unwrap_err()
             .to_string();
         assert!(

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use crate::plot::{FigureOptions, Picture, Spread};
+use crate::plot::{Bins, FigureOptions, Picture, Spread};
 use crate::script::prelude::*;
 use crate::script::table::Param;
 use crate::script::values::{Shared, Values, describe};
@@ -81,14 +81,6 @@ impl Arg for Base {
             all => all.to_vec().literal(),
         }
     }
-}
-
-/// A number of bins, or their edges.
-pub enum Bins {
-    /// So many of the same width.
-    Count(usize),
-    /// Between these.
-    Edges(Vec<f64>),
 }
 
 impl Arg for Bins {

@@ -1,8 +1,8 @@
 //! What is drawn into panels with axes: lines, areas, bars, distributions, notes.
 
 use super::Figure;
-use super::arguments::{Base, Bins, Groups, Name, Numbers};
-use crate::plot::{BarOptions, GroupKind, Joint, LineOptions, Look, Note, Spread};
+use super::arguments::{Base, Groups, Name, Numbers};
+use crate::plot::{BarOptions, Bins, GroupKind, Joint, LineOptions, Look, Note, Spread};
 use crate::script::prelude::*;
 use crate::script::table::Entry;
 
@@ -155,12 +155,7 @@ pub(super) fn methods() -> Vec<Entry> {
             density: bool = false,
             ..look: Look
         ) -> Figure {
-            let (count, edges) = match bins {
-                None => (None, Vec::new()),
-                Some(Bins::Count(n)) => (Some(n), Vec::new()),
-                Some(Bins::Edges(edges)) => (None, edges),
-            };
-            figure.with(|f| f.histogram(&values.0, count, &edges, density, look))
+            figure.with(|f| f.histogram(&values.0, bins, density, look))
         }
 
         /// Show the density of values, smoothed with a Gaussian kernel.

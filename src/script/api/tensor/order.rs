@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::{affordable, axis, floats, in_single};
 use crate::ops::{self, Between, Bins, Graph};
-use crate::script::api::plot::arguments;
+use crate::plot;
 use crate::script::prelude::*;
 
 /// Declare the methods.
@@ -87,7 +87,7 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn histogram(ctx, t: Tensor,
             /// How many bins of one width, or their edges.
-            bins: arguments::Bins,
+            bins: plot::Bins,
             /// From where to where the bins reach; from the smallest to the largest element if not given.
             range: Option<[f64; 2]> = None,
             /// What each element counts; 1 if not given.
@@ -96,9 +96,9 @@ pub fn declare(table: &mut Table) {
             density: bool = false
         ) -> Map {
             let bins = match (bins, range) {
-                (arguments::Bins::Edges(_), Some(_)) => fail!("`bins` are edges already; leave `range` out"),
-                (arguments::Bins::Edges(edges), None) => Bins::Edges(edges),
-                (arguments::Bins::Count(count), range) => {
+                (plot::Bins::Edges(_), Some(_)) => fail!("`bins` are edges already; leave `range` out"),
+                (plot::Bins::Edges(edges), None) => Bins::Edges(edges),
+                (plot::Bins::Count(count), range) => {
                     affordable(&[count], DType::F64)?;
                     Bins::Even(count, range)
                 }
