@@ -11,30 +11,11 @@ use super::font::Font;
 /// Lengths of an axis from it to what is as good as infinitely far away.
 const FAR: f64 = 1e5;
 
-/// How values are spread along an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) enum Scale {
-    #[default]
-    Linear,
-    Log10,
-    Log2,
-}
-
-impl Scale {
-    /// Of the powers that are its ticks; none if it is linear.
-    pub(super) fn base(self) -> Option<f64> {
-        match self {
-            Scale::Linear => None,
-            Scale::Log10 => Some(10.0),
-            Scale::Log2 => Some(2.0),
-        }
-    }
-}
-
 /// One axis: limits, ticks, and the factor or offset that was taken out of the labels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Axis {
-    pub(super) scale: Scale,
+    /// Powers of a number are evenly spaced, not values.
+    pub(super) log: bool,
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) ticks: Ticks,
@@ -44,9 +25,10 @@ pub(super) struct Axis {
 }
 
 /// What an axis has to show, and the room for it.
+#[derive(Default)]
 pub(super) struct Request<'a> {
-    pub(super) scale: Scale,
-    /// Smallest and largest value, positive on a log scale.
+    pub(super) log: bool,
+    /// Smallest and largest value, positive on a logarithmic axis.
     pub(super) range: [f64; 2],
     /// All values are whole numbers: no ticks between them.
     pub(super) whole: bool,
@@ -76,25 +58,14 @@ impl Axis {
         self
     }
 
-    /// The values at its ends.
-    pub(super) fn ends(&self) -> [f64; 2] {
-        [self.low, self.high]
-    }
-
-    /// The label of a tick.
-    pub(super) fn label(&self, value: f64) -> String {
-        let near = self.ticks.iter().find(|t| t.0 == value);
-        near.map_or(String::new(), |t| t.1.clone())
-    }
-
-    /// Where `value` lies between the ends, 0..1; `None` for NaN, infinity and what a log scale cannot show.
+    /// Where `value` lies between the ends, 0..1; `None` for NaN, infinity and what a logarithmic axis cannot show.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
-        let p = match self.scale {
+        let p = match self.log {
+            true => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             // halves: the distance of two numbers may be more than a number can be
-            Scale::Linear => (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0),
-            _ => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
+            false => (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0),
         };
-        (p.is_finite() && (self.scale == Scale::Linear || value > 0.0)).then_some(p)
+        (p.is_finite() && (value > 0.0 || !self.log)).then_some(p)
     }
 
     /// Whether the axis shows this value.
@@ -130,6 +101,7 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
-        self.label(*value)
+        let tick = self.ticks.iter().find(|tick| tick.0 == *value);
+        tick.map_or(String::new(), |tick| tick.1.clone())
     }
 }

@@ -11,6 +11,7 @@ const LEADING: f64 = 1.15;
 const MOST_LINES: usize = 3;
 
 /// Names of evenly spaced categories, ready to be drawn below an axis.
+#[derive(Default)]
 pub(super) struct Categories {
     /// The lines of each name.
     texts: Vec<Vec<String>>,
@@ -42,10 +43,9 @@ impl Categories {
             let height = small * (CAP + LEADING * (lines - 1) as f64);
             return Categories {
                 texts,
-                turn: 0.0,
                 size: small,
                 height,
-                overhang: 0.0,
+                ..Categories::default()
             };
         }
         let longest = names.iter().map(|name| width(name, small)).fold(0.0, f64::max);
@@ -85,10 +85,9 @@ impl Categories {
     pub(super) fn upright(texts: Vec<String>, style: &Style) -> Categories {
         Categories {
             texts: texts.into_iter().map(|text| vec![text]).collect(),
-            turn: 0.0,
             size: style.small,
             height: style.small * CAP,
-            overhang: 0.0,
+            ..Categories::default()
         }
     }
 
@@ -116,33 +115,32 @@ impl Categories {
 /// `name` in at most `lines` lines, broken behind spaces, underscores, hyphens and slashes so that the longest is as short as
 /// possible; a name with markup such as `L_{NCE}` is left whole.
 pub(super) fn wrap(name: &str, lines: usize, width: impl Fn(&str) -> f64) -> Vec<String> {
-    let pieces: Vec<&str> = name.split_inclusive([' ', '_', '-', '/']).collect();
-    // more pieces than names have would take long to try
-    if name.contains(['{', '$']) || pieces.len() > 16 {
+    if name.contains(['{', '$']) {
         return vec![name.to_string()];
     }
-    let join = |cut: &[usize]| pieces[cut[0]..cut[1]].concat().trim_end().to_string();
-    let longest = |lines: &Vec<String>| lines.iter().map(|line| width(line)).fold(0.0, f64::max);
-    (1..=lines.min(pieces.len()))
-        .flat_map(|count| partitions(pieces.len(), count))
-        .map(|cuts| cuts.windows(2).map(join).collect::<Vec<String>>())
-        .min_by(|a, b| longest(a).total_cmp(&longest(b)))
-        .unwrap_or_default()
-}
-
-/// The ways to cut `pieces` pieces into `lines` runs: the starts of the runs, and the end.
-fn partitions(pieces: usize, lines: usize) -> Vec<Vec<usize>> {
-    if lines == 1 {
-        return vec![vec![0, pieces]];
-    }
-    (lines - 1..pieces)
-        .flat_map(|last| {
-            partitions(last, lines - 1).into_iter().map(move |mut cuts| {
-                cuts.push(pieces);
-                cuts
-            })
-        })
-        .collect()
+    let pieces: Vec<&str> = name.split_inclusive([' ', '_', '-', '/']).collect();
+    let width = |line: &str| width(line.trim_end());
+    // as many pieces into each line as stay within this width
+    let filled = |most: f64| -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        for piece in &pieces {
+            match out.last_mut() {
+                Some(line) if width(&format!("{line}{piece}")) <= most => line.push_str(piece),
+                _ => out.push((*piece).to_string()),
+            }
+        }
+        out.iter().map(|line| line.trim_end().to_string()).collect()
+    };
+    // the least width that is enough is that of a run of pieces, and no piece is wider
+    let widest = pieces.iter().map(|piece| width(piece)).fold(0.0, f64::max);
+    let runs = (0..pieces.len()).flat_map(|i| (i..pieces.len()).map(move |k| (i, k)));
+    let mut widths: Vec<f64> = runs
+        .map(|(i, k)| width(&pieces[i..=k].concat()))
+        .filter(|w| *w >= widest)
+        .collect();
+    widths.sort_by(f64::total_cmp);
+    let enough = widths.partition_point(|most| filled(*most).len() > lines);
+    widths.get(enough).map_or_else(Vec::new, |most| filled(*most))
 }
 
 #[cfg(test)]

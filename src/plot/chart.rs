@@ -8,7 +8,7 @@ use plotters::element::Rectangle;
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
 
 use super::area::Area;
-use super::axis::{Axis, Request, Scale};
+use super::axis::{Axis, Request};
 use super::backend::{Backend, PAGE, UNIT, pen, units};
 use super::categories::{Categories, wrap};
 use super::colourbar::ColourBar;
@@ -86,7 +86,7 @@ pub(super) fn plan<'a>(
     let lies = categories.is_some_and(|(_, lies)| lies);
     let has_right = panel.layers.iter().any(|(_, right)| *right);
     let mut y_size = style.small;
-    let mut own = panel.ticks.clone();
+    let mut own = panel.sides.clone().map(|side| side.ticks);
     if let Some((names, _)) = categories {
         if lies {
             y_size = style.small * (height / names.len() as f64 / (style.small * 1.1)).clamp(0.5, 1.0);
@@ -105,7 +105,7 @@ pub(super) fn plan<'a>(
         let along_names = categories.is_some() && i == usize::from(lies);
         let mut axis = Axis::new(
             &Request {
-                scale: if along_names { Scale::Linear } else { panel.scales()[i] },
+                log: panel.sides[i].log && !along_names,
                 range,
                 whole: i == 0 && categories.is_none() && whole_x(panel),
                 pad,
@@ -137,16 +137,15 @@ pub(super) fn plan<'a>(
         has_right,
         names: below.map(|(n, _)| Categories::new(n, width / n.len() as f64, around.names[1], style, font)),
         y_size,
-        place: match panel.place {
-            _ if content.entries.is_empty() || around.legend_elsewhere => LegendPlace::Nowhere,
-            LegendPlace::Best if around.below => LegendPlace::Below,
-            place => place,
+        place: match content.entries.is_empty() {
+            true => LegendPlace::Nowhere,
+            false => around.legend,
         },
         bar: colour_bar(panel, height, style, font),
         texts: [
-            text(&panel.x, around.shown[0], width),
-            text(&panel.y, around.shown[1], height),
-            text(&panel.right, true, height),
+            text(&panel.sides[0].label, around.shown[0], width),
+            text(&panel.sides[1].label, around.shown[1], height),
+            text(&panel.sides[2].label, true, height),
         ],
     };
     plan.measure(width, style, font);
@@ -290,22 +289,19 @@ impl Plan<'_> {
     fn draw_axes(&self, chart: &mut Chart, style: &Style) -> Result<()> {
         let mut line = pen(style.ink, 1.0, style.axis);
         if self.content.panel.bare {
-            let [x, y] = [0, 1].map(|i| self.axes[i].ends());
+            let [x, y, _] = &self.axes;
             line.filled = false;
-            chart.draw_series([Rectangle::new([(x[0], y[0]), (x[1], y[1])], line)])?;
+            chart.draw_series([Rectangle::new([(x.low, y.low), (x.high, y.high)], line)])?;
             line = pen(style.ink, 0.0, 0.0);
         }
-        let [x, y, right] = [0, 1, 2].map(|axis| move |v: &f64| self.axes[axis].label(*v));
         let ticks = units(style.tick) as i32;
         let mut mesh = chart.configure_mesh();
         mesh.disable_mesh()
             .axis_style(line)
             .x_label_style(letters(style.ink, style.small))
             .y_label_style(letters(style.ink, self.y_size))
-            .x_label_formatter(&x)
-            .y_label_formatter(&y)
             .set_all_tick_mark_size(ticks)
-            .axis_desc_style(letters(style.ink, style.size))
+            .axis_desc_style(letters(style.ink, self.texts[0].size.min(self.texts[1].size)))
             .x_desc(self.texts[0].lines.join("\n"))
             .y_desc(self.texts[1].lines.join("\n"))
             .draw()?;
@@ -313,9 +309,8 @@ impl Plan<'_> {
             let mut mesh = chart.configure_secondary_axes();
             mesh.axis_style(line)
                 .label_style(letters(style.ink, style.small))
-                .y_label_formatter(&right)
                 .set_all_tick_mark_size(ticks)
-                .axis_desc_style(letters(style.ink, style.size))
+                .axis_desc_style(letters(style.ink, self.texts[2].size))
                 .y_desc(self.texts[2].lines.join("\n"))
                 .draw()?;
         }
@@ -326,41 +321,20 @@ impl Plan<'_> {
     fn draw_notes(&self, canvas: &mut Canvas, area: Area, style: &Style) {
         let stroke = Stroke::solid(style.ink, style.axis);
         let small = style.tick * 0.55;
-        let above = area.y - style.gap * 0.8;
-        let below = area.bottom() + self.labels - style.small * DEPTH;
-        for (axis, [x, y], [out, down], note, anchor) in [
-            (
-                0,
-                [area.x, area.bottom()],
-                [0.0, small],
-                [area.right(), below],
-                Anchor::End,
-            ),
-            (
-                1,
-                [area.x, area.bottom()],
-                [-small, 0.0],
-                [area.x, above],
-                Anchor::Middle,
-            ),
-            (
-                2,
-                [area.right(), area.bottom()],
-                [small, 0.0],
-                [area.right(), above],
-                Anchor::Middle,
-            ),
-        ] {
-            let axis = &self.axes[axis];
-            for place in axis.minor.iter().filter_map(|v| axis.place(*v)) {
-                let at = match down > 0.0 {
-                    true => [x + place * area.w, y],
-                    false => [x, y - place * area.h],
-                };
-                canvas.line(at, [at[0] + out, at[1] + down], stroke);
-            }
-            canvas.small(note, &axis.note, anchor);
+        let [x, left, right] = &self.axes;
+        for place in x.minor.iter().filter_map(|v| x.place(*v)) {
+            let at = area.x + place * area.w;
+            canvas.line([at, area.bottom()], [at, area.bottom() + small], stroke);
         }
+        for (axis, at, out) in [(left, area.x, -small), (right, area.right(), small)] {
+            for place in axis.minor.iter().filter_map(|v| axis.place(*v)) {
+                let y = area.bottom() - place * area.h;
+                canvas.line([at, y], [at + out, y], stroke);
+            }
+            canvas.small([at, area.y - style.gap * 0.8], &axis.note, Anchor::Middle);
+        }
+        let below = area.bottom() + self.labels - style.small * DEPTH;
+        canvas.small([area.right(), below], &x.note, Anchor::End);
         let standing = self.content.panel.categories().is_some_and(|(_, lies)| !lies);
         let zero = self.axes[1].place(0.0).filter(|p| standing && *p > 1e-9 && *p < 1.0);
         if let Some(zero) = zero {

@@ -1,7 +1,7 @@
 //! The bar beside a panel that says which colour stands for which value.
 
 use super::area::Area;
-use super::axis::{Axis, Request, Scale};
+use super::axis::{Axis, Request};
 use super::font::{CAP, Font};
 use super::palette::ColourMap;
 use super::picture::Picture;
@@ -33,14 +33,10 @@ impl ColourBar {
     ) -> ColourBar {
         let range = range.unwrap_or_else(|| colours.limits(values));
         let request = Request {
-            scale: Scale::Linear,
             range,
-            whole: false,
-            pad: [0.0; 2],
-            ticks: None,
             length: height,
-            horizontal: false,
             font_size: style.small,
+            ..Request::default()
         };
         let axis = Axis::new(&request, font);
         let width = style.size * 0.9;

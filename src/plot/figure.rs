@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::axis::Scale;
 use super::font::Font;
 use super::layers::Layer;
 use super::legend::Entry;
@@ -16,20 +15,21 @@ use crate::error::{Error, Result};
 /// Own ticks of an axis: place and name of each.
 pub(super) type Ticks = Vec<(f64, String)>;
 
+/// What is wanted of an axis.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Side {
+    pub(super) label: String,
+    pub(super) log: bool,
+    pub(super) limits: Option<[f64; 2]>,
+    pub(super) ticks: Option<Ticks>,
+}
+
 /// One cell of the grid.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Panel {
     pub(super) title: String,
-    pub(super) x: String,
-    pub(super) y: String,
-    pub(super) right: String,
-    pub(super) log: Log,
-    pub(super) log2: bool,
-    pub(super) right_log: bool,
-    /// Limits of x, y and the right axis.
-    pub(super) limits: [Option<[f64; 2]>; 3],
-    /// Ticks of x, y and the right axis.
-    pub(super) ticks: [Option<Ticks>; 3],
+    /// What is wanted of x, y and the right axis.
+    pub(super) sides: [Side; 3],
     pub(super) place: LegendPlace,
     /// A legend of classes in a corner of the panel's picture.
     pub(super) classes: Vec<Entry>,
@@ -42,15 +42,9 @@ pub(super) struct Panel {
 }
 
 impl Panel {
-    /// The scales of x, y and the right axis.
-    pub(super) fn scales(&self) -> [Scale; 3] {
-        let scale = |on| if on { Scale::Log10 } else { Scale::Linear };
-        let x = if self.log2 {
-            Scale::Log2
-        } else {
-            scale(matches!(self.log, Log::X | Log::Both))
-        };
-        [x, scale(matches!(self.log, Log::Y | Log::Both)), scale(self.right_log)]
+    fn set_log(&mut self, log: Log) {
+        self.sides[0].log = matches!(log, Log::X | Log::Both);
+        self.sides[1].log = matches!(log, Log::Y | Log::Both);
     }
 }
 
@@ -96,12 +90,11 @@ impl Figure {
             font.check(&format!("figure: {option}"), text)?;
         }
         let (rows, columns) = (options.rows.max(1), options.columns.max(1));
-        let panel = Panel {
-            x: options.x.clone(),
-            y: options.y.clone(),
-            log: options.log,
-            ..Panel::default()
-        };
+        let mut panel = Panel::default();
+        panel.set_log(options.log);
+        for (side, label) in panel.sides.iter_mut().zip([&options.x, &options.y]) {
+            side.label.clone_from(label);
+        }
         let mut panels = vec![panel; rows * columns];
         if panels.len() == 1 {
             panels[0].title = options.title.clone();
@@ -174,12 +167,19 @@ impl Figure {
         self.current = row * self.columns + column;
         let panel = self.here();
         panel.to_right = false;
-        for (text, place) in [(title, &mut panel.title), (x, &mut panel.x), (y, &mut panel.y)] {
+        let [along, upright, _] = &mut panel.sides;
+        for (text, place) in [
+            (title, &mut panel.title),
+            (x, &mut along.label),
+            (y, &mut upright.label),
+        ] {
             if !text.is_empty() {
                 *place = text.to_string();
             }
         }
-        panel.log = log.unwrap_or(panel.log);
+        if let Some(log) = log {
+            panel.set_log(log);
+        }
         Ok(self)
     }
 
@@ -188,8 +188,8 @@ impl Figure {
         self.check_text("right", "y", label)?;
         let panel = self.here();
         panel.to_right = true;
-        panel.right_log = log;
-        panel.right = label.to_string();
+        panel.sides[2].log = log;
+        panel.sides[2].label = label.to_string();
         Ok(self)
     }
 
@@ -205,16 +205,15 @@ impl Figure {
             x.is_some() || y.is_some(),
             "limits: expected `x` or `y`, as in #{{ y: [0, 1] }}"
         );
-        let vertical = self.vertical();
-        for (name, place, limits) in [("x", 0, x), ("y", vertical, y)] {
+        for (name, limits) in [("x", x), ("y", y)] {
             let Some([low, _]) = limits else { continue };
             check_range("limits", name, limits)?;
-            let panel = self.here();
+            let side = self.side(name);
             ensure!(
-                panel.scales()[place] == Scale::Linear || low > 0.0,
+                !side.log || low > 0.0,
                 "limits: {name}: {low} cannot be shown on a logarithmic axis; give a number above 0"
             );
-            panel.limits[place] = limits;
+            side.limits = limits;
         }
         Ok(self)
     }
@@ -233,14 +232,15 @@ impl Figure {
         );
         names.iter().try_for_each(|name| self.check_text("ticks", axis, name))?;
         let name = |(i, v): (usize, &f64)| (*v, names.get(i).cloned().unwrap_or_else(|| super::text::number(*v, 6)));
-        let place = if axis == "x" { 0 } else { self.vertical() };
-        self.here().ticks[place] = Some(at.iter().enumerate().map(name).collect());
+        self.side(axis).ticks = Some(at.iter().enumerate().map(name).collect());
         Ok(self)
     }
 
-    /// The place of the vertical axis in force among limits and ticks.
-    fn vertical(&self) -> usize {
-        1 + usize::from(self.panels[self.current].to_right)
+    /// The axis of this name: y is the one that is drawn against now.
+    fn side(&mut self, name: &str) -> &mut Side {
+        let panel = self.here();
+        let right = usize::from(panel.to_right);
+        &mut panel.sides[if name == "x" { 0 } else { 1 + right }]
     }
 
     /// Where the legend of the panel stands; with names and colours a legend of classes below the figure, or in a corner of the

@@ -74,7 +74,11 @@ pub(super) fn shown_marker(y: &[f64], joint: Joint, look: &Look, identity: &Iden
 /// The legend's entry for this layer, if it has a label.
 fn entry(layer: &Layer, identity: &Identity, style: &Style) -> Option<Entry> {
     let look = layer.look().filter(|l| !l.label.is_empty() && !l.faint)?;
-    let mut entry = Entry::new(&look.label, identity.colour);
+    let mut entry = Entry {
+        label: look.label.clone(),
+        colour: identity.colour,
+        ..Entry::default()
+    };
     let opacity = match layer {
         Layer::Curve { y, joint, options, .. } if *joint != Joint::Area => {
             entry.marker = shown_marker(y, *joint, look, identity);

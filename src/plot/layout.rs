@@ -8,6 +8,7 @@ use super::font::Font;
 use super::identity::{self, identities};
 use super::layers::Layer;
 use super::legend::{Entry, Legend};
+use super::options::LegendPlace;
 use super::ranges;
 use super::style::Style;
 use super::svg::Canvas;
@@ -29,10 +30,8 @@ pub(super) struct Surroundings {
     pub(super) ranges: [Option<[f64; 2]>; 2],
     /// Numbers and labels of x and y are drawn here (not only in a panel further down or left).
     pub(super) shown: [bool; 2],
-    /// The legend stands below the whole figure.
-    pub(super) legend_elsewhere: bool,
-    /// The legend stands below this panel: inside it would cover data.
-    pub(super) below: bool,
+    /// Where a legend stands; `Best` is inside.
+    pub(super) legend: LegendPlace,
 }
 
 /// A panel with everything decided but its position.
@@ -107,7 +106,7 @@ struct Layout<'a> {
     inner: [Vec<f64>; 2],
     /// Most of each margin over the panels of a column (left, right) and of a row (top, bottom).
     margins: [Vec<f64>; 4],
-    /// Panels whose legend stands below them.
+    /// Panels whose legend stands below them, since inside it would cover data.
     below: Vec<bool>,
     gap: f64,
     entries: Vec<Entry>,
@@ -212,8 +211,11 @@ impl<'a> Layout<'a> {
                 ],
                 ranges: [ranges[0], ranges[1]],
                 shown: [!options.share_x || last, !options.share_y || self.place(i)[0] == 0],
-                legend_elsewhere: !self.entries.is_empty() && figure.legend.is_empty(),
-                below: self.below[i],
+                legend: match content.panel.place {
+                    _ if !self.entries.is_empty() && figure.legend.is_empty() => LegendPlace::Nowhere,
+                    LegendPlace::Best if self.below[i] => LegendPlace::Below,
+                    place => place,
+                },
             };
             plans.push(match content.panel.layers.first().map(|(layer, _)| layer) {
                 None => Plan::Empty,

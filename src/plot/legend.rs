@@ -8,7 +8,7 @@ use super::style::Style;
 use super::svg::{Anchor, Canvas, Stroke};
 
 /// One line of a legend: a name, and what stands before it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entry {
     pub(super) label: String,
     pub(super) colour: Colour,
@@ -22,25 +22,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Nothing but a name yet.
-    pub(super) fn new(label: &str, colour: Colour) -> Entry {
-        Entry {
-            label: label.to_string(),
-            colour,
-            patch: None,
-            hatch: 0,
-            line: None,
-            marker: Marker::None,
-            framed: false,
-        }
-    }
-
     /// A class of a label image.
     pub(super) fn class(name: &str, colour: Colour) -> Entry {
         Entry {
+            label: name.to_string(),
+            colour,
             patch: Some(1.0),
             framed: true,
-            ..Entry::new(name, colour)
+            ..Entry::default()
         }
     }
 

@@ -76,8 +76,8 @@ pub(super) fn plan<'a>(panel: &'a Panel, around: &Surroundings, style: &Style, f
     };
     let scale = (options.colors, values.as_slice(), options.range);
     let bar = ColourBar::new(scale, &options.label, inner.h, style, font);
-    let [title, x] = [&panel.title, &panel.x].map(|text| Block::new(text, style.size, inner.w, font));
-    let y = Block::new(&panel.y, style.size, inner.h, font);
+    let [title, x] = [&panel.title, &panel.sides[0].label].map(|text| Block::new(text, style.size, inner.w, font));
+    let y = Block::new(&panel.sides[1].label, style.size, inner.h, font);
     let widest = row_names.iter().map(|t| font.width(t, size)).fold(0.0, f64::max);
     let left = (widest + style.gap + y.room(style.gap)).max(column_names.overhang);
     let top = bar.head.max(style.small * CAP / 2.0) + title_room(&title, style);

@@ -33,8 +33,8 @@ pub(super) fn plan<'a>(panel: &'a Panel, [width, height]: [f64; 2], style: &Styl
     let (Layer::Picture { picture, sharp, points }, _) = panel.layers.first()? else {
         return None;
     };
-    let [title, x] = [&panel.title, &panel.x].map(|text| Block::new(text, style.size, width, font));
-    let y = Block::new(&panel.y, style.size, height, font);
+    let [title, x] = [&panel.title, &panel.sides[0].label].map(|text| Block::new(text, style.size, width, font));
+    let y = Block::new(&panel.sides[1].label, style.size, height, font);
     let gap = style.gap * 0.6;
     let margins = [y.room(gap), 0.0, title_room(&title, style), x.room(gap)];
     Some(Plan {

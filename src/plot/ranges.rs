@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use super::area::Area;
-use super::axis::Scale;
 use super::backend::Backend;
 use super::figure::Panel;
 use super::identity::Identity;
@@ -29,11 +28,11 @@ pub(super) fn ranges(panel: &Panel, looks: &[Identity], backend: &Backend) -> Re
     let upright = |points: Vec<Point>| points.iter().map(|p| p.1).collect::<Vec<f64>>();
     let mut values = [all, upright(left), upright(right)].into_iter();
     Ok([0, 1, 2].map(|axis| {
-        let linear = panel.scales()[axis] == Scale::Linear;
+        let log = panel.sides[axis].log;
         let shown = values
             .next()?
             .into_iter()
-            .filter(|v| v.is_finite() && (linear || *v > 0.0));
+            .filter(|v| v.is_finite() && (!log || *v > 0.0));
         let range = shown.map(|v| [v, v]).reduce(joined);
         range.filter(|_| panel.categories().is_none_or(|(_, lies)| axis != usize::from(lies)))
     }))
@@ -71,8 +70,8 @@ fn along(panel: &Panel, index: usize, axis: usize) -> Vec<f64> {
 /// What logarithmic axes leave out, layer by layer.
 pub(super) fn left_out(panel: &Panel) -> Vec<String> {
     let mut out = Vec::new();
-    for (axis, scale) in panel.scales().into_iter().enumerate() {
-        for (i, (layer, _)) in panel.layers.iter().enumerate().filter(|_| scale != Scale::Linear) {
+    for (axis, _) in panel.sides.iter().enumerate().filter(|(_, side)| side.log) {
+        for (i, (layer, _)) in panel.layers.iter().enumerate() {
             let values = along(panel, i, axis);
             let lost = values.iter().filter(|v| **v <= 0.0).count();
             if lost > 0 {
@@ -102,7 +101,7 @@ pub(super) fn limits(panel: &Panel, axis: usize, range: Option<Range>) -> Result
         let n = names.len() as f64;
         return Ok((if lies { [0.5 - n, 0.5] } else { [-0.5, n - 0.5] }, [0.0; 2]));
     }
-    if let Some(limits) = panel.limits[axis] {
+    if let Some(limits) = panel.sides[axis].limits {
         return Ok((limits, [0.0; 2]));
     }
     let Some(range) = range else {
@@ -118,7 +117,7 @@ pub(super) fn limits(panel: &Panel, axis: usize, range: Option<Range>) -> Result
         let loose = |l: &Layer| matches!(l, Layer::Curve { joint, .. } if *joint == Joint::Nothing);
         return Ok((range, [if any(loose) { 0.05 } else { 0.025 }; 2]));
     }
-    let linear = panel.scales()[axis] == Scale::Linear;
+    let linear = !panel.sides[axis].log;
     let from_zero = standing && linear;
     let low = match linear && range[0] >= 0.0 {
         true if from_zero => 0.0,

@@ -12,7 +12,7 @@ use plotters::element::{Drawable, ErrorBar, PointCollection, Polygon};
 use plotters::series::{AreaSeries, LineSeries};
 
 use super::area::Area;
-use super::axis::{Axis, Scale};
+use super::axis::Axis;
 use super::backend::{Backend, Dot, pen, units};
 use super::figure::Panel;
 use super::identity::{Identity, shown_marker};
@@ -49,7 +49,8 @@ pub(super) struct Pencil<'a> {
     pub(super) look: Identity,
     /// The category axis is the vertical one.
     pub(super) lies: bool,
-    scales: [Scale; 2],
+    /// Which of its axes are logarithmic.
+    log: [bool; 2],
     target: Target<'a>,
 }
 
@@ -62,7 +63,6 @@ pub(super) fn draw<'a>(
     target: impl Fn(bool) -> Target<'a>,
 ) -> Result<()> {
     let style = &backend.canvas().style.clone();
-    let [x, left, right] = panel.scales();
     for pass in 0..6 {
         for (i, (layer, at_right)) in panel.layers.iter().enumerate() {
             let pencil = Pencil {
@@ -73,7 +73,7 @@ pub(super) fn draw<'a>(
                 layer: i,
                 look: looks[i],
                 lies: panel.categories().is_some_and(|(_, lies)| lies),
-                scales: [x, if *at_right { right } else { left }],
+                log: [0, 1 + usize::from(*at_right)].map(|axis| panel.sides[axis].log),
                 target: target(*at_right),
             };
             match (pass, layer) {
@@ -118,8 +118,8 @@ impl Pencil<'_> {
 
     /// Whether its axes can show this point somewhere.
     fn can_show(&self, at: Point) -> bool {
-        let along = |(v, scale): (f64, Scale)| v.is_finite() && (scale == Scale::Linear || v > 0.0);
-        [at.0, at.1].into_iter().zip(self.scales).all(along)
+        let along = |(v, log): (f64, bool)| v.is_finite() && (!log || v > 0.0);
+        [at.0, at.1].into_iter().zip(self.log).all(along)
     }
 
     fn band(&self, (x, y): (&[f64], &[f64]), joint: Joint, options: &LineOptions) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The ends of an axis, round ticks and their labels, as many as there is room for.
 
-use super::axis::{Axis, Request, Scale};
+use super::axis::{Axis, Request};
 use super::figure::Ticks;
 use super::font::{CAP, Font};
 use super::text;
@@ -10,7 +10,7 @@ impl Axis {
     pub(super) fn new(r: &Request, font: &Font) -> Axis {
         let [low, high] = ends(r);
         let axis = Axis {
-            scale: r.scale,
+            log: r.log,
             low,
             high,
             ..Axis::default()
@@ -24,9 +24,9 @@ impl Axis {
             }
             return Axis { ticks, ..axis };
         }
-        let mut choices = match r.scale {
-            Scale::Linear => linear(&axis, r),
-            Scale::Log10 | Scale::Log2 => logarithmic(&axis, r),
+        let mut choices = match r.log {
+            true => logarithmic(&axis, r),
+            false => linear(&axis, r),
         };
         let gap = if r.horizontal { 0.7 } else { 0.4 };
         let fits = |choice: &Axis| free(&choice.ticks, &axis, r, gap, font).iter().all(|free| *free);
@@ -56,7 +56,7 @@ fn free(ticks: &[(f64, String)], axis: &Axis, r: &Request, gap: f64, font: &Font
 /// The range with what is left free at its ends; a range of one value is widened.
 fn ends(r: &Request) -> [f64; 2] {
     let [low, high] = r.range;
-    let Some(base) = r.scale.base() else {
+    if !r.log {
         let half = match low.abs() {
             _ if high - low > (low.abs().max(high.abs()) * 1e-12).max(f64::MIN_POSITIVE) => None,
             size if size < 1e-300 || (r.whole && size < 1e15) => Some(1.0),
@@ -64,15 +64,15 @@ fn ends(r: &Request) -> [f64; 2] {
         };
         let [below, above] = r.pad.map(|share| half.unwrap_or(share * high - share * low));
         return [(low - below).max(-f64::MAX), (high + above).min(f64::MAX)];
-    };
+    }
     let span = high.ln() - low.ln();
     let [low, high] = match span < 1e-9 {
-        true => [low / base.sqrt(), high * base.sqrt()],
+        true => [low / 10f64.sqrt(), high * 10f64.sqrt()],
         false => [low * (-r.pad[0] * span).exp(), high * (r.pad[1] * span).exp()],
     };
     // at the ends of what a number can be there is no room left
     let low = low.max(f64::MIN_POSITIVE);
-    [low, if high > low { high.min(f64::MAX) } else { low * base }]
+    [low, if high > low { high.min(f64::MAX) } else { low * 10.0 }]
 }
 
 /// Evenly spaced ticks, from many to few.
@@ -152,34 +152,22 @@ fn labelled(at: &[f64], step: f64) -> (Ticks, String) {
     (at.iter().copied().zip(labels).collect(), note)
 }
 
-/// Powers of the base, from all to few; where less than two are in sight, round multiples of them.
+/// Powers of ten, from all to few; where less than two are in sight, round multiples of them.
 fn logarithmic(axis: &Axis, r: &Request) -> Vec<Axis> {
-    let (low, high, base) = (axis.low, axis.high, r.scale.base().unwrap_or(10.0));
+    let (low, high) = (axis.low, axis.high);
     let inside = |v: &f64| *v >= low * (1.0 - 1e-9) && *v <= high * (1.0 + 1e-9);
-    let (first, last) = (
-        (low.ln() / base.ln() - 1e-9).ceil() as i32,
-        (high.ln() / base.ln() + 1e-9).floor() as i32,
-    );
+    let (first, last) = ((low.log10() - 1e-9).ceil() as i32, (high.log10() + 1e-9).floor() as i32);
     if last > first {
-        let label = |v: f64, k: i32| match base == 2.0 {
-            true if first >= 0 && last <= 12 => text::number(v, 0),
-            true => text::power(2, k),
-            false if first >= -3 && last <= 4 => text::number(v, 6),
-            false => text::power(10, k),
-        };
-        let mut minor = Vec::new();
-        if base == 10.0 && last - first <= 8 {
-            let all = (first - 1..=last).flat_map(|k| (2..10).map(move |m| f64::from(m) * 10f64.powi(k)));
-            minor = all.filter(inside).collect();
-        }
         let every = |stride: i32| {
             let powers = (first..=last).filter(|k| k.rem_euclid(stride) == 0);
-            let ticks = powers
-                .map(|k| (base.powf(f64::from(k)), k))
-                .map(|(v, k)| (v, label(v, k)));
+            let label = |k: i32| match 10f64.powi(k) {
+                v if first >= -3 && last <= 4 => (v, text::number(v, 6)),
+                v => (v, text::power(10, k)),
+            };
+            let between = (first - 1..=last).flat_map(|k| (2..10).map(move |m| f64::from(m) * 10f64.powi(k)));
             Axis {
-                ticks: ticks.collect(),
-                minor: minor.clone(),
+                ticks: powers.map(label).collect(),
+                minor: between.filter(|v| last - first <= 8 && inside(v)).collect(),
                 ..axis.clone()
             }
         };
@@ -213,21 +201,20 @@ mod tests {
 
     use super::*;
 
-    fn request(scale: Scale, range: [f64; 2], whole: bool) -> Request<'static> {
+    fn request(log: bool, range: [f64; 2], whole: bool) -> Request<'static> {
         Request {
-            scale,
+            log,
             range,
             whole,
-            pad: [0.0; 2],
-            ticks: None,
             length: 180.0,
             horizontal: true,
             font_size: 7.0,
+            ..Request::default()
         }
     }
 
-    fn axis(scale: Scale, range: [f64; 2], whole: bool) -> Axis {
-        Axis::new(&request(scale, range, whole), &Font::load("sans").unwrap())
+    fn axis(log: bool, range: [f64; 2], whole: bool) -> Axis {
+        Axis::new(&request(log, range, whole), &Font::load("sans").unwrap())
     }
 
     fn labels(a: &Axis) -> Vec<&str> {
@@ -236,23 +223,22 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_powers_on_a_logarithmic_axis() {
-        for (scale, range, whole, wanted) in [
+        for (log, range, whole, wanted) in [
             (
-                Scale::Linear,
+                false,
                 [0.0, 1.0],
                 false,
                 &["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"][..],
             ),
-            (Scale::Linear, [-3.0, 2.0], false, &["−3", "−2", "−1", "0", "1", "2"]),
-            (Scale::Linear, [0.0, 3.0], true, &["0", "1", "2", "3"]),
-            (Scale::Linear, [5.0, 5.0], true, &["4", "5", "6"]),
-            (Scale::Log10, [0.01, 100.0], false, &["0.01", "0.1", "1", "10", "100"]),
-            (Scale::Log2, [1.0, 8.0], false, &["1", "2", "4", "8"]),
+            (false, [-3.0, 2.0], false, &["−3", "−2", "−1", "0", "1", "2"]),
+            (false, [0.0, 3.0], true, &["0", "1", "2", "3"]),
+            (false, [5.0, 5.0], true, &["4", "5", "6"]),
+            (true, [0.01, 100.0], false, &["0.01", "0.1", "1", "10", "100"]),
         ] {
-            assert_eq!(labels(&axis(scale, range, whole)), wanted);
+            assert_eq!(labels(&axis(log, range, whole)), wanted);
         }
-        assert_eq!(labels(&axis(Scale::Log10, [1e-8, 1.0], false)).last(), Some(&"10^{0}"));
-        assert!(axis(Scale::Log10, [2.0, 3.0], false).ticks.len() >= 2);
+        assert_eq!(labels(&axis(true, [1e-8, 1.0], false)).last(), Some(&"10^{0}"));
+        assert!(axis(true, [2.0, 3.0], false).ticks.len() >= 2);
     }
 
     #[test]
@@ -263,7 +249,7 @@ mod tests {
             ([1e6, 1e6 + 1.0], "+ 1000000", "0.2"),
             ([1e6 + 0.1, 1e6 + 0.5], "+ 1000000", "0.30"),
         ] {
-            let a = axis(Scale::Linear, range, false);
+            let a = axis(false, range, false);
             assert!(a.note == note && labels(&a).contains(&label), "{a:?}");
         }
     }
@@ -271,20 +257,20 @@ mod tests {
     #[test]
     fn any_finite_range_has_ticks() {
         let most = f64::MAX;
-        for (scale, range) in [
-            (Scale::Log10, [1.0, 1e300]),
-            (Scale::Log10, [1.0, most]),
-            (Scale::Log10, [f64::MIN_POSITIVE, most]),
-            (Scale::Log10, [5e-324, 1e-320]),
-            (Scale::Log10, [most, most]),
-            (Scale::Log2, [1e-300, 1e300]),
-            (Scale::Linear, [-most, most]),
-            (Scale::Linear, [0.0, most]),
-            (Scale::Linear, [most, most]),
-            (Scale::Linear, [5e-324, 1e-323]),
+        for (log, range) in [
+            (true, [1.0, 1e300]),
+            (true, [1.0, most]),
+            (true, [f64::MIN_POSITIVE, most]),
+            (true, [5e-324, 1e-320]),
+            (true, [most, most]),
+            (true, [1e-300, 1e300]),
+            (false, [-most, most]),
+            (false, [0.0, most]),
+            (false, [most, most]),
+            (false, [5e-324, 1e-323]),
         ] {
             for whole in [false, true] {
-                let a = axis(scale, range, whole);
+                let a = axis(log, range, whole);
                 assert!(a.ticks.len() < 20, "{range:?}: {a:?}");
                 let ends = range.map(|v| a.place(v.clamp(a.low, a.high)).unwrap());
                 assert!(
@@ -293,12 +279,12 @@ mod tests {
                 );
             }
         }
-        let a = axis(Scale::Log10, [1.0, 1e300], false);
+        let a = axis(true, [1.0, 1e300], false);
         assert!(
             a.ticks.len() >= 3 && (a.place(1e150).unwrap() - 0.5).abs() < 1e-9,
             "{a:?}"
         );
-        let a = axis(Scale::Linear, [-most, most], false);
+        let a = axis(false, [-most, most], false);
         assert!(a.ticks.len() >= 3 && a.place(0.0).unwrap() == 0.5, "{a:?}");
     }
 
@@ -316,7 +302,7 @@ mod tests {
                 let r = Request {
                     length,
                     pad: [0.03; 2],
-                    ..request(Scale::Linear, range, false)
+                    ..request(false, range, false)
                 };
                 let a = Axis::new(&r, &font);
                 let free = free(&a.ticks, &a, &r, 0.7, &font);
@@ -330,9 +316,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_placed_is_none_or_far_outside() {
-        let a = axis(Scale::Log10, [1.0, 100.0], false);
+        let a = axis(true, [1.0, 100.0], false);
         assert_eq!((a.place(0.0), a.place(10.0)), (None, Some(0.5)));
         assert!(a.map(&-1.0, (0, 100)) < -10_000 && a.map(&f64::INFINITY, (0, 100)) > 10_000);
-        assert_eq!(axis(Scale::Linear, [0.0, 1.0], false).place(f64::NAN), None);
+        assert_eq!(axis(false, [0.0, 1.0], false).place(f64::NAN), None);
     }
 }

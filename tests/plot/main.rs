@@ -6,19 +6,46 @@ mod pictures;
 
 use std::fs;
 
+use seglab::error::{Error, Result};
 use seglab::plot::{
     BarOptions, Bins, Figure, FigureOptions, GroupKind, HeatmapOptions, Ink, Joint, LegendPlace, LineOptions, Log,
     Look, Marker, Note, Palette, Picture, Preset, SaveOptions, Spread,
 };
 
+/// A figure without anything special.
+fn figure() -> Figure {
+    with(FigureOptions::default())
+}
+
+fn with(options: FigureOptions) -> Figure {
+    Figure::new(options).unwrap()
+}
+
+fn logarithmic(log: Log) -> Figure {
+    with(FigureOptions {
+        log,
+        ..FigureOptions::default()
+    })
+}
+
+/// What is said of something that cannot be.
+fn wrong<T>(result: Result<T>) -> String {
+    result.err().map(|e| e.to_string()).unwrap_or_default()
+}
+
+/// The attribute of an SVG element as a number.
+fn attribute(line: &str, name: &str) -> f64 {
+    let value = line.split(&format!(" {name}=\"")).nth(1).unwrap();
+    value.split('"').next().unwrap().parse().unwrap()
+}
+
 fn lines() -> Figure {
-    let options = FigureOptions {
+    let mut figure = with(FigureOptions {
         x: "step".into(),
         y: "mIoU (%)".into(),
         title: "L_{NCE}".into(),
         ..FigureOptions::default()
-    };
-    let mut figure = Figure::new(options).unwrap();
+    });
     for (label, shift) in [("scratch", 0.0), ("pretrained", 5.0)] {
         let y = [30.0 + shift, 40.0 + shift, f64::NAN, 45.0 + shift, 46.0 + shift];
         let band = Some(Spread::Around(vec![1.0; 5]));
@@ -117,7 +144,7 @@ fn text_is_rendered() {
             size: Some([3.0, 2.0]),
             ..FigureOptions::default()
         };
-        let mut figure = Figure::new(options).unwrap();
+        let mut figure = with(options);
         figure.image(Picture::new(2, 2, vec![200; 12]).unwrap()).unwrap();
         figure
     };
@@ -151,7 +178,7 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
         "{csv}"
     );
     assert_eq!(csv.lines().count(), 11);
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let mut figure = figure();
     figure.image(Picture::new(4, 3, vec![7; 36]).unwrap()).unwrap();
     assert_eq!(
         figure
@@ -166,7 +193,7 @@ fn data_stand_beside_the_figure_and_not_beside_pictures() {
 #[test]
 fn the_data_quote_names_and_say_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let mut figure = figure();
     let options = LineOptions {
         band: Some(Spread::Around(vec![0.5, 0.5])),
         ..Look::named("a, b").into()
@@ -183,14 +210,7 @@ fn the_data_quote_names_and_say_what_is_missing() {
 
 #[test]
 fn what_a_logarithmic_axis_leaves_out_is_named() {
-    let figure = |log: Log| {
-        Figure::new(FigureOptions {
-            log,
-            ..FigureOptions::default()
-        })
-        .unwrap()
-    };
-    let mut some = figure(Log::Y);
+    let mut some = logarithmic(Log::Y);
     some.line(&[1.0, 2.0, 3.0], &[-1.0, 0.0, 2.0], Look::named("ours"))
         .unwrap();
     some.line(&[1.0, 2.0], &[1.0, 2.0], Look::named("theirs")).unwrap();
@@ -200,37 +220,33 @@ fn what_a_logarithmic_axis_leaves_out_is_named() {
         ["line \"ours\": 2 of 3 values along the logarithmic y axis are not above 0 and not shown"]
     );
     let none = |draw: &dyn Fn(&mut Figure)| {
-        let mut figure = figure(Log::Both);
+        let mut figure = logarithmic(Log::Both);
         draw(&mut figure);
-        figure.svg(None).unwrap_err().to_string()
+        wrong(figure.svg(None))
     };
     let said = "no value is positive, but the";
     let names = ["a".to_string()];
-    for (what, text) in [
-        (
-            "scatter \"ours\"",
-            none(&|f| drop(f.scatter(&[1.0], &[-1.0], Look::named("ours")))),
-        ),
-        (
-            "histogram \"h\"",
-            none(&|f| drop(f.histogram(&[-1.0, -2.0], None, false, Look::named("h")))),
-        ),
-        ("bars", none(&|f| drop(f.bars(&names, &[-1.0], BarOptions::default())))),
-        (
-            "box",
-            none(&|f| drop(f.groups(GroupKind::Box, &names, &[vec![-1.0]], false, Look::default()))),
-        ),
-        (
-            "line \"lr\"",
-            none(&|f| {
-                f.line(&[1.0], &[1.0], Look::default()).unwrap();
-                f.right("", true)
-                    .unwrap()
-                    .line(&[1.0], &[0.0], Look::named("lr"))
-                    .unwrap();
-            }),
-        ),
-    ] {
+    let drawn: [(&str, &dyn Fn(&mut Figure)); 5] = [
+        ("scatter \"ours\"", &|f| {
+            drop(f.scatter(&[1.0], &[-1.0], Look::named("ours")))
+        }),
+        ("histogram \"h\"", &|f| {
+            drop(f.histogram(&[-1.0, -2.0], None, false, Look::named("h")))
+        }),
+        ("bars", &|f| drop(f.bars(&names, &[-1.0], BarOptions::default()))),
+        ("box", &|f| {
+            drop(f.groups(GroupKind::Box, &names, &[vec![-1.0]], false, Look::default()))
+        }),
+        ("line \"lr\"", &|f| {
+            f.line(&[1.0], &[1.0], Look::default()).unwrap();
+            f.right("", true)
+                .unwrap()
+                .line(&[1.0], &[0.0], Look::named("lr"))
+                .unwrap();
+        }),
+    ];
+    for (what, draw) in drawn {
+        let text = none(draw);
         assert!(text.starts_with(&format!("{what}: {said}")), "{text}");
     }
 }
@@ -242,15 +258,15 @@ fn every_preset_and_kind_is_drawn() {
             preset,
             ..FigureOptions::default()
         };
-        let mut scatter = Figure::new(options()).unwrap();
+        let mut scatter = with(options());
         scatter
             .scatter(&[-1.0, 2.0], &[1e-9, 2e-9], LineOptions::default())
             .unwrap();
         assert_eq!(scatter.svg(None).unwrap().matches("<circle ").count(), 2);
-        let mut bars = Figure::new(options()).unwrap();
+        let mut bars = with(options());
         let names: Vec<String> = (0..21).map(|i| format!("a class with a long name {i}")).collect();
         bars.bars(&names, &[-1.5; 21], BarOptions::default()).unwrap();
-        let mut heat = Figure::new(options()).unwrap();
+        let mut heat = with(options());
         heat.heatmap(&[1.0, f64::NAN, -3.0, 4.0], 2, 2, HeatmapOptions::default())
             .unwrap();
         assert!(heat.svg(None).unwrap().contains(">−3<"));
@@ -262,11 +278,10 @@ fn every_preset_and_kind_is_drawn() {
 
 #[test]
 fn pictures_are_reduced_to_the_resolution_in_force() {
-    let mut figure = Figure::new(FigureOptions {
+    let mut figure = with(FigureOptions {
         size: Some([1.0, 1.0]),
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     figure
         .image(Picture::new(600, 600, (0..600 * 600 * 3).map(|i| (i * 31 % 251) as u8).collect()).unwrap())
         .unwrap();
@@ -276,84 +291,58 @@ fn pictures_are_reduced_to_the_resolution_in_force() {
 
 #[test]
 fn wrong_input_is_named() {
-    let figure = || Figure::new(FigureOptions::default()).unwrap();
-    let line = |x: &[f64], y: &[f64]| figure().line(x, y, LineOptions::default()).unwrap_err().to_string();
-    assert_eq!(
-        line(&[1.0, 2.0], &[1.0]),
-        "line: x has 2 values, y has 1; they must be as long"
-    );
-    assert!(line(&[], &[]).contains("x and y are empty"));
-    assert!(line(&[1.0], &[f64::INFINITY]).contains("no point has a finite x and y"));
-    let error = Some(Spread::Around(vec![1.0; 3]));
-    let text = figure()
-        .line(
-            &[1.0],
-            &[1.0],
-            LineOptions {
-                error,
-                ..LineOptions::default()
-            },
-        )
-        .unwrap_err()
-        .to_string();
-    assert_eq!(text, "line: error has 3 values but there are 1 points");
-    assert!(figure().svg(None).unwrap_err().to_string().contains("nothing to draw"));
-
+    let line = |x: &[f64], y: &[f64]| wrong(figure().line(x, y, LineOptions::default()));
+    let error = LineOptions {
+        error: Some(Spread::Around(vec![1.0; 3])),
+        ..LineOptions::default()
+    };
     let mut mixed = figure();
     mixed.line(&[1.0], &[1.0], LineOptions::default()).unwrap();
     mixed.bars(&["a".into()], &[1.0], BarOptions::default()).unwrap();
-    let text = mixed
-        .image(Picture::new(1, 1, vec![0; 3]).unwrap())
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("`rows` or `columns`"), "{text}");
-
-    let text = figure()
-        .heatmap(&[1.0; 3], 2, 2, HeatmapOptions::default())
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("need 4 values, found 3"), "{text}");
-
-    let mut negative = Figure::new(FigureOptions {
-        log: Log::Y,
-        ..FigureOptions::default()
-    })
-    .unwrap();
+    let mut negative = logarithmic(Log::Y);
     negative.line(&[1.0], &[-1.0], LineOptions::default()).unwrap();
-    assert!(
-        negative
-            .svg(None)
-            .unwrap_err()
-            .to_string()
-            .contains("no value is positive")
-    );
-
-    let text = lines()
-        .save("figure.jpg", &SaveOptions::default())
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("\"png\", \"svg\", \"pdf\""), "{text}");
-    let text = lines()
-        .save("no/such/folder/f.svg", &SaveOptions::default())
-        .unwrap_err()
-        .to_string();
-    assert!(text.contains("no/such/folder/f.svg"), "{text}");
-    assert!(
-        lines()
-            .png(Some(1.0))
-            .unwrap_err()
-            .to_string()
-            .contains("dpi 1, expected a number from 20 to 2400")
-    );
-
-    let mut small = Figure::new(FigureOptions {
+    let mut small = with(FigureOptions {
         size: Some([0.6, 0.6]),
         y: "y".into(),
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     small.line(&[1e5, 2e5], &[0.12345, 0.12346], Look::named("a")).unwrap();
-    assert!(small.svg(None).unwrap_err().to_string().contains("larger `size`"));
+    let save = |name: &str| wrong(lines().save(name, &SaveOptions::default()));
+    for (text, said) in [
+        (
+            line(&[1.0, 2.0], &[1.0]),
+            "line: x has 2 values, y has 1; they must be as long",
+        ),
+        (
+            wrong(figure().line(&[1.0], &[1.0], error)),
+            "line: error has 3 values but there are 1 points",
+        ),
+    ] {
+        assert_eq!(text, said);
+    }
+    for (text, said) in [
+        (line(&[], &[]), "x and y are empty"),
+        (line(&[1.0], &[f64::INFINITY]), "no point has a finite x and y"),
+        (wrong(figure().svg(None)), "nothing to draw"),
+        (
+            wrong(mixed.image(Picture::new(1, 1, vec![0; 3]).unwrap())),
+            "`rows` or `columns`",
+        ),
+        (
+            wrong(figure().heatmap(&[1.0; 3], 2, 2, HeatmapOptions::default())),
+            "need 4 values, found 3",
+        ),
+        (wrong(negative.svg(None)), "no value is positive"),
+        (save("figure.jpg"), "\"png\", \"svg\", \"pdf\""),
+        (save("no/such/folder/f.svg"), "no/such/folder/f.svg"),
+        (
+            wrong(lines().png(Some(1.0))),
+            "dpi 1, expected a number from 20 to 2400",
+        ),
+        (wrong(small.svg(None)), "larger `size`"),
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
 }
 
 #[test]
@@ -361,79 +350,56 @@ fn spreads_that_cannot_be_are_refused_with_their_series_and_point() {
     let around = |v: f64| Spread::Around(vec![0.1, v]);
     let between = |low: f64, high: f64| Spread::Between(vec![0.5, low], vec![1.5, high]);
     let (x, y) = ([1.0, 2.0], [1.0, 2.0]);
-    for (wrong, said) in [
+    for (spread, said) in [
         (around(f64::INFINITY), "is inf at point 1"),
         (around(f64::NEG_INFINITY), "is -inf at point 1"),
         (around(-0.1), "is -0.1 at point 1; half widths cannot be negative"),
         (between(3.0, 1.0), "from 3 to 1 at point 1; expected [low, high]"),
         (between(1.0, f64::INFINITY), "is inf at point 1"),
     ] {
-        let line = LineOptions {
-            look: Look::named("ours"),
-            error: Some(wrong.clone()),
-            ..LineOptions::default()
+        let line = |error: Option<Spread>, band: Option<Spread>| LineOptions {
+            error,
+            band,
+            ..Look::named("ours").into()
         };
-        let band = LineOptions {
-            look: Look::named("ours"),
-            band: Some(wrong.clone()),
-            ..LineOptions::default()
-        };
+        let error = Some(spread);
         let bars = BarOptions {
             look: Look::named("ours"),
-            error: Some(wrong),
+            error: error.clone(),
             ..BarOptions::default()
         };
         let names = ["a".to_string(), "b".to_string()];
-        let figure = || Figure::new(FigureOptions::default()).unwrap();
         for (what, text) in [
             (
                 "line \"ours\": error",
-                figure().line(&x, &y, line.clone()).unwrap_err().to_string(),
+                wrong(figure().line(&x, &y, line(error.clone(), None))),
             ),
             (
                 "scatter \"ours\": error",
-                figure().scatter(&x, &y, line).unwrap_err().to_string(),
+                wrong(figure().scatter(&x, &y, line(error.clone(), None))),
             ),
-            (
-                "line \"ours\": band",
-                figure().line(&x, &y, band).unwrap_err().to_string(),
-            ),
-            (
-                "bars \"ours\": error",
-                figure().bars(&names, &y, bars).unwrap_err().to_string(),
-            ),
+            ("line \"ours\": band", wrong(figure().line(&x, &y, line(None, error)))),
+            ("bars \"ours\": error", wrong(figure().bars(&names, &y, bars))),
         ] {
             assert!(text.starts_with(what) && text.contains(said), "{text}");
         }
     }
     // lengths in place of ends, as other libraries take them
-    let lengths = LineOptions {
-        error: Some(between(0.1, 0.2)),
+    let error = |spread: Spread| LineOptions {
+        error: Some(spread),
         ..LineOptions::default()
     };
-    let text = Figure::new(FigureOptions::default())
-        .unwrap()
-        .line(&x, &y, lengths)
-        .unwrap_err()
-        .to_string();
+    let text = wrong(figure().line(&x, &y, error(between(0.1, 0.2))));
     assert!(text.contains("whose value is 2; [low, high] are the ends"), "{text}");
     // a value without a spread is drawn without
-    let gap = LineOptions {
-        error: Some(around(f64::NAN)),
-        ..LineOptions::default()
-    };
-    assert!(Figure::new(FigureOptions::default()).unwrap().line(&x, &y, gap).is_ok());
+    assert!(figure().line(&x, &y, error(around(f64::NAN))).is_ok());
 }
 
 #[test]
 fn any_finite_values_are_drawn() {
     for log in [Log::None, Log::X, Log::Y, Log::Both] {
         for values in [[1.0, 1e300], [1e-300, 1e300], [5e-324, f64::MAX], [f64::MAX, f64::MAX]] {
-            let options = FigureOptions {
-                log,
-                ..FigureOptions::default()
-            };
-            let mut figure = Figure::new(options).unwrap();
+            let mut figure = logarithmic(log);
             figure.line(&values, &values, LineOptions::default()).unwrap();
             let svg = figure.svg(None).unwrap();
             assert!(
@@ -442,7 +408,7 @@ fn any_finite_values_are_drawn() {
             );
         }
     }
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let mut figure = figure();
     figure
         .line(&[-f64::MAX, f64::MAX], &[-f64::MAX, f64::MAX], LineOptions::default())
         .unwrap();
@@ -458,7 +424,7 @@ fn drawing_can_be_interrupted() {
         figure.png(None).map(drop),
         figure.pdf(None).map(drop),
     ] {
-        assert!(matches!(result, Err(seglab::error::Error::Interrupted)));
+        assert!(matches!(result, Err(Error::Interrupted)));
     }
 }
 
@@ -468,12 +434,11 @@ fn long_names_and_titles_are_whole_and_missing_letters_are_named() {
     let title =
         "A long title that says what was trained on which data, for how long, and what the reader should see in it";
     for size in [None, Some([3.5, 2.6])] {
-        let mut figure = Figure::new(FigureOptions {
+        let mut figure = with(FigureOptions {
             title: title.into(),
             size,
             ..FigureOptions::default()
-        })
-        .unwrap();
+        });
         figure.bars(&names, &[1.0; 19], BarOptions::default()).unwrap();
         let svg = figure.svg(None).unwrap();
         assert!(!svg.contains('…'), "something was cut");
@@ -482,12 +447,29 @@ fn long_names_and_titles_are_whole_and_missing_letters_are_named() {
         }
         assert!(figure.warnings().is_empty());
     }
-    let mut figure = Figure::new(FigureOptions {
+    // a word longer than its axis has smaller letters
+    let word = || "wordwordword".repeat(4);
+    let mut figure = with(FigureOptions {
+        x: word(),
+        y: word(),
+        ..FigureOptions::default()
+    });
+    figure.line(&[1.0, 2.0], &[1.0, 2.0], Look::default()).unwrap();
+    figure
+        .right(&word(), false)
+        .unwrap()
+        .line(&[1.0, 2.0], &[1.0, 2.0], Look::default())
+        .unwrap();
+    figure.svg(None).unwrap();
+    let texts = figure.text_boxes();
+    assert_eq!(texts.iter().filter(|t| t.text.starts_with("word")).count(), 3);
+    let inside = |p: &[f64; 2]| (0.0..252.0).contains(&p[0]) && (0.0..187.2).contains(&p[1]);
+    assert!(texts.iter().flat_map(|t| &t.corners).all(inside), "{texts:?}");
+    let mut figure = with(FigureOptions {
         title: "分割 🚗".into(),
         y: "µ ü ≤".into(),
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     figure.bars(&["天".into()], &[1.0], BarOptions::default()).unwrap();
     figure.svg(None).unwrap();
     let text = figure.warnings().join(" ");
@@ -497,19 +479,18 @@ fn long_names_and_titles_are_whole_and_missing_letters_are_named() {
     assert!(!text.contains('µ') && !text.contains('≤'));
 }
 
-fn svg(draw: impl FnOnce(&mut Figure) -> seglab::error::Result<()>) -> String {
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+fn svg(draw: impl FnOnce(&mut Figure) -> Result<()>) -> String {
+    let mut figure = figure();
     draw(&mut figure).unwrap();
     figure.svg(None).unwrap()
 }
 
 #[test]
 fn a_label_has_one_colour_in_all_panels() {
-    let mut figure = Figure::new(FigureOptions {
+    let mut figure = with(FigureOptions {
         columns: 2,
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     let line = |label: &str| Look::named(label);
     figure
         .line(&[1.0, 2.0], &[1.0, 2.0], line("a"))
@@ -522,12 +503,11 @@ fn a_label_has_one_colour_in_all_panels() {
     // the second colour of the palette: b in both panels, and in the one legend; markers of b are squares
     assert_eq!(text.matches("stroke=\"#ee6677\"").count(), 3);
     assert_eq!(text.matches(">b</text>").count(), 1);
-    let mut own = Figure::new(FigureOptions {
+    let mut own = with(FigureOptions {
         palette: Palette::OkabeIto,
         dark: true,
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     own.line(&[1.0, 2.0], &[1.0, 2.0], LineOptions::default()).unwrap();
     assert!(own.svg(None).unwrap().contains("#16181d"));
 }
@@ -549,11 +529,7 @@ fn limits_cut_what_lies_outside() {
         !points.is_empty() && points.iter().all(|v| (0.0..252.1).contains(v)),
         "{points:?}"
     );
-    let mut f = Figure::new(FigureOptions {
-        log: Log::Y,
-        ..FigureOptions::default()
-    })
-    .unwrap();
+    let mut f = logarithmic(Log::Y);
     for (x, y, said) in [
         (None, None, "expected `x` or `y`"),
         (
@@ -565,9 +541,29 @@ fn limits_cut_what_lies_outside() {
         (Some([f64::NAN, 1.0]), None, "x [NaN, 1] is empty"),
         (None, Some([0.0, 1.0]), "y: 0 cannot be shown on a logarithmic axis"),
     ] {
-        let text = f.limits(x, y).err().map(|e| e.to_string()).unwrap_or_default();
+        let text = wrong(f.limits(x, y));
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// The ends of the numbers that are given for `what` in these elements of the drawing.
+fn extent(svg: &str, what: &[&str]) -> [f64; 2] {
+    let coloured = svg.lines().filter(|l| l.contains("#4477aa") && !l.starts_with("<text"));
+    let mut found = Vec::new();
+    for line in coloured {
+        let points = line
+            .split("points=\"")
+            .nth(1)
+            .map(|rest| rest.split('"').next().unwrap());
+        let pairs = points.into_iter().flat_map(|points| points.split(' '));
+        let place = usize::from(what[0] == "y1");
+        found.extend(pairs.map(|pair| pair.split(',').nth(place).unwrap().parse::<f64>().unwrap()));
+        let single = what.iter().filter(|name| line.contains(&format!(" {name}=\"")));
+        found.extend(single.map(|name| attribute(line, name)));
+    }
+    found
+        .iter()
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], v| [a.min(*v), b.max(*v)])
 }
 
 #[test]
@@ -576,7 +572,7 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
     let names = ["a".to_string(), "b".to_string()];
     let groups = [values.clone(), values[..20].to_vec()];
     let folder = tempfile::tempdir().unwrap();
-    type Draw<'a> = Box<dyn Fn(&mut Figure) -> seglab::error::Result<()> + 'a>;
+    type Draw<'a> = Box<dyn Fn(&mut Figure) -> Result<()> + 'a>;
     let kinds: Vec<(&str, usize, Draw)> = vec![
         (
             "histogram",
@@ -644,7 +640,7 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
         ),
     ];
     for (kind, rows, draw) in kinds {
-        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        let mut figure = figure();
         draw(&mut figure).unwrap();
         for note in [
             Note::HLine(1.0),
@@ -671,13 +667,37 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
             "{kind}: {csv}"
         );
         assert!(fs::read_to_string(files[0].path()).unwrap().contains(">here<"));
+        // with limits inside of the data everything ends at the axes, and something is left
+        let high = if kind == "area" { 0.1 } else { 2.5 };
+        figure.limits(Some([0.7, 2.6]), Some([0.05, high])).unwrap();
+        let text = figure.svg(None).unwrap();
+        let axes = text
+            .lines()
+            .filter(|l| l.starts_with("<line ") && l.contains("#1a1a1a\" stroke-width=\"0.6\""));
+        let ends = |[from, to]: [&str; 2]| {
+            let longest = axes.clone().map(|l| [attribute(l, from), attribute(l, to)]);
+            let longest = longest
+                .max_by(|a, b| (a[1] - a[0]).abs().total_cmp(&(b[1] - b[0]).abs()))
+                .unwrap();
+            [longest[0].min(longest[1]), longest[0].max(longest[1])]
+        };
+        for (axis, names) in [
+            (["x1", "x2"], ["x1", "x2", "x", "cx"]),
+            (["y1", "y2"], ["y1", "y2", "y", "cy"]),
+        ] {
+            let ([low, high], [from, to]) = (ends(axis), extent(&text, &names));
+            assert!(
+                low - 0.1 <= from && to <= high + 0.1 && from < to,
+                "{kind}: {from} to {to} of {low} to {high}"
+            );
+        }
         assert!(figure.png(Some(60.0)).is_ok() && figure.pdf(None).is_ok());
     }
 }
 
 #[test]
 fn samples_are_checked() {
-    let mut f = Figure::new(FigureOptions::default()).unwrap();
+    let mut f = figure();
     f.histogram(&[1.0, f64::NAN, 2.0], None, false, Look::named("h"))
         .unwrap();
     assert!(f.warnings()[0].contains("histogram \"h\": 1 of 3 values are NaN and left out"));
@@ -689,41 +709,32 @@ fn samples_are_checked() {
         Bins::Edges(vec![2.0, 1.0]),
         Bins::Edges(vec![0.0, f64::NAN]),
     ] {
-        let text = f
-            .histogram(&[1.0, 2.0], Some(bins), false, Look::named("h"))
-            .unwrap_err()
-            .to_string();
+        let text = wrong(f.histogram(&[1.0, 2.0], Some(bins), false, Look::named("h")));
         assert!(
             text.starts_with("histogram \"h\": bins: expected 1 to 10000 bins"),
             "{text}"
         );
     }
     let names = ["full".to_string(), "none".to_string()];
-    let wrong = |samples: &[Vec<f64>]| {
-        let mut f = Figure::new(FigureOptions::default()).unwrap();
-        f.groups(GroupKind::Box, &names, samples, false, Look::default())
-            .err()
-            .map(|e| e.to_string())
-            .unwrap_or_default()
+    let groups = |samples: &[Vec<f64>]| {
+        let mut f = figure();
+        wrong(f.groups(GroupKind::Box, &names, samples, false, Look::default()))
     };
-    assert!(wrong(&[vec![1.0], vec![]]).contains("group \"none\": there is no number in it"));
-    assert!(wrong(&[vec![1.0], vec![f64::INFINITY]]).contains("value 0 is inf"));
-    assert!(wrong(&[vec![1.0]]).contains("2 names and 1 groups"));
+    assert!(groups(&[vec![1.0], vec![]]).contains("group \"none\": there is no number in it"));
+    assert!(groups(&[vec![1.0], vec![f64::INFINITY]]).contains("value 0 is inf"));
+    assert!(groups(&[vec![1.0]]).contains("2 names and 1 groups"));
     let bad = Look {
         alpha: Some(2.0),
         ..Look::named("x")
     };
-    let text = f
-        .line(
-            &[1.0],
-            &[1.0],
-            LineOptions {
-                look: bad,
-                ..LineOptions::default()
-            },
-        )
-        .unwrap_err()
-        .to_string();
+    let text = wrong(f.line(
+        &[1.0],
+        &[1.0],
+        LineOptions {
+            look: bad,
+            ..LineOptions::default()
+        },
+    ));
     assert!(
         text.contains("line \"x\": alpha 2, expected a number from 0 to 1"),
         "{text}"
@@ -732,7 +743,7 @@ fn samples_are_checked() {
 
 #[test]
 fn tex_fonts_and_colours_that_are_not_known_are_named() {
-    let new = |options: FigureOptions| Figure::new(options).err().map(|e| e.to_string()).unwrap_or_default();
+    let new = |options: FigureOptions| wrong(Figure::new(options));
     let text = new(FigureOptions {
         title: "a $\\foo$".into(),
         ..FigureOptions::default()
@@ -749,8 +760,8 @@ fn tex_fonts_and_colours_that_are_not_known_are_named() {
         text.contains("is not installed, expected \"sans\", \"serif\""),
         "{text}"
     );
-    let mut f = Figure::new(FigureOptions::default()).unwrap();
-    let text = f.line(&[1.0], &[1.0], Look::named("$x^$")).unwrap_err().to_string();
+    let mut f = figure();
+    let text = wrong(f.line(&[1.0], &[1.0], Look::named("$x^$")));
     assert!(text.contains("something must follow"), "{text}");
 }
 
@@ -758,7 +769,7 @@ fn tex_fonts_and_colours_that_are_not_known_are_named() {
 fn many_points_stay_small_and_pdf_is_15() {
     let x: Vec<f64> = (0..100_000).map(|i| f64::from(i % 317)).collect();
     let y: Vec<f64> = (0..100_000).map(|i| f64::from(i % 211)).collect();
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let mut figure = figure();
     figure.scatter(&x, &y, LineOptions::default()).unwrap();
     let pdf = figure.pdf(None).unwrap();
     assert!(
@@ -785,12 +796,11 @@ fn letters_as_shapes_keep_title_facts_and_size_and_the_file_is_known_as_ours() {
         outlines: Some(true),
         ..SaveOptions::default()
     };
-    let mut serif = Figure::new(FigureOptions {
+    let mut serif = with(FigureOptions {
         preset: Preset::Ieee,
         title: "a < b".into(),
         ..FigureOptions::default()
-    })
-    .unwrap();
+    });
     serif.line(&[1.0, 2.0], &[1.0, 2.0], LineOptions::default()).unwrap();
     serif.metadata = vec![("software".into(), "seglab 0".into())];
     let save = |figure: &Figure, options: &SaveOptions| {
@@ -843,7 +853,7 @@ fn many_points_look_as_single_ones_do() {
             (x, y)
         };
         let draw = |parts: &[(Vec<f64>, Vec<f64>)]| {
-            let mut figure = Figure::new(FigureOptions::default()).unwrap();
+            let mut figure = figure();
             for (x, y) in parts {
                 let look = Look {
                     color: Some(Ink::Rgb([200, 30, 60])),
@@ -886,34 +896,21 @@ fn values_at_lying_bars_and_names_of_points_keep_apart_and_inside() {
         f.bars(&["a".into(), "b".into()], &[1.0, -2.0], options).map(drop)
     });
     // viewers drop blanks at the ends of a text, so the distance must not be made of them
-    let x = |line: &str| {
-        line.split("x=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap()
-            .parse::<f64>()
-            .unwrap()
+    let label = |value: &str| {
+        attribute(
+            text.lines().find(|l| l.ends_with(&format!(">{value}</text>"))).unwrap(),
+            "x",
+        )
     };
-    let label = |value: &str| x(text.lines().find(|l| l.ends_with(&format!(">{value}</text>"))).unwrap());
     let bars: Vec<&str> = text
         .lines()
         .filter(|l| l.starts_with("<rect ") && l.contains("#4477aa"))
         .collect();
-    let width = bars[0]
-        .split("width=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap()
-        .parse::<f64>()
-        .unwrap();
-    assert!((1.5..4.0).contains(&(label("1") - (x(bars[0]) + width))), "{text}");
-    assert!((1.5..4.0).contains(&(x(bars[1]) - label("−2"))), "{text}");
+    let end = attribute(bars[0], "x") + attribute(bars[0], "width");
+    assert!((1.5..4.0).contains(&(label("1") - end)), "{text}");
+    assert!((1.5..4.0).contains(&(attribute(bars[1], "x") - label("−2"))), "{text}");
 
-    let mut figure = Figure::new(FigureOptions::default()).unwrap();
+    let mut figure = figure();
     figure.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
     for x in [2.0, 38.0] {
         figure.point(x, 5.0, Look::named(format!("point {x}"))).unwrap();
@@ -927,7 +924,7 @@ fn values_at_lying_bars_and_names_of_points_keep_apart_and_inside() {
 #[test]
 fn classes_stand_below_the_figure_or_in_a_corner_of_the_image() {
     let figure = |place: LegendPlace| {
-        let mut figure = Figure::new(FigureOptions::default()).unwrap();
+        let mut figure = figure();
         figure.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
         figure.legend(&["sky".into()], &[[1, 2, 3]], place).unwrap();
         figure.svg(None).unwrap();
@@ -941,9 +938,6 @@ fn classes_stand_below_the_figure_or_in_a_corner_of_the_image() {
     );
     assert!(left[0] < 60.0 && right[0] > 200.0, "{left:?} {right:?}");
     let mut lines = lines();
-    let text = lines
-        .legend(&["sky".into()], &[[1, 2, 3]], LegendPlace::TopLeft)
-        .unwrap_err()
-        .to_string();
+    let text = wrong(lines.legend(&["sky".into()], &[[1, 2, 3]], LegendPlace::TopLeft));
     assert!(text.contains("legend: the panel has no image"), "{text}");
 }

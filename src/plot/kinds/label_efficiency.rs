@@ -72,8 +72,9 @@ pub fn label_efficiency(rows: &[EfficiencyRow], frame: &FigureOptions) -> Result
         y: "mIoU (%)".to_string(),
         ..frame.clone()
     })?;
-    figure.here().log2 = true;
-    figure.here().ticks[0] = Some(match shares {
+    let side = &mut figure.here().sides[0];
+    side.log = true;
+    side.ticks = Some(match shares {
         true => ticks(&amounts),
         false => amounts.iter().map(|n| (*n, text::number(*n, 6))).collect(),
     });
