@@ -52,8 +52,6 @@ impl Panel {
 #[derive(Clone, Debug)]
 pub struct Figure {
     pub(super) options: FigureOptions,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
     pub(super) panels: Vec<Panel>,
     pub(super) current: usize,
     /// A legend of the whole figure, below the panels.
@@ -80,6 +78,7 @@ pub(super) struct Found {
 impl Figure {
     /// An empty figure; fails for a size that is not between 0.5 and 50 inches, an unknown font, unknown TeX.
     pub fn new(mut options: FigureOptions) -> Result<Self> {
+        (options.rows, options.columns) = (options.rows.max(1), options.columns.max(1));
         options.check()?;
         if options.font.is_empty() {
             let serif = options.preset == Preset::Ieee;
@@ -89,20 +88,17 @@ impl Figure {
         for (option, text) in [("title", &options.title), ("x", &options.x), ("y", &options.y)] {
             font.check(&format!("figure: {option}"), text)?;
         }
-        let (rows, columns) = (options.rows.max(1), options.columns.max(1));
         let mut panel = Panel::default();
         panel.set_log(options.log);
         for (side, label) in panel.sides.iter_mut().zip([&options.x, &options.y]) {
             side.label.clone_from(label);
         }
-        let mut panels = vec![panel; rows * columns];
+        let mut panels = vec![panel; options.rows * options.columns];
         if panels.len() == 1 {
             panels[0].title = options.title.clone();
         }
         Ok(Figure {
             options,
-            rows,
-            columns,
             panels,
             current: 0,
             legend: Vec::new(),
@@ -155,16 +151,15 @@ impl Figure {
         y: &str,
         log: Option<Log>,
     ) -> Result<&mut Self> {
+        let (rows, columns) = (self.options.rows, self.options.columns);
         ensure!(
-            row < self.rows && column < self.columns,
-            "panel: row {row}, column {column} is outside of {} x {} panels (counted from 0)",
-            self.rows,
-            self.columns
+            row < rows && column < columns,
+            "panel: row {row}, column {column} is outside of {rows} x {columns} panels (counted from 0)"
         );
         for (option, text) in [("title", title), ("x", x), ("y", y)] {
             self.check_text("panel", option, text)?;
         }
-        self.current = row * self.columns + column;
+        self.current = row * columns + column;
         let panel = self.here();
         panel.to_right = false;
         let [along, upright, _] = &mut panel.sides;
@@ -285,6 +280,7 @@ impl std::fmt::Display for Figure {
             return write!(f, "Figure with {} layers", panel.layers.len());
         }
         let filled = self.panels.iter().filter(|p| !p.layers.is_empty()).count();
-        write!(f, "Figure of {} x {} panels, {filled} filled", self.rows, self.columns)
+        let (rows, columns) = (self.options.rows, self.options.columns);
+        write!(f, "Figure of {rows} x {columns} panels, {filled} filled")
     }
 }

@@ -92,7 +92,10 @@ fn entry(layer: &Layer, identity: &Identity, style: &Style) -> Option<Entry> {
         Layer::Bars { .. } => 1.0,
         Layer::Bins { .. } => 0.5,
         Layer::Groups { .. } => 0.45,
-        Layer::Note { note, .. } if matches!(note, Note::Span { .. }) => 0.12,
+        Layer::Note {
+            note: Note::Span { .. },
+            ..
+        } => 0.12,
         Layer::Note { .. } => {
             entry.line = Some(identity.dash);
             return Some(entry);

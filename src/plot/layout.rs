@@ -143,8 +143,8 @@ impl<'a> Layout<'a> {
             plans: Vec::new(),
             size: [width, options.size.map_or(width * h / w, |s| s[1] * 72.0)],
             inner: [
-                vec![width / figure.columns as f64 * 0.7; figure.columns],
-                vec![h * 72.0 * 0.7; figure.rows],
+                vec![width / figure.options.columns as f64 * 0.7; figure.options.columns],
+                vec![h * 72.0 * 0.7; figure.options.rows],
             ],
             margins: Default::default(),
             below: vec![false; figure.panels.len()],
@@ -178,7 +178,7 @@ impl<'a> Layout<'a> {
 
     /// Column and row of a panel.
     fn place(&self, panel: usize) -> [usize; 2] {
-        [panel % self.figure.columns, panel / self.figure.columns]
+        [panel % self.figure.options.columns, panel / self.figure.options.columns]
     }
 
     /// Width and height of a panel without what stands around it.
@@ -201,13 +201,17 @@ impl<'a> Layout<'a> {
         let mut plans = Vec::new();
         for (i, content) in self.contents.iter().enumerate() {
             figure.check_cancel()?;
-            let mut beneath = figure.panels.iter().skip(i + figure.columns).step_by(figure.columns);
+            let mut beneath = figure
+                .panels
+                .iter()
+                .skip(i + figure.options.columns)
+                .step_by(figure.options.columns);
             let last = beneath.all(|p| p.layers.is_empty());
             let around = Surroundings {
                 inner: self.inner(i),
                 names: [
-                    0.4 * self.size[0] / figure.columns as f64,
-                    0.4 * self.size[1].max(self.size[0] * 0.7) / figure.rows as f64,
+                    0.4 * self.size[0] / figure.options.columns as f64,
+                    0.4 * self.size[1].max(self.size[0] * 0.7) / figure.options.rows as f64,
                 ],
                 ranges: [ranges[0], ranges[1]],
                 shown: [!options.share_x || last, !options.share_y || self.place(i)[0] == 0],
@@ -243,7 +247,7 @@ impl<'a> Layout<'a> {
 
     /// Widths and heights for the panels: what the margins leave.
     fn share_room(&mut self, font: &Font) -> Result<()> {
-        let (rows, columns) = (self.figure.rows, self.figure.columns);
+        let (rows, columns) = (self.figure.options.rows, self.figure.options.columns);
         let options = &self.figure.options;
         self.margins = [0, 1, 2, 3].map(|side| {
             let mut most = vec![0.0f64; [columns, rows][side / 2]];
@@ -307,15 +311,15 @@ impl<'a> Layout<'a> {
             "figure: {:.1} in is not {what} enough for {} x {} panels with their labels; give a larger `size` (in inches) \
              or shorter labels",
             self.size[side] / 72.0,
-            self.figure.rows,
-            self.figure.columns
+            self.figure.options.rows,
+            self.figure.options.columns
         );
         Ok(())
     }
 
     /// The panels of a row with their columns.
     fn row(&self, row: usize) -> impl Iterator<Item = (usize, &Plan<'a>)> {
-        let columns = self.figure.columns;
+        let columns = self.figure.options.columns;
         self.plans[row * columns..(row + 1) * columns].iter().enumerate()
     }
 
@@ -329,7 +333,7 @@ impl<'a> Layout<'a> {
         let mut y = self.edge + self.head();
         let top = Area::new(self.edge, y, width - 2.0 * self.edge, 0.0);
         draw_title(&mut backend.canvas(), &self.title, top, 0.0);
-        for row in 0..self.figure.rows {
+        for row in 0..self.figure.options.rows {
             y += self.margins[2][row];
             let mut x = self.edge;
             for (column, plan) in self.row(row) {
@@ -373,6 +377,6 @@ fn only_pictures(figure: &Figure) -> bool {
 
 fn default_width(figure: &Figure) -> f64 {
     let ([one, _], ..) = figure.options.preset.measures();
-    let narrow = figure.columns == 1 || (only_pictures(figure) && figure.columns <= 4) || one > 5.0;
+    let narrow = figure.options.columns == 1 || (only_pictures(figure) && figure.options.columns <= 4) || one > 5.0;
     figure.width.unwrap_or(if narrow { one } else { 2.0 * one + 0.16 })
 }

@@ -90,7 +90,7 @@ impl FigureOptions {
         for side in self.size.iter().flatten() {
             in_range("figure", "size (inches)", *side, 0.5..=50.0)?;
         }
-        let (rows, columns) = (self.rows.max(1), self.columns.max(1));
+        let (rows, columns) = (self.rows, self.columns);
         ensure!(
             rows.saturating_mul(columns) <= 400,
             "figure: {rows} rows x {columns} columns are more than 400 panels"
