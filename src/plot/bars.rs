@@ -9,7 +9,7 @@ use super::chart::letters;
 use super::layers::{GroupKind, Layer};
 use super::options::{BarOptions, Look};
 use super::palette::Marker;
-use super::series::{Pencil, Point};
+use super::series::{Pencil, Point, Target};
 use super::{stats, text};
 use crate::error::Result;
 
@@ -100,14 +100,19 @@ impl Pencil<'_> {
         Ok(())
     }
 
-    /// The value of a bar beyond its end, or in the middle of it; smaller where the bars are narrow.
+    /// The value of a bar beyond its end, or in the middle of it, or inside where the bar leaves the panel; smaller where the bars are
+    /// narrow.
     fn value(&self, at: Point, label: String, inside: bool, down: bool, room: f64) -> Result<()> {
         let wide = self.backend.canvas().font.width(&label, 1.0);
         let small = self.style.small;
         let fits = if self.lies { room / 1.1 } else { room / wide * 1.2 };
         let size = (small * 0.9).min(fits).max(small * 0.5);
         let beside = units(self.style.gap * 0.7) as i32;
-        let (h, v, away) = match (self.lies, inside, down) {
+        let leaves = match self.target {
+            Target::Paper(_, [x, y]) => !x.contains(at.0) || !y.contains(at.1),
+            Target::Points(_) => false,
+        };
+        let (h, v, away) = match (self.lies, inside, down != leaves) {
             (_, true, _) => (HPos::Center, VPos::Center, 0),
             (true, _, false) => (HPos::Left, VPos::Center, beside),
             (true, _, true) => (HPos::Right, VPos::Center, -beside),

@@ -7,6 +7,9 @@ use super::palette::{Colour, Dash, Marker};
 use super::style::Style;
 use super::svg::{Anchor, Canvas, Stroke};
 
+/// Height of an entry, in units of the letters' size.
+const LINE: f64 = 1.35;
+
 /// One line of a legend: a name, and what stands before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Entry {
@@ -69,14 +72,12 @@ impl Entry {
 pub(super) struct Legend {
     columns: Vec<f64>,
     rows: usize,
-    line: f64,
     pub(super) size: [f64; 2],
 }
 
 impl Legend {
     /// The arrangement with at most `columns` columns (fewer where `width` does not allow them), as even as possible.
     pub(super) fn arrange(entries: &[Entry], columns: usize, width: f64, style: &Style, font: &Font) -> Legend {
-        let line = style.small * 1.35;
         let mut most = columns.clamp(1, entries.len().max(1));
         loop {
             let rows = entries.len().div_ceil(most);
@@ -92,8 +93,7 @@ impl Legend {
                 return Legend {
                     columns,
                     rows,
-                    line,
-                    size: [total.min(width), line * rows as f64],
+                    size: [total.min(width), style.small * LINE * rows as f64],
                 };
             }
             most = used.min(most) - 1;
@@ -114,7 +114,7 @@ impl Legend {
         let mut x = at[0];
         for (column, width) in self.columns.iter().enumerate() {
             for (row, entry) in entries.iter().skip(column * self.rows).take(self.rows).enumerate() {
-                let y = at[1] + self.line * (row as f64 + 0.5);
+                let y = at[1] + style.small * LINE * (row as f64 + 0.5);
                 entry.draw_symbol(canvas, [x, y], wide, &style);
                 let room = (self.size[0] - (x - at[0]) - wide - style.small * 0.5).max(style.small);
                 let text = canvas.font.shorten(&entry.label, style.small, room + 0.01);

@@ -51,7 +51,7 @@ pub(super) struct Pencil<'a> {
     pub(super) lies: bool,
     /// Which of its axes are logarithmic.
     log: [bool; 2],
-    target: Target<'a>,
+    pub(super) target: Target<'a>,
 }
 
 /// Draw all layers of a panel, those of the left and the right axis on their targets.

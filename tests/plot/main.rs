@@ -546,20 +546,33 @@ fn limits_cut_what_lies_outside() {
     }
 }
 
-/// The ends of the numbers that are given for `what` in these elements of the drawing.
-fn extent(svg: &str, what: &[&str]) -> [f64; 2] {
-    let coloured = svg.lines().filter(|l| l.contains("#4477aa") && !l.starts_with("<text"));
+/// From the least to the greatest of the numbers that these attributes of drawn data have, and every second of their points.
+fn extent(svg: &str, attributes: [&str; 4], place: usize) -> [f64; 2] {
+    let shapes = ["<line ", "<polyline ", "<polygon ", "<rect ", "<circle "];
+    // not the page, the grid, the axes
+    let data = svg.lines().filter(|l| shapes.iter().any(|shape| l.starts_with(shape)));
+    let data = data.filter(|l| {
+        ["#ffffff", "#e6e6e6", "#1a1a1a"]
+            .iter()
+            .all(|colour| !l.contains(colour))
+    });
     let mut found = Vec::new();
-    for line in coloured {
+    for line in data {
         let points = line
             .split("points=\"")
             .nth(1)
-            .map(|rest| rest.split('"').next().unwrap());
-        let pairs = points.into_iter().flat_map(|points| points.split(' '));
-        let place = usize::from(what[0] == "y1");
-        found.extend(pairs.map(|pair| pair.split(',').nth(place).unwrap().parse::<f64>().unwrap()));
-        let single = what.iter().filter(|name| line.contains(&format!(" {name}=\"")));
-        found.extend(single.map(|name| attribute(line, name)));
+            .into_iter()
+            .flat_map(|rest| rest.split('"').next());
+        let numbers = points
+            .flat_map(|points| points.split([' ', ',']))
+            .skip(place)
+            .step_by(2);
+        found.extend(numbers.map(|v| v.parse::<f64>().unwrap()));
+        let given = attributes.iter().filter(|name| line.contains(&format!(" {name}=\"")));
+        found.extend(given.map(|name| attribute(line, name)));
+        if line.starts_with("<rect ") {
+            found.push(attribute(line, attributes[2]) + attribute(line, ["width", "height"][place]));
+        }
     }
     found
         .iter()
@@ -567,93 +580,49 @@ fn extent(svg: &str, what: &[&str]) -> [f64; 2] {
 }
 
 #[test]
-fn every_kind_of_layer_is_drawn_and_written_as_data() {
+fn every_kind_of_layer_is_drawn_inside_of_the_limits_and_written_as_data() {
     let values: Vec<f64> = (0..60).map(|i| f64::from(i * 37 % 60) / 10.0).collect();
     let names = ["a".to_string(), "b".to_string()];
     let groups = [values.clone(), values[..20].to_vec()];
     let folder = tempfile::tempdir().unwrap();
-    type Draw<'a> = Box<dyn Fn(&mut Figure) -> Result<()> + 'a>;
-    let kinds: Vec<(&str, usize, Draw)> = vec![
-        (
-            "histogram",
-            6,
-            Box::new(|f| {
-                f.histogram(&values, Some(Bins::Count(6)), false, Look::named("h"))
-                    .map(drop)
-            }),
-        ),
-        (
-            "area",
-            200,
-            Box::new(|f| f.density(&values, None, Look::named("d")).map(drop)),
-        ),
-        (
-            "box",
-            80,
-            Box::new(|f| {
-                f.groups(GroupKind::Box, &names, &groups, false, Look::default())
-                    .map(drop)
-            }),
-        ),
-        (
-            "violin",
-            80,
-            Box::new(|f| {
-                f.groups(GroupKind::Violin, &names, &groups, true, Look::default())
-                    .map(drop)
-            }),
-        ),
-        (
-            "step",
-            60,
-            Box::new(|f| f.curve(Joint::Step, &values, &values, Look::default()).map(drop)),
-        ),
-        (
-            "bars",
-            2,
-            Box::new(|f| {
-                let options = BarOptions {
-                    horizontal: true,
-                    values: true,
-                    ..BarOptions::default()
-                };
-                f.bars(&names, &[1.0, -2.0], options).map(drop)
-            }),
-        ),
-        (
-            "scatter",
-            60,
-            Box::new(|f| {
-                let (values, sizes) = (Some(values.clone()), Some(values.clone()));
-                f.scatter(
-                    &groups[0],
-                    &groups[0],
-                    LineOptions {
-                        values,
-                        sizes,
-                        bar: "v".into(),
-                        ..LineOptions::default()
-                    },
-                )
+    let lying = BarOptions {
+        horizontal: true,
+        values: true,
+        ..BarOptions::default()
+    };
+    let mapped = LineOptions {
+        values: Some(values.clone()),
+        sizes: Some(values.clone()),
+        bar: "v".into(),
+        ..LineOptions::default()
+    };
+    let group = |f: &mut Figure, kind, lie| f.groups(kind, &names, &groups, lie, Look::default()).map(drop);
+    let kinds: [(&str, usize, &dyn Fn(&mut Figure) -> Result<()>); 7] = [
+        ("histogram", 6, &|f| {
+            f.histogram(&values, Some(Bins::Count(6)), false, Look::named("h"))
                 .map(drop)
-            }),
-        ),
+        }),
+        ("area", 200, &|f| f.density(&values, None, Look::named("d")).map(drop)),
+        ("box", 80, &|f| group(f, GroupKind::Box, false)),
+        ("violin", 80, &|f| group(f, GroupKind::Violin, true)),
+        ("step", 60, &|f| {
+            f.curve(Joint::Step, &values, &values, Look::default()).map(drop)
+        }),
+        ("bars", 2, &|f| f.bars(&names, &[1.0, -2.0], lying.clone()).map(drop)),
+        ("scatter", 60, &|f| {
+            f.scatter(&values, &values, mapped.clone()).map(drop)
+        }),
     ];
     for (kind, rows, draw) in kinds {
         let mut figure = figure();
         draw(&mut figure).unwrap();
+        let (x, y) = (Some([0.2, 0.4]), None);
+        let (at, text, to) = ([0.5, 1.0], "here".to_string(), Some([0.3, 0.5]));
         for note in [
             Note::HLine(1.0),
             Note::VLine(0.5),
-            Note::Span {
-                x: Some([0.2, 0.4]),
-                y: None,
-            },
-            Note::Text {
-                at: [0.5, 1.0],
-                text: "here".into(),
-                to: Some([0.3, 0.5]),
-            },
+            Note::Span { x, y },
+            Note::Text { at, text, to },
         ] {
             figure.note(note, Look::default()).unwrap();
         }
@@ -661,37 +630,35 @@ fn every_kind_of_layer_is_drawn_and_written_as_data() {
             .save(folder.path().join(format!("{kind}.svg")), &SaveOptions::default())
             .unwrap();
         let csv = fs::read_to_string(files[1].path()).unwrap();
-        assert_eq!(
-            csv.lines().filter(|l| l.starts_with(&format!("1,{kind},"))).count(),
-            rows,
-            "{kind}: {csv}"
-        );
+        let written = csv.lines().filter(|l| l.starts_with(&format!("1,{kind},")));
+        assert_eq!(written.count(), rows, "{kind}: {csv}");
         assert!(fs::read_to_string(files[0].path()).unwrap().contains(">here<"));
-        // with limits inside of the data everything ends at the axes, and something is left
+        assert!(figure.png(Some(60.0)).is_ok() && figure.pdf(None).is_ok());
+        // with limits inside of the data everything ends at the axes, the longest lines, and something is left
         let high = if kind == "area" { 0.1 } else { 2.5 };
         figure.limits(Some([0.7, 2.6]), Some([0.05, high])).unwrap();
+        figure.legend(&[], &[], LegendPlace::Nowhere).unwrap();
         let text = figure.svg(None).unwrap();
-        let axes = text
+        let lines = text
             .lines()
-            .filter(|l| l.starts_with("<line ") && l.contains("#1a1a1a\" stroke-width=\"0.6\""));
-        let ends = |[from, to]: [&str; 2]| {
-            let longest = axes.clone().map(|l| [attribute(l, from), attribute(l, to)]);
-            let longest = longest
+            .filter(|l| l.starts_with("<line ") && l.contains("#1a1a1a"));
+        for (place, attributes) in [["x1", "x2", "x", "cx"], ["y1", "y2", "y", "cy"]]
+            .into_iter()
+            .enumerate()
+        {
+            let ends = lines
+                .clone()
+                .map(|l| [attribute(l, attributes[0]), attribute(l, attributes[1])]);
+            let ends = ends
                 .max_by(|a, b| (a[1] - a[0]).abs().total_cmp(&(b[1] - b[0]).abs()))
                 .unwrap();
-            [longest[0].min(longest[1]), longest[0].max(longest[1])]
-        };
-        for (axis, names) in [
-            (["x1", "x2"], ["x1", "x2", "x", "cx"]),
-            (["y1", "y2"], ["y1", "y2", "y", "cy"]),
-        ] {
-            let ([low, high], [from, to]) = (ends(axis), extent(&text, &names));
+            let (low, high) = (ends[0].min(ends[1]) - 0.1, ends[0].max(ends[1]) + 0.1);
+            let [from, to] = extent(&text, attributes, place);
             assert!(
-                low - 0.1 <= from && to <= high + 0.1 && from < to,
+                low <= from && from < to && to <= high,
                 "{kind}: {from} to {to} of {low} to {high}"
             );
         }
-        assert!(figure.png(Some(60.0)).is_ok() && figure.pdf(None).is_ok());
     }
 }
 
@@ -910,14 +877,31 @@ fn values_at_lying_bars_and_names_of_points_keep_apart_and_inside() {
     assert!((1.5..4.0).contains(&(label("1") - end)), "{text}");
     assert!((1.5..4.0).contains(&(attribute(bars[1], "x") - label("−2"))), "{text}");
 
-    let mut figure = figure();
-    figure.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
+    let mut points = figure();
+    points.image(Picture::new(40, 20, vec![90; 2400]).unwrap()).unwrap();
     for x in [2.0, 38.0] {
-        figure.point(x, 5.0, Look::named(format!("point {x}"))).unwrap();
+        points.point(x, 5.0, Look::named(format!("point {x}"))).unwrap();
     }
-    figure.svg(None).unwrap();
-    for text in figure.text_boxes() {
-        assert!(text.corners.iter().all(|p| (0.0..252.0).contains(&p[0])), "{text:?}");
+    // bars that leave the panel have their values inside of it
+    let cut = [false, true].map(|horizontal| {
+        let mut figure = figure();
+        let options = BarOptions {
+            horizontal,
+            values: true,
+            ..BarOptions::default()
+        };
+        figure.bars(&["a".into(), "b".into()], &[30.0, -20.0], options).unwrap();
+        let (limits, none) = (Some([-10.0, 10.0]), None);
+        let [x, y] = if horizontal { [limits, none] } else { [none, limits] };
+        figure.limits(x, y).unwrap();
+        figure
+    });
+    for figure in cut.into_iter().chain([points]) {
+        figure.svg(None).unwrap();
+        for text in figure.text_boxes() {
+            let inside = |p: &[f64; 2]| (0.0..252.0).contains(&p[0]) && (0.0..187.2).contains(&p[1]);
+            assert!(text.corners.iter().all(inside), "{text:?}");
+        }
     }
 }
 
