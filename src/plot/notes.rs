@@ -84,7 +84,7 @@ impl Drawable<Backend> for Label {
         let Some([x, y]) = places.next() else { return Ok(()) };
         let x = keep(x, half + gap, area.x, area.right());
         let y = keep(y, size * 0.6, area.y, area.bottom());
-        if let Some(tip) = places.next() {
+        if let Some(tip) = places.next().map(|tip| area.nearest(tip)) {
             let (away, hull) = ([x - tip[0], y - tip[1]], [half + gap, size * (CAP + DEPTH) / 2.0 + gap]);
             // how far along the way to the middle of the text its edge is
             let edge = (hull[0] / away[0].abs().max(1e-9)).min(hull[1] / away[1].abs().max(1e-9));
