@@ -12,6 +12,9 @@ use seglab::plot::{
     Look, Marker, Note, Palette, Picture, Preset, SaveOptions, Spread,
 };
 
+/// What draws into a figure.
+type Draw<'a, T> = &'a dyn Fn(&mut Figure) -> T;
+
 /// A figure without anything special.
 fn figure() -> Figure {
     with(FigureOptions::default())
@@ -226,7 +229,7 @@ fn what_a_logarithmic_axis_leaves_out_is_named() {
     };
     let said = "no value is positive, but the";
     let names = ["a".to_string()];
-    let drawn: [(&str, &dyn Fn(&mut Figure)); 5] = [
+    let drawn: [(&str, Draw<'_, ()>); 5] = [
         ("scatter \"ours\"", &|f| {
             drop(f.scatter(&[1.0], &[-1.0], Look::named("ours")))
         }),
@@ -597,7 +600,7 @@ fn every_kind_of_layer_is_drawn_inside_of_the_limits_and_written_as_data() {
         ..LineOptions::default()
     };
     let group = |f: &mut Figure, kind, lie| f.groups(kind, &names, &groups, lie, Look::default()).map(drop);
-    let kinds: [(&str, usize, &dyn Fn(&mut Figure) -> Result<()>); 7] = [
+    let kinds: [(&str, usize, Draw<'_, Result<()>>); 7] = [
         ("histogram", 6, &|f| {
             f.histogram(&values, Some(Bins::Count(6)), false, Look::named("h"))
                 .map(drop)
