@@ -7,7 +7,8 @@ use std::process::Command;
 const SCRIPT: &str = r#"
 let data = data::scenes(#{ count: 4, size: [64, 96] });
 let net = model::deeplabv3plus(#{ encoder: "resnet18", classes: data.classes, decoder_channels: 32, dropout: 0.0 });
-let run = train::finetune(net, data, #{ steps: 2, batch_size: 4, precision: arg("precision", "f32"), checkpoint_every: 0 });
+let run = train::finetune(net, data, #{ steps: 2, batch_size: 4, optimizer: #{ lr: 0.01 },
+    precision: arg("precision", "f32"), checkpoint_every: 0 });
 for value in run.history.loss + run.history.grad_norm { print(value); }
 "#;
 
