@@ -162,14 +162,13 @@ fn few_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &m
     best.sort_unstable();
     let Some(mut last) = best.last().copied() else { return };
     let mut bar = line[T::place(last) as usize - start];
-    let after = |x: T, bar: T| if falling { x <= bar } else { x >= bar };
     for (b, block) in rest.chunks(BLOCK).enumerate() {
-        // whole blocks of elements that come after the last are passed over by loops that become vector code
-        if block.iter().fold(true, |all, x| all & after(*x, bar)) {
+        // whole blocks of elements that come after the last are passed over
+        if all_after(block, bar, falling) {
             continue;
         }
         for (p, part) in block.chunks(PART).enumerate() {
-            if part.iter().fold(true, |all, x| all & after(*x, bar)) {
+            if all_after(part, bar, falling) {
                 continue;
             }
             for (i, x) in part.iter().enumerate() {
@@ -191,10 +190,9 @@ fn many_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &
     let mut bar: Option<(T::Packed, T)> = None;
     for (i, block) in line.chunks(BLOCK).enumerate() {
         let from = start + i * BLOCK;
-        // whole blocks of elements that come after the k-th best so far are passed over by a loop that becomes vector code
-        let after = |x: T, bar: T| if falling { x <= bar } else { x >= bar };
+        // whole blocks of elements that come after the k-th best so far are passed over
         if let Some((_, bar)) = bar
-            && block.iter().fold(true, |all, x| all & after(*x, bar))
+            && all_after(block, bar, falling)
         {
             continue;
         }
@@ -212,6 +210,15 @@ fn many_of<T: Ranked>(line: &[T], start: usize, k: usize, falling: bool, best: &
                 .max()
                 .map(|last| (*last, line[T::place(*last) as usize - start]));
         }
+    }
+}
+
+/// Whether all elements come after `bar` or are equal to it. The direction is asked before the loops, so that these become vector code.
+#[inline(always)]
+fn all_after<T: Ranked>(block: &[T], bar: T, falling: bool) -> bool {
+    match falling {
+        true => block.iter().fold(true, |all, x| all & (*x <= bar)),
+        false => block.iter().fold(true, |all, x| all & (*x >= bar)),
     }
 }
 
