@@ -437,3 +437,36 @@ fn what_a_training_asks_of_its_network_is_asked_of_no_other() {
         "#,
     );
 }
+
+/// As PyTorch's `ModuleList`: the names count on, and everything a network does goes through the elements.
+#[test]
+fn an_array_of_layers_is_a_part_of_a_block() {
+    script(
+        r#"
+        fn ladder() {
+            nn::block(#{
+                down: [0, 1, 2].map(|i| nn::conv2d(if i == 0 { 3 } else { 4 }, 4, #{ padding: 1 })), head: [nn::conv2d(4, 9, #{ kernel: 1 })],
+            }, |parts, x| {
+                for layer in parts.down { x = layer.forward(x).relu(); }
+                parts.head[-1].forward(x)
+            })
+        }
+        let net = model::from(ladder(), #{ classes: data.classes });
+        let names = net.parameters().names;
+        assert(names.contains("down.0.weight") && names.contains("down.2.bias") && names.contains("head.0.weight") && names.len == 8);
+        let before = net.copy();
+        train::finetune(net, data, few + #{ steps: 2 });
+        for name in names { assert(net.state()[name] != before.state()[name]); }
+        net.save("ladder.safetensors");
+        let other = model::from(ladder(), #{ classes: data.classes });
+        other.load_weights("ladder.safetensors");
+        assert_eq(other.forward(data.get(0).image.unsqueeze(0)), net.forward(data.get(0).image.unsqueeze(0)));
+        let text = "";
+        try { nn::block(#{ down: [nn::conv2d(3, 4), 5] }, |parts, x| x); } catch (e) { text = e.to_string(); }
+        assert(text.contains("`down`") && text.contains("array of layers"));
+        let found = "";
+        try { nn::block(#{ down: [model::unet(#{ encoder: "resnet18", classes: 9 })] }, |parts, x| x); } catch (e) { found = e.to_string(); }
+        assert(found.contains("element 0 of `down`"));
+        "#,
+    );
+}

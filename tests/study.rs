@@ -284,6 +284,33 @@ fn a_script_that_ends_itself_says_so() {
     assert!(said.contains("the script ended itself: exit(4)"), "{said}");
 }
 
+/// The shipped study, swept and drawn by the commands of its head.
+#[test]
+fn the_study_is_swept_and_drawn() {
+    let text_of = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/study.rhai");
+    let place = Place::new(&text_of(shipped));
+    let points = [
+        "method=cross_entropy,contrastive",
+        "labelled=2,3",
+        "size=32x32",
+        "steps=4",
+        "seed=0",
+    ];
+    let swept = place.run(&[&["sweep", "point.rhai"][..], &points, &["--out", "s"]].concat());
+    assert_eq!(swept.status.code(), Some(0), "{}", text(&swept));
+    let drawn = place.run(&["run", "point.rhai", "draw=s", "--out", "d"]);
+    assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn));
+    let [table, rows] = ["study.tex", "study.csv"].map(|name| text_of(place.path("d").join(name)));
+    assert!(
+        table.contains("contrastive") && table.contains("\\bottomrule"),
+        "{table}"
+    );
+    assert_eq!(rows.lines().count(), 1 + 4, "{rows}");
+    assert!(rows.lines().next().unwrap().contains("held_back"), "{rows}");
+    assert!(place.path("d").join("label_efficiency.pdf").is_file());
+}
+
 #[test]
 fn wrong_sweeps_are_refused_with_the_reason() {
     let place = Place::new("print(arg(\"a\", 0));");

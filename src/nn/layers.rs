@@ -80,6 +80,8 @@ pub enum Layer {
     Sequential,
     /// The input plus what a layer makes of it.
     Residual,
+    /// Parts that a block takes one by one, as PyTorch's `ModuleList`.
+    List,
     /// The encoder of a segmentation network, perhaps of another output stride; gives its maps from fine to coarse.
     Encoder(EncoderKind, Option<usize>),
     /// A module of candle-nn.
@@ -198,6 +200,7 @@ impl Layer {
             | Layer::AvgPool(_)
             | Layer::Sequential
             | Layer::Residual
+            | Layer::List
             | Layer::Block(_) => {}
         }
         Ok(None)
@@ -357,6 +360,7 @@ impl Layer {
             Layer::Upsample { scale, .. } => format!("upsample {scale}"),
             Layer::Sequential => "sequential".into(),
             Layer::Residual => "residual".into(),
+            Layer::List => "list".into(),
             Layer::Encoder(kind, _) => format!("encoder {}", kind.name()),
             Layer::Borrowed(module) => module.describe(),
             Layer::Block(_) => "block".into(),

@@ -97,7 +97,7 @@ impl Module {
         }))
     }
 
-    /// A layer of parts: sequential, residual or block.
+    /// A layer of parts: sequential, residual, list or block.
     pub fn of(layer: Layer, parts: Vec<(String, Rc<Module>)>) -> Rc<Self> {
         for (name, part) in &parts {
             part.name.replace(name.clone());
@@ -174,6 +174,7 @@ impl Module {
                 ))
             }
             Layer::Block(network) => network.forward(&self.parts, x, pass),
+            Layer::List => fail!("internal: a list of layers computes nothing by itself"),
             layer => {
                 let computed = layer.compute(self.built.as_ref(), &self.tensors, x, relu, pass)?;
                 Ok(Value::Tensor(computed))
@@ -227,6 +228,11 @@ impl Module {
     /// What it is, in a few words.
     pub fn describe(&self) -> String {
         self.layer.describe()
+    }
+
+    /// Whether it is a list of layers.
+    pub fn is_list(&self) -> bool {
+        matches!(self.layer, Layer::List)
     }
 
     /// The named parts.

@@ -48,7 +48,7 @@ impl Preset {
         let pretrains = base.task == Task::Pretrain;
         ensure!(
             pretrains == (self == Preset::Zhao2021),
-            "{}: preset \"{}\" holds settings of {}",
+            "train::{}: preset \"{}\" holds settings of {}",
             base.task.name(),
             self.name(),
             match pretrains {

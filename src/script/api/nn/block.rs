@@ -13,9 +13,18 @@ pub(super) struct Block(pub(super) Callback);
 
 impl Network for Block {
     fn forward(&self, parts: &[(String, Rc<Module>)], x: &Tensor, pass: &Pass) -> Result<Value> {
+        let model = |module: &Rc<Module>| Dynamic::from(Model::new(Segmenter::layer(module.clone(), x.device())));
         let part = |(name, module): &(String, Rc<Module>)| {
-            let model = Model::new(Segmenter::layer(module.clone(), x.device()));
-            (name.as_str().into(), Dynamic::from(model))
+            let value = match module.is_list() {
+                true => module
+                    .parts()
+                    .iter()
+                    .map(|(_, part)| model(part))
+                    .collect::<Vec<_>>()
+                    .into(),
+                false => model(module),
+            };
+            (name.as_str().into(), value)
         };
         let parts: Map = parts.iter().map(part).collect();
         let Callback { closure, context, .. } = &self.0;

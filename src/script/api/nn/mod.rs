@@ -27,6 +27,12 @@ fn network(ctx: &Call, layer: Layer, parts: Vec<(String, Rc<Module>)>) -> Model 
     Model::new(Segmenter::layer(Module::of(layer, parts), ctx.session().device()))
 }
 
+/// The modules of an array of layers, called 0, 1, ..
+fn numbered(layers: &[Model], name: &str) -> Result<Vec<(String, Rc<Module>)>> {
+    let part = |(i, model): (usize, &Model)| Ok((i.to_string(), module(model, &format!("element {i} of `{name}`"))?));
+    layers.iter().enumerate().map(part).collect()
+}
+
 /// The module of a layer.
 pub(super) fn module(model: &Model, what: &str) -> Result<Rc<Module>> {
     let network = model.0.borrow();
@@ -229,9 +235,7 @@ pub fn declare(table: &mut Table) {
         /// ```
         fn sequential(ctx, /// The layers, in order.
                       layers: Vec<Model>) -> Model {
-            let part = |(i, model): (usize, &Model)| Ok((i.to_string(), module(model, &format!("element {i} of `layers`"))?));
-            let parts = layers.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
-            Ok(network(ctx, Layer::Sequential, parts))
+            Ok(network(ctx, Layer::Sequential, numbered(&layers, "layers")?))
         }
 
         /// Make a layer that adds its input to what another layer makes of it; the names of that one begin with `layer.`.
@@ -248,7 +252,8 @@ pub fn declare(table: &mut Table) {
 
         /// Make a network from named layers and a closure that computes with them: `|parts, x| parts.head.forward(..)`.
         ///
-        /// The names of the parameters follow the map's keys, as PyTorch's follow the attributes of a module. The closure returns a
+        /// The names of the parameters follow the map's keys, as PyTorch's follow the attributes of a module; an array of layers is a
+        /// `ModuleList`: `parts.down[1]`, with the names `down.1.weight`, .. The closure returns a
         /// tensor, or for `model::from` also `#{ logits, features, embeddings }`. `module` is a word that Rhai keeps for itself.
         /// ```
         /// let net = nn::block(#{ stem: nn::conv2d(3, 8, #{ padding: 1 }), head: nn::conv2d(8, 2, #{ kernel: 1 }) },
@@ -257,7 +262,7 @@ pub fn declare(table: &mut Table) {
         /// assert_eq(net.parameters().names, ["head.weight", "head.bias", "stem.weight", "stem.bias"]);
         /// ```
         fn block(ctx,
-            /// Layers by name.
+            /// Layers, or arrays of layers, by name.
             parts: Map,
             /// What they compute together.
             forward: FnPtr
@@ -265,9 +270,12 @@ pub fn declare(table: &mut Table) {
             let part = |(name, value): (_, Dynamic)| {
                 let name = String::from(name);
                 ensure!(!name.is_empty() && !name.contains('.'), "the name of a part must not be empty or hold a dot, found \"{name}\"");
-                match Model::convert(&value) {
-                    Some(model) => Ok((name.clone(), module(&model, &format!("`{name}`"))?)),
-                    None => fail!("`{name}` must be a layer, found {}", crate::script::values::describe(&value)),
+                if let Some(model) = Model::convert(&value) {
+                    return Ok((name.clone(), module(&model, &format!("`{name}`"))?));
+                }
+                match <Vec<Model> as Arg>::convert(&value) {
+                    Some(layers) => Ok((name.clone(), Module::of(Layer::List, numbered(&layers, &name)?))),
+                    None => fail!("`{name}` must be a layer or an array of layers, found {}", crate::script::values::describe(&value)),
                 }
             };
             let parts = parts.into_iter().map(part).collect::<Result<Vec<_>>>()?;

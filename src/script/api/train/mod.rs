@@ -204,6 +204,9 @@ pub fn declare(table: &mut Table) {
         ///     val: data.val, checkpoint_every: 0 });
         /// assert_eq(run.history.step, [0.0, 1.0]);
         /// assert(run.history.val_miou[1] < 1.0);
+        /// // the settings of DeepLabV3+, but smaller crops and fewer images
+        /// let as_published = train::finetune(net, data, #{ preset: "deeplabv3plus", steps: 1, batch_size: 2, augment: #{ crop: [32, 48] } });
+        /// assert_close(as_published.history.lr[0], 0.007);
         /// ```
         fn finetune(ctx, model: Model, data: Data,
             /// Options of `loss::cross_entropy`: `#{ ignore_label: 255, class_weights, label_smoothing }`.
