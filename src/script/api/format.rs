@@ -10,8 +10,8 @@ use crate::script::prelude::*;
 use crate::script::show::show;
 use crate::script::values::describe;
 
-/// Values that `format` takes.
-const MOST: usize = 12;
+/// Values that `format` takes; with its text the most arguments for which Rhai looks for a function of any types.
+const MOST: usize = 15;
 
 /// Declare the function.
 pub fn declare(table: &mut Table) {
@@ -21,6 +21,7 @@ pub fn declare(table: &mut Table) {
         ///
         /// `{}` takes the next value, `{1}` the one of this number from 0, `{name}` an entry of a map. Behind a colon stand fill and
         /// align (`<` `>` `^`), sign, width, `,` and digits with a letter: `f` fixed, `e` exponent, `g` short, `%` per cent, `d` integer.
+        /// At most 15 values; more of them as a map.
         /// ```
         /// assert_eq(format("{:.3f} ± {:>8.2e}", 0.51234, 0.00123), "0.512 ± 1.23e-03");
         /// assert_eq(format("{name:<6}|{miou:6.1%}", #{ name: "ours", miou: 0.4567 }), "ours  | 45.7%");
