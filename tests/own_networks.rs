@@ -455,15 +455,19 @@ fn an_array_of_layers_is_a_part_of_a_block() {
         let names = net.parameters().names;
         assert(names.contains("down.0.weight") && names.contains("down.2.bias") && names.contains("head.0.weight") && names.len == 8);
         let before = net.copy();
-        train::finetune(net, data, few + #{ steps: 2 });
+        train::finetune(net, data, few + #{ steps: 2, checkpoint_every: 1 });
         for name in names { assert(net.state()[name] != before.state()[name]); }
         net.save("ladder.safetensors");
         let other = model::from(ladder(), #{ classes: data.classes });
         other.load_weights("ladder.safetensors");
+        // a training's checkpoint holds the network and more
+        model::from(ladder(), #{ classes: data.classes }).load_weights(`${run_folder()}/finetune/last.safetensors`);
         assert_eq(other.forward(data.get(0).image.unsqueeze(0)), net.forward(data.get(0).image.unsqueeze(0)));
         let text = "";
         try { nn::block(#{ down: [nn::conv2d(3, 4), 5] }, |parts, x| x); } catch (e) { text = e.to_string(); }
-        assert(text.contains("`down`") && text.contains("array of layers"));
+        assert(text.contains("element 1 of `down` must be a layer") && text.contains("found the number 5"));
+        try { nn::block(#{ down: 5 }, |parts, x| x); } catch (e) { text = e.to_string(); }
+        assert(text.contains("`down` must be a layer or an array of layers"));
         let found = "";
         try { nn::block(#{ down: [model::unet(#{ encoder: "resnet18", classes: 9 })] }, |parts, x| x); } catch (e) { found = e.to_string(); }
         assert(found.contains("element 0 of `down`"));

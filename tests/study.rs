@@ -303,7 +303,7 @@ fn the_study_is_swept_and_drawn() {
     assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn));
     let [table, rows] = ["study.tex", "study.csv"].map(|name| text_of(place.path("d").join(name)));
     assert!(
-        table.contains("contrastive") && table.contains("\\bottomrule"),
+        table.contains("method & labelled & n & mean") && table.contains("\\bottomrule"),
         "{table}"
     );
     assert_eq!(rows.lines().count(), 1 + 4, "{rows}");

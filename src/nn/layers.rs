@@ -127,7 +127,11 @@ impl Layer {
             } => {
                 let groups = options.groups;
                 ensure!(
-                    groups > 0 && *input > 0 && *output > 0 && input % groups == 0 && output % groups == 0,
+                    *input > 0 && *output > 0,
+                    "conv2d: {input} channels in and {output} out, expected at least 1 each"
+                );
+                ensure!(
+                    groups > 0 && input % groups == 0 && output % groups == 0,
                     "conv2d: {input} and {output} channels in {groups} groups; both must be multiples of the groups"
                 );
                 ensure!(

@@ -15,8 +15,8 @@ use crate::{ensure, fail};
 /// The error of a part that only our architectures have.
 pub(super) fn own(function: &str) -> Error {
     Error::usage(format!(
-        "{function}: this network is one of your own (nn::, model::from), only model::deeplabv3plus(..) and its like have this part; \
-         call its layers inside its block, and return what you want to see: #{{ logits, features, embeddings }}"
+        "{function}: this network is one of your own (nn::, model::from): let its block return what is wanted, \
+         #{{ logits, features, embeddings }}, or call its layers inside; only model::deeplabv3plus(..) and its like have this part by themselves"
     ))
 }
 

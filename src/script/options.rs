@@ -22,7 +22,7 @@ pub fn take<T: Arg>(map: &mut Map, path: &str, name: &str) -> Result<Option<T>> 
 pub(super) fn absent(name: &str) -> &'static str {
     match name {
         "labels" => ", which a batch holds where its images have no labels",
-        "images" => ", which `distorted` of a batch is where the option `distort` was not given",
+        "images" => " (`distorted` of a batch is () where the option `distort` was not given)",
         _ => "",
     }
 }

@@ -49,6 +49,10 @@ fn axis(word: &str) -> Result<Vec<Arguments>> {
         fail!("sweep: {word}: expected name=values or @points.csv");
     };
     ensure!(!name.is_empty(), "sweep: {word}: the name before = is missing");
+    ensure!(
+        !text.starts_with('@'),
+        "sweep: {word}: a file of points stands without a name, as its columns have theirs: {text}"
+    );
     let mut values = Vec::new();
     for part in split(text) {
         match range(name, part)? {

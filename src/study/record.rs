@@ -96,10 +96,21 @@ impl Record {
         })
     }
 
-    /// Its results in a line: `miou 0.5, pixel_accuracy 0.75`.
+    /// Its results in a line, but those of several numbers: `miou 0.5000, pixel_accuracy 0.7500`.
     pub fn results(&self) -> String {
-        let results = self.result.iter().map(|(name, value)| format!("{name} {value}"));
-        results.collect::<Vec<_>>().join(", ")
+        let shown = |(name, value): (&String, &Value)| match value {
+            Value::Array(_) | Value::Object(_) => None,
+            Value::Number(x) if x.is_f64() => {
+                let x = x.as_f64()?;
+                Some(if x == 0.0 || x.abs() >= 1e-3 {
+                    format!("{name} {x:.4}")
+                } else {
+                    format!("{name} {x:.3e}")
+                })
+            }
+            _ => Some(format!("{name} {value}")),
+        };
+        self.result.iter().filter_map(shown).collect::<Vec<_>>().join(", ")
     }
 
     /// This record, of a run that failed for this reason.

@@ -14,7 +14,7 @@ use super::vit::published;
 use crate::error::Result;
 use crate::fail;
 use crate::ops::reduce::all_finite;
-use names::{Change, changes, check_given, is_counter, other_names, passed_over};
+use names::{Change, changes, check_given, is_counter, is_of_a_run, other_names, passed_over};
 pub use report::{LoadReport, WrongShape};
 
 /// How names of a file become names of the model, and what happens when they do not fit.
@@ -89,7 +89,7 @@ pub(super) fn load(
     let others = theirs.keys().filter(|name| !ours.contains_key(name.as_str())).cloned();
     (report.passed_over, report.unexpected) = others.partition(|name| match conventions {
         Some(_) => passed_over(name),
-        None => is_counter(name),
+        None => is_counter(name) || is_of_a_run(name),
     });
     report.passed_over.sort_by_key(|name| is_counter(name));
 

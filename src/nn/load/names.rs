@@ -129,8 +129,14 @@ fn rename(name: &str, pairs: &[(String, String)]) -> String {
 pub(super) fn passed_over(name: &str) -> bool {
     matches!(name, "classifier.weight" | "classifier.bias")
         || is_counter(name)
+        || is_of_a_run(name)
         || name.rsplit('.').nth(1) == Some("fc")
         || name.starts_with("aux_classifier.")
+}
+
+/// What the checkpoint of a training holds beside its network: history, averages, the optimiser's state.
+pub(super) fn is_of_a_run(name: &str) -> bool {
+    name.starts_with("run.")
 }
 
 pub(super) fn is_counter(name: &str) -> bool {

@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use block::Block;
 
+use rhai::Array;
+
 use super::Model;
 use crate::names;
 use crate::nn::{Activation, Borrowed, EncoderKind, Layer, Module, Segmenter, Window};
@@ -13,6 +15,7 @@ use crate::ops::Conv2dOptions;
 use crate::script::Callback;
 use crate::script::api::tensor::layers::Mode;
 use crate::script::prelude::*;
+use crate::script::values::describe;
 
 /// A layer without parts as a value; its tensors are drawn from `seed`, or from the session's random state.
 fn layer(ctx: &Call, layer: Layer, seed: Option<u64>) -> Result<Model> {
@@ -273,10 +276,15 @@ pub fn declare(table: &mut Table) {
                 if let Some(model) = Model::convert(&value) {
                     return Ok((name.clone(), module(&model, &format!("`{name}`"))?));
                 }
-                match <Vec<Model> as Arg>::convert(&value) {
-                    Some(layers) => Ok((name.clone(), Module::of(Layer::List, numbered(&layers, &name)?))),
-                    None => fail!("`{name}` must be a layer or an array of layers, found {}", crate::script::values::describe(&value)),
-                }
+                let Some(elements) = value.read_lock::<Array>() else {
+                    fail!("`{name}` must be a layer or an array of layers, found {}", describe(&value))
+                };
+                let layer = |(i, element): (usize, &Dynamic)| match Model::convert(element) {
+                    Some(model) => Ok(model),
+                    None => fail!("element {i} of `{name}` must be a layer (nn::sequential and nn::block make one of several), found {}", describe(element)),
+                };
+                let layers = elements.iter().enumerate().map(layer).collect::<Result<Vec<_>>>()?;
+                Ok((name.clone(), Module::of(Layer::List, numbered(&layers, &name)?)))
             };
             let parts = parts.into_iter().map(part).collect::<Result<Vec<_>>>()?;
             let block = Block(Callback::new(ctx, forward));

@@ -195,7 +195,9 @@ pub fn declare(table: &mut Table) {
         ///
         /// Without options: SGD with learning rate 0.05, momentum 0.9, weight decay 4e-5, poly 0.9. The learning rate is the best of 0.01 to
         /// 0.1 for networks from random numbers and few images (docs/study.md); where the weights were trained elsewhere give 0.01
-        /// or less, as DeepLab does. `preset: "deeplabv3plus"` or `"contrastive_seg"` takes the settings of that publication. With `val` the history gets `val_miou` and `val_pixel_accuracy`.
+        /// or less, as DeepLab does. `preset: "deeplabv3plus"` takes the settings of that publication (SGD 0.007, poly, 16 images, scales
+        /// 0.5 to 2, crops of 513 x 513), `"contrastive_seg"` those of its (SGD 0.01, weight decay 5e-4, poly, 8 images, scales 0.5 to 2,
+        /// crops of 512 x 1024); for small images give another `augment`. With `val` the history gets `val_miou` and `val_pixel_accuracy`.
         /// The run folder gets `finetune/config.json`, `history.csv` and `last.safetensors`.
         /// ```
         /// let data = data::scenes(#{ count: 2, size: [32, 48], val_count: 1 });
