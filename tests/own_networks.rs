@@ -199,6 +199,7 @@ fn mistakes_are_named() {
         refused(|| nn::block(#{ a: nn::conv2d(3, 4) }, |parts, x| #{ features: x }).forward(x), ["without `logits`"]);
         refused(|| nn::block(#{ a: nn::conv2d(3, 4) }, |x| x).forward(x), ["2 arguments"]);
         refused(|| nn::block(#{ a: 3 }, |parts, x| x), ["`a` must be a layer"]);
+        refused(|| nn::conv2d(0, 4), ["conv2d: 0 channels in", "at least 1"]);
         refused(|| model::from(nn::activation("relu"), #{ classes: 3 }), ["no parameters"]);
         refused(|| model::from(nn::conv2d(3, 4), #{ classes: 3 }).forward(x), ["[1, 4, 6, 6]", "[1, 3, height, width]"]);
         refused(|| own().load_state(#{ "stem.0.weigth": x }), ["missing"]);

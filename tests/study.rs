@@ -299,11 +299,15 @@ fn the_study_is_swept_and_drawn() {
     ];
     let swept = place.run(&[&["sweep", "point.rhai"][..], &points, &["--out", "s"]].concat());
     assert_eq!(swept.status.code(), Some(0), "{}", text(&swept));
+    let said = text(&swept);
+    assert!(said.contains("training_miou 0.") && !said.contains("iou ["), "{said}");
     let drawn = place.run(&["run", "point.rhai", "draw=s", "--out", "d"]);
     assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn));
     let [table, rows] = ["study.tex", "study.csv"].map(|name| text_of(place.path("d").join(name)));
     assert!(
-        table.contains("method & labelled & n & mean") && table.contains("\\bottomrule"),
+        table.contains("method & labelled & n & mean")
+            && table.contains("contrastive &")
+            && table.contains("\\bottomrule"),
         "{table}"
     );
     assert_eq!(rows.lines().count(), 1 + 4, "{rows}");
@@ -324,6 +328,11 @@ fn wrong_sweeps_are_refused_with_the_reason() {
             &["sweep", "point.rhai", "b=1", "--out", "n"][..],
             2,
             "reads no argument `b`",
+        ),
+        (
+            &["sweep", "point.rhai", "a=@points.csv", "--out", "n"],
+            1,
+            "a file of points stands without a name",
         ),
         (&["sweep", "point.rhai", "a=1,1", "--out", "n"], 1, "given twice"),
         (&["sweep", "other.rhai", "a=1", "--out", "s"], 1, "another script"),
